@@ -1,0 +1,23 @@
+//! tabletd: a storage-node daemon that moves tablets between the disks of one node.
+//!
+//! A *tablet* is one directory of immutable rowset files plus one metadata record. The daemon copies a tablet to
+//! another disk, makes every byte durable there, reads it back from the medium, and only then moves ownership with one
+//! durable write. At any moment, in any crash, each tablet has exactly one owner.
+//!
+//! # Reading order
+//!
+//! | module | subject | knows nothing of |
+//! |---|---|---|
+//! | [`model`] | the nouns: ids, tablets, disks, migrations, statuses, error codes | files, clocks |
+//! | [`rules`] | decisions as pure functions: transition, admission, schedule, throttle, recovery | files, clocks, threads |
+//! | [`config`] | be.conf: grammar, keys, defaults | everything but the model |
+//! | [`storage`] | one storage root: layout, records, durable verbs, lock, trash | other roots, migrations |
+//! | [`transfer`] | bytes from one disk to another: copy, sync, read back | who owns a tablet |
+//! | [`journal`] | the durable record of migrations (SQLite) | disks |
+//! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
+//! | [`api`] | HTTP on port 8040 | how a migration works |
+//! | [`cli`] | `tabletctl` | the engine |
+//!
+//! Imports point one way only; `tests/architecture.rs` holds the table.
+
+pub mod model;

@@ -1,0 +1,131 @@
+//! What is known of one disk (a configured storage root).
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Storage medium of a root. The spelling is that of `storage_root_path`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum Medium {
+    /// Rotating disk; Doris's default.
+    Hdd,
+    /// Solid-state disk.
+    Ssd,
+    /// A cache of remote data; accepted by the grammar, never a migration's destination by medium.
+    RemoteCache,
+}
+
+impl Medium {
+    /// Upper-case name, as Doris prints it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hdd => "HDD",
+            Self::Ssd => "SSD",
+            Self::RemoteCache => "REMOTE_CACHE",
+        }
+    }
+}
+
+impl FromStr for Medium {
+    type Err = ();
+    /// Case-insensitive, as `storage_root_path` is.
+    fn from_str(text: &str) -> Result<Self, ()> {
+        [Self::Hdd, Self::Ssd, Self::RemoteCache]
+            .into_iter()
+            .find(|medium| medium.as_str().eq_ignore_ascii_case(text))
+            .ok_or(())
+    }
+}
+
+impl fmt::Display for Medium {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Identity of a storage root, drawn once and kept in its `disk.json`. It moves with the disk; the path does not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DiskUuid(pub uuid::Uuid);
+
+impl fmt::Display for DiskUuid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+/// Space on the file system of a root, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Capacity {
+    /// Size of the file system.
+    pub total_bytes: u64,
+    /// Bytes an unprivileged writer may still use (`f_bavail`).
+    pub avail_bytes: u64,
+}
+
+impl Capacity {
+    /// Bytes in use, reserved blocks included.
+    pub const fn used_bytes(self) -> u64 {
+        self.total_bytes.saturating_sub(self.avail_bytes)
+    }
+}
+
+/// What may be done with a disk now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "snake_case")]
+pub enum DiskCondition {
+    /// Readable and writable.
+    Online,
+    /// A write-back or a read-back failed: nothing new is copied to it until an operator enables it again.
+    Suspect {
+        /// What was seen, in words.
+        reason: String,
+    },
+    /// A call has not returned for longer than `disk_hang_timeout_sec`: no new work is sent to it.
+    Hung {
+        /// The call and the path it was made on.
+        operation: String,
+    },
+    /// Not served: missing, locked by another daemon, read-only, unreadable, of another identity, ...
+    Broken {
+        /// What was seen, in words.
+        reason: String,
+    },
+    /// Taken out of service by an operator.
+    Disabled,
+}
+
+impl DiskCondition {
+    /// One lower-case word.
+    pub const fn as_str(&self) -> &'static str {
+        match self {
+            Self::Online => "online",
+            Self::Suspect { .. } => "suspect",
+            Self::Hung { .. } => "hung",
+            Self::Broken { .. } => "broken",
+            Self::Disabled => "disabled",
+        }
+    }
+
+    /// Whether tablets on it can be read: a suspect disk still serves what it has.
+    pub const fn is_readable(&self) -> bool {
+        matches!(self, Self::Online | Self::Suspect { .. } | Self::Disabled)
+    }
+
+    /// Whether new copies may be sent to it.
+    pub const fn is_writable(&self) -> bool {
+        matches!(self, Self::Online)
+    }
+
+    /// Why it is not simply online; empty when it is.
+    pub fn reason(&self) -> &str {
+        match self {
+            Self::Online => "",
+            Self::Disabled => "disabled by an operator",
+            Self::Suspect { reason } | Self::Broken { reason } => reason,
+            Self::Hung { operation } => operation,
+        }
+    }
+}

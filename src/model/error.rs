@@ -1,0 +1,106 @@
+//! Error codes: the flat, stable list that clients, the journal and exit statuses share.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+macro_rules! error_codes {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
+        /// What went wrong, by a name that does not change between releases.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        pub enum ErrorCode {
+            $($(#[$doc])* #[serde(rename = $name)] $variant,)*
+        }
+
+        impl ErrorCode {
+            /// Every code, in the order of the documentation.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The stable name.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $name,)* }
+            }
+        }
+    };
+}
+
+error_codes! {
+    /// A parameter is missing, repeated, unknown or not of its form.
+    InvalidArgument = "INVALID_ARGUMENT",
+    /// No tablet of that id on this node.
+    TabletNotFound = "TABLET_NOT_FOUND",
+    /// The tablet exists under another schema hash.
+    SchemaHashMismatch = "SCHEMA_HASH_MISMATCH",
+    /// The tablet's owner is on a disk that is not here now, or its copies contradict each other.
+    TabletUnavailable = "TABLET_UNAVAILABLE",
+    /// No configured disk is written that way.
+    DiskNotFound = "DISK_NOT_FOUND",
+    /// The disk is broken, suspect, hung, disabled or read-only.
+    DiskUnavailable = "DISK_UNAVAILABLE",
+    /// The tablet is on that disk already.
+    AlreadyOnDisk = "ALREADY_ON_DISK",
+    /// The move would take the destination past its capacity limit, moves in flight counted.
+    DiskFull = "DISK_FULL",
+    /// Another migration owns the tablet.
+    MigrationExists = "MIGRATION_EXISTS",
+    /// No migration of that number or for that tablet is known.
+    MigrationNotFound = "MIGRATION_NOT_FOUND",
+    /// The queue is at its bound.
+    QueueFull = "QUEUE_FULL",
+    /// That step or action is not allowed in the present status.
+    IllegalTransition = "ILLEGAL_TRANSITION",
+    /// Bytes of the source differ from its manifest, or a file is missing: the source is reported and left alone.
+    SourceDamaged = "SOURCE_DAMAGED",
+    /// The source directory holds something that is not one of the tablet's files.
+    UnexpectedEntry = "UNEXPECTED_ENTRY",
+    /// What was read back from the destination differs from what was written.
+    ReadBackMismatch = "READ_BACK_MISMATCH",
+    /// A sync failed: the copy is dropped and the disk suspect.
+    SyncFailed = "SYNC_FAILED",
+    /// No space, quota, inodes or file size left on the destination.
+    NoSpace = "NO_SPACE",
+    /// Any other error of a system call on a disk.
+    IoError = "IO_ERROR",
+    /// The disk at that path is no longer the one that was opened there.
+    DiskChanged = "DISK_CHANGED",
+    /// A metadata record does not parse, or its checksum is wrong.
+    RecordDamaged = "RECORD_DAMAGED",
+    /// An operator stopped it.
+    Aborted = "ABORTED",
+    /// A deadline passed.
+    TimedOut = "TIMED_OUT",
+    /// The journal cannot be written: nothing new is accepted.
+    JournalUnavailable = "JOURNAL_UNAVAILABLE",
+    /// The daemon is stopping.
+    ShuttingDown = "SHUTTING_DOWN",
+    /// Nothing in trash to restore or purge under that name.
+    TrashNotFound = "TRASH_NOT_FOUND",
+    /// A limit on threads, descriptors or memory was met.
+    ResourceExhausted = "RESOURCE_EXHAUSTED",
+    /// A broken invariant of ours.
+    Internal = "INTERNAL",
+}
+
+impl fmt::Display for ErrorCode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A refusal or a failure, as it is shown and journalled: a code for programs and a sentence for people that names the
+/// value and, where there is one, the way out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What kind.
+    pub code: ErrorCode,
+    /// What happened, to what, and what helps.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure of kind `code`.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}

@@ -1,0 +1,19 @@
+//! The nouns of the program. No I/O, no clock, no decisions: what things *are*, and how they are written down.
+
+mod disk;
+mod error;
+mod ids;
+mod manifest;
+mod migration;
+mod status;
+mod tablet;
+
+pub use disk::{Capacity, DiskCondition, DiskUuid, Medium};
+pub use error::{ErrorCode, Failure};
+pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey};
+pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
+pub use migration::{
+    Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
+};
+pub use status::{Phase, Status, Step, StepStatus};
+pub use tablet::{RecordSummary, TabletRecord, TabletState};

@@ -1,0 +1,70 @@
+//! A tablet's metadata record.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+
+use super::{Manifest, ShardId, TabletKey};
+
+/// State of a tablet. Named as `TabletStatePB`, without its prefix.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum TabletState {
+    /// Serves reads and writes.
+    Running,
+    /// Retired; only in trash.
+    Shutdown,
+}
+
+/// One metadata record: who owns which files, and the tablet's own header.
+///
+/// Two records of one tablet are compared by `generation` only. Time stamps never decide. How a record is written down
+/// is `storage`'s business.
+#[derive(Debug, Clone)]
+pub struct TabletRecord {
+    /// Raised by one at every swap; the highest good one owns the tablet.
+    pub generation: u64,
+    /// Identity.
+    pub key: TabletKey,
+    /// Partition the tablet belongs to; 0 where unknown.
+    pub partition_id: i64,
+    /// The directory below `data/` that holds it.
+    pub shard_id: ShardId,
+    /// State.
+    pub state: TabletState,
+    /// Its files.
+    pub manifest: Manifest,
+    /// The tablet's `TabletMetaPB` in the JSON form Doris prints, byte for byte as given, unknown fields included.
+    /// Its `shard_id` is the one at import; the record's own is the truth.
+    pub tablet_meta: Box<RawValue>,
+}
+
+/// What the catalog keeps of a record in memory: small, because a node holds a million of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordSummary {
+    /// Identity.
+    pub key: TabletKey,
+    /// See [`TabletRecord::generation`].
+    pub generation: u64,
+    /// See [`TabletRecord::partition_id`].
+    pub partition_id: i64,
+    /// Sum of the manifest's sizes.
+    pub size_bytes: u64,
+    /// Number of files.
+    pub file_count: u32,
+    /// Directory below `data/`.
+    pub shard_id: ShardId,
+}
+
+impl TabletRecord {
+    /// The part the catalog keeps.
+    pub fn summary(&self) -> RecordSummary {
+        RecordSummary {
+            key: self.key,
+            generation: self.generation,
+            partition_id: self.partition_id,
+            size_bytes: self.manifest.total_bytes(),
+            file_count: u32::try_from(self.manifest.files().len()).unwrap_or(u32::MAX),
+            shard_id: self.shard_id,
+        }
+    }
+}
