@@ -21,3 +21,4 @@
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
 pub mod model;
+pub mod storage;

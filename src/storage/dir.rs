@@ -1,0 +1,374 @@
+//! A directory descriptor and the verbs below it. The only way this program reaches a file.
+//!
+//! Paths are relative and resolved by the kernel with `RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV`: after a
+//! lazy unmount or in a hostile tree nothing outside the root can be reached, only refused.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStringExt;
+use std::path::{Path, PathBuf};
+
+use nix::dir::Type;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag};
+use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::unistd::UnlinkatFlags;
+
+use super::error::DiskError;
+
+/// Makes everything this thread has written to one file system durable.
+///
+/// Behind it stands either a `syncfs` of one's own or a shared one that serves many migrations at once.
+pub trait Barrier {
+    /// Returns when every write and rename made before the call is durable.
+    ///
+    /// # Errors
+    /// The sync failed, now or for anybody since this barrier's file system was opened: nothing written since the last
+    /// good sync can be believed, and syncing again proves nothing.
+    fn sync(&self) -> Result<(), DiskError>;
+}
+
+/// A [`Barrier`] that calls `syncfs` itself.
+pub struct DirectBarrier<'a>(pub &'a Dir);
+
+impl Barrier for DirectBarrier<'_> {
+    fn sync(&self) -> Result<(), DiskError> {
+        self.0.sync_file_system()
+    }
+}
+
+/// Kind of a directory entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EntryKind {
+    /// Regular file.
+    File,
+    /// Directory.
+    Directory,
+    /// Symlink.
+    Symlink,
+    /// FIFO, socket or device.
+    Special,
+}
+
+impl EntryKind {
+    /// In words, for messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::File => "a regular file",
+            Self::Directory => "a directory",
+            Self::Symlink => "a symlink",
+            Self::Special => "a FIFO, socket or device",
+        }
+    }
+
+    fn of(stat: &FileStat) -> Self {
+        match SFlag::from_bits_truncate(stat.st_mode) & SFlag::S_IFMT {
+            SFlag::S_IFREG => Self::File,
+            SFlag::S_IFDIR => Self::Directory,
+            SFlag::S_IFLNK => Self::Symlink,
+            _ => Self::Special,
+        }
+    }
+}
+
+/// One name in a directory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entry {
+    /// Its name.
+    pub name: OsString,
+    /// What it is.
+    pub kind: EntryKind,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir {
+    fd: OwnedFd,
+    path: PathBuf,
+}
+
+impl AsFd for Dir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Dir {
+    /// Opens the directory at an absolute path, which alone may be or contain a symlink: it is the operator's word.
+    ///
+    /// # Errors
+    /// As `open(2)`.
+    pub fn open_absolute(path: &Path) -> Result<Self, DiskError> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let fd = nix::fcntl::open(path, flags, Mode::empty())
+            .map_err(|errno| DiskError::new("open", path, errno))?;
+        Ok(Self { fd, path: path.to_owned() })
+    }
+
+    /// Where it was when opened; for messages only.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn error(&self, operation: &'static str, name: impl AsRef<Path>) -> impl FnOnce(Errno) -> DiskError {
+        let path = self.path.join(name);
+        move |errno| DiskError { operation, path, errno }
+    }
+
+    fn resolve(&self, name: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+        let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(
+            ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
+        );
+        loop {
+            match nix::fcntl::openat2(&self.fd, name, how) {
+                // EAGAIN: the kernel could not rule out a racing rename with RESOLVE_BENEATH and asks for another turn.
+                Err(Errno::EINTR | Errno::EAGAIN) => {}
+                answer => return answer,
+            }
+        }
+    }
+
+    /// Opens a directory below this one.
+    ///
+    /// # Errors
+    /// As `openat2(2)`: `ELOOP` for a symlink, `EXDEV` for a mount point, `ENOENT`, ...
+    pub fn open(&self, name: impl AsRef<Path>) -> Result<Self, DiskError> {
+        let name = name.as_ref();
+        let fd = self
+            .resolve(name, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
+            .map_err(self.error("open", name))?;
+        Ok(Self { fd, path: self.path.join(name) })
+    }
+
+    /// As [`Dir::open`], with `None` where nothing of that name exists.
+    ///
+    /// # Errors
+    /// As [`Dir::open`].
+    pub fn open_if_exists(&self, name: impl AsRef<Path>) -> Result<Option<Self>, DiskError> {
+        match self.open(name) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(error) if error.errno == Errno::ENOENT => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Makes one directory; it must not exist.
+    ///
+    /// # Errors
+    /// As `mkdirat(2)`; `EEXIST` when it does exist.
+    pub fn create(&self, name: &str) -> Result<Self, DiskError> {
+        nix::sys::stat::mkdirat(&self.fd, name, Mode::from_bits_truncate(0o755))
+            .map_err(self.error("mkdir", name))?;
+        self.open(name)
+    }
+
+    /// Opens a path below, making each missing directory on the way.
+    ///
+    /// # Errors
+    /// As [`Dir::open`] and [`Dir::create`].
+    pub fn ensure(&self, path: &str) -> Result<Self, DiskError> {
+        let mut dir: Option<Self> = None;
+        for part in path.split('/') {
+            let parent = dir.as_ref().unwrap_or(self);
+            let child = match parent.open_if_exists(part)? {
+                Some(child) => child,
+                None => match parent.create(part) {
+                    Err(error) if error.errno == Errno::EEXIST => parent.open(part)?,
+                    made => made?,
+                },
+            };
+            dir = Some(child);
+        }
+        dir.map_or_else(|| self.open("."), Ok)
+    }
+
+    /// Opens a file below. `O_NOFOLLOW` and `O_NONBLOCK` are always set: a symlink is refused and a FIFO does not block.
+    ///
+    /// # Errors
+    /// As `openat2(2)`.
+    pub fn open_file(&self, name: impl AsRef<Path>, flags: OFlag) -> Result<File, DiskError> {
+        let name = name.as_ref();
+        let mode =
+            if flags.contains(OFlag::O_CREAT) { Mode::from_bits_truncate(0o644) } else { Mode::empty() };
+        self.resolve(name, flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, mode)
+            .map(File::from)
+            .map_err(self.error("open", name))
+    }
+
+    /// Opens a file for reading without touching its atime. Falls back on `EPERM` (another user's file).
+    ///
+    /// On a disk that flips bits, an atime update writes a whole block of inodes back: reading destroyed tablets.
+    ///
+    /// # Errors
+    /// As [`Dir::open_file`].
+    pub fn open_for_reading(&self, name: impl AsRef<Path>, extra: OFlag) -> Result<File, DiskError> {
+        let name = name.as_ref();
+        match self.open_file(name, OFlag::O_RDONLY | OFlag::O_NOATIME | extra) {
+            Err(error) if error.errno == Errno::EPERM => self.open_file(name, OFlag::O_RDONLY | extra),
+            answer => answer,
+        }
+    }
+
+    /// What a name is; `None` where there is nothing. A symlink is itself, not its target.
+    ///
+    /// # Errors
+    /// As `fstatat(2)`.
+    pub fn stat(&self, name: impl AsRef<Path>) -> Result<Option<FileStat>, DiskError> {
+        let name = name.as_ref();
+        match nix::sys::stat::fstatat(&self.fd, name, AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::ENOENT | Errno::ENOTDIR) => Ok(None),
+            Err(errno) => Err(self.error("stat", name)(errno)),
+        }
+    }
+
+    /// Kind of a name; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// As [`Dir::stat`].
+    pub fn kind(&self, name: impl AsRef<Path>) -> Result<Option<EntryKind>, DiskError> {
+        Ok(self.stat(name)?.as_ref().map(EntryKind::of))
+    }
+
+    /// Calls `visit` for every name but `.` and `..`, in the order the file system gives.
+    ///
+    /// # Errors
+    /// As `getdents64(2)`; a visit's own error ends the walk.
+    pub fn for_each<E: From<DiskError>>(
+        &self,
+        mut visit: impl FnMut(OsString, EntryKind) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let fd = self
+            .resolve(Path::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
+            .map_err(self.error("open", ""))?;
+        let mut stream = nix::dir::Dir::from_fd(fd).map_err(self.error("readdir", ""))?;
+        for entry in stream.iter() {
+            let entry = entry.map_err(self.error("readdir", ""))?;
+            let name = entry.file_name();
+            if name == c"." || name == c".." {
+                continue;
+            }
+            let name = OsString::from_vec(name.to_bytes().to_vec());
+            let kind = match entry.file_type() {
+                Some(Type::File) => EntryKind::File,
+                Some(Type::Directory) => EntryKind::Directory,
+                Some(Type::Symlink) => EntryKind::Symlink,
+                Some(_) => EntryKind::Special,
+                // Not every file system says; a name that is gone by now was never ours to see.
+                None => match self.kind(&name)? {
+                    Some(kind) => kind,
+                    None => continue,
+                },
+            };
+            visit(name, kind)?;
+        }
+        Ok(())
+    }
+
+    /// All names, sorted.
+    ///
+    /// # Errors
+    /// As [`Dir::for_each`].
+    pub fn entries(&self) -> Result<Vec<Entry>, DiskError> {
+        let mut entries = Vec::new();
+        self.for_each::<DiskError>(|name, kind| {
+            entries.push(Entry { name, kind });
+            Ok(())
+        })?;
+        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+        Ok(entries)
+    }
+
+    /// Renames a name to a name below `to`, which must not exist.
+    ///
+    /// # Errors
+    /// As `renameat2(2)` with `RENAME_NOREPLACE`.
+    pub fn rename(&self, name: &str, to: &Self, to_name: &str) -> Result<(), DiskError> {
+        let noreplace = RenameFlags::RENAME_NOREPLACE;
+        match nix::fcntl::renameat2(&self.fd, name, &to.fd, to_name, noreplace) {
+            // Some file systems (FUSE among them) have no such flag: look, then rename; each root has one owner.
+            Err(Errno::EINVAL) if to.kind(to_name)?.is_some() => Err(Errno::EEXIST),
+            Err(Errno::EINVAL) => nix::fcntl::renameat(&self.fd, name, &to.fd, to_name),
+            answer => answer,
+        }
+        .map_err(to.error("rename", to_name))
+    }
+
+    /// Renames a file to a name below `to`, replacing a file of that name in one step.
+    ///
+    /// # Errors
+    /// As `renameat(2)`.
+    pub fn replace(&self, name: &str, to: &Self, to_name: &str) -> Result<(), DiskError> {
+        nix::fcntl::renameat(&self.fd, name, &to.fd, to_name).map_err(to.error("rename", to_name))
+    }
+
+    /// Removes a file; nothing there is fine.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`.
+    pub fn unlink(&self, name: impl AsRef<Path>) -> Result<(), DiskError> {
+        let name = name.as_ref();
+        ignore_missing(nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::NoRemoveDir))
+            .map_err(self.error("unlink", name))
+    }
+
+    /// Removes an empty directory; nothing there is fine, and so is one that is not empty.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`.
+    pub fn remove_if_empty(&self, name: &str) -> Result<(), DiskError> {
+        match nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
+            Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
+            answer => ignore_missing(answer).map_err(self.error("rmdir", name)),
+        }
+    }
+
+    /// Removes a directory and all below it; nothing there is fine.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`, `openat2(2)`; stops at the first.
+    pub fn remove_tree(&self, name: &str) -> Result<(), DiskError> {
+        let Some(dir) = self.open_if_exists(name)? else { return Ok(()) };
+        for entry in dir.entries()? {
+            match (entry.kind, entry.name.to_str()) {
+                (EntryKind::Directory, Some(child)) => dir.remove_tree(child)?,
+                _ => dir.unlink(&entry.name)?,
+            }
+        }
+        ignore_missing(nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))
+            .map_err(self.error("rmdir", name))
+    }
+
+    /// Makes the directory's names durable.
+    ///
+    /// # Errors
+    /// As `fsync(2)`.
+    pub fn sync(&self) -> Result<(), DiskError> {
+        nix::unistd::fsync(&self.fd).map_err(self.error("fsync", ""))
+    }
+
+    /// Makes everything on the file system durable, other writers' data included.
+    ///
+    /// # Errors
+    /// As `syncfs(2)`: also a write-back error since this descriptor was opened (Linux 5.8).
+    pub fn sync_file_system(&self) -> Result<(), DiskError> {
+        nix::unistd::syncfs(&self.fd).map_err(self.error("syncfs", ""))
+    }
+
+    /// Device and inode: what this directory *is*, whatever path leads to it.
+    ///
+    /// # Errors
+    /// As `fstat(2)`.
+    pub fn device_and_inode(&self) -> Result<(u64, u64), DiskError> {
+        let stat = nix::sys::stat::fstat(&self.fd).map_err(self.error("stat", ""))?;
+        Ok((stat.st_dev, stat.st_ino))
+    }
+}
+
+fn ignore_missing(answer: Result<(), Errno>) -> Result<(), Errno> {
+    match answer {
+        Err(Errno::ENOENT) => Ok(()),
+        answer => answer,
+    }
+}

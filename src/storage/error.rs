@@ -1,0 +1,119 @@
+//! Errors of one disk. Each says what was being done, to which path, and what the system answered.
+
+use std::path::PathBuf;
+
+use nix::errno::Errno;
+
+use crate::model::{ErrorCode, Failure};
+
+/// A system call on a disk failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{operation} {}: {}", path.display(), describe(*errno))]
+pub struct DiskError {
+    /// The call, e.g. `open` or `syncfs`.
+    pub operation: &'static str,
+    /// What it was made on.
+    pub path: PathBuf,
+    /// What the system answered.
+    pub errno: Errno,
+}
+
+fn describe(errno: Errno) -> String {
+    format!("{} ({errno:?})", errno.desc())
+}
+
+impl DiskError {
+    /// An error of `operation` on `path`.
+    pub fn new(operation: &'static str, path: impl Into<PathBuf>, errno: Errno) -> Self {
+        Self { operation, path: path.into(), errno }
+    }
+
+    /// From what `std::io` reports; an error without a number becomes `EIO`.
+    pub fn from_io(operation: &'static str, path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
+        Self::new(operation, path, error.raw_os_error().map_or(Errno::EIO, Errno::from_raw))
+    }
+
+    /// Whether the call was one that makes bytes durable. After such a failure nothing written since the last good
+    /// sync can be believed (`reference: fsync failures, ATC 2020`).
+    pub fn is_sync(&self) -> bool {
+        matches!(self.operation, "fsync" | "fdatasync" | "syncfs" | "sync_file_range" | "close")
+    }
+
+    /// The code clients see.
+    pub fn code(&self) -> ErrorCode {
+        match self.errno {
+            Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => ErrorCode::NoSpace,
+            _ if self.is_sync() => ErrorCode::SyncFailed,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => ErrorCode::ResourceExhausted,
+            Errno::EROFS | Errno::ENODEV | Errno::ENXIO | Errno::ESHUTDOWN | Errno::ENOTCONN => {
+                ErrorCode::DiskUnavailable
+            }
+            _ => ErrorCode::IoError,
+        }
+    }
+}
+
+/// What can be wrong below one root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StorageError {
+    /// A system call failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// A metadata record does not parse or its checksum is wrong.
+    #[error("metadata record {}: {why}", path.display())]
+    Record {
+        /// Its file.
+        path: PathBuf,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// The directory at the root's path is no longer the one that was opened.
+    #[error("{}: {why}; nothing was written", path.display())]
+    Changed {
+        /// The root.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+    },
+    /// A directory entry that is not what its place demands (a symlink, a device, a stranger).
+    #[error("{}: {why}", path.display())]
+    Unexpected {
+        /// The entry.
+        path: PathBuf,
+        /// What it is and what was expected.
+        why: String,
+    },
+    /// A file that should be there is not, or differs from the manifest.
+    #[error("{}: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What differs.
+        why: String,
+    },
+}
+
+impl StorageError {
+    /// The code clients see.
+    pub fn code(&self) -> ErrorCode {
+        match self {
+            Self::Disk(error) => error.code(),
+            Self::Record { .. } => ErrorCode::RecordDamaged,
+            Self::Changed { .. } => ErrorCode::DiskChanged,
+            Self::Unexpected { .. } => ErrorCode::UnexpectedEntry,
+            Self::Damaged { .. } => ErrorCode::SourceDamaged,
+        }
+    }
+}
+
+impl From<DiskError> for Failure {
+    fn from(error: DiskError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<StorageError> for Failure {
+    fn from(error: StorageError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}

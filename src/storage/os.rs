@@ -1,0 +1,70 @@
+//! The few system calls that no library offers safely. The only room with `unsafe`.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+
+/// Gives the calling thread (and the threads it will spawn) a descriptor table of its own, empty but for 0, 1 and 2.
+///
+/// A thread that waits for a hung disk keeps its table alive even after SIGKILL. With tables of their own, such a thread
+/// keeps only what it opened itself: never the listening port, the journal or another disk's lock.
+/// Descriptors opened before the call must not be used, nor dropped, by this thread afterwards.
+///
+/// # Errors
+/// `ENOMEM`, or `ENOSYS`/`EINVAL` before Linux 5.9.
+pub fn own_descriptor_table() -> Result<(), Errno> {
+    // SAFETY: takes three integers; on success the caller's descriptors from 3 up are closed in its private copy of the
+    // table, which the contract above makes the caller's business.
+    let answer = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    Errno::result(answer).map(drop)
+}
+
+#[repr(C)]
+struct CachestatRange {
+    offset: u64,
+    length: u64,
+}
+
+#[repr(C)]
+#[derive(Default)]
+struct Cachestat {
+    cached: u64,
+    dirty: u64,
+    writeback: u64,
+    evicted: u64,
+    recently_evicted: u64,
+}
+
+/// Number of pages of a file in the page cache: `cachestat(2)`, Linux 6.5, system call 451.
+///
+/// # Errors
+/// `ENOSYS` on older kernels, `EOPNOTSUPP` where the file system keeps no such count.
+pub fn cached_pages(file: impl AsFd) -> Result<u64, Errno> {
+    const SYS_CACHESTAT: libc::c_long = 451;
+    let range = CachestatRange { offset: 0, length: 0 };
+    let mut found = Cachestat::default();
+    // SAFETY: both structures have the layout of the kernel's (`include/uapi/linux/mman.h`) and outlive the call; the
+    // descriptor is borrowed and so open.
+    let answer = unsafe {
+        libc::syscall(SYS_CACHESTAT, file.as_fd().as_raw_fd(), &raw const range, &raw mut found, 0_u32)
+    };
+    Errno::result(answer).map(|_| found.cached)
+}
+
+/// Starts write-back of a range without waiting for it, so that the sync at the end finds little to do.
+///
+/// # Errors
+/// As `sync_file_range(2)`.
+pub fn start_write_back(file: impl AsFd, offset_bytes: u64, length_bytes: u64) -> Result<(), Errno> {
+    let signed = |n: u64| i64::try_from(n).map_err(|_| Errno::EINVAL);
+    // SAFETY: four integers; the descriptor is borrowed and so open.
+    let answer = unsafe {
+        libc::sync_file_range(
+            file.as_fd().as_raw_fd(),
+            signed(offset_bytes)?,
+            signed(length_bytes)?,
+            libc::SYNC_FILE_RANGE_WRITE,
+        )
+    };
+    Errno::result(answer).map(drop)
+}
