@@ -1,11 +1,44 @@
 //! One storage root: its layout, its metadata records, its trash, and the durable verbs everything above is built from.
+//!
+//! Rooms in reading order: [`layout`] names every path; [`Dir`] is the only way to a file; [`Root`] is an opened root;
+//! [`MetadataStore`] says who owns which tablet there; [`Staging`] is a copy that owns nothing yet.
+//!
+//! Knows nothing of a second root or of how a migration goes. Every call that touches a disk runs below a directory
+//! descriptor, never follows a symlink and never leaves the file system it started on.
 
 mod dir;
 mod error;
 mod file;
 pub mod layout;
+mod lock;
+mod mounts;
+mod native;
 pub mod os;
+mod record;
+mod root;
+mod scan;
+mod staging;
+mod store;
+mod trash;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
 pub use error::{DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};
+pub use lock::{LockError, RootLock};
+pub use mounts::{FileSystem, same_file_system};
+pub use native::NativeStore;
+pub use record::{
+    HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
+    synthesize_header,
+};
+pub use root::{KnownAs, Root, RootError, RootIdentity};
+pub use scan::{LookForDirectories, RootScan, StagingItem, scan_root};
+pub use staging::{
+    Owner, Purpose, Staging, is_placed, read_owner, remove_empty_parents, remove_staging,
+    remove_unowned_tablet,
+};
+pub use store::{MetadataStore, ScannedRecord, StagedRecord};
+pub use trash::{
+    Quarantined, RetiredNote, TrashItem, list_trash, open_trashed, purge_entry, quarantine, read_entry,
+    retire,
+};

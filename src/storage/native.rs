@@ -1,0 +1,82 @@
+//! The embedded metadata store: one JSON file per tablet below `meta/`. The commit point is one rename.
+
+use super::dir::{Barrier, Dir, EntryKind};
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small};
+use super::layout::{META, RECORD_FILE, parse_record_name, record_name};
+use super::record::{decode_record, decode_summary};
+use super::store::{MetadataStore, ScannedRecord, StagedRecord};
+use crate::model::{TabletKey, TabletRecord};
+
+/// The records of one root, as files.
+#[derive(Debug)]
+pub struct NativeStore {
+    meta: Dir,
+}
+
+impl NativeStore {
+    /// The store below a root's directory.
+    ///
+    /// # Errors
+    /// `meta/` cannot be opened.
+    pub fn open(root: &Dir) -> Result<Self, DiskError> {
+        Ok(Self { meta: root.open(META)? })
+    }
+
+    fn read_summary(&self, name: &str, key: TabletKey) -> Result<ScannedRecord, StorageError> {
+        let damaged = |why: String| Ok(ScannedRecord::Damaged { name: name.to_owned(), key: Some(key), why });
+        match read_small(&self.meta, name, ReadFrom::Cache) {
+            Ok(None) => damaged("vanished during the scan".into()),
+            Ok(Some(bytes)) => match decode_summary(&bytes) {
+                Ok(summary) if summary.key == key => Ok(ScannedRecord::Good(summary)),
+                Ok(summary) => damaged(format!("is the record of {}", summary.key)),
+                Err(why) => damaged(why),
+            },
+            // One unreadable sector must not hide the other tablets of the disk.
+            Err(error) => damaged(error.to_string()),
+        }
+    }
+}
+
+impl MetadataStore for NativeStore {
+    fn scan(&self, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
+        self.meta.for_each(|name, kind| {
+            let text = name.to_string_lossy();
+            visit(match (kind, parse_record_name(&text)) {
+                (EntryKind::File, Some(key)) => self.read_summary(&text, key)?,
+                (kind, key) => ScannedRecord::Damaged {
+                    name: text.into_owned(),
+                    key,
+                    why: format!("{} that is not a record", kind.as_str()),
+                },
+            });
+            Ok(())
+        })
+    }
+
+    fn get(&self, key: TabletKey) -> Result<Option<TabletRecord>, StorageError> {
+        let name = record_name(key);
+        let Some(bytes) = read_small(&self.meta, &name, ReadFrom::Cache)? else { return Ok(None) };
+        let damaged = |why| StorageError::Record { path: self.meta.path().join(&name), why };
+        let record = decode_record(&bytes).map_err(damaged)?;
+        if record.key == key {
+            Ok(Some(record))
+        } else {
+            Err(damaged(format!("is the record of {}", record.key)))
+        }
+    }
+
+    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), StorageError> {
+        let name = record_name(staged.record().key);
+        staged.staging().replace(RECORD_FILE, &self.meta, &name)?;
+        barrier.sync()?;
+        Ok(())
+    }
+
+    fn retire(&self, key: TabletKey, into: &Dir, name: &str) -> Result<(), DiskError> {
+        match self.meta.replace(&record_name(key), into, name) {
+            Err(error) if error.errno == nix::errno::Errno::ENOENT => Ok(()),
+            answer => answer,
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! An opened storage root: a directory descriptor plus the proof that it is the disk it is taken for.
+
+use std::path::Path;
+
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use super::dir::{Dir, EntryKind};
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small, replace_durably, write_new};
+use super::layout;
+use crate::model::{Capacity, DiskUuid};
+
+const FORMAT: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+struct DiskFile {
+    format: u32,
+    uuid: DiskUuid,
+}
+
+/// What a root is, apart from the path that leads to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RootIdentity {
+    /// From its `disk.json`.
+    pub uuid: DiskUuid,
+    /// Device of the root directory.
+    pub device: u64,
+    /// Inode of the root directory.
+    pub inode: u64,
+}
+
+/// What is already known of the disk at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownAs {
+    /// Nothing: an empty directory may become a root.
+    New,
+    /// This disk was here before: an empty directory means that it is not mounted, and is never made a root.
+    Disk(DiskUuid),
+}
+
+/// Why a directory cannot serve as a root.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RootError {
+    /// A system call failed.
+    #[error(transparent)]
+    Disk(#[from] DiskError),
+    /// The directory is not, or not yet, a root of ours.
+    #[error("{path}: {why}")]
+    Refused {
+        /// The path as configured.
+        path: String,
+        /// What was found and what helps.
+        why: String,
+    },
+}
+
+/// An opened root. Cheap: each thread that works on a disk opens its own, in its own descriptor table.
+#[derive(Debug)]
+pub struct Root {
+    dir: Dir,
+    identity: RootIdentity,
+}
+
+impl Root {
+    /// Opens the root at `path`; a fresh directory is made one when nothing else is known of it.
+    ///
+    /// # Errors
+    /// The path is missing, not a directory or not readable; it holds a Doris RocksDB, an unknown format, foreign files,
+    /// or another disk than the known one.
+    pub fn open(path: &str, known: KnownAs) -> Result<Self, RootError> {
+        let refused = |why: String| RootError::Refused { path: path.to_owned(), why };
+        let dir = Dir::open_absolute(Path::new(path)).map_err(|error| match error.errno {
+            Errno::ENOENT => refused("no such directory; create it, or mount the disk".into()),
+            Errno::ENOTDIR => refused("not a directory".into()),
+            _ => error.into(),
+        })?;
+        if dir.stat("meta/CURRENT")?.is_some() {
+            return Err(refused(
+                "meta/ holds a RocksDB: this is a root of a Doris BE, which this build cannot open; \
+                 it was not touched"
+                    .into(),
+            ));
+        }
+        let uuid = match (read_uuid(&dir).map_err(refused)?, known) {
+            (Some(found), KnownAs::Disk(expected)) if found != expected => {
+                return Err(refused(format!("this is disk {found}; disk {expected} was here before")));
+            }
+            (Some(found), _) => found,
+            (None, KnownAs::Disk(expected)) => {
+                return Err(refused(format!("disk.json is missing: disk {expected} is not mounted here")));
+            }
+            (None, KnownAs::New) => format_root(&dir, path)?,
+        };
+        for part in [layout::DATA, layout::META, layout::MIGRATING, layout::TRASH, layout::QUARANTINE] {
+            dir.ensure(part)?;
+        }
+        let (device, inode) = dir.device_and_inode()?;
+        Ok(Self { dir, identity: RootIdentity { uuid, device, inode } })
+    }
+
+    /// Opens a root that was opened before; anything else at the path is refused.
+    ///
+    /// # Errors
+    /// As `open(2)`; [`StorageError::Changed`] when another directory is found there.
+    pub fn reopen(path: &str, expected: &RootIdentity) -> Result<Self, StorageError> {
+        let dir = Dir::open_absolute(Path::new(path))?;
+        let root = Self { dir, identity: *expected };
+        root.check_identity()?;
+        Ok(root)
+    }
+
+    /// Checks that the root's path still leads to this directory and that it is still the same disk. Called right
+    /// before every commit: after a lazy unmount a path leads to the file system below.
+    ///
+    /// # Errors
+    /// [`StorageError::Changed`], or a failed call.
+    pub fn check_identity(&self) -> Result<(), StorageError> {
+        let changed = |why: String| StorageError::Changed { path: self.dir.path().to_owned(), why };
+        let now = Dir::open_absolute(self.dir.path())
+            .map_err(|error| changed(format!("the root can no longer be opened: {}", error.errno.desc())))?;
+        for dir in [&now, &self.dir] {
+            let (device, inode) = dir.device_and_inode()?;
+            if (device, inode) != (self.identity.device, self.identity.inode) {
+                return Err(changed("another directory is there now: was the disk unmounted?".into()));
+            }
+        }
+        match read_uuid(&self.dir).map_err(changed)? {
+            Some(uuid) if uuid == self.identity.uuid => Ok(()),
+            Some(uuid) => {
+                Err(changed(format!("disk.json names disk {uuid}, expected {}", self.identity.uuid)))
+            }
+            None => Err(changed("disk.json is gone".into())),
+        }
+    }
+
+    /// The root directory.
+    pub const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// What it is.
+    pub const fn identity(&self) -> &RootIdentity {
+        &self.identity
+    }
+
+    /// Space on its file system.
+    ///
+    /// # Errors
+    /// As `fstatvfs(2)`.
+    pub fn capacity(&self) -> Result<Capacity, DiskError> {
+        let stat = nix::sys::statvfs::fstatvfs(&self.dir)
+            .map_err(|errno| DiskError::new("statvfs", self.dir.path(), errno))?;
+        let unit = stat.fragment_size();
+        Ok(Capacity { total_bytes: stat.blocks() * unit, avail_bytes: stat.blocks_available() * unit })
+    }
+
+    /// Writes a small file, makes it durable, reads it back past the cache and removes it.
+    ///
+    /// # Errors
+    /// The first call that failed; `EIO` when other bytes came back. A full disk answers `ENOSPC`, which is no fault.
+    pub fn probe(&self) -> Result<(), DiskError> {
+        let pattern: Vec<u8> = (0..4096_u32).map(|n| (n.wrapping_mul(31) >> 3).to_le_bytes()[0]).collect();
+        self.dir.unlink(layout::PROBE_FILE)?;
+        let file = write_new(&self.dir, layout::PROBE_FILE, &pattern)?;
+        let path = self.dir.path().join(layout::PROBE_FILE);
+        file.sync_data().map_err(|error| DiskError::from_io("fdatasync", &path, &error))?;
+        let back = read_small(&self.dir, layout::PROBE_FILE, ReadFrom::Medium)?;
+        self.dir.unlink(layout::PROBE_FILE)?;
+        if back.as_deref() == Some(&pattern[..]) {
+            Ok(())
+        } else {
+            Err(DiskError::new("read", path, Errno::EIO))
+        }
+    }
+
+    /// Whether the file system is mounted read-only now.
+    ///
+    /// # Errors
+    /// As `fstatvfs(2)`.
+    pub fn is_read_only(&self) -> Result<bool, DiskError> {
+        nix::sys::statvfs::fstatvfs(&self.dir)
+            .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+            .map_err(|errno| DiskError::new("statvfs", self.dir.path(), errno))
+    }
+}
+
+fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {
+    let Some(bytes) =
+        read_small(dir, layout::DISK_FILE, ReadFrom::Cache).map_err(|error| error.to_string())?
+    else {
+        return Ok(None);
+    };
+    let file: DiskFile = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("disk.json does not parse ({error}); restore it before using this disk"))?;
+    if file.format > FORMAT {
+        return Err(format!("disk.json has format {}; this build reads up to {FORMAT}", file.format));
+    }
+    Ok(Some(file.uuid))
+}
+
+/// Makes a directory a root if nothing in it speaks against it. `disk.json` is written last and durably: a root is one
+/// from that moment.
+fn format_root(dir: &Dir, path: &str) -> Result<DiskUuid, RootError> {
+    for entry in dir.entries()? {
+        let known = ["lost+found", layout::LOCK_FILE, "disk.json.tmp"];
+        let empty_part = entry.kind == EntryKind::Directory
+            && entry.name.to_str().is_some_and(is_part)
+            && dir.open(&entry.name)?.entries()?.is_empty();
+        if !empty_part && !known.iter().any(|name| entry.name == *name) {
+            return Err(RootError::Refused {
+                path: path.to_owned(),
+                why: format!(
+                    "no disk.json, but {:?} is there: a new root must be an empty directory, and an old one needs its \
+                     disk.json back",
+                    entry.name
+                ),
+            });
+        }
+    }
+    let uuid = DiskUuid(uuid::Uuid::new_v4());
+    for part in [layout::DATA, layout::META, layout::MIGRATING, layout::TRASH, layout::QUARANTINE] {
+        dir.ensure(part)?;
+    }
+    let text = serde_json::to_vec_pretty(&DiskFile { format: FORMAT, uuid })
+        .map_err(|_| DiskError::new("write", dir.path().join(layout::DISK_FILE), Errno::EINVAL))?;
+    replace_durably(dir, layout::DISK_FILE, &text)?;
+    Ok(uuid)
+}
+
+fn is_part(name: &str) -> bool {
+    [layout::DATA, layout::META, layout::MIGRATING, layout::TRASH, layout::QUARANTINE].contains(&name)
+}

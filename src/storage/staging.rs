@@ -1,0 +1,169 @@
+//! Staging: an unfinished copy, in a directory that says whose it is.
+//!
+//! ```text
+//! migrating/<name>/owner.json    written first; tells start-up what this is and where its files may have gone
+//! migrating/<name>/files/        the tablet's files; renamed as a whole to data/<shard>/<tablet_id>/<schema_hash>
+//! migrating/<name>/record.json   the metadata record; renamed into meta/ at the commit point
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::dir::Dir;
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small, write_new};
+use super::layout::{FILES, MIGRATING, OWNER_FILE, tablet_dir, tablet_parent};
+use crate::model::{DiskRef, MigrationId, ShardId, TabletKey};
+
+/// What a staging directory is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Purpose {
+    /// A migration's copy.
+    Migration,
+    /// A tablet coming back from trash.
+    Restore,
+    /// A directory being adopted.
+    Import,
+}
+
+/// Who a staging directory belongs to. Enough to go on with a migration even when the journal is lost.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Owner {
+    /// What for.
+    pub purpose: Purpose,
+    /// The migration, where there is one.
+    pub migration_id: Option<MigrationId>,
+    /// The tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// The shard its files go to.
+    pub shard_id: ShardId,
+    /// From where, where there is a disk.
+    pub source: Option<DiskRef>,
+    /// The disk this directory is on.
+    pub destination: DiskRef,
+}
+
+/// An open staging directory.
+#[derive(Debug)]
+pub struct Staging {
+    parent: Dir,
+    name: String,
+    dir: Dir,
+    files: Dir,
+    owner: Owner,
+}
+
+impl Staging {
+    /// Makes the staging directory `name`, or opens the one of the same owner that a restart left behind.
+    ///
+    /// # Errors
+    /// A failed call; or one of that name belongs to somebody else.
+    pub fn open_or_create(root: &Dir, name: &str, owner: &Owner) -> Result<Self, StorageError> {
+        let parent = root.open(MIGRATING)?;
+        if let Some(dir) = parent.open_if_exists(name)? {
+            match read_owner(&dir)? {
+                Some(found) if found == *owner => {
+                    let files = dir.ensure(FILES)?;
+                    return Ok(Self { parent, name: name.to_owned(), dir, files, owner: found });
+                }
+                Some(_) => {
+                    return Err(StorageError::Unexpected {
+                        path: dir.path().to_owned(),
+                        why: "a staging directory of another owner is in the way".into(),
+                    });
+                }
+                // A kill between mkdir and the owner record: nothing is in it yet.
+                None => parent.remove_tree(name)?,
+            }
+        }
+        let dir = parent.create(name)?;
+        let text = serde_json::to_vec_pretty(owner).map_err(|error| StorageError::Record {
+            path: dir.path().join(OWNER_FILE),
+            why: error.to_string(),
+        })?;
+        write_new(&dir, OWNER_FILE, &text)?;
+        let files = dir.create(FILES)?;
+        Ok(Self { parent, name: name.to_owned(), dir, files, owner: owner.clone() })
+    }
+
+    /// The staging directory, where a record is staged.
+    pub const fn dir(&self) -> &Dir {
+        &self.dir
+    }
+
+    /// Where the tablet's files are written.
+    pub const fn files(&self) -> &Dir {
+        &self.files
+    }
+
+    /// Renames the files to their place below `data/`; after this nothing is written to them. Not durable before the
+    /// caller's barrier.
+    ///
+    /// # Errors
+    /// `EEXIST` when something stands there already.
+    pub fn place(&self, root: &Dir) -> Result<(), DiskError> {
+        let parent = root.ensure(&tablet_parent(self.owner.shard_id, self.owner.key.tablet_id))?;
+        self.dir.rename(FILES, &parent, &self.owner.key.schema_hash.to_string())
+    }
+
+    /// Removes what is left of the directory. Never reaches a placed tablet.
+    ///
+    /// # Errors
+    /// As the calls made.
+    pub fn remove(self) -> Result<(), DiskError> {
+        remove_staging(&self.parent, &self.name)
+    }
+}
+
+/// The owner record of a staging directory; `None` when it has none yet or it does not parse (it is written first and
+/// whole, so that only a power cut before its first sync leaves such a one).
+///
+/// # Errors
+/// As `read(2)`.
+pub fn read_owner(staging: &Dir) -> Result<Option<Owner>, DiskError> {
+    Ok(read_small(staging, OWNER_FILE, ReadFrom::Cache)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Removes the staging directory `name` below `migrating`. Its owner record goes last, so that a kill in between leaves
+/// a directory that still says whose it was.
+///
+/// # Errors
+/// As the calls made.
+pub fn remove_staging(migrating: &Dir, name: &str) -> Result<(), DiskError> {
+    let Some(dir) = migrating.open_if_exists(name)? else { return Ok(()) };
+    dir.remove_tree(FILES)?;
+    dir.unlink(super::layout::RECORD_FILE)?;
+    migrating.remove_tree(name)
+}
+
+/// Removes a tablet directory that was placed but never owned, and its parents as far as they are empty.
+///
+/// The caller has made sure that no record on this disk names it.
+///
+/// # Errors
+/// As the calls made.
+pub fn remove_unowned_tablet(root: &Dir, shard: ShardId, key: TabletKey) -> Result<(), DiskError> {
+    if let Some(parent) = root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
+        parent.remove_tree(&key.schema_hash.to_string())?;
+    }
+    remove_empty_parents(root, shard, key)
+}
+
+/// Removes `data/<shard>/<tablet_id>` and `data/<shard>` when nothing is left in them.
+///
+/// # Errors
+/// As `unlinkat(2)`.
+pub fn remove_empty_parents(root: &Dir, shard: ShardId, key: TabletKey) -> Result<(), DiskError> {
+    let Some(shard_dir) = root.open_if_exists(format!("data/{shard}"))? else { return Ok(()) };
+    shard_dir.remove_if_empty(&key.tablet_id.to_string())
+}
+
+/// Whether the tablet's directory stands in its place.
+///
+/// # Errors
+/// As `fstatat(2)`.
+pub fn is_placed(root: &Dir, shard: ShardId, key: TabletKey) -> Result<bool, DiskError> {
+    Ok(root.kind(tablet_dir(shard, key))?.is_some())
+}

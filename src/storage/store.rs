@@ -1,0 +1,103 @@
+//! The metadata store of one root: who owns which tablet there.
+
+use super::dir::{Barrier, Dir};
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small, write_new};
+use super::layout::RECORD_FILE;
+use super::record::{decode_record, encode_record};
+use crate::model::{RecordSummary, TabletKey, TabletRecord};
+
+/// One record found by a scan.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ScannedRecord {
+    /// It parses and its checksum is right.
+    Good(RecordSummary),
+    /// It does not, or its name is not one of ours. Never deleted by a scan.
+    Damaged {
+        /// Its name in the store.
+        name: String,
+        /// The tablet its name says, where it says one.
+        key: Option<TabletKey>,
+        /// What is wrong with it.
+        why: String,
+    },
+}
+
+/// A record written into a staging directory, not yet owning anything.
+#[derive(Debug)]
+pub struct StagedRecord<'a> {
+    staging: &'a Dir,
+    record: TabletRecord,
+}
+
+impl<'a> StagedRecord<'a> {
+    /// Writes `record` into `staging`, replacing an earlier staged one. Durable only after the caller's barrier.
+    ///
+    /// # Errors
+    /// As the calls made.
+    pub fn write(staging: &'a Dir, record: TabletRecord) -> Result<Self, StorageError> {
+        let bytes = encode_record(&record).map_err(|error| StorageError::Record {
+            path: staging.path().join(RECORD_FILE),
+            why: error.to_string(),
+        })?;
+        staging.unlink(RECORD_FILE)?;
+        write_new(staging, RECORD_FILE, &bytes)?;
+        Ok(Self { staging, record })
+    }
+
+    /// Reads the record back from the medium and parses it again. Comparing with the bytes that were written would
+    /// miss a flip in the buffer they were written from.
+    ///
+    /// # Errors
+    /// It is missing, damaged, or not the record that was staged.
+    pub fn check(&self) -> Result<(), StorageError> {
+        let path = || self.staging.path().join(RECORD_FILE);
+        let bytes = read_small(self.staging, RECORD_FILE, ReadFrom::Medium)?
+            .ok_or_else(|| StorageError::Record { path: path(), why: "is gone".into() })?;
+        let back = decode_record(&bytes).map_err(|why| StorageError::Record { path: path(), why })?;
+        let same = back.summary() == self.record.summary()
+            && back.manifest == self.record.manifest
+            && back.tablet_meta.get() == self.record.tablet_meta.get();
+        same.then_some(())
+            .ok_or_else(|| StorageError::Record { path: path(), why: "reads back as another record".into() })
+    }
+
+    /// The record.
+    pub const fn record(&self) -> &TabletRecord {
+        &self.record
+    }
+
+    /// The staging directory it stands in.
+    pub const fn staging(&self) -> &Dir {
+        self.staging
+    }
+}
+
+/// Who owns which tablet on one root. The embedded implementation is [`super::NativeStore`]; one for a Doris root
+/// (RocksDB) fits behind it with a synced write batch as `commit`.
+pub trait MetadataStore {
+    /// Calls `visit` for every record, in no order.
+    ///
+    /// # Errors
+    /// The store itself cannot be read. A damaged record is visited, not an error.
+    fn scan(&self, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError>;
+
+    /// The record of one tablet.
+    ///
+    /// # Errors
+    /// It cannot be read, or is damaged.
+    fn get(&self, key: TabletKey) -> Result<Option<TabletRecord>, StorageError>;
+
+    /// The commit point: when this returns, the staged record owns the tablet on this root, durably.
+    ///
+    /// # Errors
+    /// After an error the outcome is unknown until the store is read again from the medium.
+    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), StorageError>;
+
+    /// Takes the record away and leaves it as the header `name` in the directory `into`. Nothing there is fine.
+    /// Durable only after the caller's barrier.
+    ///
+    /// # Errors
+    /// As the calls made.
+    fn retire(&self, key: TabletKey, into: &Dir, name: &str) -> Result<(), DiskError>;
+}

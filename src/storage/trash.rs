@@ -1,0 +1,232 @@
+//! Trash and quarantine. Both are renames on one disk: nothing is copied, nothing is lost.
+
+use serde::{Deserialize, Serialize};
+
+use super::dir::{Dir, EntryKind};
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small, write_new};
+use super::layout::{
+    FILES, MIGRATING, QUARANTINE, REASON_FILE, RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent,
+    trash_entry_name, trashed_header_name,
+};
+use super::record::decode_record;
+use super::staging::remove_empty_parents;
+use super::store::MetadataStore;
+use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TabletRecord, TimestampMs};
+
+/// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredNote {
+    /// The tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// The migration that moved it, where one did.
+    pub migration_id: Option<MigrationId>,
+    /// The disk that owned it afterwards.
+    pub moved_to: DiskRef,
+    /// Generation it has there.
+    pub generation: u64,
+    /// When, for people.
+    pub retired_ms: TimestampMs,
+    /// The daemon's counted up-time then: age is measured in seconds the daemon was running, so that a jumping clock
+    /// purges nothing.
+    pub uptime_sec: u64,
+}
+
+/// Makes an entry directory with a name of its own.
+fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
+    let now = chrono::Local::now();
+    for n in 0_u64.. {
+        let name = trash_entry_name(now, n);
+        match parent.create(&name) {
+            Ok(dir) => return Ok((dir, name)),
+            Err(error) if error.errno == nix::errno::Errno::EEXIST => {}
+            Err(error) => return Err(error),
+        }
+    }
+    unreachable!("a u64 does not run out within one second")
+}
+
+/// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Safe to
+/// repeat after a kill at any point. Not durable before the caller's barrier.
+///
+/// Returns the path below the root.
+///
+/// # Errors
+/// As the calls made.
+pub fn retire(
+    root: &Dir,
+    store: &dyn MetadataStore,
+    shard: ShardId,
+    note: &RetiredNote,
+) -> Result<String, StorageError> {
+    let key = note.key;
+    let (entry, entry_name) = create_entry(&root.open(TRASH)?)?;
+    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
+        path: entry.path().join(RETIRED_FILE),
+        why: error.to_string(),
+    })?;
+    write_new(&entry, RETIRED_FILE, &text)?;
+    let tablet = entry.create(&key.tablet_id.to_string())?;
+    let schema = key.schema_hash.to_string();
+    let header = trashed_header_name(key.tablet_id);
+    // The record waits beside the place its directory is renamed to, then joins it.
+    store.retire(key, &tablet, &header)?;
+    if let Some(parent) = root.open_if_exists(tablet_parent(shard, key.tablet_id))?
+        && parent.kind(&schema)?.is_some()
+    {
+        parent.rename(&schema, &tablet, &schema)?;
+        remove_empty_parents(root, shard, key)?;
+    } else {
+        tablet.ensure(&schema)?;
+    }
+    if tablet.kind(&header)?.is_some() {
+        tablet.replace(&header, &tablet.open(&schema)?, &header)?;
+    }
+    Ok(format!("{TRASH}/{entry_name}/{}/{schema}", key.tablet_id))
+}
+
+/// What lies in one trash entry.
+#[derive(Debug, Clone)]
+pub struct TrashItem {
+    /// `<YYYYmmddHHMMSS>.<n>`.
+    pub entry: String,
+    /// The tablet.
+    pub key: TabletKey,
+    /// Its record, where the header is good.
+    pub record: Option<TabletRecord>,
+    /// Who owns it now; `None` for what another program put there.
+    pub note: Option<RetiredNote>,
+}
+
+/// Lists one trash entry; several tablets may share one, as Doris's do.
+///
+/// # Errors
+/// As the calls made.
+pub fn read_entry(trash: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
+    let mut items = Vec::new();
+    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(items) };
+    let note: Option<RetiredNote> = read_small(&dir, RETIRED_FILE, ReadFrom::Cache)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    for (tablet_id, tablet) in numbered_dirs(&dir)? {
+        for (schema_hash, files) in numbered_dirs(&tablet)? {
+            let (Ok(tablet_id), Ok(schema_hash)) = (tablet_id.parse(), schema_hash.parse()) else { continue };
+            let key = TabletKey { tablet_id, schema_hash };
+            let header = trashed_header_name(tablet_id);
+            let bytes = match read_small(&files, &header, ReadFrom::Cache)? {
+                Some(bytes) => Some(bytes),
+                None => read_small(&tablet, &header, ReadFrom::Cache)?,
+            };
+            let record =
+                bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key == key);
+            items.push(TrashItem { entry: entry.to_owned(), key, record, note: note.clone() });
+        }
+    }
+    Ok(items)
+}
+
+fn numbered_dirs(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
+    let mut found = Vec::new();
+    for entry in dir.entries()? {
+        if let (EntryKind::Directory, Some(name)) = (entry.kind, entry.name.to_str()) {
+            found.push((name.to_owned(), dir.open(name)?));
+        }
+    }
+    Ok(found)
+}
+
+/// All trash of a root, oldest first.
+///
+/// # Errors
+/// As the calls made.
+pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
+    let trash = root.open(TRASH)?;
+    let mut names: Vec<_> = trash
+        .entries()?
+        .into_iter()
+        .filter_map(|entry| entry.name.into_string().ok())
+        .filter_map(|name| Some((parse_trash_entry_name(&name)?, name)))
+        .collect();
+    names.sort_unstable();
+    let mut items = Vec::new();
+    for (_, name) in names {
+        items.extend(read_entry(&trash, &name)?);
+    }
+    Ok(items)
+}
+
+/// Removes one tablet from a trash entry, and the entry when nothing is left of it.
+///
+/// # Errors
+/// As the calls made.
+pub fn purge_entry(root: &Dir, entry: &str, key: TabletKey) -> Result<(), DiskError> {
+    let trash = root.open(TRASH)?;
+    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(()) };
+    if let Some(tablet) = dir.open_if_exists(key.tablet_id.to_string())? {
+        tablet.remove_tree(&key.schema_hash.to_string())?;
+        tablet.unlink(trashed_header_name(key.tablet_id))?;
+        dir.remove_if_empty(&key.tablet_id.to_string())?;
+    }
+    if dir.entries()?.iter().all(|entry| entry.name == RETIRED_FILE) {
+        trash.remove_tree(entry)?;
+    }
+    Ok(())
+}
+
+/// Opens the directory of a trashed tablet.
+///
+/// # Errors
+/// As `openat2(2)`.
+pub fn open_trashed(root: &Dir, item: &TrashItem) -> Result<Dir, DiskError> {
+    root.open(format!("{TRASH}/{}/{}/{}", item.entry, item.key.tablet_id, item.key.schema_hash))
+}
+
+/// What is set aside because it contradicts itself.
+pub enum Quarantined<'a> {
+    /// A tablet's record and directory.
+    Tablet {
+        /// Where the directory is.
+        shard: ShardId,
+        /// Which.
+        key: TabletKey,
+    },
+    /// A file below `meta/` that is not a good record.
+    Record {
+        /// Its name.
+        name: &'a str,
+    },
+    /// A staging directory.
+    Staging {
+        /// Its name.
+        name: &'a str,
+    },
+}
+
+/// Moves something into quarantine with a note that says why. Nothing in there is ever deleted by this program. Not
+/// durable before the caller's barrier.
+///
+/// # Errors
+/// As the calls made.
+pub fn quarantine(
+    root: &Dir,
+    store: &dyn MetadataStore,
+    what: &Quarantined<'_>,
+    why: &str,
+) -> Result<String, StorageError> {
+    let (entry, name) = create_entry(&root.open(QUARANTINE)?)?;
+    write_new(&entry, REASON_FILE, serde_json::json!({ "reason": why }).to_string().as_bytes())?;
+    match what {
+        Quarantined::Tablet { shard, key } => {
+            store.retire(*key, &entry, &trashed_header_name(key.tablet_id))?;
+            if let Some(parent) = root.open_if_exists(tablet_parent(*shard, key.tablet_id))?
+                && parent.kind(key.schema_hash.to_string())?.is_some()
+            {
+                parent.rename(&key.schema_hash.to_string(), &entry, FILES)?;
+                remove_empty_parents(root, *shard, *key)?;
+            }
+        }
+        Quarantined::Record { name } => root.open("meta")?.rename(name, &entry, name)?,
+        Quarantined::Staging { name } => root.open(MIGRATING)?.rename(name, &entry, name)?,
+    }
+    Ok(format!("{QUARANTINE}/{name}"))
+}
