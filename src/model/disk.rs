@@ -129,3 +129,7 @@ impl DiskCondition {
         }
     }
 }
+
+/// Position of a disk in the configured list: the short name of a disk within one run of the daemon.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DiskIndex(pub u16);

@@ -133,6 +133,9 @@ pub struct Migration {
     /// Not started again before this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub not_before_ms: Option<TimestampMs>,
+    /// Shard on the source, as its record said at prepare.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_shard: Option<ShardId>,
     /// Shard on the destination, chosen at prepare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_shard: Option<ShardId>,

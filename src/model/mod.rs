@@ -8,7 +8,7 @@ mod migration;
 mod status;
 mod tablet;
 
-pub use disk::{Capacity, DiskCondition, DiskUuid, Medium};
+pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
 pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};

@@ -40,6 +40,8 @@ pub struct Owner {
     pub shard_id: ShardId,
     /// From where, where there is a disk.
     pub source: Option<DiskRef>,
+    /// The shard they come from.
+    pub source_shard: Option<ShardId>,
     /// The disk this directory is on.
     pub destination: DiskRef,
 }

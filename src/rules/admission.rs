@@ -1,0 +1,197 @@
+//! May this request become a migration? The checks, and their order, are those of Doris's endpoint; each refusal names
+//! the value and the way out.
+
+use super::capacity::{CapacityLimits, fits};
+use crate::model::{Capacity, DiskCondition, ErrorCode, Failure, MigrationId, SchemaHash, TabletKey};
+
+/// What the catalog says of the tablet asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TabletFacts<'a> {
+    /// No such tablet id.
+    Unknown,
+    /// It exists under another schema hash.
+    OtherSchema(SchemaHash),
+    /// Known, but not served now.
+    Unavailable(&'a str),
+    /// Served from the disk at this path.
+    On {
+        /// Path of its disk.
+        disk: &'a str,
+        /// Condition of that disk.
+        condition: &'a DiskCondition,
+        /// Its size.
+        size_bytes: u64,
+    },
+}
+
+/// What is known of the destination asked for.
+#[derive(Debug, Clone, Copy)]
+pub struct DestinationFacts<'a> {
+    /// Its condition.
+    pub condition: &'a DiskCondition,
+    /// Its space.
+    pub capacity: Capacity,
+    /// Bytes promised to moves in flight and queued.
+    pub reserved_bytes: u64,
+}
+
+/// Everything admission looks at.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts<'a> {
+    /// The tablet.
+    pub tablet: TabletFacts<'a>,
+    /// The disk; `None` when no configured disk is written that way.
+    pub destination: Option<DestinationFacts<'a>>,
+    /// Configured paths, for the message.
+    pub known_disks: &'a [&'a str],
+    /// A migration that owns the tablet: its number and destination.
+    pub running: Option<(MigrationId, &'a str)>,
+    /// Migrations waiting.
+    pub queue_length: usize,
+    /// How many may.
+    pub queue_limit: usize,
+    /// Space limits.
+    pub limits: CapacityLimits,
+}
+
+/// Decides. The first reason in the endpoint's order is the answer.
+///
+/// # Errors
+/// The refusal.
+pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failure> {
+    let refuse = |code, message: String| Err(Failure::new(code, message));
+    let (source, source_condition, size_bytes) = match facts.tablet {
+        TabletFacts::Unknown => {
+            return refuse(
+                ErrorCode::TabletNotFound,
+                format!("tablet {} is not on this node; /tablets_json lists those that are", key.tablet_id),
+            );
+        }
+        TabletFacts::OtherSchema(found) => {
+            return refuse(
+                ErrorCode::SchemaHashMismatch,
+                format!("tablet {} has schema_hash {found}, not {}", key.tablet_id, key.schema_hash),
+            );
+        }
+        TabletFacts::Unavailable(why) => {
+            return refuse(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}"));
+        }
+        TabletFacts::On { disk, condition, size_bytes } => (disk, condition, size_bytes),
+    };
+    let Some(destination) = facts.destination else {
+        return refuse(
+            ErrorCode::DiskNotFound,
+            format!(
+                "no configured disk is written {disk:?}; write it as in storage_root_path: {}",
+                facts.known_disks.join(", ")
+            ),
+        );
+    };
+    if source == disk {
+        return refuse(ErrorCode::AlreadyOnDisk, format!("tablet {key} is on {disk} already"));
+    }
+    if !source_condition.is_readable() {
+        return refuse(
+            ErrorCode::DiskUnavailable,
+            format!("source disk {source} is {}: {}", source_condition.as_str(), source_condition.reason()),
+        );
+    }
+    if !destination.condition.is_writable() {
+        return refuse(
+            ErrorCode::DiskUnavailable,
+            format!("disk {disk} is {}: {}", destination.condition.as_str(), destination.condition.reason()),
+        );
+    }
+    if let Err(full) = fits(destination.capacity, destination.reserved_bytes, size_bytes, facts.limits) {
+        return refuse(ErrorCode::DiskFull, format!("disk {disk}: {full}"));
+    }
+    if let Some((id, to)) = facts.running {
+        return refuse(
+            ErrorCode::MigrationExists,
+            format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it"),
+        );
+    }
+    if facts.queue_length >= facts.queue_limit {
+        return refuse(
+            ErrorCode::QueueFull,
+            format!(
+                "{} migrations are queued, the limit is migration_queue_size = {}",
+                facts.queue_length, facts.queue_limit
+            ),
+        );
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::capacity::CapacityRule;
+
+    const KEY: TabletKey = TabletKey::new(10, 20);
+
+    fn facts<'a>(online: &'a DiskCondition) -> Facts<'a> {
+        Facts {
+            tablet: TabletFacts::On { disk: "/d1", condition: online, size_bytes: 100 },
+            destination: Some(DestinationFacts {
+                condition: online,
+                capacity: Capacity { total_bytes: 10_000, avail_bytes: 9_000 },
+                reserved_bytes: 0,
+            }),
+            known_disks: &["/d1", "/d2"],
+            running: None,
+            queue_length: 0,
+            queue_limit: 10,
+            limits: CapacityLimits { usage_percent: 90, left_bytes: 0, rule: CapacityRule::Or },
+        }
+    }
+
+    fn code(facts: &Facts<'_>) -> Option<ErrorCode> {
+        admit(KEY, "/d2", facts).err().map(|failure| failure.code)
+    }
+
+    #[test]
+    fn the_first_reason_in_order_is_the_answer() {
+        let online = DiskCondition::Online;
+        let broken = DiskCondition::Broken { reason: "gone".into() };
+        let good = facts(&online);
+        assert_eq!(code(&good), None);
+        // From the last check to the first: each new fault hides the ones before it.
+        let mut now = good;
+        now.queue_length = 10;
+        assert_eq!(code(&now), Some(ErrorCode::QueueFull));
+        now.running = Some((MigrationId(1), "/d2"));
+        assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
+        if let Some(destination) = &mut now.destination {
+            destination.reserved_bytes = 8_500;
+        }
+        assert_eq!(code(&now), Some(ErrorCode::DiskFull));
+        if let Some(destination) = &mut now.destination {
+            destination.condition = &broken;
+        }
+        assert_eq!(code(&now), Some(ErrorCode::DiskUnavailable));
+        now.tablet = TabletFacts::On { disk: "/d2", condition: &online, size_bytes: 1 };
+        assert_eq!(code(&now), Some(ErrorCode::AlreadyOnDisk));
+        now.destination = None;
+        assert_eq!(code(&now), Some(ErrorCode::DiskNotFound));
+        now.tablet = TabletFacts::Unavailable("x");
+        assert_eq!(code(&now), Some(ErrorCode::TabletUnavailable));
+        now.tablet = TabletFacts::OtherSchema(SchemaHash(5));
+        assert_eq!(code(&now), Some(ErrorCode::SchemaHashMismatch));
+        now.tablet = TabletFacts::Unknown;
+        assert_eq!(code(&now), Some(ErrorCode::TabletNotFound));
+    }
+
+    #[test]
+    fn a_suspect_source_may_be_drained_but_not_filled() {
+        let online = DiskCondition::Online;
+        let suspect = DiskCondition::Suspect { reason: "fsync failed".into() };
+        let mut now = facts(&online);
+        now.tablet = TabletFacts::On { disk: "/d1", condition: &suspect, size_bytes: 1 };
+        assert_eq!(code(&now), None);
+        if let Some(destination) = &mut now.destination {
+            destination.condition = &suspect;
+        }
+        assert_eq!(code(&now), Some(ErrorCode::DiskUnavailable));
+    }
+}

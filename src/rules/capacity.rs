@@ -1,0 +1,121 @@
+//! Whether a tablet still fits on a disk.
+//!
+//! Doris's two keys, `storage_flood_stage_usage_percent` and `storage_flood_stage_left_capacity_bytes`. Doris refuses
+//! only when **both** limits are passed, so that a 100 GiB disk at 97 % with 3 GiB left is still sent tablets; the
+//! default here refuses when **either** is.
+
+use crate::model::Capacity;
+
+/// How the two limits are combined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapacityRule {
+    /// Refuse when either limit is passed.
+    Or,
+    /// Refuse when both are, as Doris.
+    And,
+}
+
+/// The limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CapacityLimits {
+    /// Used share at which a disk counts as full, percent.
+    pub usage_percent: u64,
+    /// Bytes left at which a disk counts as full.
+    pub left_bytes: u64,
+    /// How they are combined.
+    pub rule: CapacityRule,
+}
+
+/// What a disk would look like with the tablet on it, and which limit forbids it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "{size_bytes} bytes do not fit: with {reserved_bytes} bytes of other moves in flight the disk would be \
+     {used_percent} % full with {left_bytes} bytes left (limits: {} % used, {} bytes left)",
+    limits.usage_percent, limits.left_bytes
+)]
+pub struct DoesNotFit {
+    /// Size of the tablet.
+    pub size_bytes: u64,
+    /// Bytes already promised to other moves.
+    pub reserved_bytes: u64,
+    /// Share used afterwards, rounded down.
+    pub used_percent: u64,
+    /// Bytes left afterwards; 0 when there are none.
+    pub left_bytes: u64,
+    /// The limits it was held against.
+    pub limits: CapacityLimits,
+}
+
+/// Whether `size_bytes` more fit, with `reserved_bytes` already promised.
+///
+/// # Errors
+/// [`DoesNotFit`]. Bytes that are simply not there are refused under either rule.
+pub fn fits(
+    capacity: Capacity,
+    reserved_bytes: u64,
+    size_bytes: u64,
+    limits: CapacityLimits,
+) -> Result<(), DoesNotFit> {
+    let wanted = reserved_bytes.saturating_add(size_bytes);
+    let used = capacity.used_bytes().saturating_add(wanted);
+    let left_bytes = capacity.avail_bytes.saturating_sub(wanted);
+    let used_percent = if capacity.total_bytes == 0 {
+        100
+    } else {
+        u64::try_from(u128::from(used) * 100 / u128::from(capacity.total_bytes)).unwrap_or(u64::MAX)
+    };
+    let too_used = used_percent >= limits.usage_percent;
+    let too_little_left = left_bytes <= limits.left_bytes;
+    let refused = match limits.rule {
+        CapacityRule::Or => too_used || too_little_left,
+        CapacityRule::And => too_used && too_little_left,
+    };
+    if refused || wanted > capacity.avail_bytes {
+        return Err(DoesNotFit { size_bytes, reserved_bytes, used_percent, left_bytes, limits });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GIB: u64 = 1 << 30;
+
+    fn limits(rule: CapacityRule) -> CapacityLimits {
+        CapacityLimits { usage_percent: 90, left_bytes: GIB, rule }
+    }
+
+    #[test]
+    fn the_disk_that_doris_accepts_at_97_percent() {
+        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 3 * GIB };
+        assert!(fits(disk, 0, GIB, limits(CapacityRule::And)).is_ok());
+        assert!(fits(disk, 0, GIB, limits(CapacityRule::Or)).is_err());
+    }
+
+    #[test]
+    fn bytes_in_flight_count() {
+        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 50 * GIB };
+        assert!(fits(disk, 0, 30 * GIB, limits(CapacityRule::Or)).is_ok());
+        assert!(fits(disk, 20 * GIB, 30 * GIB, limits(CapacityRule::Or)).is_err());
+    }
+
+    #[test]
+    fn a_disk_of_unknown_size_takes_nothing() {
+        assert!(fits(Capacity::default(), 0, 1, limits(CapacityRule::And)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn what_fits_beside_more_fits_alone(
+            total in 1..u64::MAX, avail: u64, reserved: u64, size: u64, either: bool,
+        ) {
+            let disk = Capacity { total_bytes: total, avail_bytes: avail.min(total) };
+            let limits = limits(if either { CapacityRule::Or } else { CapacityRule::And });
+            if fits(disk, reserved, size, limits).is_ok() {
+                proptest::prop_assert!(fits(disk, 0, size, limits).is_ok());
+                proptest::prop_assert!(reserved + size <= disk.avail_bytes);
+            }
+        }
+    }
+}

@@ -1,0 +1,8 @@
+//! Decisions. Pure functions and small state machines over the model: no I/O, no threads, and time is an argument.
+
+pub mod admission;
+pub mod capacity;
+pub mod recovery;
+pub mod retry;
+pub mod schedule;
+pub mod transition;

@@ -1,0 +1,343 @@
+//! What start-up does with what it finds. Three small tables; every row is a test.
+//!
+//! Ownership comes first and looks at the disks alone: among the good copies of a tablet the highest generation owns it.
+//! Time stamps never decide. Only then is each unfinished migration, and each staging directory, settled by it.
+//!
+//! While a configured disk is missing nothing is retired, quarantined or swept that the missing disk might contradict.
+
+use crate::model::{DiskIndex, Status};
+
+/// One copy of a tablet below `data/`, with a record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CopyFound {
+    /// On which disk.
+    pub disk: DiskIndex,
+    /// Its record's generation.
+    pub generation: u64,
+    /// Whether the record parses, its checksum is right and the files it lists are there with their sizes.
+    pub soundness: Soundness,
+    /// CRC-32 over the manifest's checksums: two copies of one generation are the same only if this is equal.
+    pub content_crc32: u32,
+}
+
+/// Whether a copy can own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Soundness {
+    /// It can.
+    Good,
+    /// It cannot.
+    Bad,
+}
+
+/// Whether all configured disks are here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Disks {
+    /// They are.
+    AllPresent,
+    /// At least one is not.
+    SomeMissing,
+}
+
+/// Who owns a tablet, and what happens to the others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ownership {
+    /// This copy owns; it is synced first, then the others go.
+    Owner {
+        /// Disk of the owner.
+        disk: DiskIndex,
+        /// Good copies of a lower generation: to trash.
+        retire: Vec<DiskIndex>,
+        /// Bad copies: to quarantine.
+        quarantine: Vec<DiskIndex>,
+    },
+    /// Nobody serves it; nothing is touched.
+    Unavailable(Unavailable),
+}
+
+/// Why nobody serves a tablet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unavailable {
+    /// A newer generation is, or may be, on a disk that is not here.
+    NewerOnMissingDisk,
+    /// Two good copies of one generation differ.
+    Contradiction,
+    /// Every copy is bad.
+    NoGoodCopy,
+}
+
+/// Settles one tablet. `newest_elsewhere` is the highest generation that trash notes or unfinished swaps give to a disk
+/// that is not here; `None` when they name none.
+pub fn settle_ownership(copies: &[CopyFound], newest_elsewhere: Option<u64>, disks: Disks) -> Ownership {
+    let good = || copies.iter().filter(|copy| copy.soundness == Soundness::Good);
+    let Some(newest) = good().map(|copy| copy.generation).max() else {
+        return Ownership::Unavailable(match newest_elsewhere {
+            Some(_) => Unavailable::NewerOnMissingDisk,
+            None => Unavailable::NoGoodCopy,
+        });
+    };
+    if newest_elsewhere.is_some_and(|elsewhere| elsewhere >= newest) {
+        return Ownership::Unavailable(Unavailable::NewerOnMissingDisk);
+    }
+    let mut newest_copies = good().filter(|copy| copy.generation == newest);
+    let Some(owner) = newest_copies.clone().min_by_key(|copy| copy.disk) else {
+        return Ownership::Unavailable(Unavailable::NoGoodCopy);
+    };
+    if newest_copies.any(|copy| copy.content_crc32 != owner.content_crc32) {
+        return Ownership::Unavailable(Unavailable::Contradiction);
+    }
+    let others = |soundness: Soundness| -> Vec<DiskIndex> {
+        copies
+            .iter()
+            .filter(|copy| copy.disk != owner.disk && copy.soundness == soundness)
+            .map(|copy| copy.disk)
+            .collect()
+    };
+    // With a disk missing, an older generation is left where it is: only the whole picture may retire a copy.
+    match disks {
+        Disks::AllPresent => Ownership::Owner {
+            disk: owner.disk,
+            retire: others(Soundness::Good),
+            quarantine: others(Soundness::Bad),
+        },
+        Disks::SomeMissing => Ownership::Owner { disk: owner.disk, retire: vec![], quarantine: vec![] },
+    }
+}
+
+/// Where a tablet turned out to be, seen from one migration of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TabletIs {
+    /// Owned by the migration's source.
+    OnSource,
+    /// Owned by its destination.
+    OnDestination,
+    /// Owned by a third disk.
+    OnOtherDisk,
+    /// Known, but not served now.
+    Unavailable,
+    /// Nowhere.
+    Gone,
+}
+
+/// What becomes of a migration that had not ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MigrationVerdict {
+    /// Back into the queue; it goes on by itself.
+    GoOn,
+    /// The commit had happened: retire what is left of the source and say so.
+    Complete,
+    /// Remove what it made; it was being aborted.
+    FinishAbort,
+    /// Stays paused.
+    StayPaused,
+    /// Stays as it is until the disk that can tell is back.
+    Wait,
+    /// The tablet is gone, or somewhere this migration did not put it.
+    Fail,
+}
+
+/// Settles one unfinished migration.
+pub const fn settle_migration(status: Status, tablet: TabletIs) -> MigrationVerdict {
+    match (status, tablet) {
+        (_, TabletIs::OnDestination) => MigrationVerdict::Complete,
+        (_, TabletIs::Unavailable) => MigrationVerdict::Wait,
+        (Status::Aborting, TabletIs::OnSource | TabletIs::OnOtherDisk | TabletIs::Gone) => {
+            MigrationVerdict::FinishAbort
+        }
+        (_, TabletIs::OnOtherDisk | TabletIs::Gone) => MigrationVerdict::Fail,
+        (Status::Paused, TabletIs::OnSource) => MigrationVerdict::StayPaused,
+        (_, TabletIs::OnSource) => MigrationVerdict::GoOn,
+    }
+}
+
+/// What the journal says of the migration a staging directory belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagingOwner {
+    /// It has not ended.
+    Unfinished,
+    /// It has ended.
+    Ended,
+    /// The journal has never heard of it (it was lost, or set aside).
+    UnknownMigration,
+    /// Not a migration: an import or a restore that was cut short.
+    CutShort,
+    /// The directory says nothing of its owner.
+    Nobody,
+}
+
+/// What becomes of a staging directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagingVerdict {
+    /// Kept: the migration goes on with what is verified in it.
+    Keep,
+    /// Kept, and the migration is accepted again: it was promised.
+    AcceptAgain,
+    /// Removed.
+    Sweep,
+    /// Left alone until every disk is here.
+    Leave,
+}
+
+/// Settles one staging directory. A partial copy is never removed while a disk is missing, unless its migration is known
+/// to have ended.
+pub const fn settle_staging(owner: StagingOwner, disks: Disks, tablet: TabletIs) -> StagingVerdict {
+    match (owner, disks, tablet) {
+        (StagingOwner::Unfinished, _, _) => StagingVerdict::Keep,
+        (StagingOwner::Ended, _, _) => StagingVerdict::Sweep,
+        (_, Disks::SomeMissing, _) => StagingVerdict::Leave,
+        (StagingOwner::UnknownMigration, Disks::AllPresent, TabletIs::OnSource) => {
+            StagingVerdict::AcceptAgain
+        }
+        (StagingOwner::UnknownMigration, Disks::AllPresent, TabletIs::Unavailable) => StagingVerdict::Leave,
+        (StagingOwner::UnknownMigration, Disks::AllPresent, _) => StagingVerdict::Sweep,
+        (StagingOwner::CutShort | StagingOwner::Nobody, Disks::AllPresent, _) => StagingVerdict::Sweep,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const A: DiskIndex = DiskIndex(0);
+    const B: DiskIndex = DiskIndex(1);
+    const C: DiskIndex = DiskIndex(2);
+
+    fn good(disk: DiskIndex, generation: u64) -> CopyFound {
+        CopyFound { disk, generation, soundness: Soundness::Good, content_crc32: 7 }
+    }
+
+    fn bad(disk: DiskIndex, generation: u64) -> CopyFound {
+        CopyFound { soundness: Soundness::Bad, ..good(disk, generation) }
+    }
+
+    fn owner(disk: DiskIndex, retire: &[DiskIndex], quarantine: &[DiskIndex]) -> Ownership {
+        Ownership::Owner { disk, retire: retire.to_vec(), quarantine: quarantine.to_vec() }
+    }
+
+    #[test]
+    fn ownership_row_by_row() {
+        use Disks::{AllPresent, SomeMissing};
+        use Ownership::Unavailable as Nobody;
+        let other_content = CopyFound { content_crc32: 8, ..good(B, 1) };
+        let rows: &[(&str, &[CopyFound], Option<u64>, Disks, Ownership)] = &[
+            ("one copy", &[good(A, 1)], None, AllPresent, owner(A, &[], &[])),
+            ("crash after the commit", &[good(A, 1), good(B, 2)], None, AllPresent, owner(B, &[A], &[])),
+            ("a newer but bad copy", &[good(A, 1), bad(B, 2)], None, AllPresent, owner(A, &[], &[B])),
+            ("an older bad copy", &[bad(A, 1), good(B, 2)], None, AllPresent, owner(B, &[], &[A])),
+            ("three", &[good(A, 1), good(B, 3), good(C, 2)], None, AllPresent, owner(B, &[A, C], &[])),
+            ("equal twins", &[good(B, 1), good(A, 1)], None, AllPresent, owner(A, &[B], &[])),
+            (
+                "unequal twins",
+                &[good(A, 1), other_content],
+                None,
+                AllPresent,
+                Nobody(Unavailable::Contradiction),
+            ),
+            ("all bad", &[bad(A, 1)], None, AllPresent, Nobody(Unavailable::NoGoodCopy)),
+            (
+                "a disk is missing: left alone",
+                &[good(A, 1), good(B, 2)],
+                None,
+                SomeMissing,
+                owner(B, &[], &[]),
+            ),
+            ("moved to a missing disk", &[], Some(2), SomeMissing, Nobody(Unavailable::NewerOnMissingDisk)),
+            ("older here", &[good(A, 1)], Some(2), SomeMissing, Nobody(Unavailable::NewerOnMissingDisk)),
+            (
+                "perhaps committed there",
+                &[good(A, 2)],
+                Some(2),
+                SomeMissing,
+                Nobody(Unavailable::NewerOnMissingDisk),
+            ),
+            ("came back since", &[good(A, 3)], Some(2), SomeMissing, owner(A, &[], &[])),
+        ];
+        for (name, copies, elsewhere, disks, expected) in rows {
+            assert_eq!(settle_ownership(copies, *elsewhere, *disks), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn migrations_row_by_row() {
+        for status in Status::ALL.iter().copied().filter(|status| !status.is_final()) {
+            let expected = |tablet| match tablet {
+                TabletIs::OnDestination => MigrationVerdict::Complete,
+                TabletIs::Unavailable => MigrationVerdict::Wait,
+                TabletIs::OnSource => match status {
+                    Status::Aborting => MigrationVerdict::FinishAbort,
+                    Status::Paused => MigrationVerdict::StayPaused,
+                    _ => MigrationVerdict::GoOn,
+                },
+                TabletIs::OnOtherDisk | TabletIs::Gone if status == Status::Aborting => {
+                    MigrationVerdict::FinishAbort
+                }
+                TabletIs::OnOtherDisk | TabletIs::Gone => MigrationVerdict::Fail,
+            };
+            for tablet in [
+                TabletIs::OnSource,
+                TabletIs::OnDestination,
+                TabletIs::OnOtherDisk,
+                TabletIs::Unavailable,
+                TabletIs::Gone,
+            ] {
+                assert_eq!(settle_migration(status, tablet), expected(tablet), "{status} {tablet:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn staging_row_by_row() {
+        use StagingOwner as O;
+        use StagingVerdict as V;
+        let rows = [
+            (O::Unfinished, Disks::AllPresent, TabletIs::OnSource, V::Keep),
+            (O::Unfinished, Disks::SomeMissing, TabletIs::Unavailable, V::Keep),
+            (O::Ended, Disks::AllPresent, TabletIs::OnSource, V::Sweep),
+            (O::Ended, Disks::SomeMissing, TabletIs::OnSource, V::Sweep),
+            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnSource, V::AcceptAgain),
+            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnDestination, V::Sweep),
+            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnOtherDisk, V::Sweep),
+            (O::UnknownMigration, Disks::AllPresent, TabletIs::Gone, V::Sweep),
+            (O::UnknownMigration, Disks::AllPresent, TabletIs::Unavailable, V::Leave),
+            (O::UnknownMigration, Disks::SomeMissing, TabletIs::OnSource, V::Leave),
+            (O::CutShort, Disks::AllPresent, TabletIs::Gone, V::Sweep),
+            (O::CutShort, Disks::SomeMissing, TabletIs::Gone, V::Leave),
+            (O::Nobody, Disks::AllPresent, TabletIs::Gone, V::Sweep),
+            (O::Nobody, Disks::SomeMissing, TabletIs::Gone, V::Leave),
+        ];
+        for (owner, disks, tablet, expected) in rows {
+            assert_eq!(settle_staging(owner, disks, tablet), expected, "{owner:?} {disks:?} {tablet:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_owner_is_good_and_the_newest_good_one(
+            copies in prop::collection::vec((0_u64..4, prop::bool::ANY, 0_u32..2), 0..4),
+            elsewhere in prop::option::of(0_u64..4),
+            missing: bool,
+        ) {
+            let copies: Vec<_> = copies
+                .iter()
+                .enumerate()
+                .map(|(disk, (generation, is_good, crc))| CopyFound {
+                    disk: DiskIndex(u16::try_from(disk).unwrap()),
+                    generation: *generation,
+                    soundness: if *is_good { Soundness::Good } else { Soundness::Bad },
+                    content_crc32: *crc,
+                })
+                .collect();
+            let disks = if missing { Disks::SomeMissing } else { Disks::AllPresent };
+            if let Ownership::Owner { disk, retire, quarantine } = settle_ownership(&copies, elsewhere, disks) {
+                let find = |wanted: DiskIndex| copies.iter().find(|copy| copy.disk == wanted).unwrap();
+                prop_assert_eq!(find(disk).soundness, Soundness::Good);
+                prop_assert!(elsewhere.is_none_or(|generation| generation < find(disk).generation));
+                for copy in copies.iter().filter(|copy| copy.soundness == Soundness::Good) {
+                    prop_assert!(copy.generation <= find(disk).generation);
+                }
+                prop_assert!(!retire.contains(&disk) && !quarantine.contains(&disk));
+                prop_assert!(!missing || (retire.is_empty() && quarantine.is_empty()));
+            }
+        }
+    }
+}
