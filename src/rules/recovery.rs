@@ -219,7 +219,8 @@ mod tests {
         use Disks::{AllPresent, SomeMissing};
         use Ownership::Unavailable as Nobody;
         let other_content = CopyFound { content_crc32: 8, ..good(B, 1) };
-        let rows: &[(&str, &[CopyFound], Option<u64>, Disks, Ownership)] = &[
+        type Row<'a> = (&'a str, &'a [CopyFound], Option<u64>, Disks, Ownership);
+        let rows: &[Row<'_>] = &[
             ("one copy", &[good(A, 1)], None, AllPresent, owner(A, &[], &[])),
             ("crash after the commit", &[good(A, 1), good(B, 2)], None, AllPresent, owner(B, &[A], &[])),
             ("a newer but bad copy", &[good(A, 1), bad(B, 2)], None, AllPresent, owner(A, &[], &[B])),

@@ -1,0 +1,214 @@
+//! What the engine shows of itself: plain values, copied out under a short lock.
+
+use crate::model::{
+    Capacity, DiskCondition, DiskUuid, ErrorCode, Medium, MigrationId, Mode, Phase, Priority, ShardId, Status, TabletId,
+    TabletKey, TimestampMs,
+};
+
+/// A request to move one tablet.
+#[derive(Debug, Clone)]
+pub struct Submit {
+    /// What moves.
+    pub key: TabletKey,
+    /// Path of the destination as configured.
+    pub destination: String,
+    /// How far by itself.
+    pub mode: Mode,
+    /// Order of service.
+    pub priority: Priority,
+    /// Who asks and why, for the record.
+    pub reason: String,
+}
+
+/// One page of a list.
+#[derive(Debug, Clone)]
+pub struct Page<T> {
+    /// How many match in all.
+    pub total: u64,
+    /// Those on this page.
+    pub items: Vec<T>,
+}
+
+/// Which migrations to list. Empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct MigrationFilter {
+    /// Any of these statuses.
+    pub statuses: Vec<Status>,
+    /// Any of these phases.
+    pub phases: Vec<Phase>,
+    /// Of this tablet.
+    pub tablet_id: Option<TabletId>,
+    /// With this disk at either end, by path.
+    pub disk: Option<String>,
+    /// With this source, by path.
+    pub source: Option<String>,
+    /// With this destination, by path.
+    pub destination: Option<String>,
+    /// Numbers above this one (the marker of the page before).
+    pub after: Option<MigrationId>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}
+
+/// Which tablets to list.
+#[derive(Debug, Clone, Default)]
+pub struct TabletFilter {
+    /// On the disk at this path.
+    pub disk: Option<String>,
+    /// Of this partition.
+    pub partition_id: Option<i64>,
+    /// Tablet ids above this one.
+    pub after: Option<TabletId>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}
+
+/// One tablet.
+#[derive(Debug, Clone)]
+pub struct TabletView {
+    /// Identity.
+    pub key: TabletKey,
+    /// Partition; 0 where unknown.
+    pub partition_id: i64,
+    /// Path of the disk that owns it.
+    pub disk: String,
+    /// Directory below `data/`.
+    pub shard_id: ShardId,
+    /// Of its record.
+    pub generation: u64,
+    /// Sum of its files.
+    pub size_bytes: u64,
+    /// Number of files.
+    pub file_count: u32,
+    /// The migration that owns it now.
+    pub migration: Option<MigrationId>,
+    /// Why it is not served; `None` when it is.
+    pub unavailable: Option<String>,
+}
+
+/// One disk.
+#[derive(Debug, Clone)]
+pub struct DiskView {
+    /// Path as configured.
+    pub path: String,
+    /// Identity; `None` while it has never been opened.
+    pub uuid: Option<DiskUuid>,
+    /// Medium.
+    pub medium: Medium,
+    /// Condition, with its reason.
+    pub condition: DiskCondition,
+    /// Space, as last measured.
+    pub capacity: Capacity,
+    /// Bytes promised to migrations in flight and queued.
+    pub reserved_bytes: u64,
+    /// Tablets owned.
+    pub tablet_count: u64,
+    /// Their bytes.
+    pub tablet_bytes: u64,
+    /// Bytes in its trash.
+    pub trash_bytes: u64,
+    /// Kind of file system, e.g. `ext4`.
+    pub file_system: String,
+    /// Paths of other roots on the same file system: moves between them free nothing.
+    pub shares_file_system_with: Vec<String>,
+    /// Read slots in use and their limit.
+    pub read_slots: (u32, u32),
+    /// Write slots in use and their limit.
+    pub write_slots: (u32, u32),
+    /// Migrations waiting to read from it.
+    pub queued_from: u64,
+    /// Migrations waiting to write to it.
+    pub queued_to: u64,
+    /// Current bandwidth limit in bytes per second; 0 means none.
+    pub rate_limit_bytes_per_sec: u64,
+}
+
+/// One tablet in trash.
+#[derive(Debug, Clone)]
+pub struct TrashView {
+    /// Path of its disk.
+    pub disk: String,
+    /// Name of the trash entry.
+    pub entry: String,
+    /// Identity.
+    pub key: TabletKey,
+    /// Size; 0 where its header is unreadable.
+    pub size_bytes: u64,
+    /// Generation it had.
+    pub generation: Option<u64>,
+    /// Where it went.
+    pub moved_to: Option<String>,
+    /// The migration that moved it.
+    pub migration_id: Option<MigrationId>,
+    /// When it was retired.
+    pub retired_ms: Option<TimestampMs>,
+    /// Why it is still there, or "due".
+    pub kept_because: String,
+}
+
+/// Which of the trash to purge now.
+#[derive(Debug, Clone, Default)]
+pub struct PurgeSelect {
+    /// On the disk at this path.
+    pub disk: Option<String>,
+    /// This entry.
+    pub entry: Option<String>,
+    /// This tablet.
+    pub tablet_id: Option<TabletId>,
+    /// Only say what would go.
+    pub dry_run: bool,
+}
+
+/// What became of one tablet in trash.
+#[derive(Debug, Clone)]
+pub struct PurgeOutcome {
+    /// Which.
+    pub item: TrashView,
+    /// `Ok` when it is gone (or would be); else why it is kept: its live copy did not pass a cold check.
+    pub outcome: Result<(), String>,
+}
+
+/// Counters since the start of the process. Bytes and seconds only grow.
+#[derive(Debug, Clone, Default)]
+pub struct Totals {
+    /// Migrations accepted.
+    pub accepted: u64,
+    /// Started, attempts counted.
+    pub started: u64,
+    /// Completed.
+    pub completed: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Aborted.
+    pub aborted: u64,
+    /// Attempts that will be repeated.
+    pub retried: u64,
+    /// Requests refused, by code.
+    pub refused: Vec<(ErrorCode, u64)>,
+    /// Bytes written to staging.
+    pub copied_bytes: u64,
+    /// Bytes read back and found right.
+    pub verified_bytes: u64,
+    /// Seconds and number of runs per step: preflight, prepare, data, finalize, abort.
+    pub step_seconds: Vec<(crate::model::Step, f64, u64)>,
+    /// Milliseconds waited for bandwidth limits.
+    pub throttled_ms: u64,
+    /// `syncfs` calls made by the shared barriers, all disks.
+    pub barrier_syncs: u64,
+    /// Barriers passed by migrations; divided by `barrier_syncs` it says how well syncs are shared.
+    pub barrier_waits: u64,
+    /// Tablets put into quarantine.
+    pub quarantined: u64,
+    /// Tablets purged from trash.
+    pub purged: u64,
+    /// Migrations waiting now.
+    pub queued: u64,
+    /// Migrations running now.
+    pub running: u64,
+    /// Tablets known.
+    pub tablets: u64,
+    /// Tablets known but not served.
+    pub unavailable: u64,
+    /// Seconds since the start of the process.
+    pub uptime_seconds: u64,
+}
