@@ -30,6 +30,9 @@ mod row;
 mod schema;
 mod write;
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::OnceCell;
 use std::fs::File;
 use std::path::{Path, PathBuf};
