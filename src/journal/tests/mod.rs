@@ -3,6 +3,7 @@
 mod damage;
 mod exclusion;
 mod lists;
+mod measure;
 mod samples;
 mod writes;
 
