@@ -21,6 +21,7 @@
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
 pub mod engine;
+pub mod journal;
 pub mod model;
 pub mod rules;
 pub mod storage;

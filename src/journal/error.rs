@@ -1,0 +1,147 @@
+//! What can go wrong with the journal. Each error names the file, what was being done, and the way out.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::model::{ErrorCode, MigrationId, TabletKey};
+
+use super::DamagedRow;
+
+/// The journal cannot be opened, read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// A system call on the state directory or on a file in it failed.
+    #[error("{doing} {path:?}: {source}; check the disk and the permissions of the state directory")]
+    Io {
+        /// What was being done.
+        doing: &'static str,
+        /// To what.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another program has the journal open.
+    #[error(
+        "journal {file:?} is in use by {holder}; stop it, or give this daemon a state directory of its own"
+    )]
+    InUse {
+        /// The journal.
+        file: PathBuf,
+        /// Who holds it, as far as known.
+        holder: String,
+    },
+    /// There is something at the journal's path that is not a regular file.
+    #[error("{file:?} is not a regular file; move it away, the journal is never followed through a link")]
+    NotRegular {
+        /// The path.
+        file: PathBuf,
+    },
+    /// The file was written by a newer release. It was not touched.
+    #[error(
+        "journal {file:?} has format version {found}, this release knows versions up to {known}; start the newer \
+         release, or move the file away to begin without the history"
+    )]
+    Newer {
+        /// The journal.
+        file: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The highest version known here.
+        known: i32,
+    },
+    /// The file is an SQLite database of another program. It was not touched.
+    #[error(
+        "{file:?} is an SQLite database, but no journal of tabletd (application id {found:#010x}); move it away or \
+         choose another state directory"
+    )]
+    Foreign {
+        /// The path.
+        file: PathBuf,
+        /// The application id in its header.
+        found: u32,
+    },
+    /// A file made a moment ago cannot be read back as a journal.
+    #[error("journal {file:?} was just made and is already unreadable ({reason}); replace the disk below it")]
+    FreshUnreadable {
+        /// The journal.
+        file: PathBuf,
+        /// What was seen.
+        reason: String,
+    },
+    /// SQLite reported an error. From the first one on the journal takes no more writes.
+    #[error("{doing} in {file:?}: {source}; check the disk below it, then restart the daemon")]
+    Sqlite {
+        /// The journal.
+        file: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+        /// What SQLite said.
+        source: rusqlite::Error,
+    },
+    /// An earlier error stopped all writing.
+    #[error(
+        "journal {file:?} takes no more writes since an earlier error ({first_error}); check the disk below it, then \
+         restart the daemon"
+    )]
+    Unavailable {
+        /// The journal.
+        file: PathBuf,
+        /// The first error, in words.
+        first_error: String,
+    },
+    /// The row asked for does not parse or contradicts itself. It is kept as it is.
+    #[error("{row} in {file:?}; the row is kept as it is, what the disks hold decides about the tablet")]
+    Damaged {
+        /// The journal.
+        file: PathBuf,
+        /// The row.
+        row: DamagedRow,
+    },
+}
+
+impl JournalError {
+    /// The code clients see.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::Damaged { .. } => ErrorCode::RecordDamaged,
+            Self::Io { .. }
+            | Self::InUse { .. }
+            | Self::NotRegular { .. }
+            | Self::Newer { .. }
+            | Self::Foreign { .. }
+            | Self::FreshUnreadable { .. }
+            | Self::Sqlite { .. }
+            | Self::Unavailable { .. } => ErrorCode::JournalUnavailable,
+        }
+    }
+}
+
+/// One operation of a batch was not applied, for a reason of its own; the others of the batch were.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// An update of a migration that is not in the journal under that tablet.
+    #[error(
+        "no migration {id} of tablet {key} in the journal; it was never accepted, or it is finished and pruned"
+    )]
+    UnknownMigration {
+        /// The number.
+        id: MigrationId,
+        /// The tablet.
+        key: TabletKey,
+    },
+    /// Every migration number is used up.
+    #[error(
+        "all 9223372036854775807 migration numbers are used up; move the journal away to begin a new one"
+    )]
+    NumbersExhausted,
+}
+
+impl Refused {
+    /// The code clients see.
+    pub const fn code(&self) -> ErrorCode {
+        match self {
+            Self::UnknownMigration { .. } => ErrorCode::MigrationNotFound,
+            Self::NumbersExhausted => ErrorCode::ResourceExhausted,
+        }
+    }
+}

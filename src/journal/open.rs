@@ -1,0 +1,223 @@
+//! Opening the journal: lock, examine, set aside what is damaged, create what is missing.
+//!
+//! Nothing is written to a file before it was found to be a whole journal of a version this release knows.
+
+use std::cell::OnceCell;
+use std::path::Path;
+
+use rusqlite::{Connection, ErrorCode};
+
+use crate::model::MigrationId;
+
+use super::aside::{Files, SetAside};
+use super::{Journal, JournalError, schema};
+
+/// What opening found, for the log and for alarms.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opened {
+    /// Where the journal came from.
+    pub origin: Origin,
+    /// The number the next accepted migration gets, unless [`Journal::ensure_next_id_above`] raises it.
+    pub next_id: MigrationId,
+}
+
+/// Where an open journal came from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// It was there and whole.
+    Existing,
+    /// There was none: the first start with this state directory.
+    Created,
+    /// What was there was damaged and kept under another name; a fresh one was begun, without history and with an
+    /// up-time of 0. Raise an alarm, and recover from what the disks hold.
+    Replaced(SetAside),
+}
+
+/// What is at the journal's path.
+enum Finding {
+    Nothing,
+    Good(Connection),
+    Damaged {
+        reason: String,
+        /// The highest number ever given out, if it could still be read.
+        last_id: Option<u64>,
+    },
+}
+
+/// Why a database is not taken as it is.
+enum Rejection {
+    /// Set it aside.
+    Damage(String),
+    /// Leave it alone and do not start.
+    Stop(JournalError),
+}
+
+impl Journal {
+    /// Opens the journal in `state_dir`; both are created, durably, if they are not there.
+    ///
+    /// The whole file is read once (`PRAGMA quick_check`).
+    ///
+    /// # Errors
+    /// The directory or file cannot be made, read or locked; another daemon holds it; the file is of a newer release
+    /// or of another program. A damaged file is no error, see [`Origin::Replaced`].
+    pub fn open(state_dir: &Path) -> Result<(Self, Opened), JournalError> {
+        let files = Files::in_dir(state_dir)?;
+        let lock = files.lock()?;
+        let (conn, origin, salvaged) = match examine(&files)? {
+            Finding::Good(conn) => (conn, Origin::Existing, None),
+            Finding::Nothing => (create(&files)?, Origin::Created, None),
+            Finding::Damaged { reason, last_id } => {
+                let aside = files.set_aside(reason)?;
+                (create(&files)?, Origin::Replaced(aside), last_id)
+            }
+        };
+        let mut journal =
+            Self { conn, file: files.db, next_id: 1, first_error: OnceCell::new(), _lock: lock };
+        schema::allow_writes(&journal.conn)
+            .map_err(|source| journal.fail("setting up the journal", source))?;
+        for sql in [LAST_NUMBERED, LAST_ROW] {
+            let last_id = last_id(&journal.conn, sql)
+                .map_err(|source| journal.fail("reading the last number", source))?;
+            journal.next_id = journal.next_id.max(last_id + 1);
+        }
+        if let Some(id) = salvaged {
+            journal.ensure_next_id_above(MigrationId(id))?;
+        }
+        let next_id = MigrationId(journal.next_id);
+        Ok((journal, Opened { origin, next_id }))
+    }
+}
+
+/// Looks at what is there, without changing it.
+fn examine(files: &Files) -> Result<Finding, JournalError> {
+    let damaged = |reason: String| Ok(Finding::Damaged { reason, last_id: None });
+    let Some((head, length_bytes)) = files.head::<HEADER_BYTES>()? else {
+        return match files.replayable_side_file() {
+            Some(orphan) => damaged(format!("{orphan:?} is there, but not the database it belongs to")),
+            None => Ok(Finding::Nothing),
+        };
+    };
+    // By hand first: SQLite takes an empty file for a new database, and deletes the log beside it.
+    match check_header(files, &head, length_bytes) {
+        Ok(()) => {}
+        Err(Rejection::Damage(reason)) => return damaged(reason),
+        Err(Rejection::Stop(error)) => return Err(error),
+    }
+    let conn = match schema::connect_untouching(&files.db) {
+        Ok(conn) => conn,
+        Err(error) => match sqlite_rejection(files, "opening the journal", error) {
+            Rejection::Damage(reason) => return damaged(reason),
+            Rejection::Stop(error) => return Err(error),
+        },
+    };
+    match check_database(files, &conn) {
+        Ok(()) => Ok(Finding::Good(conn)),
+        Err(Rejection::Stop(error)) => Err(error),
+        Err(Rejection::Damage(reason)) => {
+            // A damaged number must not use up all others; 2^53 is also what JSON clients can count to.
+            let readable = [LAST_NUMBERED, LAST_ROW].map(|sql| last_id(&conn, sql).unwrap_or(0));
+            let last_id = readable.into_iter().max().filter(|id| (1..1 << 53).contains(id));
+            Ok(Finding::Damaged { reason, last_id })
+        }
+    }
+}
+
+/// Makes a fresh journal where there is none, and opens it.
+fn create(files: &Files) -> Result<Connection, JournalError> {
+    let path = files.begin_fresh()?;
+    Connection::open(path)
+        .and_then(|conn| schema::create(&conn).and_then(|()| conn.close().map_err(|(_, error)| error)))
+        .map_err(|source| JournalError::Sqlite {
+            file: path.to_owned(),
+            doing: "creating a fresh journal",
+            source,
+        })?;
+    files.publish_fresh()?;
+    let reason = match examine(files)? {
+        Finding::Good(conn) => return Ok(conn),
+        Finding::Nothing => "it is gone".to_owned(),
+        Finding::Damaged { reason, .. } => reason,
+    };
+    Err(JournalError::FreshUnreadable { file: files.db.clone(), reason })
+}
+
+/// Length of the header of an SQLite database (<https://sqlite.org/fileformat.html#the_database_header>).
+const HEADER_BYTES: usize = 100;
+
+fn check_header(files: &Files, head: &[u8], length_bytes: u64) -> Result<(), Rejection> {
+    if head.is_empty() {
+        return Err(Rejection::Damage("it is empty".to_owned()));
+    }
+    let word =
+        |at: usize| head.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    let (Some(user_version), Some(application_id), true) =
+        (word(60), word(68), head.starts_with(b"SQLite format 3\0"))
+    else {
+        return Err(Rejection::Damage("it does not begin with the header of an SQLite database".to_owned()));
+    };
+    check_stamp(files, application_id, user_version.cast_signed())?;
+    // SQLite fills up a page that is cut with zeros and says nothing. A copy of the log into the file that was
+    // interrupted (full disk) may leave one, but then the log still has the whole page.
+    let page_bytes = u64::from(word(16).unwrap_or(0) >> 16);
+    if page_bytes > 1 && !length_bytes.is_multiple_of(page_bytes) && !files.has_log() {
+        return Err(Rejection::Damage(format!(
+            "its {length_bytes} bytes are no whole number of pages of {page_bytes} bytes"
+        )));
+    }
+    Ok(())
+}
+
+fn check_stamp(files: &Files, application_id: u32, user_version: i32) -> Result<(), Rejection> {
+    let file = files.db.clone();
+    if application_id != schema::APPLICATION_ID {
+        return Err(Rejection::Stop(JournalError::Foreign { file, found: application_id }));
+    }
+    if user_version > schema::VERSION {
+        let known = schema::VERSION;
+        return Err(Rejection::Stop(JournalError::Newer { file, found: user_version, known }));
+    }
+    if user_version < 1 {
+        return Err(Rejection::Damage(format!("it claims format version {user_version}, which never was")));
+    }
+    Ok(())
+}
+
+fn check_database(files: &Files, conn: &Connection) -> Result<(), Rejection> {
+    let reject = |error| sqlite_rejection(files, "checking the journal", error);
+    let stamp = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(reject);
+    // Again, now through the write-ahead log: a newer release may have stopped half-way through an upgrade.
+    check_stamp(files, stamp("application_id")?.cast_unsigned(), stamp("user_version")?)?;
+    let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(reject)?;
+    if verdict != "ok" {
+        return Err(Rejection::Damage(verdict));
+    }
+    for probe in schema::PROBES {
+        conn.prepare(probe).map_err(|error| match error.sqlite_error_code() {
+            Some(ErrorCode::Unknown) | None => Rejection::Damage(error.to_string()),
+            Some(_) => reject(error),
+        })?;
+    }
+    Ok(())
+}
+
+/// Tells damage of the file (set aside) from trouble around it (do not start: the file may well be whole).
+fn sqlite_rejection(files: &Files, doing: &'static str, error: rusqlite::Error) -> Rejection {
+    let file = files.db.clone();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => Rejection::Damage(error.to_string()),
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Rejection::Stop(JournalError::InUse { file, holder: "another program".to_owned() })
+        }
+        _ => Rejection::Stop(JournalError::Sqlite { file, doing, source: error }),
+    }
+}
+
+/// The highest number SQLite remembers to have given out.
+const LAST_NUMBERED: &str = "SELECT coalesce(max(seq), 0) FROM sqlite_sequence WHERE name = 'migration'";
+/// The highest number a row has: the same or lower, from another part of the file.
+const LAST_ROW: &str = "SELECT coalesce(max(id), 0) FROM migration";
+
+fn last_id(conn: &Connection, sql: &str) -> rusqlite::Result<u64> {
+    let last: i64 = conn.query_row(sql, [], |row| row.get(0))?;
+    Ok(u64::try_from(last).unwrap_or(0))
+}

@@ -1,0 +1,102 @@
+//! The tables, and how a connection to them is set up. Nothing here looks at a migration.
+//!
+//! The version of the format is SQLite's `user_version`. A change of the tables raises [`VERSION`] and adds an upgrade
+//! step to `open`; a file of a higher version is refused there.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, OpenFlags};
+
+/// `application_id` of the file: "tbJ1" (<https://sqlite.org/pragma.html#pragma_application_id>).
+pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
+
+/// Version of the tables below.
+pub(super) const VERSION: i32 = 1;
+
+/// Key of the counted up-time in table `state`.
+pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
+
+/// How long a lock of another program (say, an operator's `sqlite3` shell) is waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// `doc` is the truth: the migration as JSON, with its CRC-32. The other columns repeat parts of it, to select by.
+///
+/// `finished_seq` is NULL while the migration is unfinished and then a number that grows with every finish: retention
+/// and "the last n finished" follow it, so that neither a clock set back nor a migration that took weeks upsets them.
+/// AUTOINCREMENT keeps the highest number ever used in `sqlite_sequence`, also when its row is gone.
+pub(super) const TABLES: &str = "
+    CREATE TABLE migration (
+        id            INTEGER PRIMARY KEY AUTOINCREMENT,
+        tablet_id     INTEGER NOT NULL,
+        schema_hash   INTEGER NOT NULL,
+        status        TEXT    NOT NULL,
+        phase         TEXT    NOT NULL,
+        finished_seq  INTEGER,
+        source_uuid   TEXT    NOT NULL,
+        source_path   TEXT    NOT NULL,
+        dest_uuid     TEXT    NOT NULL,
+        dest_path     TEXT    NOT NULL,
+        task          TEXT,
+        created_ms    INTEGER NOT NULL,
+        updated_ms    INTEGER NOT NULL,
+        finished_ms   INTEGER,
+        doc_crc32     INTEGER NOT NULL,
+        doc           TEXT    NOT NULL
+    ) STRICT;
+    CREATE INDEX migration_by_tablet   ON migration (tablet_id, schema_hash);
+    CREATE INDEX migration_by_status   ON migration (status);
+    CREATE INDEX migration_by_finished ON migration (finished_seq);
+    CREATE TABLE state (
+        key   TEXT PRIMARY KEY,
+        value ANY NOT NULL
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// Fails to compile as a statement if a table or column is missing.
+pub(super) const PROBES: [&str; 2] = [
+    "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
+     task, created_ms, updated_ms, finished_ms, doc_crc32, doc FROM migration",
+    "SELECT key, value FROM state",
+];
+
+/// Makes the tables in an empty database, stamped with [`APPLICATION_ID`] and [`VERSION`], and turns it to WAL.
+pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
+    conn.execute_batch(&format!(
+        "PRAGMA synchronous = FULL;
+         BEGIN;
+         PRAGMA application_id = {APPLICATION_ID};
+         PRAGMA user_version = {VERSION};
+         {TABLES}
+         COMMIT;
+         PRAGMA journal_mode = WAL;"
+    ))
+}
+
+/// Opens an existing file so that nothing is changed in it yet, not even by closing it again.
+pub(super) fn connect_untouching(file: &Path) -> rusqlite::Result<Connection> {
+    let conn = Connection::open_with_flags(
+        file,
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX,
+    )?;
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    conn.busy_timeout(BUSY_TIMEOUT)?;
+    // Before the first read, so that the index of the write-ahead log lives in memory and not in a `-shm` file
+    // (<https://sqlite.org/wal.html#noshm>). The lock goes with the process.
+    conn.execute_batch("PRAGMA locking_mode = EXCLUSIVE; PRAGMA cell_size_check = ON;")?;
+    Ok(conn)
+}
+
+/// Prepares a connection to a file that was found good for writing.
+pub(super) fn allow_writes(conn: &Connection) -> rusqlite::Result<()> {
+    conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
+    conn.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         PRAGMA synchronous = FULL;
+         PRAGMA foreign_keys = ON;
+         PRAGMA temp_store = MEMORY;
+         PRAGMA cache_size = -16384;
+         PRAGMA journal_size_limit = 67108864;",
+    )
+}

@@ -1,0 +1,170 @@
+//! Everything that changes the journal. Each call is one durable transaction.
+
+use rusqlite::{Transaction, TransactionBehavior};
+
+use crate::model::{Migration, MigrationId};
+
+use super::row::{self, INSERT, UPDATE};
+use super::{Journal, JournalError, Refused, schema};
+
+/// Most rows one [`Journal::prune_finished`] deletes: few enough that commits waiting behind it do not notice.
+pub const PRUNE_CHUNK_ROWS: u32 = 512;
+
+/// The highest number SQLite can hold as a row's id.
+const LAST_NUMBER: u64 = i64::MAX.cast_unsigned();
+
+/// One change, part of a batch.
+#[derive(Debug, Clone, Copy)]
+pub enum Operation<'a> {
+    /// Records a new migration. Its `id` is ignored; the journal assigns the next number.
+    Accept(&'a Migration),
+    /// Replaces the row of this migration, found by number and tablet.
+    Update(&'a Migration),
+}
+
+/// What one call of [`Journal::prune_finished`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pruned {
+    /// Rows deleted.
+    pub deleted: u64,
+    /// Whether another call would delete more.
+    pub rest: Rest,
+}
+
+/// Whether there is more to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rest {
+    /// Call again, after other work that waits.
+    More,
+    /// Done.
+    Nothing,
+}
+
+impl Journal {
+    /// Applies a batch in one transaction and makes it durable with one sync. Returns one answer per operation, in
+    /// order: the number of the migration, or why this one alone was not applied.
+    ///
+    /// # Errors
+    /// The batch as a whole failed. Nothing more is written from then on, and whether this batch is in the file is
+    /// known only after a restart.
+    pub fn commit(
+        &mut self,
+        operations: &[Operation<'_>],
+    ) -> Result<Vec<Result<MigrationId, Refused>>, JournalError> {
+        self.check_available()?;
+        if operations.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut next_id = self.next_id;
+        let answers = self.transact("committing a batch", |tx| {
+            operations.iter().map(|operation| apply(tx, *operation, &mut next_id)).collect()
+        })?;
+        self.next_id = next_id;
+        Ok(answers)
+    }
+
+    /// Makes the next number higher than `id`, durably. For a fresh journal on disks that know older numbers.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn ensure_next_id_above(&mut self, id: MigrationId) -> Result<(), JournalError> {
+        self.check_available()?;
+        if self.next_id > id.0 {
+            return Ok(());
+        }
+        let last = id.0.min(LAST_NUMBER).cast_signed();
+        self.transact("raising the next number", |tx| {
+            // SQLite adds the table's line here with its first row, hence maybe later.
+            let changed =
+                tx.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'migration'", [last])?;
+            if changed == 0 {
+                tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('migration', ?1)", [last])?;
+            }
+            Ok(())
+        })?;
+        self.next_id = last.cast_unsigned() + 1;
+        Ok(())
+    }
+
+    /// Adds to the counted up-time and returns the new sum, in seconds. It only ever grows.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn add_uptime(&mut self, seconds: u64) -> Result<u64, JournalError> {
+        self.check_available()?;
+        let sum = self.uptime_seconds()?.saturating_add(seconds).min(LAST_NUMBER);
+        self.transact("adding to the up-time", |tx| {
+            tx.prepare_cached(
+                "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
+            )?
+            .execute((schema::UPTIME_SECONDS, sum.cast_signed()))
+        })?;
+        Ok(sum)
+    }
+
+    /// Deletes finished migrations beyond the `keep` that finished last, the oldest first and at most
+    /// [`PRUNE_CHUNK_ROWS`] of them. The space is used again; the file does not shrink.
+    ///
+    /// # Errors
+    /// As [`Self::commit`].
+    pub fn prune_finished(&mut self, keep: u64) -> Result<Pruned, JournalError> {
+        self.check_available()?;
+        let keep = i64::try_from(keep).unwrap_or(i64::MAX);
+        let deleted = self.transact("pruning finished migrations", |tx| {
+            tx.prepare_cached(
+                "DELETE FROM migration WHERE id IN (
+                    SELECT id FROM migration
+                    WHERE finished_seq <= (
+                        SELECT finished_seq FROM migration WHERE finished_seq IS NOT NULL
+                        ORDER BY finished_seq DESC LIMIT 1 OFFSET ?1)
+                    ORDER BY finished_seq LIMIT ?2)",
+            )?
+            .execute((keep, PRUNE_CHUNK_ROWS))
+        })?;
+        let rest = if deleted < PRUNE_CHUNK_ROWS as usize { Rest::Nothing } else { Rest::More };
+        Ok(Pruned { deleted: deleted as u64, rest })
+    }
+
+    fn transact<T>(
+        &mut self,
+        doing: &'static str,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+    ) -> Result<T, JournalError> {
+        transact(&mut self.conn, work).map_err(|source| self.fail(doing, source))
+    }
+}
+
+/// Runs `work` in a transaction; dropped without its commit, it leaves nothing behind.
+fn transact<T>(
+    conn: &mut rusqlite::Connection,
+    work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
+) -> rusqlite::Result<T> {
+    let tx = conn.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let done = work(&tx)?;
+    tx.commit()?;
+    Ok(done)
+}
+
+pub(super) fn apply(
+    tx: &Transaction<'_>,
+    operation: Operation<'_>,
+    next_id: &mut u64,
+) -> rusqlite::Result<Result<MigrationId, Refused>> {
+    match operation {
+        Operation::Accept(migration) => {
+            let Ok(id) = i64::try_from(*next_id) else { return Ok(Err(Refused::NumbersExhausted)) };
+            let migration = Migration { id: MigrationId(*next_id), ..migration.clone() };
+            row::write(&mut *tx.prepare_cached(INSERT)?, id, &migration)?;
+            *next_id += 1;
+            Ok(Ok(migration.id))
+        }
+        Operation::Update(migration) => {
+            let changed = match i64::try_from(migration.id.0) {
+                Ok(id) => row::write(&mut *tx.prepare_cached(UPDATE)?, id, migration)?,
+                Err(_) => 0,
+            };
+            let unknown = Refused::UnknownMigration { id: migration.id, key: migration.key };
+            Ok(if changed == 0 { Err(unknown) } else { Ok(migration.id) })
+        }
+    }
+}
