@@ -20,4 +20,5 @@
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
+pub mod config;
 pub mod model;
