@@ -16,6 +16,8 @@ mod persist;
 mod problem;
 mod schema;
 mod storage_root;
+#[cfg(test)]
+mod tests;
 mod value;
 
 pub use grammar::{Entry, Sheet};
