@@ -20,7 +20,9 @@
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
+pub mod config;
 pub mod engine;
+pub mod fault;
 pub mod journal;
 pub mod model;
 pub mod rules;

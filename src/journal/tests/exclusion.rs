@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::Duration;
 
 use rusqlite::Connection;
 use rusqlite::config::DbConfig;
@@ -44,6 +45,7 @@ fn other_programs_are_kept_out_while_it_is_open_and_keep_the_daemon_out_while_th
     let dir = tempdir().unwrap();
     let (journal, _) = open(dir.path());
     let shell = Connection::open(dir.path().join("journal.db")).unwrap();
+    shell.busy_timeout(Duration::ZERO).unwrap();
     assert!(shell.query_row("SELECT count(*) FROM migration", [], |row| row.get::<_, i64>(0)).is_err());
     assert!(!dir.path().join("journal.db-shm").exists());
     drop(journal);

@@ -1,0 +1,163 @@
+//! Which disk owns which tablet, in memory. A node holds a million of these: an entry is 56 bytes.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::model::{DiskIndex, MigrationId, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey};
+
+/// Whether a tablet may be changed now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Gate {
+    /// It may.
+    Open,
+    /// A swap is under way.
+    Closed,
+}
+
+/// One tablet.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Entry {
+    pub(super) disk: DiskIndex,
+    pub(super) shard_id: ShardId,
+    pub(super) gate: Gate,
+    pub(super) file_count: u32,
+    pub(super) generation: u64,
+    pub(super) size_bytes: u64,
+    pub(super) partition_id: i64,
+    /// The migration that owns it now: nobody else may move, restore or retire it.
+    pub(super) migration: Option<MigrationId>,
+}
+
+impl Entry {
+    pub(super) fn new(disk: DiskIndex, record: &RecordSummary) -> Self {
+        Self {
+            disk,
+            shard_id: record.shard_id,
+            gate: Gate::Open,
+            file_count: record.file_count,
+            generation: record.generation,
+            size_bytes: record.size_bytes,
+            partition_id: record.partition_id,
+            migration: None,
+        }
+    }
+}
+
+/// All tablets of the node.
+#[derive(Debug, Default)]
+pub(super) struct Catalog {
+    tablets: BTreeMap<TabletKey, Entry>,
+    /// Known, but served by nobody, and why.
+    unavailable: BTreeMap<TabletKey, String>,
+    /// Highest generation ever seen, where it is above the owner's: trash and quarantine included.
+    highest_seen: HashMap<TabletKey, u64>,
+    /// Tablets and bytes per disk, kept up to date with every change.
+    usage: HashMap<DiskIndex, (u64, u64)>,
+}
+
+impl Catalog {
+    pub(super) fn len(&self) -> usize {
+        self.tablets.len()
+    }
+
+    pub(super) fn insert(&mut self, key: TabletKey, entry: Entry) {
+        self.remove(key);
+        self.unavailable.remove(&key);
+        let usage = self.usage.entry(entry.disk).or_default();
+        usage.0 += 1;
+        usage.1 += entry.size_bytes;
+        self.tablets.insert(key, entry);
+    }
+
+    pub(super) fn remove(&mut self, key: TabletKey) -> Option<Entry> {
+        let entry = self.tablets.remove(&key)?;
+        if let Some(usage) = self.usage.get_mut(&entry.disk) {
+            usage.0 -= 1;
+            usage.1 -= entry.size_bytes;
+        }
+        Some(entry)
+    }
+
+    pub(super) fn get(&self, key: TabletKey) -> Option<&Entry> {
+        self.tablets.get(&key)
+    }
+
+    pub(super) fn get_mut(&mut self, key: TabletKey) -> Option<&mut Entry> {
+        self.tablets.get_mut(&key)
+    }
+
+    pub(super) fn set_unavailable(&mut self, key: TabletKey, why: String) {
+        self.remove(key);
+        self.unavailable.insert(key, why);
+    }
+
+    pub(super) fn why_unavailable(&self, key: TabletKey) -> Option<&str> {
+        self.unavailable.get(&key).map(String::as_str)
+    }
+
+    pub(super) fn unavailable(&self) -> impl Iterator<Item = (TabletKey, &str)> {
+        self.unavailable.iter().map(|(key, why)| (*key, why.as_str()))
+    }
+
+    /// Tablets of one id, normally one.
+    pub(super) fn with_id(&self, id: TabletId) -> impl Iterator<Item = (TabletKey, &Entry)> {
+        let from = TabletKey { tablet_id: id, schema_hash: SchemaHash(i32::MIN) };
+        let to = TabletKey { tablet_id: id, schema_hash: SchemaHash(i32::MAX) };
+        self.tablets.range(from..=to).map(|(key, entry)| (*key, entry))
+    }
+
+    /// All tablets above a key, ascending.
+    pub(super) fn after(&self, key: Option<TabletKey>) -> impl Iterator<Item = (TabletKey, &Entry)> {
+        let from = key.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
+        self.tablets.range((from, std::ops::Bound::Unbounded)).map(|(key, entry)| (*key, entry))
+    }
+
+    /// Number of tablets and of bytes on a disk.
+    pub(super) fn usage(&self, disk: DiskIndex) -> (u64, u64) {
+        self.usage.get(&disk).copied().unwrap_or_default()
+    }
+
+    /// Remembers a generation seen anywhere.
+    pub(super) fn saw_generation(&mut self, key: TabletKey, generation: u64) {
+        let highest = self.highest_seen.entry(key).or_default();
+        *highest = generation.max(*highest);
+    }
+
+    /// One more than the highest generation ever seen of a tablet.
+    pub(super) fn next_generation(&self, key: TabletKey) -> u64 {
+        let owned = self.tablets.get(&key).map_or(0, |entry| entry.generation);
+        owned.max(self.highest_seen.get(&key).copied().unwrap_or(0)) + 1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(key: TabletKey, size_bytes: u64) -> RecordSummary {
+        RecordSummary { key, generation: 3, partition_id: 1, size_bytes, file_count: 1, shard_id: ShardId(0) }
+    }
+
+    #[test]
+    fn usage_follows_every_change() {
+        let mut catalog = Catalog::default();
+        let key = TabletKey::new(1, 2);
+        catalog.insert(key, Entry::new(DiskIndex(0), &record(key, 10)));
+        catalog.insert(key, Entry::new(DiskIndex(1), &record(key, 30)));
+        assert_eq!(catalog.usage(DiskIndex(0)), (0, 0));
+        assert_eq!(catalog.usage(DiskIndex(1)), (1, 30));
+        catalog.set_unavailable(key, "gone".into());
+        assert_eq!(catalog.usage(DiskIndex(1)), (0, 0));
+        assert_eq!(catalog.why_unavailable(key), Some("gone"));
+    }
+
+    #[test]
+    fn a_new_generation_is_above_trash_and_quarantine() {
+        let mut catalog = Catalog::default();
+        let key = TabletKey::new(1, 2);
+        assert_eq!(catalog.next_generation(key), 1);
+        catalog.insert(key, Entry::new(DiskIndex(0), &record(key, 10)));
+        assert_eq!(catalog.next_generation(key), 4);
+        catalog.saw_generation(key, 9);
+        assert_eq!(catalog.next_generation(key), 10);
+    }
+}

@@ -1,0 +1,253 @@
+//! The journal's owner: one thread that gathers what others want written and commits it together.
+//!
+//! Nobody else touches the journal. A migration that waits for its line to be durable waits for one sync that it shares
+//! with everybody who asked meanwhile.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
+use std::thread::JoinHandle;
+
+use super::thread::spawn_isolated;
+use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey};
+
+/// Operations committed together at most.
+const BATCH_MAX: usize = 4096;
+
+type Reply<T> = SyncSender<Result<T, Failure>>;
+
+enum Request {
+    Accept(Box<Migration>, Reply<MigrationId>),
+    Update(Box<Migration>, Option<Reply<MigrationId>>),
+    Get(MigrationId, Reply<Option<Migration>>),
+    LatestFor(TabletKey, Reply<Option<Migration>>),
+    List(Box<Filter>, Reply<Page>),
+    RaiseNextId(MigrationId, Reply<()>),
+    AddUptime(u64, Reply<u64>),
+    Prune(u64),
+    Stop,
+}
+
+/// What the journal held when it was opened.
+pub(super) struct Loaded {
+    pub(super) opened: Opened,
+    pub(super) unfinished: Vec<Migration>,
+    pub(super) finished: Vec<Migration>,
+    pub(super) damaged_rows: Vec<String>,
+    pub(super) uptime_seconds: u64,
+}
+
+/// The way to the journal thread.
+pub(super) struct JournalHandle {
+    sender: Sender<Request>,
+    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+}
+
+fn unavailable(why: impl std::fmt::Display) -> Failure {
+    Failure::new(ErrorCode::JournalUnavailable, why.to_string())
+}
+
+impl JournalHandle {
+    /// Opens the journal on its own thread and loads what had not ended, and the last `finished` that had.
+    ///
+    /// # Errors
+    /// The journal cannot be opened; the message names the file and the way out.
+    pub(super) fn start(state_dir: &Path, finished: u32) -> Result<(Self, Loaded), Failure> {
+        let (sender, receiver) = mpsc::channel();
+        let (loaded_sender, loaded) = mpsc::sync_channel(1);
+        let state_dir = state_dir.to_owned();
+        let thread = spawn_isolated("journal", move || match load(&state_dir, finished) {
+            Ok((journal, loaded)) => {
+                if loaded_sender.send(Ok(loaded)).is_ok() {
+                    serve(journal, &receiver);
+                }
+            }
+            Err(error) => drop(loaded_sender.send(Err(unavailable(error)))),
+        })?;
+        let loaded = loaded.recv().map_err(|_| unavailable("the journal thread ended"))??;
+        Ok((Self { sender, thread: Some(thread).into() }, loaded))
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        let ended = || unavailable("the journal is closed");
+        self.sender.send(request(reply)).map_err(|_| ended())?;
+        answer.recv().map_err(|_| ended())?
+    }
+
+    /// Records a new migration, durably, and returns its number.
+    pub(super) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
+        self.ask(|reply| Request::Accept(Box::new(migration), reply))
+    }
+
+    /// Records how a migration stands; durable when this returns.
+    pub(super) fn update_durably(&self, migration: Migration) -> Result<(), Failure> {
+        self.ask(|reply| Request::Update(Box::new(migration), Some(reply))).map(drop)
+    }
+
+    /// Records how a migration stands, with the next batch.
+    pub(super) fn update(&self, migration: Migration) {
+        // A closed journal is noticed by whoever needs an answer.
+        let _ = self.sender.send(Request::Update(Box::new(migration), None));
+    }
+
+    pub(super) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::Get(id, reply))
+    }
+
+    pub(super) fn latest_for(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::LatestFor(key, reply))
+    }
+
+    pub(super) fn list(&self, filter: Filter) -> Result<Page, Failure> {
+        self.ask(|reply| Request::List(Box::new(filter), reply))
+    }
+
+    /// Makes sure that numbers up to `id` are not given out again.
+    pub(super) fn raise_next_id(&self, id: MigrationId) -> Result<(), Failure> {
+        self.ask(|reply| Request::RaiseNextId(id, reply))
+    }
+
+    /// Adds to the counted up-time and returns the sum.
+    pub(super) fn add_uptime(&self, seconds: u64) -> Result<u64, Failure> {
+        self.ask(|reply| Request::AddUptime(seconds, reply))
+    }
+
+    /// Forgets the oldest ended migrations beyond `keep`, a few at a time.
+    pub(super) fn prune(&self, keep: u64) {
+        let _ = self.sender.send(Request::Prune(keep));
+    }
+
+    /// Commits what is waiting and closes the file.
+    pub(super) fn stop(&self) {
+        let _ = self.sender.send(Request::Stop);
+        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalError> {
+    let (journal, opened) = Journal::open(state_dir)?;
+    let unfinished = journal.unfinished()?;
+    let finished = journal.recent_finished(finished)?;
+    let uptime_seconds = journal.uptime_seconds()?;
+    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}")).collect();
+    let loaded = Loaded {
+        opened,
+        unfinished: unfinished.migrations,
+        finished: finished.migrations,
+        damaged_rows,
+        uptime_seconds,
+    };
+    Ok((journal, loaded))
+}
+
+fn serve(mut journal: Journal, requests: &Receiver<Request>) {
+    while let Ok(first) = requests.recv() {
+        let mut batch = Batch::default();
+        let mut next = Some(first);
+        while let Some(request) = next {
+            match request {
+                Request::Accept(migration, reply) => batch.accept(migration, reply),
+                Request::Update(migration, reply) => batch.update(migration, reply),
+                // What is asked sees what was written before it.
+                other => {
+                    std::mem::take(&mut batch).commit(&mut journal);
+                    if !answer(&mut journal, other) {
+                        if let Err(error) = journal.close() {
+                            tracing::error!("closing the journal: {error}");
+                        }
+                        return;
+                    }
+                }
+            }
+            next = (batch.len() < BATCH_MAX).then(|| requests.try_recv().ok()).flatten();
+        }
+        batch.commit(&mut journal);
+    }
+}
+
+/// Writes that share one commit. Of several updates of one migration only the last is written.
+#[derive(Default)]
+struct Batch {
+    accepts: Vec<(Box<Migration>, Reply<MigrationId>)>,
+    updates: Vec<(Box<Migration>, Vec<Reply<MigrationId>>)>,
+    update_of: HashMap<MigrationId, usize>,
+}
+
+impl Batch {
+    fn len(&self) -> usize {
+        self.accepts.len() + self.updates.len()
+    }
+
+    fn accept(&mut self, migration: Box<Migration>, reply: Reply<MigrationId>) {
+        self.accepts.push((migration, reply));
+    }
+
+    fn update(&mut self, migration: Box<Migration>, reply: Option<Reply<MigrationId>>) {
+        let at = *self.update_of.entry(migration.id).or_insert(self.updates.len());
+        match self.updates.get_mut(at) {
+            Some((known, replies)) => {
+                *known = migration;
+                replies.extend(reply);
+            }
+            None => self.updates.push((migration, reply.into_iter().collect())),
+        }
+    }
+
+    fn commit(self, journal: &mut Journal) {
+        let operations: Vec<_> = self
+            .accepts
+            .iter()
+            .map(|(migration, _)| Operation::Accept(migration))
+            .chain(self.updates.iter().map(|(migration, _)| Operation::Update(migration)))
+            .collect();
+        if operations.is_empty() {
+            return;
+        }
+        let answers = journal.commit(&operations);
+        let replies =
+            self.accepts.into_iter().map(|(_, reply)| vec![reply]).chain(self.updates.into_iter().map(|(_, r)| r));
+        match answers {
+            Ok(answers) => {
+                for (answer, replies) in answers.into_iter().zip(replies) {
+                    let answer = answer.map_err(|refused| Failure::new(ErrorCode::Internal, refused.to_string()));
+                    if let Err(failure) = &answer {
+                        tracing::error!("journal: {failure}");
+                    }
+                    replies.iter().for_each(|reply| drop(reply.send(answer.clone())));
+                }
+            }
+            Err(error) => {
+                tracing::error!("journal: {error}; nothing new is accepted from now on");
+                replies.flatten().for_each(|reply| drop(reply.send(Err(unavailable(&error)))));
+            }
+        }
+    }
+}
+
+/// Answers everything that is not a write of a migration. False when the thread is to end.
+fn answer(journal: &mut Journal, request: Request) -> bool {
+    fn send<T>(reply: &Reply<T>, answer: Result<T, JournalError>) {
+        // Who asked may have gone; that is their business.
+        let _ = reply.send(answer.map_err(unavailable));
+    }
+    match request {
+        Request::Get(id, reply) => send(&reply, journal.get(id)),
+        Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
+        Request::List(filter, reply) => send(&reply, journal.list(&filter)),
+        Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
+        Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),
+        Request::Prune(keep) => {
+            if let Err(error) = journal.prune_finished(keep) {
+                tracing::error!("journal: {error}");
+            }
+        }
+        Request::Stop => return false,
+        Request::Accept(..) | Request::Update(..) => unreachable!("batched by the caller"),
+    }
+    true
+}

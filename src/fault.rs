@@ -1,0 +1,71 @@
+//! Fail points and mutants: ways to break the protocol on purpose, for the fault suite.
+//!
+//! Without the feature `fault-injection` every function here is empty or constant and compiles to nothing.
+//!
+//! * `TABLETD_FAIL_POINT=<name>[:<n>]=<action>` acts when the point `name` is reached for the n-th time (default 1):
+//!   `kill` (SIGKILL to oneself), `pause` (sleep until killed), `eio` (where the caller can fail).
+//! * `TABLETD_MUTANT=<rule>` leaves one rule of the protocol out.
+
+/// Called where a durable step has just been taken.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub fn point(_name: &'static str) {}
+
+/// Whether a rule of the protocol is left out on purpose.
+#[cfg(not(feature = "fault-injection"))]
+#[inline(always)]
+pub const fn is_left_out(_rule: &'static str) -> bool {
+    false
+}
+
+#[cfg(feature = "fault-injection")]
+mod active {
+    use std::collections::HashMap;
+    use std::sync::{LazyLock, Mutex, PoisonError};
+
+    struct Armed {
+        name: String,
+        nth: u64,
+        action: String,
+    }
+
+    static ARMED: LazyLock<Option<Armed>> = LazyLock::new(|| {
+        let text = std::env::var("TABLETD_FAIL_POINT").ok()?;
+        let (place, action) = text.split_once('=')?;
+        let (name, nth) = place.split_once(':').unwrap_or((place, "1"));
+        Some(Armed { name: name.to_owned(), nth: nth.parse().ok()?, action: action.to_owned() })
+    });
+    static MUTANT: LazyLock<Option<String>> = LazyLock::new(|| std::env::var("TABLETD_MUTANT").ok());
+    static REACHED: LazyLock<Mutex<HashMap<&'static str, u64>>> = LazyLock::new(Mutex::default);
+
+    /// Called where a durable step has just been taken.
+    pub fn point(name: &'static str) {
+        let Some(armed) = ARMED.as_ref().filter(|armed| armed.name == name) else { return };
+        let count = {
+            let mut reached = REACHED.lock().unwrap_or_else(PoisonError::into_inner);
+            let count = reached.entry(name).or_default();
+            *count += 1;
+            *count
+        };
+        if count != armed.nth {
+            return;
+        }
+        eprintln!("fail point {name}:{count} reached: {}", armed.action);
+        match armed.action.as_str() {
+            "kill" => {
+                let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+            }
+            "pause" => loop {
+                std::thread::park();
+            },
+            _ => {}
+        }
+    }
+
+    /// Whether a rule of the protocol is left out on purpose.
+    pub fn is_left_out(rule: &'static str) -> bool {
+        MUTANT.as_deref() == Some(rule)
+    }
+}
+#[cfg(feature = "fault-injection")]
+pub use active::{is_left_out, point};
