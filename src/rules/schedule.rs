@@ -116,14 +116,20 @@ impl Schedule {
         self.delayed.keys().next().map(|(at, _)| *at)
     }
 
-    /// Read and write slots in use on a disk.
-    pub fn slots_in_use(&self, disk: DiskIndex) -> (u32, u32) {
-        let count = |matches: &dyn Fn(&Pair) -> bool| {
-            let leases: usize =
-                self.leases.iter().filter(|(pair, _)| matches(pair)).map(|(_, leases)| leases.len()).sum();
-            u32::try_from(leases).unwrap_or(u32::MAX)
-        };
-        (count(&|pair| pair.0 == disk), count(&|pair| pair.1 == disk))
+    /// Read and write slots in use on a disk. A migration that is stuck on its other disk holds none here: a hung
+    /// disk takes nothing from another.
+    pub fn slots_in_use(&self, disk: DiskIndex, slots: &dyn Fn(DiskIndex) -> DiskSlots) -> (u32, u32) {
+        let (mut reads, mut writes) = (0, 0);
+        for ((source, destination), leases) in &self.leases {
+            let leases = u32::try_from(leases.len()).unwrap_or(u32::MAX);
+            if *source == disk && slots(*destination).writable {
+                reads += leases;
+            }
+            if *destination == disk && slots(*source).readable {
+                writes += leases;
+            }
+        }
+        (reads, writes)
     }
 
     /// Takes the migrations that may start now out of the queue and gives them their slots.
@@ -164,8 +170,8 @@ impl Schedule {
             if let Some(lease) = shared {
                 lease.members.insert(entry.id);
             } else if usable
-                && self.slots_in_use(pair.0).0 < source.read_limit
-                && self.slots_in_use(pair.1).1 < destination.write_limit
+                && self.slots_in_use(pair.0, slots).0 < source.read_limit
+                && self.slots_in_use(pair.1, slots).1 < destination.write_limit
             {
                 let lease = Lease { members: BTreeSet::from([entry.id]), shared: small };
                 self.leases.entry(pair).or_default().push(lease);
@@ -214,7 +220,7 @@ impl Schedule {
             return Some(format!("waiting {} ms before the next attempt", (at - now_ms).max(0)));
         };
         let (source, destination) = (slots(pair.0), slots(pair.1));
-        let (reading, writing) = (self.slots_in_use(pair.0).0, self.slots_in_use(pair.1).1);
+        let (reading, writing) = (self.slots_in_use(pair.0, slots).0, self.slots_in_use(pair.1, slots).1);
         Some(if !source.readable {
             format!("source {} cannot be read now", name(pair.0))
         } else if !destination.writable {
@@ -281,7 +287,7 @@ mod tests {
         let mut schedule = Schedule::default();
         (1..=5).for_each(|id| schedule.push(waiting(id, 0, 1, 10)));
         assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[1, 2, 3]));
-        assert_eq!(schedule.slots_in_use(DiskIndex(0)), (1, 0));
+        assert_eq!(schedule.slots_in_use(DiskIndex(0), &slots(1)), (1, 0));
         schedule.finished(MigrationId(2));
         assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[4]));
     }
@@ -310,6 +316,16 @@ mod tests {
     }
 
     #[test]
+    fn a_migration_stuck_on_a_hung_destination_gives_its_source_free() {
+        let mut schedule = Schedule::default();
+        schedule.push(waiting(1, 0, 1, 100));
+        schedule.push(waiting(2, 0, 2, 100));
+        assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[1]));
+        let hung = |disk: DiskIndex| DiskSlots { writable: disk != DiskIndex(1), ..slots(1)(disk) };
+        assert_eq!(schedule.start_due(0, NODE, &hung), ids(&[2]));
+    }
+
+    #[test]
     fn nothing_is_sent_to_a_disk_that_cannot_be_written() {
         let mut schedule = Schedule::default();
         schedule.push(waiting(1, 0, 1, 1));
@@ -335,7 +351,7 @@ mod tests {
             while done < jobs.len() {
                 running.extend(schedule.start_due(0, NODE, &slots(limit)));
                 for disk in 0..4 {
-                    let (reads, writes) = schedule.slots_in_use(DiskIndex(disk));
+                    let (reads, writes) = schedule.slots_in_use(DiskIndex(disk), &slots(limit));
                     prop_assert!(reads <= limit && writes <= limit);
                 }
                 prop_assert_eq!(schedule.running_count(), running.len());

@@ -303,6 +303,14 @@ impl Dir {
         nix::fcntl::renameat(&self.fd, name, &to.fd, to_name).map_err(to.error("rename", to_name))
     }
 
+    /// Gives a file a second name below `to`.
+    ///
+    /// # Errors
+    /// As `linkat(2)`.
+    pub fn link(&self, name: &str, to: &Self, to_name: &str) -> Result<(), DiskError> {
+        nix::unistd::linkat(&self.fd, name, &to.fd, to_name, AtFlags::empty()).map_err(to.error("link", to_name))
+    }
+
     /// Removes a file; nothing there is fine.
     ///
     /// # Errors

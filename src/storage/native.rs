@@ -69,6 +69,7 @@ impl MetadataStore for NativeStore {
     fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), StorageError> {
         let name = record_name(staged.record().key);
         staged.staging().replace(RECORD_FILE, &self.meta, &name)?;
+        crate::fault::point("record_renamed");
         barrier.sync()?;
         Ok(())
     }

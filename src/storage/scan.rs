@@ -3,12 +3,12 @@
 use super::dir::EntryKind;
 use super::error::StorageError;
 use super::file::{ReadFrom, read_small};
-use super::layout::{MIGRATING, QUARANTINE, tablet_dir};
+use super::layout::{MIGRATING, QUARANTINE, TRASH, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
 use super::staging::{Owner, read_owner};
 use super::store::{MetadataStore, ScannedRecord};
-use super::trash::{TrashItem, list_trash};
+use super::trash::{RetiredNote, TrashItem, half_retired, list_trash, trash_entries};
 use crate::model::{RecordSummary, TabletKey};
 
 /// Whether a scan looks for each tablet's directory.
@@ -42,6 +42,8 @@ pub struct RootScan {
     pub staging: Vec<StagingItem>,
     /// Retired sources, oldest first.
     pub trash: Vec<TrashItem>,
+    /// Trash entries whose tablet has not arrived whole.
+    pub half_retired: Vec<(String, RetiredNote)>,
     /// Generations seen in quarantine: a new one must be above them.
     pub quarantined: Vec<(TabletKey, u64)>,
 }
@@ -77,6 +79,12 @@ pub fn scan_root(
         found.staging.push(StagingItem { name, owner });
     }
     found.trash = list_trash(root.dir())?;
+    let trash = root.dir().open(TRASH)?;
+    for entry in trash_entries(&trash)? {
+        if let Some(note) = half_retired(&trash, &entry)? {
+            found.half_retired.push((entry, note));
+        }
+    }
     found.quarantined = quarantined_generations(root)?;
     Ok(found)
 }

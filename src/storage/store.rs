@@ -45,6 +45,11 @@ impl<'a> StagedRecord<'a> {
         Ok(Self { staging, record })
     }
 
+    /// A record that was staged there before.
+    pub const fn already(staging: &'a Dir, record: TabletRecord) -> Self {
+        Self { staging, record }
+    }
+
     /// Reads the record back from the medium and parses it again. Comparing with the bytes that were written would
     /// miss a flip in the buffer they were written from.
     ///

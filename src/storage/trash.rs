@@ -47,8 +47,8 @@ fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
     unreachable!("a u64 does not run out within one second")
 }
 
-/// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Safe to
-/// repeat after a kill at any point. Not durable before the caller's barrier.
+/// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Not durable
+/// before the caller's barrier.
 ///
 /// Returns the path below the root.
 ///
@@ -60,30 +60,46 @@ pub fn retire(
     shard: ShardId,
     note: &RetiredNote,
 ) -> Result<String, StorageError> {
-    let key = note.key;
-    let (entry, entry_name) = create_entry(&root.open(TRASH)?)?;
+    let (entry, name) = create_entry(&root.open(TRASH)?)?;
     let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
         path: entry.path().join(RETIRED_FILE),
         why: error.to_string(),
     })?;
     write_new(&entry, RETIRED_FILE, &text)?;
-    let tablet = entry.create(&key.tablet_id.to_string())?;
+    finish_retiring(root, store, shard, note.key, &name)
+}
+
+/// Does what is left to do of a [`retire`] that was cut short after its entry was made. Safe to repeat.
+///
+/// # Errors
+/// As the calls made.
+pub fn finish_retiring(
+    root: &Dir,
+    store: &dyn MetadataStore,
+    shard: ShardId,
+    key: TabletKey,
+    entry: &str,
+) -> Result<String, StorageError> {
+    let tablet = root.ensure(&format!("{TRASH}/{entry}/{}", key.tablet_id))?;
     let schema = key.schema_hash.to_string();
     let header = trashed_header_name(key.tablet_id);
     // The record waits beside the place its directory is renamed to, then joins it.
     store.retire(key, &tablet, &header)?;
-    if let Some(parent) = root.open_if_exists(tablet_parent(shard, key.tablet_id))?
-        && parent.kind(&schema)?.is_some()
-    {
-        parent.rename(&schema, &tablet, &schema)?;
-        remove_empty_parents(root, shard, key)?;
-    } else {
-        tablet.ensure(&schema)?;
+    crate::fault::point("source_record_retired");
+    if tablet.kind(&schema)?.is_none() {
+        match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
+            Some(parent) if parent.kind(&schema)?.is_some() => {
+                parent.rename(&schema, &tablet, &schema)?;
+                remove_empty_parents(root, shard, key)?;
+            }
+            _ => drop(tablet.create(&schema)?),
+        }
     }
+    crate::fault::point("source_directory_retired");
     if tablet.kind(&header)?.is_some() {
         tablet.replace(&header, &tablet.open(&schema)?, &header)?;
     }
-    Ok(format!("{TRASH}/{entry_name}/{}/{schema}", key.tablet_id))
+    Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
 }
 
 /// What lies in one trash entry.
@@ -106,8 +122,7 @@ pub struct TrashItem {
 pub fn read_entry(trash: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
     let mut items = Vec::new();
     let Some(dir) = trash.open_if_exists(entry)? else { return Ok(items) };
-    let note: Option<RetiredNote> = read_small(&dir, RETIRED_FILE, ReadFrom::Cache)?
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let note = read_note(&dir)?;
     for (tablet_id, tablet) in numbered_dirs(&dir)? {
         for (schema_hash, files) in numbered_dirs(&tablet)? {
             let (Ok(tablet_id), Ok(schema_hash)) = (tablet_id.parse(), schema_hash.parse()) else { continue };
@@ -135,12 +150,28 @@ fn numbered_dirs(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
     Ok(found)
 }
 
-/// All trash of a root, oldest first.
+/// The note of a trash entry whose tablet never arrived whole: its retirement was cut short.
 ///
 /// # Errors
 /// As the calls made.
-pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
-    let trash = root.open(TRASH)?;
+pub fn half_retired(trash: &Dir, entry: &str) -> Result<Option<RetiredNote>, DiskError> {
+    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(None) };
+    let Some(note) = read_note(&dir)? else { return Ok(None) };
+    let place = format!("{}/{}", note.key.tablet_id, note.key.schema_hash);
+    let header = format!("{place}/{}", trashed_header_name(note.key.tablet_id));
+    let whole = dir.kind(&place)?.is_some() && dir.kind(header)?.is_some();
+    Ok((!whole).then_some(note))
+}
+
+fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
+    Ok(read_small(entry, RETIRED_FILE, ReadFrom::Cache)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
+
+/// Names of all trash entries of a root, oldest first.
+///
+/// # Errors
+/// As the calls made.
+pub fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
     let mut names: Vec<_> = trash
         .entries()?
         .into_iter()
@@ -148,8 +179,17 @@ pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
         .filter_map(|name| Some((parse_trash_entry_name(&name)?, name)))
         .collect();
     names.sort_unstable();
+    Ok(names.into_iter().map(|(_, name)| name).collect())
+}
+
+/// All trash of a root, oldest first.
+///
+/// # Errors
+/// As the calls made.
+pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
+    let trash = root.open(TRASH)?;
     let mut items = Vec::new();
-    for (_, name) in names {
+    for name in trash_entries(&trash)? {
         items.extend(read_entry(&trash, &name)?);
     }
     Ok(items)

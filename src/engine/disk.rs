@@ -1,0 +1,275 @@
+//! One disk while the daemon runs: what it is, how it does, and how its writes become durable.
+//!
+//! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, SyncSender};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::thread::spawn_isolated;
+use crate::model::{Capacity, DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
+use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, StorageError};
+use crate::transfer::Limiter;
+
+/// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
+const VISITORS_MAX: u64 = 64;
+
+/// One disk.
+pub(super) struct Disk {
+    pub(super) index: DiskIndex,
+    pub(super) path: String,
+    pub(super) medium: Medium,
+    /// Set once the root has been opened.
+    pub(super) opened: OnceLock<Opened>,
+    pub(super) limiter: Limiter,
+    pub(super) trash_bytes: AtomicU64,
+    state: Mutex<State>,
+    calls: Calls,
+    visitors: AtomicU64,
+    /// Raised by every failed sync: whoever wrote since the last good one must not believe its copy.
+    write_epoch: AtomicU64,
+}
+
+/// What an opened root turned out to be.
+pub(super) struct Opened {
+    pub(super) identity: RootIdentity,
+    pub(super) file_system: FileSystem,
+    /// The way to the thread that syncs this disk's file system.
+    pub(super) syncs: mpsc::Sender<SyncSender<Result<(), Failure>>>,
+}
+
+#[derive(Default)]
+struct State {
+    broken: Option<String>,
+    suspect: Option<String>,
+    disabled: bool,
+    capacity: Capacity,
+    reserved_bytes: u64,
+}
+
+impl Disk {
+    pub(super) fn new(index: DiskIndex, path: String, medium: Medium, rate_bytes_per_sec: u64) -> Self {
+        Self {
+            index,
+            path,
+            medium,
+            opened: OnceLock::new(),
+            limiter: Limiter::new(rate_bytes_per_sec),
+            trash_bytes: AtomicU64::new(0),
+            state: Mutex::default(),
+            calls: Calls::default(),
+            visitors: AtomicU64::new(0),
+            write_epoch: AtomicU64::new(0),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What may be done with it now. `hang_after` is how long a call may take.
+    pub(super) fn condition(&self, hang_after: Duration) -> DiskCondition {
+        let state = self.state();
+        if let Some(reason) = &state.broken {
+            return DiskCondition::Broken { reason: reason.clone() };
+        }
+        if let Some((operation, since)) = self.calls.oldest().filter(|(_, since)| since.elapsed() >= hang_after) {
+            let operation = format!("{operation} has not returned for {} s", since.elapsed().as_secs());
+            return DiskCondition::Hung { operation };
+        }
+        match &state.suspect {
+            Some(reason) => DiskCondition::Suspect { reason: reason.clone() },
+            None if state.disabled => DiskCondition::Disabled,
+            None => DiskCondition::Online,
+        }
+    }
+
+    pub(super) fn mark_broken(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        tracing::error!(disk = self.path, "disk is broken: {reason}");
+        self.state().broken = Some(reason);
+    }
+
+    /// Nothing new is copied to it until an operator enables it again, or the daemon starts anew.
+    pub(super) fn mark_suspect(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        tracing::error!(disk = self.path, "disk is suspect: {reason}");
+        self.state().suspect.get_or_insert(reason);
+    }
+
+    pub(super) fn set_disabled(&self, disabled: bool) {
+        self.state().disabled = disabled;
+    }
+
+    /// Back into service, after a probe went well.
+    pub(super) fn clear_suspicion(&self) {
+        let mut state = self.state();
+        state.suspect = None;
+        state.disabled = false;
+    }
+
+    pub(super) fn capacity(&self) -> Capacity {
+        self.state().capacity
+    }
+
+    pub(super) fn set_capacity(&self, capacity: Capacity) {
+        self.state().capacity = capacity;
+    }
+
+    pub(super) fn reserved_bytes(&self) -> u64 {
+        self.state().reserved_bytes
+    }
+
+    pub(super) fn reserve(&self, bytes: u64) {
+        let mut state = self.state();
+        state.reserved_bytes = state.reserved_bytes.saturating_add(bytes);
+    }
+
+    pub(super) fn unreserve(&self, bytes: u64) {
+        let mut state = self.state();
+        state.reserved_bytes = state.reserved_bytes.saturating_sub(bytes);
+    }
+
+    /// Identity and path, as a migration names it; `None` while the root has never been opened.
+    pub(super) fn reference(&self) -> Option<DiskRef> {
+        self.opened.get().map(|opened| DiskRef { uuid: opened.identity.uuid, path: self.path.clone() })
+    }
+
+    /// Opens the root for the calling thread, which must have a descriptor table of its own.
+    ///
+    /// # Errors
+    /// The disk was never opened, or another directory is at its path now.
+    pub(super) fn open(&self) -> Result<(Root, NativeStore), Failure> {
+        let opened = self.opened.get().ok_or_else(|| {
+            let condition = self.condition(Duration::MAX);
+            Failure::new(
+                ErrorCode::DiskUnavailable,
+                format!("disk {} is {}: {}", self.path, condition.as_str(), condition.reason()),
+            )
+        })?;
+        let _call = self.enter("open");
+        let root = Root::reopen(&self.path, &opened.identity)?;
+        let store = NativeStore::open(root.dir())?;
+        Ok((root, store))
+    }
+
+    /// Notes that this thread is about to make a call that can hang with the disk.
+    pub(super) fn enter(&self, operation: &'static str) -> InCall<'_> {
+        InCall { calls: &self.calls, token: self.calls.begin(operation) }
+    }
+
+    /// As [`Disk::enter`], where a guard cannot be kept.
+    pub(super) fn begin_call(&self, operation: &'static str) -> u64 {
+        self.calls.begin(operation)
+    }
+
+    /// Ends what [`Disk::begin_call`] began.
+    pub(super) fn end_call(&self, token: u64) {
+        self.calls.end(token);
+    }
+
+    /// The call that has been out longest.
+    pub(super) fn oldest_call(&self) -> Option<(&'static str, Instant)> {
+        self.calls.oldest()
+    }
+
+    /// Number of failed syncs so far.
+    pub(super) fn write_epoch(&self) -> u64 {
+        self.write_epoch.load(Ordering::SeqCst)
+    }
+
+    /// A sync failed somewhere on this disk: every copy in flight on it fails, and it takes no new ones.
+    pub(super) fn sync_failed(&self, why: &str) {
+        self.write_epoch.fetch_add(1, Ordering::SeqCst);
+        self.mark_suspect(why.to_owned());
+    }
+}
+
+/// Runs `work` with the disk's root opened, on a thread of its own, and waits at most `wait`.
+///
+/// # Errors
+/// The disk cannot be opened, did not answer in time, or has too many such threads already: a hung disk costs its own
+/// callers a refusal and nobody else anything.
+pub(super) fn visit<T: Send + 'static>(
+    disk: &std::sync::Arc<Disk>,
+    wait: Duration,
+    work: impl FnOnce(&Root, &NativeStore) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, answer) = mpsc::sync_channel(1);
+    if disk.visitors.fetch_add(1, Ordering::SeqCst) >= VISITORS_MAX {
+        disk.visitors.fetch_sub(1, Ordering::SeqCst);
+        let why = format!("{VISITORS_MAX} calls are waiting for disk {} already", disk.path);
+        return Err(Failure::new(ErrorCode::DiskUnavailable, why));
+    }
+    let owned = std::sync::Arc::clone(disk);
+    let spawned = spawn_isolated("disk-visit", move || {
+        let done = {
+            let _call = owned.enter("a request");
+            owned.open().and_then(|(root, store)| work(&root, &store))
+        };
+        owned.visitors.fetch_sub(1, Ordering::SeqCst);
+        // Who asked may have given up.
+        let _ = sender.send(done);
+    });
+    if let Err(failure) = spawned {
+        disk.visitors.fetch_sub(1, Ordering::SeqCst);
+        return Err(failure);
+    }
+    answer.recv_timeout(wait).map_err(|_| {
+        let why = format!("disk {} did not answer within {} s", disk.path, wait.as_secs());
+        Failure::new(ErrorCode::DiskUnavailable, why)
+    })?
+}
+
+/// What a storage error means for the disk it came from: a failed sync, a read-back that differs or a vanished root is
+/// not the tablet's fault.
+pub(super) fn note_storage_error(disk: &Disk, error: &StorageError) {
+    match error {
+        StorageError::Disk(error) if error.is_sync() && error.code() == ErrorCode::SyncFailed => {
+            disk.sync_failed(&error.to_string());
+        }
+        StorageError::Changed { .. } => disk.mark_broken(error.to_string()),
+        _ => {}
+    }
+}
+
+/// System calls that are out on a disk.
+#[derive(Default)]
+struct Calls {
+    next: AtomicU64,
+    out: Mutex<HashMap<u64, (&'static str, Instant)>>,
+}
+
+impl Calls {
+    fn out(&self) -> MutexGuard<'_, HashMap<u64, (&'static str, Instant)>> {
+        self.out.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn begin(&self, operation: &'static str) -> u64 {
+        let token = self.next.fetch_add(1, Ordering::Relaxed);
+        self.out().insert(token, (operation, Instant::now()));
+        token
+    }
+
+    fn end(&self, token: u64) {
+        self.out().remove(&token);
+    }
+
+    fn oldest(&self) -> Option<(&'static str, Instant)> {
+        self.out().values().min_by_key(|(_, since)| *since).copied()
+    }
+}
+
+/// A call that is out, until dropped.
+pub(super) struct InCall<'a> {
+    calls: &'a Calls,
+    token: u64,
+}
+
+impl Drop for InCall<'_> {
+    fn drop(&mut self) {
+        self.calls.end(self.token);
+    }
+}

@@ -1,0 +1,84 @@
+//! One sync for many: the thread that syncs a disk's file system on behalf of every migration that writes to it.
+//!
+//! Whoever needs a barrier asks; the thread takes all who have asked by then, calls `syncfs` once, and answers them all.
+//! A thousand small tablets cost a handful of cache flushes instead of thousands.
+//!
+//! The thread opened the root before anybody wrote to it, so that `syncfs` reports every write-back error since
+//! (Linux 5.8), also one that came between two syncs.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{self, Receiver, SyncSender};
+
+use nix::errno::Errno;
+
+use super::disk::Disk;
+use crate::model::Failure;
+use crate::storage::{Barrier, DiskError, Root};
+
+/// Counts, for the metrics.
+#[derive(Default)]
+pub(super) struct SyncCounts {
+    /// `syncfs` calls made.
+    pub(super) syncs: AtomicU64,
+    /// Barriers passed by them.
+    pub(super) waits: AtomicU64,
+}
+
+/// Serves barriers of one disk until every asker is gone. Runs on a thread with its own descriptor table.
+pub(super) fn serve(
+    disk: &Disk,
+    root: &Root,
+    asked: &Receiver<SyncSender<Result<(), Failure>>>,
+    counts: &SyncCounts,
+) {
+    while let Ok(first) = asked.recv() {
+        let mut waiting = vec![first];
+        waiting.extend(asked.try_iter());
+        let answer = {
+            let _call = disk.enter("syncfs");
+            root.dir().sync_file_system()
+        };
+        counts.syncs.fetch_add(1, Ordering::Relaxed);
+        counts.waits.fetch_add(waiting.len() as u64, Ordering::Relaxed);
+        let answer = answer.map_err(|error| {
+            disk.sync_failed(&error.to_string());
+            Failure::from(error)
+        });
+        for reply in waiting {
+            // Who asked may have been stopped.
+            let _ = reply.send(answer.clone());
+        }
+    }
+}
+
+/// The barrier of one migration on one disk. Fails for good once any sync of the disk has failed since it was made.
+pub(super) struct SharedBarrier {
+    disk: Arc<Disk>,
+    epoch: u64,
+}
+
+impl SharedBarrier {
+    /// Made before the first byte is written.
+    pub(super) fn new(disk: &Arc<Disk>) -> Self {
+        Self { disk: Arc::clone(disk), epoch: disk.write_epoch() }
+    }
+
+    fn error(&self, errno: Errno) -> DiskError {
+        DiskError::new("syncfs", &self.disk.path, errno)
+    }
+}
+
+impl Barrier for SharedBarrier {
+    fn sync(&self) -> Result<(), DiskError> {
+        let opened = self.disk.opened.get().ok_or_else(|| self.error(Errno::ENODEV))?;
+        let (reply, answer) = mpsc::sync_channel(1);
+        opened.syncs.send(reply).map_err(|_| self.error(Errno::ESHUTDOWN))?;
+        let answered = answer.recv().map_err(|_| self.error(Errno::ESHUTDOWN))?;
+        // A sync that went well after one that failed proves nothing for what was written before.
+        if answered.is_err() || self.disk.write_epoch() != self.epoch {
+            return Err(self.error(Errno::EIO));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,273 @@
+//! Finalize: the swap, and then the retirement of the source.
+//!
+//! The order of durable writes, and why:
+//!
+//! 1. the journal says `finalizing`: should the destination vanish now, the next start knows that it may own the tablet;
+//! 2. what appeared meanwhile is copied and verified, with the tablet's gate closed;
+//! 3. the files are renamed to their place and synced: a record never names files that are not there;
+//! 4. the disk is checked to be the disk it was: after a lazy unmount the path leads elsewhere;
+//! 5. **commit point**: the staged record, one generation higher, is renamed into the store and synced;
+//! 6. the catalog switches and the gate opens;
+//! 7. the source's record, then its directory, go to trash, and are synced: only now may anybody say "completed";
+//! 8. the empty staging directory is removed.
+
+use std::time::Instant;
+
+use super::data::{Ready, catch_up};
+use super::preflight::read_record;
+use super::{Line, undo};
+use crate::engine::catalog::{Entry, Gate};
+use crate::engine::flush::SharedBarrier;
+use crate::engine::job::now_ms;
+use crate::fault;
+use crate::model::{ErrorCode, Failure, Manifest, Receipt, ShardId, TabletRecord};
+use crate::rules::transition::Event;
+use crate::storage::layout::tablet_dir;
+use crate::storage::{
+    Barrier, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote, Root, StagedRecord, Staging,
+    quarantine, retire as retire_to_trash,
+};
+use crate::transfer::Coldness;
+
+/// Rounds of catching up with the gate open, before it is closed for the last one.
+const ROUNDS_WITH_GATE_OPEN: u32 = 3;
+
+/// Proof that the destination owns the tablet.
+pub(super) struct Swapped {
+    ready: Ready,
+    pause_us: u64,
+}
+
+/// Where a swap failed.
+pub(super) enum SwapError {
+    /// The source owns the tablet as before.
+    BeforeCommit(Failure),
+    /// The record was renamed, but its sync failed.
+    InDoubt(Failure),
+}
+
+impl AsRef<Failure> for SwapError {
+    fn as_ref(&self) -> &Failure {
+        match self {
+            Self::BeforeCommit(failure) | Self::InDoubt(failure) => failure,
+        }
+    }
+}
+
+impl From<Failure> for SwapError {
+    fn from(failure: Failure) -> Self {
+        Self::BeforeCommit(failure)
+    }
+}
+
+pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> {
+    let mut ready = catch_up_with_gate_open(line, ready)?;
+    line.job.enter_commit()?;
+    line.node.advance_durably(line.job, Event::FinalizeStarted, "swapping")?;
+    fault::point("finalizing_journalled");
+
+    let gate = ClosedGate::close(line);
+    if let Some((now, source_dir)) = changed_source(line, &ready)? {
+        ready = catch_up(line, ready, now, source_dir)?;
+    }
+    let (root, store) = &ready.prepared.passed.destination;
+    let staging = &ready.prepared.staging;
+    if fault::is_left_out("commit_before_retire") {
+        let _ = retire_source(line, &ready.prepared.passed.source, &ready.record);
+    }
+
+    staging.place(root.dir()).map_err(|error| line.on_destination(error))?;
+    fault::point("placed");
+    let placed = sync_directories(line, &ready.barrier).and_then(|()| {
+        fault::point("placed_synced");
+        root.check_identity().map_err(|error| line.on_destination(error))
+    });
+    if let Err(failure) = placed {
+        undo::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
+        return Err(SwapError::BeforeCommit(failure));
+    }
+
+    let staged = StagedRecord::already(staging.dir(), ready.record.clone());
+    let committed = store.commit(&staged, &ready.barrier);
+    if let Err(error) = committed {
+        return Err(SwapError::InDoubt(line.on_destination(error)));
+    }
+    fault::point("committed");
+    let pause_us = gate.open_at(line, &ready.record);
+    fault::point("catalog_switched");
+    Ok(Swapped { ready, pause_us })
+}
+
+fn sync_directories(line: &Line<'_>, barrier: &dyn Barrier) -> Result<(), Failure> {
+    if fault::is_left_out("directory_sync") {
+        return Ok(());
+    }
+    barrier.sync().map_err(|error| line.on_destination(error))
+}
+
+/// A tablet that keeps changing is followed with its gate open first, so that the last round is short.
+fn catch_up_with_gate_open(line: &Line<'_>, mut ready: Ready) -> Result<Ready, Failure> {
+    for _ in 0..ROUNDS_WITH_GATE_OPEN {
+        let Some((now, source_dir)) = changed_source(line, &ready)? else { break };
+        ready = catch_up(line, ready, now, source_dir)?;
+    }
+    Ok(ready)
+}
+
+/// The source's record, if it is no longer the one that was copied, and its directory.
+fn changed_source(line: &Line<'_>, ready: &Ready) -> Result<Option<(TabletRecord, crate::storage::Dir)>, Failure> {
+    let passed = &ready.prepared.passed;
+    let now = read_record(line, &passed.source.1)?;
+    let same = now.generation == passed.record.generation
+        && now.manifest == passed.record.manifest
+        && now.tablet_meta.get() == passed.record.tablet_meta.get();
+    if same {
+        return Ok(None);
+    }
+    let dir = passed.source.0.dir().open(tablet_dir(now.shard_id, line.key));
+    Ok(Some((now, dir.map_err(|error| line.on_source(error))?)))
+}
+
+/// The tablet's gate, closed while a swap is under way. Opens again when the swap fails.
+struct ClosedGate<'a> {
+    line: &'a Line<'a>,
+    since: Instant,
+}
+
+impl<'a> ClosedGate<'a> {
+    fn close(line: &'a Line<'_>) -> Self {
+        if let Some(entry) = line.node.catalog_mut().get_mut(line.key) {
+            entry.gate = Gate::Closed;
+        }
+        Self { line, since: Instant::now() }
+    }
+
+    /// The destination owns the tablet from here on. Returns how long the gate was closed, in microseconds.
+    fn open_at(self, line: &Line<'_>, record: &TabletRecord) -> u64 {
+        let mut catalog = line.node.catalog_mut();
+        let owner = catalog.get(line.key).and_then(|entry| entry.migration);
+        let mut entry = Entry::new(line.destination.index, &record.summary());
+        entry.migration = owner;
+        catalog.insert(line.key, entry);
+        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Drop for ClosedGate<'_> {
+    fn drop(&mut self) {
+        if let Some(entry) = self.line.node.catalog_mut().get_mut(self.line.key) {
+            entry.gate = Gate::Open;
+        }
+    }
+}
+
+/// Takes the source out of use. The move is made: what fails here is said and left for the next start to finish.
+pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
+    let Swapped { ready, pause_us } = swapped;
+    let Ready { prepared, copy, record, .. } = ready;
+    let trash_path = match retire_source(line, &prepared.passed.source, &record) {
+        Ok(path) => {
+            line.source.trash_bytes.fetch_add(record.manifest.total_bytes(), std::sync::atomic::Ordering::Relaxed);
+            line.job.log(format!("the source is in {path}"));
+            Some(path)
+        }
+        Err(failure) => {
+            line.job.log(format!("the source could not be retired, the next start does it: {failure}"));
+            None
+        }
+    };
+    if let Err(error) = prepared.staging.remove() {
+        line.job.log(format!("staging could not be removed, the next start does it: {error}"));
+    }
+    fault::point("staging_removed");
+    if let Ok(capacity) = prepared.passed.destination.0.capacity() {
+        line.destination.set_capacity(capacity);
+    }
+    Receipt {
+        generation: record.generation,
+        files: record.manifest.files().len() as u64,
+        bytes: record.manifest.total_bytes(),
+        manifest_crc32: content_crc32(&record.manifest),
+        verified_cold: copy.coldness() == Coldness::Cold,
+        pause_us,
+        duration_ms: 0,
+        trash_path,
+    }
+}
+
+fn retire_source(line: &Line<'_>, source: &(Root, NativeStore), record: &TabletRecord) -> Result<String, Failure> {
+    let shard = line.job.lock().source_shard.unwrap_or(record.shard_id);
+    let note = RetiredNote {
+        key: line.key,
+        migration_id: Some(line.id),
+        moved_to: line.destination_ref.clone(),
+        generation: record.generation,
+        retired_ms: now_ms(),
+        uptime_sec: line.node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
+    };
+    let barrier = SharedBarrier::new(&line.source);
+    let path = retire_to_trash(source.0.dir(), &source.1, shard, &note).map_err(|error| line.on_source(error))?;
+    fault::point("source_in_trash");
+    barrier.sync().map_err(|error| line.on_source(error))?;
+    fault::point("source_synced");
+    Ok(path)
+}
+
+/// CRC-32 over the checksums of a manifest in name order, each as four little-endian bytes: equal contents, equal sum.
+pub(in crate::engine) fn content_crc32(manifest: &Manifest) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for file in manifest.files() {
+        hasher.update(&file.crc32.unwrap_or(0).to_le_bytes());
+    }
+    hasher.finalize()
+}
+
+/// Gives the source a record of a generation above the one whose commit is in doubt, durably.
+pub(super) fn outrank(line: &Line<'_>) -> Result<u64, Failure> {
+    let (root, store) = line.source.open()?;
+    let barrier = SharedBarrier::new(&line.source);
+    let record = read_record(line, &store)?;
+    let doubtful = line.node.catalog().next_generation(line.key);
+    let generation = doubtful + 1;
+    let owner = Owner {
+        purpose: Purpose::Restore,
+        migration_id: Some(line.id),
+        key: line.key,
+        shard_id: record.shard_id,
+        source: None,
+        source_shard: None,
+        destination: line.source_ref.clone(),
+    };
+    let staging = Staging::open_or_create(root.dir(), &format!("outrank-{}", line.id), &owner)
+        .map_err(|error| line.on_source(error))?;
+    let staged = StagedRecord::write(staging.dir(), TabletRecord { generation, ..record })
+        .map_err(|error| line.on_source(error))?;
+    barrier.sync().map_err(|error| line.on_source(error))?;
+    staged.check().map_err(|error| line.on_source(error))?;
+    root.check_identity().map_err(|error| line.on_source(error))?;
+    store.commit(&staged, &barrier).map_err(|error| line.on_source(error))?;
+    let mut catalog = line.node.catalog_mut();
+    catalog.saw_generation(line.key, doubtful);
+    if let Some(entry) = catalog.get_mut(line.key) {
+        entry.generation = generation;
+    }
+    drop(catalog);
+    staging.remove().map_err(|error| line.on_source(error))?;
+    Ok(generation)
+}
+
+/// The copy that lost is set aside if its disk still lets us; if not, the next start does it.
+pub(super) fn set_destination_aside(line: &Line<'_>, why: &Failure) {
+    let shard: Option<ShardId> = line.job.lock().destination_shard;
+    let done = line.destination.open().and_then(|(root, store)| {
+        let what = Quarantined::Tablet { shard: shard.unwrap_or(ShardId(0)), key: line.key };
+        let path = quarantine(root.dir(), &store, &what, &why.message)?;
+        undo::remove_copy(&root, &store, &line.id.to_string(), line.key, None)?;
+        Ok(path)
+    });
+    match done {
+        Ok(path) => line.job.log(format!("the copy was set aside in {}/{path}", line.destination.path)),
+        Err(failure) if failure.code == ErrorCode::DiskUnavailable => {}
+        Err(failure) => line.job.log(format!("the copy could not be set aside: {failure}")),
+    }
+}

@@ -1,0 +1,263 @@
+//! The straight line: one attempt of one migration, read from top to bottom.
+//!
+//! ```text
+//! preflight -> prepare -> data (copy, sync, read back) -> finalize (swap, retire) -> completed
+//! ```
+//!
+//! Each step takes the value that only the step before can make: an unverified copy cannot be swapped in, and a source
+//! cannot be retired without the receipt of a swap. Before the commit point nothing here writes to the source; after it
+//! nothing here removes anything from the destination.
+
+mod data;
+mod finalize;
+mod hooks;
+mod preflight;
+mod prepare;
+mod undo;
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::disk::{Disk, note_storage_error};
+use super::job::{Job, Order, elapsed_ms};
+use super::node::{Counts, Node};
+use crate::fault;
+use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
+use crate::rules::retry::{Verdict, after_failure};
+use crate::rules::transition::Event;
+use crate::storage::StorageError;
+
+pub(super) use finalize::content_crc32;
+pub(super) use undo::remove_copy;
+
+/// What every step of one attempt needs.
+pub(super) struct Line<'a> {
+    pub(super) node: &'a Node,
+    pub(super) job: &'a Job,
+    id: MigrationId,
+    key: TabletKey,
+    source: Arc<Disk>,
+    destination: Arc<Disk>,
+    source_ref: DiskRef,
+    destination_ref: DiskRef,
+    began: Instant,
+}
+
+/// How an attempt ended.
+enum Outcome {
+    Completed(Receipt),
+    /// Before the commit point: the source is as it was.
+    Stopped(Failure),
+    /// At the commit point: whether the destination owns the tablet is not known.
+    InDoubt(Failure),
+}
+
+/// Runs one attempt on the calling thread, which has a descriptor table of its own, and settles what came of it.
+pub(super) fn run(node: &Node, job: &Job) {
+    let line = match Line::new(node, job) {
+        Ok(line) => line,
+        Err(failure) => return give_up(node, job, failure),
+    };
+    Counts::add(&node.counts.started);
+    match line.attempt() {
+        Outcome::Completed(receipt) => line.complete(receipt),
+        Outcome::Stopped(failure) => line.settle_stop(failure),
+        Outcome::InDoubt(failure) => line.settle_doubt(failure),
+    }
+}
+
+fn give_up(node: &Node, job: &Job, failure: Failure) {
+    let reason = failure.message.clone();
+    job.lock().failure = Some(failure);
+    node.end(job, Event::Fail, reason);
+}
+
+impl<'a> Line<'a> {
+    /// # Errors
+    /// One of the disks is not here.
+    fn new(node: &'a Node, job: &'a Job) -> Result<Self, Failure> {
+        let (id, key, source_ref, destination_ref) = {
+            let row = job.lock();
+            (row.id, row.key, row.source.clone(), row.destination.clone())
+        };
+        let here = |disk: &DiskRef| {
+            node.disk_by_uuid(disk.uuid).cloned().ok_or_else(|| {
+                Failure::new(ErrorCode::DiskUnavailable, format!("disk {} ({}) is not here", disk.path, disk.uuid))
+            })
+        };
+        let (source, destination) = (here(&source_ref)?, here(&destination_ref)?);
+        Ok(Self { node, job, id, key, source, destination, source_ref, destination_ref, began: Instant::now() })
+    }
+
+    fn attempt(&self) -> Outcome {
+        job_begins(self.job);
+        let verified = match self.up_to_the_swap() {
+            Ok(verified) => verified,
+            Err(failure) => return Outcome::Stopped(failure),
+        };
+        let moved = self.step(Step::Finalize, || {
+            let swapped = finalize::swap(self, verified)?;
+            Ok(finalize::retire(self, swapped))
+        });
+        match moved {
+            Ok(receipt) => Outcome::Completed(receipt),
+            Err(finalize::SwapError::BeforeCommit(failure)) => Outcome::Stopped(failure),
+            Err(finalize::SwapError::InDoubt(failure)) => Outcome::InDoubt(failure),
+        }
+    }
+
+    fn up_to_the_swap(&self) -> Result<data::Ready, Failure> {
+        self.node.advance(self.job, Event::Start, "checking tablet, disks and space")?;
+        let passed = self.step(Step::Preflight, || preflight::check(self))?;
+        self.node.advance(self.job, Event::PreflightPassed, "tablet, disks and space are as they must be")?;
+        let prepared = self.step(Step::Prepare, || prepare::prepare(self, passed))?;
+        self.node.advance(self.job, Event::Prepared, "space is reserved and staging stands")?;
+        self.node.advance(self.job, Event::CopyStarted, "copying")?;
+        let ready = self.step(Step::Data, || data::copy(self, prepared))?;
+        self.node.advance(self.job, Event::CopyVerified, "a verified, durable copy stands in staging")?;
+        Ok(ready)
+    }
+
+    /// Runs one step with its record, log and timing.
+    fn step<T, E: AsRef<Failure>>(&self, step: Step, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        self.job.begin_step(step);
+        let began = Instant::now();
+        let done = work();
+        self.node.counts.step_took(step, began.elapsed());
+        if let Err(error) = &done {
+            self.job.log(error.as_ref().message.clone());
+        }
+        self.job.end_step(if done.is_ok() { StepStatus::Done } else { StepStatus::Error });
+        done
+    }
+
+    fn complete(&self, mut receipt: Receipt) {
+        receipt.duration_ms = elapsed_ms(self.began);
+        {
+            let mut row = self.job.lock();
+            row.receipt = Some(receipt);
+            row.failure = None;
+        }
+        self.node.end(self.job, Event::Completed, format!("on {}", self.destination_ref.path));
+        fault::point("completed");
+    }
+
+    /// The source is as it was. What an operator asked for comes first, then whether another attempt can help.
+    fn settle_stop(&self, failure: Failure) {
+        match self.job.order() {
+            Order::Abort => {
+                if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
+                    tracing::error!("{failure}");
+                }
+                self.undo();
+                self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
+            }
+            Order::Pause => self.park(Event::Pause, "paused by an operator"),
+            Order::Stop => self.park(Event::Interrupted, "the daemon is stopping; goes on at the next start"),
+            Order::Run | Order::TimeOut | Order::Committing => self.settle_failure(failure),
+        }
+    }
+
+    /// Stops for a while; what is verified in staging is kept.
+    fn park(&self, event: Event, reason: &str) {
+        match self.job.advance(event, reason) {
+            Ok(row) => self.node.journal.update(row),
+            Err(failure) => tracing::error!("{failure}"),
+        }
+    }
+
+    fn settle_failure(&self, failure: Failure) {
+        let attempts = self.job.lock().attempts;
+        let (attempts_max, backoff_ms) = {
+            let config = self.node.config();
+            (config.migration_max_attempts, u64::from(config.migration_retry_backoff_ms))
+        };
+        match after_failure(failure.code, attempts, attempts_max, backoff_ms) {
+            Verdict::RetryAfter(ms) => {
+                if failure.code == ErrorCode::NoSpace {
+                    // What was copied is in the way of whatever else needs the space.
+                    self.undo();
+                }
+                let reason = format!("attempt {attempts} failed: {failure}; the next one in {ms} ms");
+                {
+                    let mut row = self.job.lock();
+                    row.failure = Some(failure);
+                    row.not_before_ms = Some(self.node.now_ms().saturating_add_unsigned(ms));
+                }
+                self.job.reset_order();
+                Counts::add(&self.node.counts.retried);
+                self.park(Event::Retry, &reason);
+            }
+            Verdict::GiveUp => {
+                self.undo();
+                let reason = failure.message.clone();
+                self.job.lock().failure = Some(failure);
+                self.node.end(self.job, Event::Fail, reason);
+            }
+        }
+    }
+
+    /// Whether the destination owns the tablet is not known: its record was renamed, but the sync that was to make that
+    /// durable failed. The source is whole, so the doubt is ended there: a record of a still higher generation on the
+    /// source outranks whatever the destination may or may not have kept.
+    fn settle_doubt(&self, failure: Failure) {
+        match finalize::outrank(self) {
+            Ok(generation) => {
+                self.job.log(format!("the source owns the tablet with generation {generation}"));
+                self.job.reset_order();
+                finalize::set_destination_aside(self, &failure);
+                let reason = failure.message.clone();
+                self.job.lock().failure = Some(failure);
+                self.node.end(self.job, Event::Fail, reason);
+            }
+            Err(second) => {
+                // Left as it is: nobody else may touch the tablet until a start sees what the disks hold.
+                let reason = format!("in doubt until the next start: {failure}; and on the source: {second}");
+                tracing::error!(migration = %self.id, "{reason}");
+                let row = {
+                    let mut row = self.job.lock();
+                    row.failure = Some(failure);
+                    row.status_reason = reason;
+                    row.clone()
+                };
+                self.node.journal.update(row);
+            }
+        }
+    }
+
+    fn undo(&self) {
+        self.job.begin_step(Step::Abort);
+        let undone = undo::undo(self);
+        if let Err(failure) = &undone {
+            self.job.log(format!("{failure}; the next start removes what is left"));
+        }
+        self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
+    }
+
+    /// A storage error on the source, as this migration's failure.
+    fn on_source(&self, error: impl Into<StorageError>) -> Failure {
+        let error = error.into();
+        note_storage_error(&self.source, &error);
+        error.into()
+    }
+
+    /// A storage error on the destination, as this migration's failure.
+    fn on_destination(&self, error: impl Into<StorageError>) -> Failure {
+        let error = error.into();
+        note_storage_error(&self.destination, &error);
+        error.into()
+    }
+}
+
+fn job_begins(job: &Job) {
+    job.reset_progress();
+    let mut row = job.lock();
+    row.attempts += 1;
+    row.not_before_ms = None;
+}
+
+impl AsRef<Failure> for Failure {
+    fn as_ref(&self) -> &Self {
+        self
+    }
+}

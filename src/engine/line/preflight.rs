@@ -1,0 +1,75 @@
+//! Preflight: is everything as it must be before a byte is written? Reads only.
+
+use super::Line;
+use crate::model::{ErrorCode, Failure, TabletRecord};
+use crate::rules::capacity::fits;
+use crate::storage::layout::tablet_dir;
+use crate::storage::{Dir, MetadataStore, NativeStore, Root};
+use crate::transfer::check_source;
+
+/// Both roots opened by this thread, and the tablet as its source has it.
+pub(super) struct Passed {
+    pub(super) source: (Root, NativeStore),
+    pub(super) destination: (Root, NativeStore),
+    pub(super) record: TabletRecord,
+    pub(super) source_dir: Dir,
+}
+
+pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
+    let source = line.source.open()?;
+    let destination = line.destination.open()?;
+    let record = read_record(line, &source.1)?;
+    let dir = tablet_dir(record.shard_id, line.key);
+    let source_dir = source.0.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?.ok_or_else(|| {
+        let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
+        Failure::new(ErrorCode::SourceDamaged, why)
+    })?;
+    check_source(&source_dir, &record.manifest)?;
+    check_space(line, &destination.0, record.manifest.total_bytes())?;
+    check_nothing_in_the_way(line, &destination.1)?;
+    {
+        let mut row = line.job.lock();
+        row.counters.total_bytes = record.manifest.total_bytes();
+        row.counters.total_files = record.manifest.files().len() as u64;
+        row.source_shard = Some(record.shard_id);
+    }
+    Ok(Passed { source, destination, record, source_dir })
+}
+
+/// The source's record, which must be the one the catalog goes by.
+pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<TabletRecord, Failure> {
+    let owner = line.node.catalog().get(line.key).copied();
+    let moved = |why: String| Failure::new(ErrorCode::TabletNotFound, why);
+    let owner = owner.ok_or_else(|| moved(format!("tablet {} is no longer on this node", line.key)))?;
+    if owner.disk != line.source.index {
+        let now = &line.node.disk(owner.disk).path;
+        return Err(moved(format!("tablet {} is on {now} now, no longer on {}", line.key, line.source.path)));
+    }
+    let record = store.get(line.key).map_err(|error| line.on_source(error))?;
+    record.ok_or_else(|| {
+        let why = format!("the metadata record of {} is gone from {}", line.key, line.source.path);
+        Failure::new(ErrorCode::RecordDamaged, why)
+    })
+}
+
+/// Measured now, with every other move in flight counted; this one's own reservation is among them.
+fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<(), Failure> {
+    let capacity = destination.capacity().map_err(|error| line.on_destination(error))?;
+    line.destination.set_capacity(capacity);
+    let others = line.destination.reserved_bytes().saturating_sub(line.job.size_bytes);
+    fits(capacity, others, size_bytes, line.node.capacity_limits()).map_err(|full| {
+        Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path))
+    })
+}
+
+/// A record of the tablet on the destination would be a second owner.
+fn check_nothing_in_the_way(line: &Line<'_>, store: &NativeStore) -> Result<(), Failure> {
+    let found = store.get(line.key).map_err(|error| line.on_destination(error))?;
+    found.map_or(Ok(()), |record| {
+        let why = format!(
+            "{} has a record of tablet {} already (generation {}); restart the daemon to settle it",
+            line.destination.path, line.key, record.generation
+        );
+        Err(Failure::new(ErrorCode::AlreadyOnDisk, why))
+    })
+}

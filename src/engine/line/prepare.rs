@@ -1,0 +1,73 @@
+//! Prepare: a place for the files, and a staging directory that says whose it is.
+
+use super::Line;
+use super::preflight::Passed;
+use super::undo::reclaim_placed;
+use crate::fault;
+use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
+use crate::storage::{Dir, Owner, Purpose, Staging, is_placed};
+
+/// Everything a copy needs.
+pub(super) struct Prepared {
+    pub(super) passed: Passed,
+    pub(super) staging: Staging,
+}
+
+pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failure> {
+    line.job.checkpoint()?;
+    let destination = passed.destination.0.dir();
+    // An earlier attempt may have chosen, and copied; its staging is kept and goes on.
+    let chosen = line.job.lock().destination_shard;
+    if let Some(shard) = chosen {
+        let (root, store) = &passed.destination;
+        reclaim_placed(root, store, &line.id.to_string(), line.key, shard).map_err(|error| line.on_destination(error))?;
+    }
+    let shard_id = match chosen {
+        Some(shard) if !placed(line, destination, shard)? => shard,
+        _ => free_shard(line, destination, passed.record.shard_id)?,
+    };
+    let owner = Owner {
+        purpose: Purpose::Migration,
+        migration_id: Some(line.id),
+        key: line.key,
+        shard_id,
+        source: Some(line.source_ref.clone()),
+        source_shard: Some(passed.record.shard_id),
+        destination: line.destination_ref.clone(),
+    };
+    let row = {
+        let mut row = line.job.lock();
+        row.destination_shard = Some(shard_id);
+        row.clone()
+    };
+    line.node.journal.update(row);
+    let staging = Staging::open_or_create(destination, &line.id.to_string(), &owner)
+        .map_err(|error| line.on_destination(error))?;
+    fault::point("staging_created");
+    line.job.log(format!(
+        "{} -> {}, {} files, {} bytes, shard {shard_id}",
+        line.source.path,
+        line.destination.path,
+        passed.record.manifest.files().len(),
+        passed.record.manifest.total_bytes()
+    ));
+    Ok(Prepared { passed, staging })
+}
+
+fn placed(line: &Line<'_>, destination: &Dir, shard: ShardId) -> Result<bool, Failure> {
+    is_placed(destination, shard, line.key).map_err(|error| line.on_destination(error))
+}
+
+/// The tablet keeps its shard where it can: then its header stays right. Something that stands there without a record
+/// is nobody's to remove here; the next shard is as good.
+fn free_shard(line: &Line<'_>, destination: &Dir, wanted: ShardId) -> Result<ShardId, Failure> {
+    for offset in 0..SHARD_COUNT {
+        let shard = ShardId((wanted.0 + offset) % SHARD_COUNT);
+        if !placed(line, destination, shard)? {
+            return Ok(shard);
+        }
+        line.job.log(format!("shard {shard} of {} is occupied by an unowned directory", line.destination.path));
+    }
+    let why = format!("every shard of {} has a directory of tablet {}", line.destination.path, line.key);
+    Err(Failure::new(ErrorCode::AlreadyOnDisk, why))
+}

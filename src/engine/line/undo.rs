@@ -1,0 +1,66 @@
+//! Undo: removes what an attempt made on the destination. Never reaches a tablet that a record owns.
+
+use super::Line;
+use crate::model::{Failure, ShardId, TabletKey};
+use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
+use crate::storage::{
+    Dir, MetadataStore, NativeStore, Root, StorageError, is_placed, remove_empty_parents, remove_staging,
+};
+
+/// Removes this migration's copy.
+pub(super) fn undo(line: &Line<'_>) -> Result<(), Failure> {
+    let shard = line.job.lock().destination_shard;
+    let (root, store) = line.destination.open()?;
+    Ok(remove_copy(&root, &store, &line.id.to_string(), line.key, shard)?)
+}
+
+/// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns.
+///
+/// # Errors
+/// As the calls made; what is left is removed by the next start.
+pub(in crate::engine) fn remove_copy(
+    root: &Root,
+    store: &NativeStore,
+    name: &str,
+    key: TabletKey,
+    shard: Option<ShardId>,
+) -> Result<(), StorageError> {
+    root.check_identity()?;
+    if let Some(shard) = shard {
+        reclaim_placed(root, store, name, key, shard)?;
+    }
+    Ok(remove_staging(&root.dir().open(MIGRATING)?, name)?)
+}
+
+/// Takes a copy that was placed, but never committed, back into the staging directory it came from.
+///
+/// It came from there if the staging directory stands without its files and no record on this disk owns the tablet.
+///
+/// # Errors
+/// As the calls made.
+pub(in crate::engine) fn reclaim_placed(
+    root: &Root,
+    store: &NativeStore,
+    name: &str,
+    key: TabletKey,
+    shard: ShardId,
+) -> Result<(), StorageError> {
+    let Some(staging) = root.dir().open(MIGRATING)?.open_if_exists(name)? else { return Ok(()) };
+    if staging.kind(FILES)?.is_none() && is_placed(root.dir(), shard, key)? && store.get(key)?.is_none() {
+        take_back(root.dir(), &staging, shard, key)?;
+    }
+    Ok(())
+}
+
+fn take_back(root: &Dir, staging: &Dir, shard: ShardId, key: TabletKey) -> Result<(), StorageError> {
+    root.open(tablet_parent(shard, key.tablet_id))?.rename(&key.schema_hash.to_string(), staging, FILES)?;
+    Ok(remove_empty_parents(root, shard, key)?)
+}
+
+/// Puts placed files back into staging, for an attempt that stopped between the rename and the commit. What fails here is
+/// left for the next attempt or the next start.
+pub(super) fn take_back_placed(root: &Root, staging: &Dir, shard: ShardId, key: TabletKey) {
+    if let Err(error) = take_back(root.dir(), staging, shard, key) {
+        tracing::warn!("a placed copy could not be taken back into staging: {error}");
+    }
+}

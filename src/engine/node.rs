@@ -1,0 +1,333 @@
+//! Everything the engine's rooms share, and the few verbs that keep it consistent.
+
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::time::{Duration, Instant};
+
+use super::catalog::Catalog;
+use super::disk::Disk;
+use super::flush::SyncCounts;
+use super::job::{Job, now_ms};
+use super::journal_thread::JournalHandle;
+use crate::config::{self, Config};
+use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, TabletKey};
+use crate::rules::capacity::{CapacityLimits, CapacityRule};
+use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
+use crate::rules::transition::Event;
+use crate::transfer::{BufferBudget, CopyOptions, Limiter};
+
+/// The node.
+///
+/// Locks are taken in the order of the fields and held for moments only; no lock is held over a call on a disk or on the
+/// journal.
+pub(super) struct Node {
+    pub(super) config: RwLock<Config>,
+    pub(super) disks: Vec<Arc<Disk>>,
+    catalog: RwLock<Catalog>,
+    board: Mutex<Board>,
+    schedule: Mutex<Schedule>,
+    /// Rung when a migration is queued, has ended, or a limit has changed.
+    bell: Condvar,
+    pub(super) journal: JournalHandle,
+    pub(super) budget: BufferBudget,
+    pub(super) limiter: Limiter,
+    pub(super) syncs: SyncCounts,
+    pub(super) counts: Counts,
+    pub(super) started: Instant,
+    /// Counted up-time, all runs together, in seconds.
+    pub(super) uptime_sec: AtomicU64,
+    stopping: AtomicBool,
+}
+
+/// Migrations, alive and remembered.
+#[derive(Default)]
+pub(super) struct Board {
+    pub(super) alive: BTreeMap<MigrationId, Arc<Job>>,
+    pub(super) ended: HashMap<MigrationId, Arc<Migration>>,
+    ended_order: VecDeque<MigrationId>,
+    pub(super) latest: HashMap<TabletKey, MigrationId>,
+}
+
+impl Board {
+    /// Remembers an ended migration, and forgets the oldest beyond `keep`.
+    pub(super) fn remember(&mut self, migration: Migration, keep: usize) {
+        let id = migration.id;
+        self.latest.entry(migration.key).and_modify(|known| *known = id.max(*known)).or_insert(id);
+        if self.ended.insert(id, Arc::new(migration)).is_none() {
+            self.ended_order.push_back(id);
+        }
+        while self.ended_order.len() > keep {
+            if let Some(old) = self.ended_order.pop_front().and_then(|old| self.ended.remove(&old))
+                && self.latest.get(&old.key) == Some(&old.id)
+            {
+                self.latest.remove(&old.key);
+            }
+        }
+    }
+
+    /// No longer ended: an operator lets it try again.
+    pub(super) fn revive(&mut self, id: MigrationId) -> Option<Arc<Migration>> {
+        self.ended_order.retain(|known| *known != id);
+        self.ended.remove(&id)
+    }
+}
+
+/// Counters since the start of the process.
+#[derive(Default)]
+pub(super) struct Counts {
+    pub(super) accepted: AtomicU64,
+    pub(super) started: AtomicU64,
+    pub(super) completed: AtomicU64,
+    pub(super) failed: AtomicU64,
+    pub(super) aborted: AtomicU64,
+    pub(super) retried: AtomicU64,
+    pub(super) copied_bytes: AtomicU64,
+    pub(super) verified_bytes: AtomicU64,
+    pub(super) throttled_ms: AtomicU64,
+    pub(super) quarantined: AtomicU64,
+    pub(super) purged: AtomicU64,
+    refused: Mutex<HashMap<ErrorCode, u64>>,
+    steps: Mutex<BTreeMap<Step, (Duration, u64)>>,
+}
+
+impl Counts {
+    pub(super) fn add(counter: &AtomicU64) {
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn refuse(&self, code: ErrorCode) {
+        *lock(&self.refused).entry(code).or_default() += 1;
+    }
+
+    pub(super) fn refused(&self) -> Vec<(ErrorCode, u64)> {
+        lock(&self.refused).iter().map(|(code, count)| (*code, *count)).collect()
+    }
+
+    pub(super) fn step_took(&self, step: Step, took: Duration) {
+        let mut steps = lock(&self.steps);
+        let entry = steps.entry(step).or_default();
+        entry.0 += took;
+        entry.1 += 1;
+    }
+
+    pub(super) fn steps(&self) -> Vec<(Step, f64, u64)> {
+        lock(&self.steps).iter().map(|(step, (time, runs))| (*step, time.as_secs_f64(), *runs)).collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic elsewhere fails one migration; the maps behind these locks are consistent between statements.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Node {
+    pub(super) fn new(
+        config: Config,
+        disks: Vec<Arc<Disk>>,
+        catalog: Catalog,
+        journal: JournalHandle,
+        uptime_sec: u64,
+    ) -> Self {
+        let budget = BufferBudget::new(usize::try_from(config.copy_memory_limit_bytes).unwrap_or(usize::MAX));
+        let limiter = Limiter::new(config.node_rate_limit_bytes_per_sec);
+        Self {
+            config: RwLock::new(config),
+            disks,
+            catalog: RwLock::new(catalog),
+            board: Mutex::default(),
+            schedule: Mutex::default(),
+            bell: Condvar::new(),
+            journal,
+            budget,
+            limiter,
+            syncs: SyncCounts::default(),
+            counts: Counts::default(),
+            started: Instant::now(),
+            uptime_sec: AtomicU64::new(uptime_sec),
+            stopping: AtomicBool::new(false),
+        }
+    }
+
+    pub(super) fn config(&self) -> RwLockReadGuard<'_, Config> {
+        self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
+        self.catalog.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
+        self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn board(&self) -> MutexGuard<'_, Board> {
+        lock(&self.board)
+    }
+
+    pub(super) fn schedule(&self) -> MutexGuard<'_, Schedule> {
+        lock(&self.schedule)
+    }
+
+    /// Wakes the scheduler.
+    pub(super) fn ring(&self) {
+        // Under the lock: a ring between the scheduler's look and its wait would be missed.
+        drop(self.schedule());
+        self.bell.notify_all();
+    }
+
+    /// Waits for the bell, at most `wait`.
+    pub(super) fn wait_for_bell<'a>(
+        &self,
+        schedule: MutexGuard<'a, Schedule>,
+        wait: Duration,
+    ) -> MutexGuard<'a, Schedule> {
+        self.bell.wait_timeout(schedule, wait).unwrap_or_else(PoisonError::into_inner).0
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+        self.ring();
+    }
+
+    pub(super) fn disk(&self, index: DiskIndex) -> &Arc<Disk> {
+        &self.disks[usize::from(index.0)]
+    }
+
+    pub(super) fn disk_at(&self, path: &str) -> Option<&Arc<Disk>> {
+        self.disks.iter().find(|disk| disk.path == path)
+    }
+
+    pub(super) fn disk_by_uuid(&self, uuid: DiskUuid) -> Option<&Arc<Disk>> {
+        self.disks.iter().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
+    }
+
+    pub(super) fn hang_after(&self) -> Duration {
+        Duration::from_secs(u64::from(self.config().disk_hang_timeout_sec))
+    }
+
+    pub(super) fn capacity_limits(&self) -> CapacityLimits {
+        let config = self.config();
+        CapacityLimits {
+            usage_percent: u64::from(config.storage_flood_stage_usage_percent),
+            left_bytes: config.storage_flood_stage_left_capacity_bytes,
+            rule: match config.migration_capacity_rule {
+                config::CapacityRule::Or => CapacityRule::Or,
+                config::CapacityRule::And => CapacityRule::And,
+            },
+        }
+    }
+
+    pub(super) fn node_limits(&self) -> NodeLimits {
+        let config = self.config();
+        NodeLimits {
+            running: config.max_tablet_migration_threads as usize,
+            small_bytes: config.small_migration_bytes,
+            small_batch: config.small_migration_batch as usize,
+        }
+    }
+
+    /// Slots of every disk now, by index.
+    pub(super) fn slots(&self) -> Vec<DiskSlots> {
+        let hang_after = self.hang_after();
+        let config = self.config();
+        let of_medium = |medium| match medium {
+            Medium::Hdd => (config.hdd_read_slots, config.hdd_write_slots),
+            Medium::Ssd | Medium::RemoteCache => (config.ssd_read_slots, config.ssd_write_slots),
+        };
+        self.disks
+            .iter()
+            .map(|disk| {
+                let condition = disk.condition(hang_after);
+                let (read_limit, write_limit) = of_medium(disk.medium);
+                DiskSlots {
+                    read_limit,
+                    write_limit,
+                    readable: condition.is_readable(),
+                    writable: condition.is_writable(),
+                }
+            })
+            .collect()
+    }
+
+    pub(super) fn copy_options(&self) -> CopyOptions {
+        let config = self.config();
+        CopyOptions {
+            threads: config.copy_threads_per_migration as usize,
+            block_bytes: usize::try_from(config.copy_block_bytes).unwrap_or(1 << 20),
+            direct_io_min_file_bytes: config.direct_io_min_file_bytes,
+            ..CopyOptions::default()
+        }
+    }
+
+    /// Changes a migration's status, in memory and, with the next batch, in the journal.
+    ///
+    /// # Errors
+    /// `ILLEGAL_TRANSITION`.
+    pub(super) fn advance(&self, job: &Job, event: Event, reason: impl Into<String>) -> Result<(), Failure> {
+        let row = job.advance(event, reason)?;
+        tracing::debug!(migration = %row.id, status = %row.status, "{}", row.status_reason);
+        Ok(())
+    }
+
+    /// As [`Node::advance`], and the row is durable when this returns.
+    ///
+    /// # Errors
+    /// `ILLEGAL_TRANSITION`, `JOURNAL_UNAVAILABLE`.
+    pub(super) fn advance_durably(
+        &self,
+        job: &Job,
+        event: Event,
+        reason: impl Into<String>,
+    ) -> Result<(), Failure> {
+        self.journal.update_durably(job.advance(event, reason)?)
+    }
+
+    /// Ends a migration: takes it off the board of the living and gives back what it held. Its last row is durable
+    /// before anybody can see it ended.
+    pub(super) fn end(&self, job: &Job, event: Event, reason: impl Into<String>) {
+        let row = match job.advance(event, reason) {
+            Ok(row) => row,
+            Err(failure) => {
+                tracing::error!("{failure}");
+                return;
+            }
+        };
+        if let Err(failure) = self.journal.update_durably(row.clone()) {
+            // The disks know: the next start settles it the same way.
+            tracing::error!(migration = %row.id, "its end could not be journalled: {failure}");
+        }
+        match event {
+            Event::Completed => Counts::add(&self.counts.completed),
+            Event::Undone => Counts::add(&self.counts.aborted),
+            _ => Counts::add(&self.counts.failed),
+        }
+        tracing::info!(migration = %row.id, tablet = %row.key, status = %row.status, "{}", row.status_reason);
+        if let Some(entry) = self.catalog_mut().get_mut(row.key)
+            && entry.migration == Some(row.id)
+        {
+            entry.migration = None;
+        }
+        if let Some(disk) = self.disk_by_uuid(row.destination.uuid) {
+            disk.unreserve(job.size_bytes);
+        }
+        let keep = self.config().finished_migration_tasks_size as usize;
+        let mut board = self.board();
+        board.alive.remove(&row.id);
+        board.remember(row, keep);
+    }
+
+    /// The migration of that number while it is alive.
+    pub(super) fn job(&self, id: MigrationId) -> Option<Arc<Job>> {
+        self.board().alive.get(&id).cloned()
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub(super) fn now_ms(&self) -> i64 {
+        now_ms()
+    }
+}

@@ -1,0 +1,140 @@
+//! The scheduler: a thread that starts what may run and takes back what has ended. What may run is decided in
+//! [`crate::rules::schedule`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::job::Job;
+use super::line;
+use super::node::Node;
+use super::thread::spawn_isolated;
+use crate::model::{DiskIndex, Failure, MigrationId, Status};
+use crate::rules::schedule::{DiskSlots, Waiting};
+use crate::rules::transition::Event;
+
+/// How long the scheduler sleeps at most: conditions of disks change without a bell.
+const NAP_MAX: Duration = Duration::from_millis(500);
+
+/// Starts the scheduler's thread.
+///
+/// # Errors
+/// No thread can be made.
+pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
+    let node = Arc::clone(node);
+    spawn_isolated("scheduler", move || {
+        while !node.is_stopping() {
+            start_due(&node);
+        }
+    })
+    .map(drop)
+}
+
+/// Starts what may start now; when nothing may, waits for the bell.
+fn start_due(node: &Arc<Node>) {
+    let limits = node.node_limits();
+    let slots = node.slots();
+    let slots_of = |disk: DiskIndex| slots[usize::from(disk.0)];
+    let mut schedule = node.schedule();
+    let due = schedule.start_due(node.now_ms(), limits, &slots_of);
+    if due.is_empty() {
+        let next_due = schedule.next_due_ms().and_then(|at| u64::try_from(at - node.now_ms()).ok());
+        let nap = next_due.map_or(NAP_MAX, |ms| Duration::from_millis(ms + 1).min(NAP_MAX));
+        drop(node.wait_for_bell(schedule, nap));
+        return;
+    }
+    drop(schedule);
+    for id in due {
+        match node.job(id) {
+            Some(job) => spawn(node, id, job),
+            None => node.schedule().finished(id),
+        }
+    }
+}
+
+fn spawn(node: &Arc<Node>, id: MigrationId, job: Arc<Job>) {
+    let (for_thread, for_job) = (Arc::clone(node), Arc::clone(&job));
+    let spawned = spawn_isolated(&format!("move-{id}"), move || {
+        // A panic fails this one migration; what it left is settled by the next start.
+        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| line::run(&for_thread, &for_job)));
+        if outcome.is_err() {
+            tracing::error!(migration = %id, "a migration panicked; it stays where it is until the next start");
+            for_job.lock().status_reason = "an internal error; the next start settles it".to_owned();
+        }
+        for_thread.schedule().finished(id);
+        requeue(&for_thread, &for_job);
+        for_thread.ring();
+    });
+    if let Err(failure) = spawned {
+        tracing::warn!(migration = %id, "{failure}; tried again");
+        node.schedule().finished(id);
+        {
+            let mut row = job.lock();
+            row.not_before_ms = Some(node.now_ms() + 1000);
+            row.status_reason = failure.message;
+        }
+        requeue(node, &job);
+    }
+}
+
+/// Puts a migration that is queued (again) into the queue.
+pub(super) fn requeue(node: &Node, job: &Job) {
+    let entry = {
+        let row = job.lock();
+        if row.status != Status::Queued || node.is_stopping() {
+            return;
+        }
+        let index = |uuid| node.disk_by_uuid(uuid).map(|disk| disk.index);
+        let (Some(source), Some(destination)) = (index(row.source.uuid), index(row.destination.uuid)) else {
+            return;
+        };
+        Waiting {
+            id: row.id,
+            source,
+            destination,
+            priority: row.priority,
+            size_bytes: job.size_bytes,
+            not_before_ms: row.not_before_ms,
+        }
+    };
+    node.schedule().push(entry);
+}
+
+/// Why a queued migration is not running, in words.
+pub(super) fn why_waiting(node: &Node, id: MigrationId) -> Option<String> {
+    let (limits, slots) = (node.node_limits(), node.slots());
+    let hang_after = node.hang_after();
+    let slots_of = |disk: DiskIndex| -> DiskSlots { slots[usize::from(disk.0)] };
+    let name = |disk: DiskIndex| {
+        let disk = node.disk(disk);
+        let condition = disk.condition(hang_after);
+        match condition.reason() {
+            "" => disk.path.clone(),
+            reason => format!("{} ({}: {reason})", disk.path, condition.as_str()),
+        }
+    };
+    node.schedule().why_waiting(id, node.now_ms(), limits, &slots_of, &name)
+}
+
+/// Stops everything that can be stopped and waits, at most `grace`, until it has come to rest: what is being swapped is
+/// finished, what is being copied keeps what is verified.
+pub(super) fn drain(node: &Node, grace: Duration) {
+    let deadline = std::time::Instant::now() + grace;
+    let jobs: Vec<_> = node.board().alive.values().cloned().collect();
+    for job in &jobs {
+        job.ask(super::job::Order::Stop);
+    }
+    let mut schedule = node.schedule();
+    while schedule.running_count() > 0 {
+        let left = deadline.saturating_duration_since(std::time::Instant::now());
+        if left.is_zero() {
+            tracing::warn!("{} migrations did not come to rest; the next start settles them", schedule.running_count());
+            return;
+        }
+        schedule = node.wait_for_bell(schedule, left.min(NAP_MAX));
+    }
+    drop(schedule);
+    for job in jobs {
+        // Those still queued say so in the journal as they are; nothing to add.
+        let _ = job.advance(Event::Interrupted, "the daemon is stopping; goes on at the next start");
+    }
+}
