@@ -21,4 +21,6 @@
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
 pub mod model;
+pub mod rules;
 pub mod storage;
+pub mod transfer;
