@@ -289,7 +289,7 @@ fn stop(code: ErrorCode) -> Failure {
 
 macro_rules! scenarios {
     ($($name:ident)*) => {
-        const SCENARIOS: &[(&str, fn(&Place))] = &[$((stringify!($name), super::$name),)*];
+        const SCENARIOS: &[(&str, fn(&super::Place))] = &[$((stringify!($name), super::$name),)*];
         $(#[test] fn $name() { super::$name(&super::Place::temporary()); })*
     };
 }
@@ -571,7 +571,7 @@ fn a_stopped_copy_says_why_and_can_go_on(place: &Place) {
         });
         let error = place.copy(&manifest, &many_threads(), &owner).expect_err("told to stop");
         assert_eq!(error, stop(ErrorCode::Aborted));
-        assert!(taken.into_inner() <= 30 + 4 * 2, "every thread stops at its next block");
+        assert!(taken.load(Ordering::SeqCst) <= 30 + 4 * 2, "every thread stops at its next block");
     }
     let owner = Owner::default();
     let verified = place.copy(&manifest, &many_threads(), &owner).unwrap();

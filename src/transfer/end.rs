@@ -182,6 +182,10 @@ impl OpenFile<'_, '_, '_> {
     /// From here on this file, and those opened later on this end, go through the page cache.
     fn give_up_direct(&mut self) -> Result<(), Failure> {
         self.end.use_cache("a read or write says EINVAL");
+        self.clear_direct()
+    }
+
+    fn clear_direct(&mut self) -> Result<(), Failure> {
         self.access = Access::Buffered;
         fcntl(&self.file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(|e| self.error("fcntl", e))
     }
@@ -244,47 +248,44 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
-    /// Writes the first `length` bytes of `buffer` at `offset_bytes`; the last block of a file is padded with zeros where
-    /// `O_DIRECT` wants that. [`OpenFile::trim`] takes the padding off again.
+    /// Writes the first `length` bytes of `buffer` at `offset_bytes`. What is left over of the last block of a file, less than
+    /// an aligned unit, goes through the page cache: padded and cut off again, the file would for a moment be longer than
+    /// the manifest says, while another thread reads back one of its windows.
     ///
     /// # Errors
     /// The call's.
     pub(super) fn write(
         &mut self,
         watch: &Watch<'_>,
-        buffer: &mut [u8],
+        buffer: &[u8],
         offset_bytes: u64,
         length: usize,
     ) -> Result<(), Failure> {
         watch.call(self.end.side, "write", || {
             let mut done = 0;
             while done < length {
+                if self.access == Access::Direct && length - done < ALIGN_BYTES {
+                    self.clear_direct()?;
+                }
                 let end = match self.access {
-                    Access::Direct => align_up(length),
+                    Access::Direct => length - length % ALIGN_BYTES,
                     Access::Buffered => length,
                 };
-                if end > length {
-                    buffer[length..end].fill(0);
-                }
                 match pwrite(&self.file, &buffer[done..end], signed(offset_bytes + done as u64)) {
                     Err(Errno::EINTR) => {}
                     Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct()?,
                     Err(errno) => return Err(self.error("write", errno)),
-                    Ok(0) => return Err(self.error("write", Errno::EIO)),
-                    Ok(n) if self.access == Access::Direct && done + n < end => {
-                        // A short write, e.g. before the disk is full: on from the last whole unit.
-                        let aligned = (done + n) - (done + n) % ALIGN_BYTES;
-                        if aligned == done {
-                            return Err(self.error("write", Errno::EIO));
-                        }
-                        done = aligned;
-                    }
-                    Ok(n) => done += n,
+                    // A short write, e.g. just before the disk is full: on from the last whole unit.
+                    Ok(n) => match self.access {
+                        Access::Direct if n >= ALIGN_BYTES => done += n - n % ALIGN_BYTES,
+                        Access::Buffered if n > 0 => done += n,
+                        _ => return Err(self.error("write", Errno::EIO)),
+                    },
                 }
             }
             Ok(())
         })?;
-        match (self.wished, self.access) {
+        match (self.wished, self.end.access()) {
             (Access::Direct, Access::Buffered) => self.start_write_back(offset_bytes, length as u64),
             _ => Ok(()),
         }
@@ -298,31 +299,19 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
-    /// Reserves the file's blocks, so that a full disk is known before bytes are copied.
+    /// Gives the file its size and reserves its blocks, so that a full disk is known before bytes are copied.
     ///
     /// # Errors
-    /// As `fallocate(2)`; a file system without it is fine.
+    /// As `fallocate(2)`; on a file system without it the file only gets its size.
     pub(super) fn reserve(&self, watch: &Watch<'_>) -> Result<(), Failure> {
-        let answer = watch.call(self.end.side, "fallocate", || {
-            fallocate(&self.file, FallocateFlags::empty(), 0, signed(self.size_bytes))
-        });
-        match answer {
-            Ok(()) | Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => Ok(()),
-            Err(errno) => Err(self.error("fallocate", errno)),
+        let size = signed(self.size_bytes);
+        let side = self.end.side;
+        match watch.call(side, "fallocate", || fallocate(&self.file, FallocateFlags::empty(), 0, size)) {
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => watch
+                .call(side, "ftruncate", || nix::unistd::ftruncate(&self.file, size))
+                .map_err(|errno| self.error("ftruncate", errno)),
+            answer => answer.map_err(|errno| self.error("fallocate", errno)),
         }
-    }
-
-    /// Cuts the file to its exact size, if the last block was padded. To be called by whoever wrote that block.
-    ///
-    /// # Errors
-    /// As `ftruncate(2)`.
-    pub(super) fn trim(&self, watch: &Watch<'_>) -> Result<(), Failure> {
-        if self.access == Access::Buffered || self.size_bytes % ALIGN_BYTES as u64 == 0 {
-            return Ok(());
-        }
-        watch
-            .call(self.end.side, "ftruncate", || nix::unistd::ftruncate(&self.file, signed(self.size_bytes)))
-            .map_err(|errno| self.error("ftruncate", errno))
     }
 
     /// Makes what was written to this file durable.

@@ -247,9 +247,6 @@ impl<'a> Shared<'a> {
             watch.hooks().copied(length as u64);
             Ok(())
         })?;
-        if piece.end_bytes() == size_bytes {
-            to.trim(watch)?;
-        }
         if from.access() == Access::Buffered && !cached_by_others {
             from.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         }
