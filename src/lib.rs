@@ -27,3 +27,4 @@ pub mod journal;
 pub mod model;
 pub mod rules;
 pub mod storage;
+pub mod transfer;

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{DiskIndex, MigrationId, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey};
+use crate::rules::recovery::Unavailable;
 
 /// Whether a tablet may be changed now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,7 +48,7 @@ impl Entry {
 pub(super) struct Catalog {
     tablets: BTreeMap<TabletKey, Entry>,
     /// Known, but served by nobody, and why.
-    unavailable: BTreeMap<TabletKey, String>,
+    unavailable: BTreeMap<TabletKey, (Unavailable, String)>,
     /// Highest generation ever seen, where it is above the owner's: trash and quarantine included.
     highest_seen: HashMap<TabletKey, u64>,
     /// Tablets and bytes per disk, kept up to date with every change.
@@ -85,17 +86,21 @@ impl Catalog {
         self.tablets.get_mut(&key)
     }
 
-    pub(super) fn set_unavailable(&mut self, key: TabletKey, why: String) {
+    pub(super) fn set_unavailable(&mut self, key: TabletKey, kind: Unavailable, why: String) {
         self.remove(key);
-        self.unavailable.insert(key, why);
+        self.unavailable.insert(key, (kind, why));
+    }
+
+    pub(super) fn unavailability(&self, key: TabletKey) -> Option<(Unavailable, &str)> {
+        self.unavailable.get(&key).map(|(kind, why)| (*kind, why.as_str()))
     }
 
     pub(super) fn why_unavailable(&self, key: TabletKey) -> Option<&str> {
-        self.unavailable.get(&key).map(String::as_str)
+        self.unavailability(key).map(|(_, why)| why)
     }
 
     pub(super) fn unavailable(&self) -> impl Iterator<Item = (TabletKey, &str)> {
-        self.unavailable.iter().map(|(key, why)| (*key, why.as_str()))
+        self.unavailable.iter().map(|(key, (_, why))| (*key, why.as_str()))
     }
 
     /// Tablets of one id, normally one.
@@ -145,7 +150,7 @@ mod tests {
         catalog.insert(key, Entry::new(DiskIndex(1), &record(key, 30)));
         assert_eq!(catalog.usage(DiskIndex(0)), (0, 0));
         assert_eq!(catalog.usage(DiskIndex(1)), (1, 30));
-        catalog.set_unavailable(key, "gone".into());
+        catalog.set_unavailable(key, Unavailable::NoGoodCopy, "gone".into());
         assert_eq!(catalog.usage(DiskIndex(1)), (0, 0));
         assert_eq!(catalog.why_unavailable(key), Some("gone"));
     }

@@ -75,7 +75,9 @@ impl Disk {
         if let Some(reason) = &state.broken {
             return DiskCondition::Broken { reason: reason.clone() };
         }
-        if let Some((operation, since)) = self.calls.oldest().filter(|(_, since)| since.elapsed() >= hang_after) {
+        if let Some((operation, since)) =
+            self.calls.oldest().filter(|(_, since)| since.elapsed() >= hang_after)
+        {
             let operation = format!("{operation} has not returned for {} s", since.elapsed().as_secs());
             return DiskCondition::Hung { operation };
         }
@@ -90,6 +92,11 @@ impl Disk {
         let reason = reason.into();
         tracing::error!(disk = self.path, "disk is broken: {reason}");
         self.state().broken = Some(reason);
+    }
+
+    /// It is as it was when it was opened.
+    pub(super) fn clear_broken(&self) {
+        self.state().broken = None;
     }
 
     /// Nothing new is copied to it until an operator enables it again, or the daemon starts anew.
@@ -168,11 +175,6 @@ impl Disk {
     /// Ends what [`Disk::begin_call`] began.
     pub(super) fn end_call(&self, token: u64) {
         self.calls.end(token);
-    }
-
-    /// The call that has been out longest.
-    pub(super) fn oldest_call(&self) -> Option<(&'static str, Instant)> {
-        self.calls.oldest()
     }
 
     /// Number of failed syncs so far.

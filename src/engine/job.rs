@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::model::{ErrorCode, Failure, LogEntry, Migration, Status, Step, StepRecord, StepStatus, TimestampMs};
+use crate::model::{
+    ErrorCode, Failure, LogEntry, Migration, Status, Step, StepRecord, StepStatus, TimestampMs,
+};
 use crate::rules::transition::{Event, transition};
 
 /// Lines kept of one step's log, and steps kept of one migration: a row in the journal stays small through any number
@@ -105,6 +107,14 @@ impl Job {
         progress.last_progress_ms.store(now_ms(), Ordering::Relaxed);
     }
 
+    /// All of it is on the destination: progress that nobody was there to count.
+    pub(super) fn count_as_copied(&self) {
+        let counters = self.lock().counters;
+        self.progress.copied_bytes.store(counters.total_bytes, Ordering::Relaxed);
+        self.progress.verified_bytes.store(counters.total_bytes, Ordering::Relaxed);
+        self.progress.verified_files.store(counters.total_files, Ordering::Relaxed);
+    }
+
     /// Changes the status, if the table allows it, and returns the row for the journal.
     ///
     /// # Errors
@@ -160,7 +170,8 @@ impl Job {
         match step.logs.len() {
             len if len < LOG_LINES_MAX => step.logs.push(LogEntry { at_ms: now_ms(), text }),
             LOG_LINES_MAX => {
-                step.logs.push(LogEntry { at_ms: now_ms(), text: "further lines are in the daemon's log".into() });
+                step.logs
+                    .push(LogEntry { at_ms: now_ms(), text: "further lines are in the daemon's log".into() });
             }
             _ => {}
         }
@@ -218,9 +229,7 @@ fn stopped(order: Order) -> Failure {
     match order {
         Order::Abort => Failure::new(ErrorCode::Aborted, "aborted by an operator"),
         Order::Pause => Failure::new(ErrorCode::Aborted, "paused by an operator"),
-        Order::TimeOut => {
-            Failure::new(ErrorCode::TimedOut, "no byte moved for migration_task_timeout_secs")
-        }
+        Order::TimeOut => Failure::new(ErrorCode::TimedOut, "no byte moved for migration_task_timeout_secs"),
         Order::Stop | Order::Run | Order::Committing => {
             Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping")
         }

@@ -134,7 +134,8 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let unfinished = journal.unfinished()?;
     let finished = journal.recent_finished(finished)?;
     let uptime_seconds = journal.uptime_seconds()?;
-    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}")).collect();
+    let damaged_rows =
+        unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}")).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
@@ -209,12 +210,16 @@ impl Batch {
             return;
         }
         let answers = journal.commit(&operations);
-        let replies =
-            self.accepts.into_iter().map(|(_, reply)| vec![reply]).chain(self.updates.into_iter().map(|(_, r)| r));
+        let replies = self
+            .accepts
+            .into_iter()
+            .map(|(_, reply)| vec![reply])
+            .chain(self.updates.into_iter().map(|(_, r)| r));
         match answers {
             Ok(answers) => {
                 for (answer, replies) in answers.into_iter().zip(replies) {
-                    let answer = answer.map_err(|refused| Failure::new(ErrorCode::Internal, refused.to_string()));
+                    let answer =
+                        answer.map_err(|refused| Failure::new(ErrorCode::Internal, refused.to_string()));
                     if let Err(failure) = &answer {
                         tracing::error!("journal: {failure}");
                     }

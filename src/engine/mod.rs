@@ -1,54 +1,267 @@
 //! The work: which tablet is where, and how one gets to another disk.
+//!
+//! # How a migration flows
+//!
+//! ```text
+//! Engine::submit          rules::admission says yes, space is reserved, the journal has the row: "submitted"
+//!   scheduler             rules::schedule gives it a read slot and a write slot, both at once, and a thread
+//!   line                  one attempt, read from top to bottom:
+//!     preflight             tablet, disks, space; nothing is written
+//!     prepare               a shard, a staging directory with its owner's name in it
+//!     data                  transfer::copy -> VerifiedCopy; the new metadata record beside it, durable and re-read
+//!     finalize              gate closed, files placed, COMMIT POINT, catalog switched, source retired to trash
+//!   Node::end             the last row is durable, then everybody sees "completed"
+//! ```
+//!
+//! A killed daemon settles all of it at its next start (`start`, `recover`), by a table over what the journal and the
+//! disks say. Every thread that touches a disk has its own descriptor table and opens the root for itself (`thread`,
+//! `disk`); syncs are shared (`flush`); the journal has one owner (`journal_thread`).
+//!
+//! The engine decides nothing that `rules` can decide, and knows nothing of HTTP.
 
+mod catalog;
+mod disk;
+mod flush;
+mod housekeeping;
+mod job;
+mod journal_thread;
+mod line;
+mod node;
+mod open;
+mod query;
+mod recover;
+mod scheduler;
+mod start;
+mod submit;
+mod thread;
+mod trash;
 mod view;
 
-pub use view::{
-    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView, Totals, TrashView,
-};
-
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord};
+pub use start::StartError;
+pub use view::{
+    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView, Totals,
+    TrashView,
+};
+
+use crate::config::{self, Config, SetError};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord};
+use node::Node;
+
+/// How long a probe asked for by an operator may take.
+const PROBE_WAIT: Duration = Duration::from_secs(20);
 
 /// The node's engine. Cheap to clone; every method may block on a disk or on the journal, none awaits.
 #[derive(Clone)]
-pub struct Engine;
+pub struct Engine(Arc<Node>);
 
-#[allow(clippy::todo, missing_docs, unused_variables)]
 impl Engine {
+    /// Opens the disks and the journal, settles what was unfinished and goes to work.
+    ///
+    /// # Errors
+    /// Every reason at once: broken disks (unless `ignore_broken_disk`), the journal, the state directory.
+    pub fn start(loaded: config::Loaded) -> Result<Self, StartError> {
+        start::start(loaded).map(Self)
+    }
+
     /// Accepts a migration; it is journalled when this returns.
-    pub fn submit(&self, submit: &Submit) -> Result<Migration, Failure> { todo!() }
-    /// One migration, live counters merged; also after its end.
-    pub fn migration(&self, id: MigrationId) -> Option<Migration> { todo!() }
+    ///
+    /// # Errors
+    /// The refusal, with its reason.
+    pub fn submit(&self, request: &Submit) -> Result<Migration, Failure> {
+        submit::submit(&self.0, request)
+    }
+
+    /// One migration with the progress of this moment; also after its end.
+    pub fn migration(&self, id: MigrationId) -> Option<Migration> {
+        query::migration(&self.0, id)
+    }
+
     /// The newest migration of a tablet.
-    pub fn latest_migration(&self, key: TabletKey) -> Option<Migration> { todo!() }
-    pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> { todo!() }
-    pub fn abort(&self, id: MigrationId) -> Result<Migration, Failure> { todo!() }
-    pub fn pause(&self, id: MigrationId) -> Result<Migration, Failure> { todo!() }
-    pub fn resume(&self, id: MigrationId) -> Result<Migration, Failure> { todo!() }
-    pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> { todo!() }
-    /// All schema hashes of a tablet id on this node (normally one).
-    pub fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> { todo!() }
-    pub fn tablet(&self, key: TabletKey) -> Option<TabletView> { todo!() }
-    pub fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> { todo!() }
+    pub fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
+        query::latest_migration(&self.0, key)
+    }
+
+    /// Migrations, ascending by number.
+    pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+        query::migrations(&self.0, filter)
+    }
+
+    /// Calls a migration off. Asynchronous: one that is running stops at its next block.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`; `ILLEGAL_TRANSITION` once its swap has begun.
+    pub fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
+        submit::abort(&self.0, id)
+    }
+
+    /// Stops a migration for a while; what is verified is kept. Asynchronous, as [`Engine::abort`].
+    ///
+    /// # Errors
+    /// As [`Engine::abort`].
+    pub fn pause(&self, id: MigrationId) -> Result<Migration, Failure> {
+        submit::pause(&self.0, id)
+    }
+
+    /// Lets a paused migration go on.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn resume(&self, id: MigrationId) -> Result<Migration, Failure> {
+        submit::resume(&self.0, id)
+    }
+
+    /// Tries an ended migration again, under its number.
+    ///
+    /// # Errors
+    /// As [`Engine::submit`]; `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
+        submit::retry(&self.0, id)
+    }
+
+    /// All tablets of an id on this node (normally one).
+    pub fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
+        query::tablets_by_id(&self.0, id)
+    }
+
+    /// One tablet.
+    pub fn tablet(&self, key: TabletKey) -> Option<TabletView> {
+        query::tablet(&self.0, key)
+    }
+
+    /// Tablets, ascending by id.
+    pub fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
+        query::tablets(&self.0, filter)
+    }
+
     /// Calls `visit` for every served tablet, under a read lock: be quick.
-    pub fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) { todo!() }
-    pub fn disks(&self) -> Vec<DiskView> { todo!() }
+    pub fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
+        query::for_each_tablet(&self.0, visit);
+    }
+
+    /// Tablets that are known but not served, and why.
+    pub fn unavailable_tablets(&self) -> Vec<(TabletKey, String)> {
+        query::unavailable_tablets(&self.0)
+    }
+
+    /// All configured disks, in order.
+    pub fn disks(&self) -> Vec<DiskView> {
+        query::disks(&self.0)
+    }
+
     /// Takes a suspect or disabled disk back into service after a successful probe.
-    pub fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> { todo!() }
-    pub fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> { todo!() }
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; the probe's failure.
+    pub fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        let disk = self.find_disk(path)?;
+        disk::visit(&disk, PROBE_WAIT, |root, _| {
+            root.check_identity()?;
+            Ok(root.probe()?)
+        })?;
+        disk.clear_suspicion();
+        tracing::warn!(disk = disk.path, "enabled by an operator");
+        self.0.ring();
+        self.view_disk(path)
+    }
+
+    /// Takes a disk out of service for new copies; its tablets are served and can be moved away.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        let disk = self.find_disk(path)?;
+        disk.set_disabled(true);
+        tracing::warn!(disk = disk.path, "disabled by an operator");
+        self.view_disk(path)
+    }
+
+    fn find_disk(&self, path: &str) -> Result<Arc<disk::Disk>, Failure> {
+        self.0.disk_at(path).cloned().ok_or_else(|| {
+            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
+        })
+    }
+
+    fn view_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        self.disks()
+            .into_iter()
+            .find(|disk| disk.path == path)
+            .ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, path.to_owned()))
+    }
+
     /// Reads the tablet's metadata record from its disk.
-    pub fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> { todo!() }
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`, or what the disk says.
+    pub fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
+        query::record(&self.0, key)
+    }
+
     /// MD5 of each file, by name.
-    pub fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> { todo!() }
-    pub fn trash(&self) -> Result<Vec<TrashView>, Failure> { todo!() }
-    /// Brings a tablet back from trash: the newest entry, or the named one.
-    pub fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> { todo!() }
-    pub fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> { todo!() }
-    pub fn totals(&self) -> Totals { todo!() }
-    /// Runs `read` on the present configuration (`crate::config::Config`).
-    // pub fn with_config<R>(&self, read: impl FnOnce(&Config) -> R) -> R
-    // pub fn update_config(&self, key: &str, value: &str, persist: bool) -> Result<(), config::SetError>
-    /// Stops accepting, lets running migrations reach a safe point, and returns when all is settled.
-    pub fn shutdown(&self, grace: Duration) { todo!() }
+    ///
+    /// # Errors
+    /// As [`Engine::record`].
+    pub fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
+        query::file_digests(&self.0, key)
+    }
+
+    /// Everything in trash.
+    ///
+    /// # Errors
+    /// A disk did not answer.
+    pub fn trash(&self) -> Result<Vec<TrashView>, Failure> {
+        trash::list(&self.0)
+    }
+
+    /// Brings a tablet back from trash: the newest generation, or the named entry.
+    ///
+    /// # Errors
+    /// `TRASH_NOT_FOUND`; `ALREADY_ON_DISK` while the tablet lives; what the disk says.
+    pub fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
+        trash::restore(&self.0, key, entry)
+    }
+
+    /// Purges from trash what is named, each after a cold check of its live copy.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; a disk did not answer.
+    pub fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        trash::purge(&self.0, select)
+    }
+
+    /// Counters since the start of the process.
+    pub fn totals(&self) -> Totals {
+        query::totals(&self.0)
+    }
+
+    /// Reads the configuration in force.
+    pub fn with_config<R>(&self, read: impl FnOnce(&Config) -> R) -> R {
+        read(&self.0.config())
+    }
+
+    /// Changes one key at run time.
+    ///
+    /// # Errors
+    /// The key is unknown, fixed, or does not take the value.
+    pub fn update_config(&self, key: &str, value: &str) -> Result<(), SetError> {
+        let (disk_rate, node_rate) = {
+            let mut config = self.0.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            config.set(key, value)?;
+            (config.disk_rate_limit_bytes_per_sec, config.node_rate_limit_bytes_per_sec)
+        };
+        tracing::info!("{key} = {value} from now on");
+        self.0.disks.iter().for_each(|disk| disk.limiter.set_rate(disk_rate));
+        self.0.limiter.set_rate(node_rate);
+        self.0.ring();
+        Ok(())
+    }
+
+    /// Stops accepting, brings running migrations to a safe point within `grace`, and closes the journal.
+    pub fn shutdown(&self, grace: Duration) {
+        self.0.stop();
+        scheduler::drain(&self.0, grace);
+        self.0.journal.stop();
+    }
 }

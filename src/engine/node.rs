@@ -11,7 +11,9 @@ use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
 use crate::config::{self, Config};
-use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, TabletKey};
+use crate::model::{
+    DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, TabletKey,
+};
 use crate::rules::capacity::{CapacityLimits, CapacityRule};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
@@ -32,7 +34,7 @@ pub(super) struct Node {
     pub(super) journal: JournalHandle,
     pub(super) budget: BufferBudget,
     pub(super) limiter: Limiter,
-    pub(super) syncs: SyncCounts,
+    pub(super) syncs: Arc<SyncCounts>,
     pub(super) counts: Counts,
     pub(super) started: Instant,
     /// Counted up-time, all runs together, in seconds.
@@ -128,6 +130,7 @@ impl Node {
         catalog: Catalog,
         journal: JournalHandle,
         uptime_sec: u64,
+        syncs: Arc<SyncCounts>,
     ) -> Self {
         let budget = BufferBudget::new(usize::try_from(config.copy_memory_limit_bytes).unwrap_or(usize::MAX));
         let limiter = Limiter::new(config.node_rate_limit_bytes_per_sec);
@@ -141,7 +144,7 @@ impl Node {
             journal,
             budget,
             limiter,
-            syncs: SyncCounts::default(),
+            syncs,
             counts: Counts::default(),
             started: Instant::now(),
             uptime_sec: AtomicU64::new(uptime_sec),

@@ -55,7 +55,8 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: Arc<Job>) {
     let (for_thread, for_job) = (Arc::clone(node), Arc::clone(&job));
     let spawned = spawn_isolated(&format!("move-{id}"), move || {
         // A panic fails this one migration; what it left is settled by the next start.
-        let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| line::run(&for_thread, &for_job)));
+        let outcome =
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| line::run(&for_thread, &for_job)));
         if outcome.is_err() {
             tracing::error!(migration = %id, "a migration panicked; it stays where it is until the next start");
             for_job.lock().status_reason = "an internal error; the next start settles it".to_owned();
@@ -127,7 +128,10 @@ pub(super) fn drain(node: &Node, grace: Duration) {
     while schedule.running_count() > 0 {
         let left = deadline.saturating_duration_since(std::time::Instant::now());
         if left.is_zero() {
-            tracing::warn!("{} migrations did not come to rest; the next start settles them", schedule.running_count());
+            tracing::warn!(
+                "{} migrations did not come to rest; the next start settles them",
+                schedule.running_count()
+            );
             return;
         }
         schedule = node.wait_for_bell(schedule, left.min(NAP_MAX));

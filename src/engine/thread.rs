@@ -29,7 +29,9 @@ pub(super) fn spawn_isolated(
             }
             work();
         })
-        .map_err(|error| Failure::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}")))
+        .map_err(|error| {
+            Failure::new(ErrorCode::ResourceExhausted, format!("cannot start a thread: {error}"))
+        })
 }
 
 fn warn_once(errno: nix::errno::Errno) {

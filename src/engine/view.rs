@@ -1,8 +1,8 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, Medium, MigrationId, Mode, Phase, Priority, ShardId, Status, TabletId,
-    TabletKey, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, Medium, MigrationId, Mode, Phase, Priority, ShardId,
+    Status, TabletId, TabletKey, TimestampMs,
 };
 
 /// A request to move one tablet.

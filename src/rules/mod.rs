@@ -5,4 +5,6 @@ pub mod capacity;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;
+pub mod throttle;
 pub mod transition;
+pub mod trash;

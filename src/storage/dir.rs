@@ -308,7 +308,8 @@ impl Dir {
     /// # Errors
     /// As `linkat(2)`.
     pub fn link(&self, name: &str, to: &Self, to_name: &str) -> Result<(), DiskError> {
-        nix::unistd::linkat(&self.fd, name, &to.fd, to_name, AtFlags::empty()).map_err(to.error("link", to_name))
+        nix::unistd::linkat(&self.fd, name, &to.fd, to_name, AtFlags::empty())
+            .map_err(to.error("link", to_name))
     }
 
     /// Removes a file; nothing there is fine.

@@ -39,6 +39,6 @@ pub use staging::{
 };
 pub use store::{MetadataStore, ScannedRecord, StagedRecord};
 pub use trash::{
-    Quarantined, RetiredNote, TrashItem, list_trash, open_trashed, purge_entry, quarantine, read_entry,
-    retire,
+    Quarantined, RetiredNote, TrashItem, finish_retiring, list_trash, open_trashed, purge_entry, quarantine,
+    read_entry, retire,
 };

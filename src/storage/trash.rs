@@ -20,6 +20,8 @@ pub struct RetiredNote {
     /// The tablet.
     #[serde(flatten)]
     pub key: TabletKey,
+    /// The directory below `data/` it was in.
+    pub shard_id: ShardId,
     /// The migration that moved it, where one did.
     pub migration_id: Option<MigrationId>,
     /// The disk that owned it afterwards.
@@ -54,19 +56,14 @@ fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
 ///
 /// # Errors
 /// As the calls made.
-pub fn retire(
-    root: &Dir,
-    store: &dyn MetadataStore,
-    shard: ShardId,
-    note: &RetiredNote,
-) -> Result<String, StorageError> {
+pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Result<String, StorageError> {
     let (entry, name) = create_entry(&root.open(TRASH)?)?;
     let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
         path: entry.path().join(RETIRED_FILE),
         why: error.to_string(),
     })?;
     write_new(&entry, RETIRED_FILE, &text)?;
-    finish_retiring(root, store, shard, note.key, &name)
+    finish_retiring(root, store, note, &name)
 }
 
 /// Does what is left to do of a [`retire`] that was cut short after its entry was made. Safe to repeat.
@@ -76,10 +73,10 @@ pub fn retire(
 pub fn finish_retiring(
     root: &Dir,
     store: &dyn MetadataStore,
-    shard: ShardId,
-    key: TabletKey,
+    note: &RetiredNote,
     entry: &str,
 ) -> Result<String, StorageError> {
+    let (key, shard) = (note.key, note.shard_id);
     let tablet = root.ensure(&format!("{TRASH}/{entry}/{}", key.tablet_id))?;
     let schema = key.schema_hash.to_string();
     let header = trashed_header_name(key.tablet_id);
@@ -154,7 +151,7 @@ fn numbered_dirs(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
 ///
 /// # Errors
 /// As the calls made.
-pub fn half_retired(trash: &Dir, entry: &str) -> Result<Option<RetiredNote>, DiskError> {
+pub(super) fn half_retired(trash: &Dir, entry: &str) -> Result<Option<RetiredNote>, DiskError> {
     let Some(dir) = trash.open_if_exists(entry)? else { return Ok(None) };
     let Some(note) = read_note(&dir)? else { return Ok(None) };
     let place = format!("{}/{}", note.key.tablet_id, note.key.schema_hash);
@@ -164,14 +161,15 @@ pub fn half_retired(trash: &Dir, entry: &str) -> Result<Option<RetiredNote>, Dis
 }
 
 fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
-    Ok(read_small(entry, RETIRED_FILE, ReadFrom::Cache)?.and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+    Ok(read_small(entry, RETIRED_FILE, ReadFrom::Cache)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// Names of all trash entries of a root, oldest first.
 ///
 /// # Errors
 /// As the calls made.
-pub fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
+pub(super) fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
     let mut names: Vec<_> = trash
         .entries()?
         .into_iter()

@@ -52,8 +52,9 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     // Staged first, so that the barrier that makes small files durable makes the record durable too.
     let before = barrier.passed();
     stage(line, prepared.staging.dir(), record.clone())?;
-    let copy = copy_files(&request(line, &prepared, &record.manifest, &barrier, &options(line, &record.manifest)))
-        .map_err(|failure| blame(line, failure))?;
+    let copy =
+        copy_files(&request(line, &prepared, &record.manifest, &barrier, &options(line, &record.manifest)))
+            .map_err(|failure| blame(line, failure))?;
     fault::point("data_copied");
     let mut ready = Ready { prepared, copy, record, barrier, epoch: Cell::new(before) };
     make_record_durable(line, &mut ready)?;
@@ -64,7 +65,12 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
 }
 
 /// Copies what has appeared since, for a source that changed under the copy.
-pub(super) fn catch_up(line: &Line<'_>, ready: Ready, now: TabletRecord, source_dir: Dir) -> Result<Ready, Failure> {
+pub(super) fn catch_up(
+    line: &Line<'_>,
+    ready: Ready,
+    now: TabletRecord,
+    source_dir: Dir,
+) -> Result<Ready, Failure> {
     let Ready { mut prepared, copy, record, barrier, .. } = ready;
     line.job.log(format!(
         "the tablet changed during the copy: {} files, {} bytes now",
@@ -133,7 +139,9 @@ fn make_record_durable(line: &Line<'_>, ready: &mut Ready) -> Result<(), Failure
     if (restage || ready.barrier.passed() == ready.epoch.get()) && !fault::is_left_out("record_sync") {
         ready.barrier.sync().map_err(|error| line.on_destination(error))?;
     }
-    StagedRecord::already(staging, ready.record.clone()).check().map_err(|error| line.on_destination(error))?;
+    StagedRecord::already(staging, ready.record.clone())
+        .check()
+        .map_err(|error| line.on_destination(error))?;
     fault::point("record_staged");
     Ok(())
 }

@@ -24,8 +24,8 @@ use crate::model::{ErrorCode, Failure, Manifest, Receipt, ShardId, TabletRecord}
 use crate::rules::transition::Event;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
-    Barrier, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote, Root, StagedRecord, Staging,
-    quarantine, retire as retire_to_trash,
+    Barrier, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote, Root, StagedRecord,
+    Staging, quarantine, retire as retire_to_trash,
 };
 use crate::transfer::Coldness;
 
@@ -115,7 +115,10 @@ fn catch_up_with_gate_open(line: &Line<'_>, mut ready: Ready) -> Result<Ready, F
 }
 
 /// The source's record, if it is no longer the one that was copied, and its directory.
-fn changed_source(line: &Line<'_>, ready: &Ready) -> Result<Option<(TabletRecord, crate::storage::Dir)>, Failure> {
+fn changed_source(
+    line: &Line<'_>,
+    ready: &Ready,
+) -> Result<Option<(TabletRecord, crate::storage::Dir)>, Failure> {
     let passed = &ready.prepared.passed;
     let now = read_record(line, &passed.source.1)?;
     let same = now.generation == passed.record.generation
@@ -167,7 +170,9 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     let Ready { prepared, copy, record, .. } = ready;
     let trash_path = match retire_source(line, &prepared.passed.source, &record) {
         Ok(path) => {
-            line.source.trash_bytes.fetch_add(record.manifest.total_bytes(), std::sync::atomic::Ordering::Relaxed);
+            line.source
+                .trash_bytes
+                .fetch_add(record.manifest.total_bytes(), std::sync::atomic::Ordering::Relaxed);
             line.job.log(format!("the source is in {path}"));
             Some(path)
         }
@@ -195,10 +200,15 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     }
 }
 
-fn retire_source(line: &Line<'_>, source: &(Root, NativeStore), record: &TabletRecord) -> Result<String, Failure> {
+fn retire_source(
+    line: &Line<'_>,
+    source: &(Root, NativeStore),
+    record: &TabletRecord,
+) -> Result<String, Failure> {
     let shard = line.job.lock().source_shard.unwrap_or(record.shard_id);
     let note = RetiredNote {
         key: line.key,
+        shard_id: shard,
         migration_id: Some(line.id),
         moved_to: line.destination_ref.clone(),
         generation: record.generation,
@@ -206,7 +216,7 @@ fn retire_source(line: &Line<'_>, source: &(Root, NativeStore), record: &TabletR
         uptime_sec: line.node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
     };
     let barrier = SharedBarrier::new(&line.source);
-    let path = retire_to_trash(source.0.dir(), &source.1, shard, &note).map_err(|error| line.on_source(error))?;
+    let path = retire_to_trash(source.0.dir(), &source.1, &note).map_err(|error| line.on_source(error))?;
     fault::point("source_in_trash");
     barrier.sync().map_err(|error| line.on_source(error))?;
     fault::point("source_synced");

@@ -82,11 +82,24 @@ impl<'a> Line<'a> {
         };
         let here = |disk: &DiskRef| {
             node.disk_by_uuid(disk.uuid).cloned().ok_or_else(|| {
-                Failure::new(ErrorCode::DiskUnavailable, format!("disk {} ({}) is not here", disk.path, disk.uuid))
+                Failure::new(
+                    ErrorCode::DiskUnavailable,
+                    format!("disk {} ({}) is not here", disk.path, disk.uuid),
+                )
             })
         };
         let (source, destination) = (here(&source_ref)?, here(&destination_ref)?);
-        Ok(Self { node, job, id, key, source, destination, source_ref, destination_ref, began: Instant::now() })
+        Ok(Self {
+            node,
+            job,
+            id,
+            key,
+            source,
+            destination,
+            source_ref,
+            destination_ref,
+            began: Instant::now(),
+        })
     }
 
     fn attempt(&self) -> Outcome {

@@ -20,10 +20,11 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
     let destination = line.destination.open()?;
     let record = read_record(line, &source.1)?;
     let dir = tablet_dir(record.shard_id, line.key);
-    let source_dir = source.0.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?.ok_or_else(|| {
-        let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
-        Failure::new(ErrorCode::SourceDamaged, why)
-    })?;
+    let source_dir =
+        source.0.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?.ok_or_else(|| {
+            let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
+            Failure::new(ErrorCode::SourceDamaged, why)
+        })?;
     check_source(&source_dir, &record.manifest)?;
     check_space(line, &destination.0, record.manifest.total_bytes())?;
     check_nothing_in_the_way(line, &destination.1)?;
@@ -57,9 +58,8 @@ fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<(
     let capacity = destination.capacity().map_err(|error| line.on_destination(error))?;
     line.destination.set_capacity(capacity);
     let others = line.destination.reserved_bytes().saturating_sub(line.job.size_bytes);
-    fits(capacity, others, size_bytes, line.node.capacity_limits()).map_err(|full| {
-        Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path))
-    })
+    fits(capacity, others, size_bytes, line.node.capacity_limits())
+        .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)))
 }
 
 /// A record of the tablet on the destination would be a second owner.

@@ -20,7 +20,8 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
     let chosen = line.job.lock().destination_shard;
     if let Some(shard) = chosen {
         let (root, store) = &passed.destination;
-        reclaim_placed(root, store, &line.id.to_string(), line.key, shard).map_err(|error| line.on_destination(error))?;
+        reclaim_placed(root, store, &line.id.to_string(), line.key, shard)
+            .map_err(|error| line.on_destination(error))?;
     }
     let shard_id = match chosen {
         Some(shard) if !placed(line, destination, shard)? => shard,
@@ -66,7 +67,8 @@ fn free_shard(line: &Line<'_>, destination: &Dir, wanted: ShardId) -> Result<Sha
         if !placed(line, destination, shard)? {
             return Ok(shard);
         }
-        line.job.log(format!("shard {shard} of {} is occupied by an unowned directory", line.destination.path));
+        line.job
+            .log(format!("shard {shard} of {} is occupied by an unowned directory", line.destination.path));
     }
     let why = format!("every shard of {} has a directory of tablet {}", line.destination.path, line.key);
     Err(Failure::new(ErrorCode::AlreadyOnDisk, why))

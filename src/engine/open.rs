@@ -1,0 +1,243 @@
+//! Opening the disks: each on a thread of its own that keeps the disk's lock and, from then on, syncs its file system.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::time::{Duration, Instant};
+
+use super::disk::{Disk, Opened};
+use super::flush::{self, SyncCounts};
+use super::thread::spawn_isolated;
+use crate::config::{BrokenDisks, CatalogCheck, Config};
+use crate::model::{Capacity, DiskUuid, ErrorCode, Failure};
+use crate::storage::{
+    Dir, FileSystem, KnownAs, LookForDirectories, NativeStore, Root, RootIdentity, RootLock, RootScan,
+    read_small, replace_durably, same_file_system, scan_root,
+};
+
+/// How long a disk may take to open when the others can serve without it.
+const OPEN_WAIT_OTHERS_SERVE: Duration = Duration::from_millis(1500);
+/// Where the disks seen so far are remembered, in the state directory.
+const KNOWN_DISKS_FILE: &str = "disks.json";
+
+/// What a disk's thread reports when its root is open.
+struct Report {
+    identity: RootIdentity,
+    file_system: FileSystem,
+    capacity: Capacity,
+    canonical: PathBuf,
+}
+
+type Barriers = Receiver<SyncSender<Result<(), Failure>>>;
+
+/// Paths and identities of the disks seen so far: an empty directory where a known disk should be is a disk that is
+/// not mounted, never a new one.
+pub(super) struct KnownDisks {
+    dir: Dir,
+    by_path: BTreeMap<String, DiskUuid>,
+}
+
+impl KnownDisks {
+    /// # Errors
+    /// In words.
+    pub(super) fn load(state_dir: &Path) -> Result<Self, String> {
+        let dir = Dir::open_absolute(state_dir).map_err(|error| error.to_string())?;
+        let by_path = match read_small(&dir, KNOWN_DISKS_FILE, crate::storage::ReadFrom::Cache) {
+            Ok(None) => BTreeMap::new(),
+            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
+                format!(
+                    "{}/{KNOWN_DISKS_FILE} does not parse ({error}); it only remembers which disk was at which path: \
+                     check the mounts, then remove it",
+                    state_dir.display()
+                )
+            })?,
+            Err(error) => return Err(error.to_string()),
+        };
+        Ok(Self { dir, by_path })
+    }
+
+    fn known_as(&self, path: &str) -> KnownAs {
+        self.by_path.get(path).map_or(KnownAs::New, |uuid| KnownAs::Disk(*uuid))
+    }
+
+    fn remember(&mut self, path: &str, uuid: DiskUuid) -> Result<(), String> {
+        if self.by_path.insert(path.to_owned(), uuid) == Some(uuid) {
+            return Ok(());
+        }
+        let text = serde_json::to_vec_pretty(&self.by_path).map_err(|error| error.to_string())?;
+        replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
+    }
+}
+
+/// Opens every disk, all at once, and scans those that opened. A disk that fails is marked broken.
+///
+/// # Errors
+/// The list of known disks cannot be written.
+pub(super) fn open_and_scan(
+    disks: &[Arc<Disk>],
+    known: &mut KnownDisks,
+    config: &Config,
+    counts: &Arc<SyncCounts>,
+) -> Result<Vec<Option<RootScan>>, String> {
+    let wait = match config.ignore_broken_disk {
+        BrokenDisks::LeaveOut => OPEN_WAIT_OTHERS_SERVE,
+        BrokenDisks::RefuseStart => Duration::from_secs(u64::from(config.disk_hang_timeout_sec)),
+    };
+    let look = match config.catalog_check_on_start {
+        CatalogCheck::StatDirectories => LookForDirectories::Yes,
+        CatalogCheck::TrustRecords => LookForDirectories::No,
+    };
+    let mut opening = Vec::new();
+    for disk in disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()) {
+        let (report_sender, report) = mpsc::sync_channel(1);
+        let (accepted, go_on) = mpsc::sync_channel::<LookForDirectories>(1);
+        let (scan_sender, scan) = mpsc::sync_channel(1);
+        let (syncs, barriers) = mpsc::channel();
+        let (owned, known_as, counts) = (Arc::clone(disk), known.known_as(&disk.path), Arc::clone(counts));
+        let spawned = spawn_isolated("disk", move || {
+            keep(&owned, known_as, &report_sender, &go_on, &scan_sender, &barriers, &counts);
+        });
+        match spawned {
+            Ok(_) => opening.push((disk, report, accepted, scan, syncs)),
+            Err(failure) => disk.mark_broken(failure.message),
+        }
+    }
+    let deadline = Instant::now() + wait;
+    let mut scanning = Vec::new();
+    let mut seen: Vec<(&Arc<Disk>, Report)> = Vec::new();
+    for (disk, report, accepted, scan, syncs) in opening {
+        let report = match report.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            Ok(Ok(report)) => report,
+            Ok(Err(why)) => {
+                disk.mark_broken(why);
+                continue;
+            }
+            Err(_) => {
+                disk.mark_broken(format!(
+                    "it did not answer within {} ms when it was opened",
+                    wait.as_millis()
+                ));
+                continue;
+            }
+        };
+        if let Some(why) = conflict(&report, disk, &seen) {
+            disk.mark_broken(why);
+            continue;
+        }
+        known.remember(&disk.path, report.identity.uuid)?;
+        disk.set_capacity(report.capacity);
+        let opened = Opened { identity: report.identity, file_system: report.file_system.clone(), syncs };
+        if disk.opened.set(opened).is_err() {
+            disk.mark_broken("it was opened twice");
+            continue;
+        }
+        // The thread scans now, beside the others'.
+        if accepted.send(look).is_ok() {
+            scanning.push((disk, scan));
+        }
+        seen.push((disk, report));
+    }
+    let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
+    for (disk, scan) in scanning {
+        match scan.recv() {
+            Ok(Ok(scan)) => scans[usize::from(disk.index.0)] = Some(scan),
+            Ok(Err(why)) => disk.mark_broken(why),
+            Err(_) => disk.mark_broken("its thread ended"),
+        }
+    }
+    Ok(scans)
+}
+
+/// The life of a disk's thread.
+fn keep(
+    disk: &Disk,
+    known: KnownAs,
+    report: &SyncSender<Result<Report, String>>,
+    go_on: &Receiver<LookForDirectories>,
+    scan: &SyncSender<Result<RootScan, String>>,
+    barriers: &Barriers,
+    counts: &SyncCounts,
+) {
+    let root = match open(&disk.path, known) {
+        Ok((root, found)) => {
+            if report.send(Ok(found)).is_err() {
+                return;
+            }
+            root
+        }
+        Err(why) => return drop(report.send(Err(why))),
+    };
+    let Ok(look) = go_on.recv() else { return };
+    match lock_and_scan(&root, look) {
+        Ok((_lock, found)) => {
+            if scan.send(Ok(found)).is_ok() {
+                flush::serve(disk, &root, barriers, counts);
+            }
+        }
+        Err(why) => drop(scan.send(Err(why))),
+    }
+}
+
+/// Takes the lock only now: of two paths to one directory the second is told so, not that it is in use by ourselves.
+fn lock_and_scan(root: &Root, look: LookForDirectories) -> Result<(RootLock, RootScan), String> {
+    let lock = RootLock::acquire(root.dir()).map_err(|error| error.to_string())?;
+    match root.probe() {
+        // A full disk is no fault: its tablets are served, and it is the one that needs draining.
+        Ok(()) => {}
+        Err(error) if error.code() == ErrorCode::NoSpace => {}
+        Err(error) => return Err(format!("the write probe failed: {error}")),
+    }
+    let store = NativeStore::open(root.dir()).map_err(|error| error.to_string())?;
+    let found = scan_root(root, &store, look).map_err(|error| error.to_string())?;
+    Ok((lock, found))
+}
+
+fn open(path: &str, known: KnownAs) -> Result<(Root, Report), String> {
+    let root = Root::open(path, known).map_err(|error| error.to_string())?;
+    if root.is_read_only().map_err(|error| error.to_string())? {
+        return Err("its file system is mounted read-only; remount it read-write".to_owned());
+    }
+    let report = Report {
+        identity: *root.identity(),
+        file_system: FileSystem::of(root.dir()).map_err(|error| error.to_string())?,
+        capacity: root.capacity().map_err(|error| error.to_string())?,
+        canonical: std::fs::canonicalize(path).unwrap_or_else(|_| PathBuf::from(path)),
+    };
+    Ok((root, report))
+}
+
+/// Why a root cannot serve beside those opened before it.
+fn conflict(found: &Report, disk: &Disk, seen: &[(&Arc<Disk>, Report)]) -> Option<String> {
+    for (other, report) in seen {
+        let same_place =
+            (report.identity.device, report.identity.inode) == (found.identity.device, found.identity.inode);
+        if same_place {
+            return Some(format!("it is the same directory as {}; configure it once", other.path));
+        }
+        if report.identity.uuid == found.identity.uuid {
+            return Some(format!(
+                "its disk.json has the same uuid as {}: one disk mounted twice, or a copy of it",
+                other.path
+            ));
+        }
+        let inside =
+            found.canonical.starts_with(&report.canonical) || report.canonical.starts_with(&found.canonical);
+        let one_file_system = same_file_system(&found.file_system, &report.file_system);
+        if inside && one_file_system {
+            return Some(format!(
+                "one of it and {} is inside the other; give each its own directory",
+                other.path
+            ));
+        }
+        if one_file_system {
+            tracing::warn!(
+                "{} and {} are on one file system ({}): a move between them frees no space",
+                disk.path,
+                other.path,
+                found.file_system.mount_point
+            );
+        }
+    }
+    None
+}

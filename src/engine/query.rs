@@ -1,0 +1,305 @@
+//! What the engine tells: copies made under short locks.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use md5::{Digest, Md5};
+
+use super::catalog::Entry;
+use super::disk::visit;
+use super::node::Node;
+use super::scheduler::why_waiting;
+use super::view::{DiskView, MigrationFilter, Page, TabletFilter, TabletView, Totals};
+use crate::journal;
+use crate::model::{
+    DiskCondition, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey, TabletRecord,
+};
+use crate::storage::layout::tablet_dir;
+use crate::storage::{MetadataStore, same_file_system};
+
+/// Items on a page when the caller names no number.
+const PAGE_DEFAULT: usize = 1000;
+/// How long reading a record may take.
+const RECORD_WAIT: Duration = Duration::from_secs(10);
+/// How long reading a tablet's files may take.
+const FILES_WAIT: Duration = Duration::from_secs(3600);
+
+pub(super) fn migration(node: &Node, id: MigrationId) -> Option<Migration> {
+    if let Some(job) = node.job(id) {
+        let mut row = job.snapshot();
+        explain(node, &mut row);
+        return Some(row);
+    }
+    if let Some(ended) = node.board().ended.get(&id) {
+        return Some(Migration::clone(ended));
+    }
+    node.journal.get(id).ok().flatten()
+}
+
+/// While something waits, its reason is the one of this moment.
+fn explain(node: &Node, row: &mut Migration) {
+    let hang_after = node.hang_after();
+    match row.status {
+        Status::Queued => {
+            if let Some(why) = why_waiting(node, row.id) {
+                row.status_reason = match &row.failure {
+                    Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
+                    None => why,
+                };
+            }
+        }
+        status if !status.is_final() => {
+            for (side, reference) in [("source", &row.source), ("destination", &row.destination)] {
+                let condition = node.disk_by_uuid(reference.uuid).map(|disk| disk.condition(hang_after));
+                if let Some(condition @ DiskCondition::Hung { .. }) = condition {
+                    row.status_reason = format!("{side} {} is hung: {}", reference.path, condition.reason());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+pub(super) fn latest_migration(node: &Node, key: TabletKey) -> Option<Migration> {
+    let latest = node.board().latest.get(&key).copied();
+    match latest {
+        Some(id) => migration(node, id),
+        None => node.journal.latest_for(key).ok().flatten(),
+    }
+}
+
+pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Page<Migration> {
+    let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
+    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    // One disk at either end, or several phases, is more than one question to the journal.
+    let narrow = filter.disk.is_none() && filter.phases.len() <= 1;
+    let asked = journal::Filter {
+        statuses: filter.statuses.clone(),
+        phase: filter.phases.first().copied().filter(|_| narrow),
+        tablet_id: filter.tablet_id,
+        source: path(&filter.source),
+        destination: path(&filter.destination),
+        order: journal::Order::OldestFirst,
+        after: filter.after.filter(|_| narrow),
+        limit: if narrow { u32::try_from(limit).unwrap_or(u32::MAX) } else { u32::MAX },
+        ..journal::Filter::default()
+    };
+    // A status of the journal lags behind the living: they are asked by number and filtered here.
+    let alive: Vec<_> = node.board().alive.values().cloned().collect();
+    let by_status = !filter.statuses.is_empty() || !filter.phases.is_empty();
+    let page = match node.journal.list(if by_status {
+        journal::Filter { statuses: Vec::new(), phase: None, limit: u32::MAX, after: None, ..asked.clone() }
+    } else {
+        asked
+    }) {
+        Ok(page) => page,
+        Err(failure) => {
+            tracing::warn!("{failure}");
+            return Page { total: 0, items: alive.iter().map(|job| job.snapshot()).take(limit).collect() };
+        }
+    };
+    let wanted = |row: &Migration| {
+        (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
+            && (filter.phases.is_empty() || filter.phases.contains(&row.status.phase()))
+            && filter
+                .disk
+                .as_ref()
+                .is_none_or(|disk| *disk == row.source.path || *disk == row.destination.path)
+    };
+    let fresh = |row: Migration| node.job(row.id).map_or(row, |job| job.snapshot());
+    let mut items: Vec<_> = page.rows.migrations.into_iter().map(fresh).filter(wanted).collect();
+    let mut total = page.total;
+    if by_status || !narrow {
+        total = items.len() as u64;
+        items.retain(|row| filter.after.is_none_or(|after| row.id > after));
+        items.truncate(limit);
+    }
+    items.iter_mut().for_each(|row| explain(node, row));
+    Page { total, items }
+}
+
+fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {
+    TabletView {
+        key,
+        partition_id: entry.partition_id,
+        disk: node.disk(entry.disk).path.clone(),
+        shard_id: entry.shard_id,
+        generation: entry.generation,
+        size_bytes: entry.size_bytes,
+        file_count: entry.file_count,
+        migration: entry.migration.filter(|id| id.0 > 0),
+        unavailable: None,
+    }
+}
+
+pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
+    node.catalog().get(key).map(|entry| view(node, key, entry))
+}
+
+pub(super) fn tablets_by_id(node: &Node, id: TabletId) -> Vec<TabletView> {
+    node.catalog().with_id(id).map(|(key, entry)| view(node, key, entry)).collect()
+}
+
+pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
+    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let disk = filter.disk.as_ref().map(|path| node.disk_at(path).map(|disk| disk.index));
+    let catalog = node.catalog();
+    let matches = |entry: &Entry| {
+        disk.is_none_or(|disk| disk == Some(entry.disk))
+            && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
+    };
+    let total = catalog.after(None).filter(|(_, entry)| matches(entry)).count() as u64;
+    let after = filter
+        .after
+        .map(|tablet_id| TabletKey { tablet_id, schema_hash: crate::model::SchemaHash(i32::MAX) });
+    let items = catalog
+        .after(after)
+        .filter(|(_, entry)| matches(entry))
+        .take(limit)
+        .map(|(key, entry)| view(node, key, entry))
+        .collect();
+    Page { total, items }
+}
+
+pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
+    for (key, entry) in node.catalog().after(None) {
+        visit(&view(node, key, entry));
+    }
+}
+
+/// Tablets that are known but not served.
+pub(super) fn unavailable_tablets(node: &Node) -> Vec<(TabletKey, String)> {
+    node.catalog().unavailable().map(|(key, why)| (key, why.to_owned())).collect()
+}
+
+pub(super) fn disks(node: &Node) -> Vec<DiskView> {
+    let hang_after = node.hang_after();
+    let slots = node.slots();
+    let jobs: Vec<_> = node.board().alive.values().cloned().collect();
+    let queued: Vec<_> = jobs
+        .iter()
+        .filter_map(|job| {
+            let row = job.lock();
+            (row.status == Status::Queued).then(|| (row.source.uuid, row.destination.uuid))
+        })
+        .collect();
+    node.disks
+        .iter()
+        .map(|disk| {
+            let slot = slots[usize::from(disk.index.0)];
+            let (reads, writes) =
+                node.schedule().slots_in_use(disk.index, &|index| slots[usize::from(index.0)]);
+            let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
+            let opened = disk.opened.get();
+            let uuid = opened.map(|opened| opened.identity.uuid);
+            DiskView {
+                path: disk.path.clone(),
+                uuid,
+                medium: disk.medium,
+                condition: disk.condition(hang_after),
+                capacity: disk.capacity(),
+                reserved_bytes: disk.reserved_bytes(),
+                tablet_count,
+                tablet_bytes,
+                trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
+                file_system: opened.map_or_else(String::new, |opened| opened.file_system.kind.clone()),
+                shares_file_system_with: node
+                    .disks
+                    .iter()
+                    .filter(|other| other.index != disk.index)
+                    .filter(|other| match (opened, other.opened.get()) {
+                        (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
+                        _ => false,
+                    })
+                    .map(|other| other.path.clone())
+                    .collect(),
+                read_slots: (reads, slot.read_limit),
+                write_slots: (writes, slot.write_limit),
+                queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
+                queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
+                rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
+            }
+        })
+        .collect()
+}
+
+fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
+    let catalog = node.catalog();
+    match (catalog.get(key), catalog.why_unavailable(key)) {
+        (Some(entry), _) => Ok(Arc::clone(node.disk(entry.disk))),
+        (None, Some(why)) => {
+            Err(Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}")))
+        }
+        (None, None) => {
+            Err(Failure::new(ErrorCode::TabletNotFound, format!("tablet {key} is not on this node")))
+        }
+    }
+}
+
+pub(super) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failure> {
+    visit(&owner(node, key)?, RECORD_WAIT, move |_, store| {
+        store.get(key)?.ok_or_else(|| {
+            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+        })
+    })
+}
+
+pub(super) fn file_digests(node: &Node, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
+    visit(&owner(node, key)?, FILES_WAIT, move |root, store| {
+        let record = store.get(key)?.ok_or_else(|| {
+            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+        })?;
+        let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
+        let digest = |name: &str| -> Result<[u8; 16], Failure> {
+            let mut file = dir.open_for_reading(name, nix::fcntl::OFlag::empty())?;
+            let mut hasher = Md5::new();
+            let mut block = vec![0; 1 << 20];
+            loop {
+                let n = std::io::Read::read(&mut file, &mut block).map_err(|error| {
+                    crate::storage::DiskError::from_io("read", dir.path().join(name), &error)
+                })?;
+                if n == 0 {
+                    return Ok(hasher.finalize().into());
+                }
+                hasher.update(&block[..n]);
+            }
+        };
+        record.manifest.files().iter().map(|file| Ok((file.name.clone(), digest(&file.name)?))).collect()
+    })
+}
+
+pub(super) fn totals(node: &Node) -> Totals {
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counts = &node.counts;
+    let (queued, running) = {
+        let schedule = node.schedule();
+        (schedule.waiting_count() as u64, schedule.running_count() as u64)
+    };
+    let (tablets, unavailable) = {
+        let catalog = node.catalog();
+        (catalog.len() as u64, catalog.unavailable().count() as u64)
+    };
+    Totals {
+        accepted: load(&counts.accepted),
+        started: load(&counts.started),
+        completed: load(&counts.completed),
+        failed: load(&counts.failed),
+        aborted: load(&counts.aborted),
+        retried: load(&counts.retried),
+        refused: counts.refused(),
+        copied_bytes: load(&counts.copied_bytes),
+        verified_bytes: load(&counts.verified_bytes),
+        step_seconds: counts.steps(),
+        throttled_ms: load(&counts.throttled_ms),
+        barrier_syncs: load(&node.syncs.syncs),
+        barrier_waits: load(&node.syncs.waits),
+        quarantined: load(&counts.quarantined),
+        purged: load(&counts.purged),
+        queued,
+        running,
+        tablets,
+        unavailable,
+        uptime_seconds: node.started.elapsed().as_secs(),
+    }
+}

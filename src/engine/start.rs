@@ -1,0 +1,331 @@
+//! The start: disks are opened, the journal is read, what was unfinished is settled, and the node goes to work.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::housekeeping;
+use super::job::{Job, now_ms};
+use super::journal_thread::{JournalHandle, Loaded};
+use super::node::{Counts, Node};
+use super::open::{KnownDisks, open_and_scan};
+use super::recover::{self, Findings, Settled};
+use super::scheduler;
+use super::thread::{descriptor_limit, spawn_isolated};
+use crate::config::{self, BrokenDisks};
+use crate::journal::Origin;
+use crate::model::{
+    Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Receipt, Status, TabletKey,
+};
+use crate::rules::recovery::MigrationVerdict;
+use crate::rules::transition::Event;
+use crate::storage::{Owner, RootScan};
+
+/// Why the daemon cannot start, one reason per line.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct StartError(Vec<String>);
+
+impl From<String> for StartError {
+    fn from(reason: String) -> Self {
+        Self(vec![reason])
+    }
+}
+
+impl From<Failure> for StartError {
+    fn from(failure: Failure) -> Self {
+        Self(vec![failure.message])
+    }
+}
+
+/// Starts the engine.
+///
+/// # Errors
+/// Every reason at once: broken disks (unless `ignore_broken_disk`), the journal, the state directory.
+pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
+    let config = loaded.config;
+    let descriptors = descriptor_limit();
+    if descriptors < config.min_file_descriptor_number {
+        tracing::warn!(
+            "{descriptors} open files allowed, min_file_descriptor_number is {}",
+            config.min_file_descriptor_number
+        );
+    }
+    let disks = configured_disks(&loaded.roots, &config);
+    // The state directory is touched on a thread of its own: should its disk hang, the port goes free with us.
+    let state_dir = std::path::PathBuf::from(&config.state_dir);
+    let (journal, remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
+    report_journal(&remembered);
+
+    let counts = Arc::new(super::flush::SyncCounts::default());
+    let scans = {
+        let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
+        run_isolated("open-disks", move || {
+            let mut known = KnownDisks::load(&state_dir)?;
+            open_and_scan(&disks, &mut known, &config, &counts)
+        })??
+    };
+    refuse_broken(&disks, config.ignore_broken_disk)?;
+
+    let next_free = highest_staged(&scans);
+    if let Some(id) = next_free {
+        journal.raise_next_id(id)?;
+    }
+    let uptime_sec = remembered.uptime_seconds;
+    let ended: HashSet<MigrationId> = ended_among(&journal, &remembered, &scans)?;
+    let settled = {
+        let (disks, unfinished) = (disks.clone(), remembered.unfinished);
+        let settled = run_isolated("recovery", move || {
+            let findings = Findings { disks: &disks, scans: &scans, unfinished, ended: &ended, uptime_sec };
+            for (disk, scan) in disks.iter().zip(&scans) {
+                let bytes = scan.iter().flat_map(|scan| &scan.trash).filter_map(|item| item.record.as_ref());
+                let bytes: u64 = bytes.map(|record| record.manifest.total_bytes()).sum();
+                disk.trash_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+            }
+            recover::settle(findings)
+        })??;
+        settled
+    };
+    let Settled { catalog, migrations, accept_again, quarantined } = settled;
+    let node = Arc::new(Node::new(config, disks, catalog, journal, uptime_sec, counts));
+    node.counts.quarantined.store(quarantined, std::sync::atomic::Ordering::Relaxed);
+    {
+        let keep = node.config().finished_migration_tasks_size as usize;
+        let mut board = node.board();
+        remembered.finished.into_iter().rev().for_each(|migration| board.remember(migration, keep));
+    }
+    for (migration, verdict) in migrations {
+        take_up(&node, migration, verdict);
+    }
+    for owner in accept_again {
+        accept(&node, &owner)?;
+    }
+    tracing::info!(
+        "{} tablets on {} disks, {} unavailable, {} migrations go on",
+        node.catalog().len(),
+        node.disks.iter().filter(|disk| disk.opened.get().is_some()).count(),
+        node.catalog().unavailable().count(),
+        node.board().alive.len()
+    );
+    scheduler::start(&node)?;
+    housekeeping::start(&node)?;
+    Ok(node)
+}
+
+/// Runs `work` on a thread with its own descriptor table and waits for it.
+fn run_isolated<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, done) = std::sync::mpsc::sync_channel(1);
+    spawn_isolated(name, move || drop(sender.send(work())))?;
+    done.recv()
+        .map_err(|_| Failure::new(crate::model::ErrorCode::Internal, format!("the thread {name} ended")))
+}
+
+fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {
+    let rate = config.disk_rate_limit_bytes_per_sec;
+    let mut disks: Vec<Arc<Disk>> = Vec::new();
+    let mut add = |path: &str, medium, broken: Option<&str>| {
+        let Ok(index) = u16::try_from(disks.len()) else { return };
+        let disk = Disk::new(DiskIndex(index), path.to_owned(), medium, rate);
+        if let Some(why) = broken {
+            disk.mark_broken(why);
+        }
+        disks.push(Arc::new(disk));
+    };
+    for root in &roots.roots {
+        let listed = config::parse_broken_storage_path(&config.broken_storage_path).contains(&root.path);
+        let broken =
+            listed.then_some("it is listed in broken_storage_path; remove it there once it is mended");
+        add(&root.path, root.medium, broken);
+    }
+    for entry in &roots.broken {
+        let (path, medium) =
+            entry.spec.as_ref().map_or((entry.entry.as_str(), crate::model::Medium::Hdd), |spec| {
+                (spec.path.as_str(), spec.medium)
+            });
+        add(path, medium, Some(&entry.reason));
+    }
+    disks
+}
+
+fn report_journal(loaded: &Loaded) {
+    if let Origin::Replaced(aside) = &loaded.opened.origin {
+        tracing::error!(
+            "the journal was damaged ({}) and is kept as {}; what the disks hold decides",
+            aside.reason,
+            aside.file.display()
+        );
+    }
+    for row in &loaded.damaged_rows {
+        tracing::error!("a row of the journal cannot be read and is left as it is: {row}");
+    }
+}
+
+fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartError> {
+    let conditions: Vec<_> = disks.iter().map(|disk| (disk, disk.condition(Duration::MAX))).collect();
+    let reasons: Vec<_> = conditions
+        .iter()
+        .filter(|(_, condition)| !condition.is_readable())
+        .map(|(disk, condition)| format!("{}: {}", disk.path, condition.reason()))
+        .collect();
+    if reasons.len() == disks.len() {
+        return Err(StartError([reasons, vec!["no disk can serve".to_owned()]].concat()));
+    }
+    if broken == BrokenDisks::RefuseStart && !reasons.is_empty() {
+        let way_out = "mend them, or set ignore_broken_disk = true to start with the others".to_owned();
+        return Err(StartError([reasons, vec![way_out]].concat()));
+    }
+    Ok(())
+}
+
+fn highest_staged(scans: &[Option<RootScan>]) -> Option<MigrationId> {
+    let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
+    let owners = staged.filter_map(|item| item.owner.as_ref()?.migration_id);
+    let notes = scans
+        .iter()
+        .flatten()
+        .flat_map(|scan| &scan.trash)
+        .filter_map(|item| item.note.as_ref()?.migration_id);
+    owners.chain(notes).max()
+}
+
+/// Which of the migrations that left something in staging have ended.
+fn ended_among(
+    journal: &JournalHandle,
+    remembered: &Loaded,
+    scans: &[Option<RootScan>],
+) -> Result<HashSet<MigrationId>, Failure> {
+    let mut ended: HashSet<_> = remembered.finished.iter().map(|migration| migration.id).collect();
+    let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
+    for id in staged.filter_map(|item| item.owner.as_ref()?.migration_id) {
+        if !ended.contains(&id) && journal.get(id)?.is_some_and(|migration| migration.status.is_final()) {
+            ended.insert(id);
+        }
+    }
+    Ok(ended)
+}
+
+/// Puts an unfinished migration back on the board, or ends it.
+fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
+    let key = migration.key;
+    let entry = node.catalog().get(key).copied();
+    let size_bytes = entry.map_or(migration.counters.total_bytes, |entry| entry.size_bytes);
+    let id = migration.id;
+    if let Some(disk) = node.disk_by_uuid(migration.destination.uuid) {
+        disk.reserve(size_bytes);
+    }
+    let generation = entry.map_or(0, |entry| entry.generation);
+    let job = Arc::new(Job::new(migration, size_bytes));
+    {
+        let mut board = node.board();
+        board.latest.insert(key, id);
+        board.alive.insert(id, Arc::clone(&job));
+    }
+    let own = || {
+        if let Some(entry) = node.catalog_mut().get_mut(key) {
+            entry.migration = Some(id);
+        }
+    };
+    match verdict {
+        MigrationVerdict::GoOn => {
+            own();
+            let _ = job.advance(Event::Interrupted, "found unfinished at the start; goes on");
+            scheduler::requeue(node, &job);
+        }
+        MigrationVerdict::StayPaused => own(),
+        MigrationVerdict::Wait => {
+            own();
+            let why = node.catalog().why_unavailable(key).unwrap_or("a disk is not here").to_owned();
+            job.lock().status_reason = format!("waiting for its tablet: {why}");
+        }
+        MigrationVerdict::Complete => {
+            complete_from_disk(&job, generation);
+            node.end(&job, Event::Completed, "found complete at the start");
+        }
+        MigrationVerdict::FinishAbort => {
+            node.end(&job, Event::Undone, "aborted by an operator; the source is as it was")
+        }
+        MigrationVerdict::Fail => {
+            let failure = recover::moved_away(key);
+            let reason = failure.message.clone();
+            job.lock().failure = Some(failure);
+            node.end(&job, Event::Fail, reason);
+        }
+    }
+}
+
+/// The receipt of a move whose end nobody was there to write down.
+fn complete_from_disk(job: &Job, generation: u64) {
+    let mut row = job.lock();
+    row.counters.copied_bytes = row.counters.total_bytes;
+    row.counters.verified_bytes = row.counters.total_bytes;
+    row.counters.verified_files = row.counters.total_files;
+    row.failure = None;
+    row.receipt = Some(Receipt {
+        generation,
+        files: row.counters.total_files,
+        bytes: row.counters.total_bytes,
+        manifest_crc32: 0,
+        verified_cold: false,
+        pause_us: 0,
+        duration_ms: u64::try_from(now_ms() - row.created_ms).unwrap_or(0),
+        trash_path: None,
+    });
+    drop(row);
+    job.count_as_copied();
+}
+
+/// Accepts again what a staging directory says was promised, after the journal was lost.
+fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
+    let Some(source) = owner.source.clone() else { return Ok(()) };
+    let Some(entry) = node.catalog().get(owner.key).copied() else { return Ok(()) };
+    if entry.migration.is_some() {
+        return Ok(());
+    }
+    let mut row = new_row(owner.key, source, owner.destination.clone(), entry.size_bytes, entry.file_count);
+    row.status_reason =
+        "the journal was lost; accepted again from what its staging directory says".to_owned();
+    row.id = node.journal.accept(row.clone())?;
+    Counts::add(&node.counts.accepted);
+    tracing::warn!(migration = %row.id, tablet = %row.key, "{}", row.status_reason);
+    take_up(node, row, MigrationVerdict::GoOn);
+    Ok(())
+}
+
+/// The row of a migration that has just been asked for.
+pub(super) fn new_row(
+    key: TabletKey,
+    source: crate::model::DiskRef,
+    destination: crate::model::DiskRef,
+    total_bytes: u64,
+    file_count: u32,
+) -> Migration {
+    let now = now_ms();
+    Migration {
+        id: MigrationId(0),
+        key,
+        source,
+        destination,
+        mode: Mode::Auto,
+        priority: Priority::Normal,
+        status: Status::Queued,
+        paused_in: None,
+        status_reason: "accepted".to_owned(),
+        attempts: 0,
+        not_before_ms: None,
+        source_shard: None,
+        destination_shard: None,
+        counters: Counters { total_bytes, total_files: u64::from(file_count), ..Counters::default() },
+        steps: Vec::new(),
+        failure: None,
+        receipt: None,
+        request_reason: String::new(),
+        created_ms: now,
+        updated_ms: now,
+        last_progress_ms: None,
+        finished_ms: None,
+    }
+}

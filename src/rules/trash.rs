@@ -1,0 +1,93 @@
+//! When a retired source may leave the trash.
+//!
+//! Trash is part of the protocol: a copy that read back well can still turn out bad after a remount. A source goes only
+//! when its live copy has passed a cold check *after* the retirement, which the caller makes last, and:
+//!
+//! * `trash_file_expire_time_sec` (Doris's key) has passed by the clock; 0 or less means at once;
+//! * `trash_min_uptime_sec` has passed by the daemon's own counted up-time: a clock that jumps, or a node that was off for
+//!   a week, purges nothing that has not had its time.
+//!
+//! On a disk above nine tenths of its flood stage both count as 0, as in Doris; the cold check never does.
+
+/// The two limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrashLimits {
+    /// `trash_file_expire_time_sec`.
+    pub expire_sec: i64,
+    /// `trash_min_uptime_sec`.
+    pub uptime_sec: u64,
+    /// Share of the disk in use at which both count as 0, percent.
+    pub pressure_percent: u64,
+}
+
+/// What is known of one tablet in trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TrashFacts {
+    /// Seconds since it was retired, by the clock; may be negative after a jump.
+    pub age_sec: i64,
+    /// Counted up-time when it was retired.
+    pub retired_at_uptime_sec: u64,
+    /// Counted up-time now.
+    pub now_uptime_sec: u64,
+    /// Share of its disk in use, percent.
+    pub used_percent: u64,
+}
+
+/// Why it stays for now; `None` when it is due for its cold check.
+pub fn kept_because(facts: TrashFacts, limits: TrashLimits) -> Option<String> {
+    if facts.used_percent >= limits.pressure_percent {
+        return None;
+    }
+    if facts.age_sec < limits.expire_sec {
+        return Some(format!("{} s old, kept for {} s", facts.age_sec, limits.expire_sec));
+    }
+    // A counter below what was noted means that the journal was begun anew: count from its beginning.
+    let uptime_sec =
+        facts.now_uptime_sec.checked_sub(facts.retired_at_uptime_sec).unwrap_or(facts.now_uptime_sec);
+    (uptime_sec < limits.uptime_sec)
+        .then(|| format!("{uptime_sec} s of up-time since, kept for {} s", limits.uptime_sec))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIMITS: TrashLimits = TrashLimits { expire_sec: 100, uptime_sec: 50, pressure_percent: 81 };
+    const OLD: TrashFacts =
+        TrashFacts { age_sec: 1000, retired_at_uptime_sec: 10, now_uptime_sec: 1000, used_percent: 10 };
+
+    #[test]
+    fn row_by_row() {
+        let rows = [
+            ("old enough by both", OLD, true),
+            ("too young by the clock", TrashFacts { age_sec: 99, ..OLD }, false),
+            (
+                "the clock jumped ten years ahead",
+                TrashFacts { age_sec: 315_360_000, now_uptime_sec: 30, ..OLD },
+                false,
+            ),
+            ("the clock jumped back", TrashFacts { age_sec: -5, ..OLD }, false),
+            ("the journal was begun anew", TrashFacts { now_uptime_sec: 5, ..OLD }, false),
+            (
+                "begun anew, long enough ago",
+                TrashFacts { retired_at_uptime_sec: 9999, now_uptime_sec: 50, ..OLD },
+                true,
+            ),
+            (
+                "the disk is full",
+                TrashFacts { age_sec: 0, now_uptime_sec: 10, used_percent: 81, ..OLD },
+                true,
+            ),
+        ];
+        for (name, facts, due) in rows {
+            assert_eq!(kept_because(facts, LIMITS).is_none(), due, "{name}");
+        }
+    }
+
+    #[test]
+    fn an_expiry_of_zero_still_waits_for_up_time() {
+        let limits = TrashLimits { expire_sec: 0, ..LIMITS };
+        assert!(kept_because(TrashFacts { age_sec: 0, now_uptime_sec: 20, ..OLD }, limits).is_some());
+        assert!(kept_because(TrashFacts { age_sec: 0, now_uptime_sec: 60, ..OLD }, limits).is_none());
+    }
+}
