@@ -1,2 +1,109 @@
-//! x
-fn main() {}
+//! The daemon: reads its configuration, starts the engine, serves HTTP, stops in order.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Parser;
+use nix::sys::signal::{SigHandler, Signal, signal};
+use tabletd::api::{Limits, Server};
+use tabletd::config::{Config, Loaded, LogLevel};
+use tabletd::engine::Engine;
+use tokio::signal::unix::{SignalKind, signal as on_signal};
+
+/// Time given to requests under way when the daemon stops.
+const HTTP_GRACE: Duration = Duration::from_secs(5);
+
+/// A storage-node daemon that moves tablets between disks, safely and fast.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// be.conf; be_custom.conf beside it is read after it.
+    #[arg(long, value_name = "FILE")]
+    conf: PathBuf,
+    /// Check the configuration, print every problem, and exit: 0 when there is none, 2 otherwise.
+    #[arg(long)]
+    check_config: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let loaded = match Config::load(&arguments.conf, &|name| std::env::var(name).ok()) {
+        Ok(loaded) => loaded,
+        Err(problems) => {
+            eprintln!("{problems}");
+            return ExitCode::from(2);
+        }
+    };
+    if arguments.check_config {
+        loaded.ignored.iter().for_each(|key| println!("{key}"));
+        println!("{}: no problem found", arguments.conf.display());
+        return ExitCode::SUCCESS;
+    }
+    start_log(loaded.config.sys_log_level);
+    match run(loaded) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(reason) => {
+            eprintln!("tabletd cannot start:\n{reason}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(level: LogLevel) {
+    let default = match level {
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warning => "warn",
+        LogLevel::Error | LogLevel::Fatal => "error",
+    };
+    let filter = tracing_subscriber::EnvFilter::try_from_env("TABLETD_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
+}
+
+fn run(loaded: Loaded) -> Result<(), String> {
+    for key in &loaded.ignored {
+        tracing::warn!("{key}");
+    }
+    // A file that grows past a limit of ours is an error of that write, not the end of the daemon.
+    // SAFETY: SIG_IGN runs no code of ours.
+    unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map_err(|errno| errno.to_string())?;
+
+    let config = loaded.config.clone();
+    let server = Server::bind(config.webserver_bind_host, config.webserver_port, Limits::from(&config))
+        .map_err(|error| {
+            format!(
+                "cannot listen on {}:{} (webserver_bind_host, webserver_port): {error}",
+                config.webserver_bind_host, config.webserver_port
+            )
+        })?;
+    let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
+    let node = Arc::new(engine.clone());
+    let served = runtime.block_on(server.serve(node, stop_asked(), HTTP_GRACE));
+    tracing::info!("stopping: {served:?}");
+    engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
+    // A call that hangs with its disk must not keep the daemon from ending.
+    runtime.shutdown_background();
+    served.map(drop).map_err(|error| error.to_string())
+}
+
+/// Ready at SIGTERM or SIGINT.
+async fn stop_asked() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (on_signal(SignalKind::terminate()), on_signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("cannot watch for signals: only SIGKILL will stop this daemon");
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}

@@ -45,14 +45,14 @@ fn start_due(node: &Arc<Node>) {
     drop(schedule);
     for id in due {
         match node.job(id) {
-            Some(job) => spawn(node, id, job),
+            Some(job) => spawn(node, id, &job),
             None => node.schedule().finished(id),
         }
     }
 }
 
-fn spawn(node: &Arc<Node>, id: MigrationId, job: Arc<Job>) {
-    let (for_thread, for_job) = (Arc::clone(node), Arc::clone(&job));
+fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
+    let (for_thread, for_job) = (Arc::clone(node), Arc::clone(job));
     let spawned = spawn_isolated(&format!("move-{id}"), move || {
         // A panic fails this one migration; what it left is settled by the next start.
         let outcome =
@@ -73,7 +73,7 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: Arc<Job>) {
             row.not_before_ms = Some(node.now_ms() + 1000);
             row.status_reason = failure.message;
         }
-        requeue(node, &job);
+        requeue(node, job);
     }
 }
 

@@ -76,7 +76,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let ended: HashSet<MigrationId> = ended_among(&journal, &remembered, &scans)?;
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
-        let settled = run_isolated("recovery", move || {
+        run_isolated("recovery", move || {
             let findings = Findings { disks: &disks, scans: &scans, unfinished, ended: &ended, uptime_sec };
             for (disk, scan) in disks.iter().zip(&scans) {
                 let bytes = scan.iter().flat_map(|scan| &scan.trash).filter_map(|item| item.record.as_ref());
@@ -84,8 +84,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 disk.trash_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
             }
             recover::settle(findings)
-        })??;
-        settled
+        })??
     };
     let Settled { catalog, migrations, accept_again, quarantined } = settled;
     let node = Arc::new(Node::new(config, disks, catalog, journal, uptime_sec, counts));
@@ -246,7 +245,7 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             node.end(&job, Event::Completed, "found complete at the start");
         }
         MigrationVerdict::FinishAbort => {
-            node.end(&job, Event::Undone, "aborted by an operator; the source is as it was")
+            node.end(&job, Event::Undone, "aborted by an operator; the source is as it was");
         }
         MigrationVerdict::Fail => {
             let failure = recover::moved_away(key);

@@ -98,10 +98,10 @@ pub(super) fn sweep(node: &Arc<Node>) {
         }
         match purge_one(node, disk, item) {
             Ok(()) => {
-                tracing::info!(tablet = %item.key, disk = disk.path, entry = item.entry, "purged from trash")
+                tracing::info!(tablet = %item.key, disk = disk.path, entry = item.entry, "purged from trash");
             }
             Err(why) => {
-                tracing::warn!(tablet = %item.key, disk = disk.path, entry = item.entry, "kept in trash: {why}")
+                tracing::warn!(tablet = %item.key, disk = disk.path, entry = item.entry, "kept in trash: {why}");
             }
         }
     }

@@ -269,7 +269,7 @@ fn job_begins(job: &Job) {
     row.not_before_ms = None;
 }
 
-impl AsRef<Failure> for Failure {
+impl AsRef<Self> for Failure {
     fn as_ref(&self) -> &Self {
         self
     }

@@ -29,6 +29,7 @@ pub(super) fn sample(tablet_id: i64) -> Migration {
         status_reason: "waiting for a write slot on /data/disk2".to_owned(),
         attempts: 1,
         not_before_ms: None,
+        source_shard: None,
         destination_shard: None,
         counters: Counters { total_bytes: 1 << 30, total_files: 12, ..Counters::default() },
         steps: vec![StepRecord {
@@ -137,6 +138,7 @@ pub(super) fn any_migration() -> impl Strategy<Value = Migration> {
             status_reason,
             attempts,
             not_before_ms,
+            source_shard: None,
             destination_shard: shard.map(ShardId),
             counters,
             steps,
