@@ -60,7 +60,10 @@ pub fn copy_further(before: VerifiedCopy, request: &CopyRequest<'_>) -> Result<V
         let text = format!("{path}: not the directory of the copy that is to be continued");
         return Err(Failure::new(ErrorCode::Internal, text));
     }
-    run(request, Some(&before)).map(|after| after.continuing(&before))
+    let after = run(request, Some(&before)).map(|after| after.continuing(&before));
+    // Whatever came of it, the directory is no longer what `before` says.
+    drop(before);
+    after
 }
 
 fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<VerifiedCopy, Failure> {
