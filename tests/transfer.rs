@@ -314,6 +314,7 @@ mod everywhere {
         an_empty_tablet_is_copied_too
         a_check_names_every_damaged_file
         little_memory_is_enough
+        every_sync_comes_before_its_read_back_and_none_is_wasted
     }
 
     pub(super) fn run_all(place: &super::Place) {
@@ -707,6 +708,57 @@ fn little_memory_is_enough(place: &Place) {
     });
     assert_eq!(verified.unwrap().manifest(), &manifest);
     place.assert_copied();
+}
+
+/// The calls of a copy, by side, in their order.
+fn calls_of(place: &Place, manifest: &Manifest, options: &CopyOptions) -> Vec<String> {
+    let calls = Mutex::new(Vec::new());
+    let owner = Owner::with(|event| {
+        if let Event::Enter(side, operation) = event {
+            calls.lock().unwrap().push(format!("{} {operation}", side.as_str()));
+        }
+        Ok(())
+    });
+    let _ = place.copy(manifest, options, &owner).unwrap();
+    drop(owner);
+    calls.into_inner().unwrap()
+}
+
+fn every_sync_comes_before_its_read_back_and_none_is_wasted(place: &Place) {
+    let one = Manifest::new(vec![place.add("a.dat", &noise(3000, 1))]).unwrap();
+    let expected = [
+        "source readdir",
+        "destination readdir",
+        "source open",
+        "destination open",
+        "source read",
+        "destination write",
+        "destination fdatasync",
+        "destination open",
+        "destination fadvise",
+        "destination read",
+        "destination fsync",
+    ];
+    let mut calls = calls_of(place, &one, &one_thread());
+    // Through the page cache, the source's pages and the destination's are dropped as soon as they were read.
+    if place.medium == Medium::Unknown || calls.len() > expected.len() {
+        calls.dedup();
+        calls.retain(|call| !call.ends_with("fadvise"));
+        assert_eq!(calls, expected.into_iter().filter(|call| !call.ends_with("fadvise")).collect::<Vec<_>>());
+    } else {
+        assert_eq!(calls, expected);
+    }
+
+    place.clear();
+    let files = (0..40).map(|nth| place.add(&format!("{nth}.dat"), &noise(3000, nth + 1)));
+    let forty = Manifest::new(files.collect()).unwrap();
+    let calls = calls_of(place, &forty, &one_thread());
+    let syncs: Vec<usize> = (0..calls.len()).filter(|at| calls[*at].contains("sync")).collect();
+    assert_eq!(syncs.len(), 1, "one barrier makes data, sizes and names durable");
+    assert_eq!(calls[syncs[0]], "destination syncfs");
+    let writes = calls.iter().rposition(|call| call == "destination write").unwrap();
+    let reads = calls.iter().position(|call| call == "destination read").unwrap();
+    assert!(writes < syncs[0] && syncs[0] < reads);
 }
 
 proptest! {
