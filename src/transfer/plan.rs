@@ -14,9 +14,10 @@ pub struct CopyOptions {
     pub threads: usize,
     /// Bytes per read and write, and per thread of buffer.
     pub block_bytes: usize,
-    /// Bytes that are copied before they are read back, at least; a tablet of fewer is copied by the calling thread alone.
+    /// Bytes that are copied before they are read back: a 32nd of the tablet, but at least this. A tablet of fewer bytes
+    /// is copied by the calling thread alone.
     pub window_min_bytes: u64,
-    /// Bytes that are copied before they are read back, at most. See [`plan`] for what lies between.
+    /// The same, at most.
     pub window_max_bytes: u64,
     /// Files in one batch at most: bounds what one sync waits for where files are small.
     pub batch_files: usize,
