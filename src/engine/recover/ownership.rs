@@ -1,86 +1,30 @@
-//! Start-up recovery: settles whatever the disks and the journal hold. What to do is decided in
-//! [`crate::rules::recovery`]; here it is looked up and done.
-//!
-//! Order matters. Ownership is settled first, from the disks alone, and the owner is synced before anything else is
-//! retired: after a SIGKILL its rename may be in memory only. Then each unfinished migration, then each staging directory.
-//! Every action is safe to repeat: a start that is killed is settled by the next one.
+//! Who owns each tablet, from the disks alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::Arc;
-use std::time::Duration;
 
-use super::catalog::{Catalog, Entry};
-use super::disk::{Disk, visit};
-use super::job::now_ms;
-use super::line::{content_crc32, remove_copy};
-use crate::model::{
-    DiskIndex, DiskRef, ErrorCode, Failure, Migration, MigrationId, RecordSummary, ShardId, Status, TabletKey,
-};
-use crate::rules::recovery::{
-    CopyFound, Disks, MigrationVerdict, Ownership, Soundness, StagingOwner, StagingVerdict, TabletIs,
-    Unavailable, settle_migration, settle_ownership, settle_staging,
-};
+use super::actions::Action;
+use super::{ACTION_WAIT, Findings, Recovery};
+use crate::engine::catalog::Entry;
+use crate::engine::disk::visit;
+use crate::engine::job::now_ms;
+use crate::engine::line::content_crc32;
+use crate::model::{DiskIndex, DiskRef, Failure, RecordSummary, ShardId, Status, TabletKey};
+use crate::rules::recovery::{CopyFound, Ownership, Soundness, Unavailable, settle_ownership};
 use crate::storage::layout::tablet_dir;
-use crate::storage::{
-    MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote, Root, RootScan, finish_retiring,
-    quarantine, retire,
-};
+use crate::storage::{MetadataStore, RetiredNote};
 use crate::transfer::check_source;
 
-/// A disk that does not answer this long during recovery is not waited for.
-const ACTION_WAIT: Duration = Duration::from_secs(600);
-
-/// What recovery made of the unfinished migrations.
-#[derive(Default)]
-pub(super) struct Settled {
-    pub(super) catalog: Catalog,
-    /// Verdict on each unfinished migration, in order of their numbers.
-    pub(super) migrations: Vec<(Migration, MigrationVerdict)>,
-    /// Promised, by what a staging directory says, but unknown to the journal: to be accepted again.
-    pub(super) accept_again: Vec<Owner>,
-    /// Copies set aside.
-    pub(super) quarantined: u64,
-}
-
-/// Everything recovery looks at.
-pub(super) struct Findings<'a> {
-    pub(super) disks: &'a [Arc<Disk>],
-    pub(super) scans: &'a [Option<RootScan>],
-    pub(super) unfinished: Vec<Migration>,
-    pub(super) ended: &'a HashSet<MigrationId>,
-    pub(super) uptime_sec: u64,
-}
-
-/// Settles everything.
-///
-/// # Errors
-/// A disk failed while something on it was settled. Nothing was lost; the next start goes on.
-pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
-    let mut recovery = Recovery {
-        present: if findings.scans.iter().all(Option::is_some) {
-            Disks::AllPresent
-        } else {
-            Disks::SomeMissing
-        },
-        newest_elsewhere: newest_elsewhere(&findings),
-        settled: Settled::default(),
-        findings,
-    };
-    recovery.settle_tablets()?;
-    recovery.settle_migrations()?;
-    recovery.settle_staging()?;
-    Ok(recovery.settled)
-}
-
-struct Recovery<'a> {
-    findings: Findings<'a>,
-    present: Disks,
-    newest_elsewhere: HashMap<TabletKey, u64>,
-    settled: Settled,
+/// A copy of a tablet, as a scan saw it.
+struct Copy {
+    key: TabletKey,
+    disk: DiskIndex,
+    record: Option<RecordSummary>,
+    damage: Option<String>,
+    record_name: Option<String>,
 }
 
 /// Generations that disks which are not here have, or may have: from the notes in trash, and from swaps that had begun.
-fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u64> {
+pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u64> {
     let here = |disk: &DiskRef| {
         findings.disks.iter().any(|known| {
             findings.scans[usize::from(known.index.0)].is_some()
@@ -108,49 +52,8 @@ fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u64> {
     newest
 }
 
-/// What recovery does on one disk.
-enum Action {
-    Sync,
-    Retire { note: RetiredNote },
-    FinishRetiring { note: RetiredNote, entry: String },
-    Quarantine { key: TabletKey, shard: ShardId, why: String },
-    QuarantineRecord { name: String, why: String },
-    RemoveCopy { name: String, key: TabletKey, shard: Option<ShardId> },
-    RemoveStaging { name: String },
-}
-
 impl Recovery<'_> {
-    fn disk(&self, index: DiskIndex) -> &Arc<Disk> {
-        &self.findings.disks[usize::from(index.0)]
-    }
-
-    fn scan(&self, index: DiskIndex) -> Option<&RootScan> {
-        self.findings.scans[usize::from(index.0)].as_ref()
-    }
-
-    fn disk_of(&self, reference: &DiskRef) -> Option<DiskIndex> {
-        self.findings
-            .disks
-            .iter()
-            .find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == reference.uuid))
-            .filter(|disk| self.scan(disk.index).is_some())
-            .map(|disk| disk.index)
-    }
-
-    /// Does a list of things on each disk: all disks of one list are done before the next list begins.
-    fn act(&self, actions: BTreeMap<DiskIndex, Vec<Action>>) -> Result<(), Failure> {
-        for (index, actions) in actions.into_iter().filter(|(_, actions)| !actions.is_empty()) {
-            visit(self.disk(index), ACTION_WAIT, move |root, store| {
-                root.check_identity()?;
-                actions.into_iter().try_for_each(|action| act(root, store, action))?;
-                // What was settled stays settled, whatever happens next.
-                Ok(root.dir().sync_file_system()?)
-            })?;
-        }
-        Ok(())
-    }
-
-    fn settle_tablets(&mut self) -> Result<(), Failure> {
+    pub(super) fn settle_tablets(&mut self) -> Result<(), Failure> {
         let mut copies = self.collect();
         let mut syncs: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
@@ -382,163 +285,4 @@ impl Recovery<'_> {
             }
         }
     }
-
-    fn where_is(&self, key: TabletKey, source: Option<&DiskRef>, destination: &DiskRef) -> TabletIs {
-        let catalog = &self.settled.catalog;
-        match catalog.get(key) {
-            Some(entry) if Some(entry.disk) == self.disk_of(destination) => TabletIs::OnDestination,
-            Some(entry) if source.and_then(|disk| self.disk_of(disk)) == Some(entry.disk) => {
-                TabletIs::OnSource
-            }
-            Some(_) => TabletIs::OnOtherDisk,
-            None if catalog.why_unavailable(key).is_some() => TabletIs::Unavailable,
-            // A tablet that was on a disk which is not here is not gone.
-            None if self.present == Disks::SomeMissing => TabletIs::Unavailable,
-            None => TabletIs::Gone,
-        }
-    }
-
-    fn settle_migrations(&mut self) -> Result<(), Failure> {
-        let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
-        let mut unfinished = std::mem::take(&mut self.findings.unfinished);
-        // Only the newest migration of a tablet can still be the one that owns it.
-        unfinished.sort_unstable_by_key(|migration| migration.id);
-        for migration in &unfinished {
-            let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
-            let verdict = settle_migration(migration.status, tablet);
-            tracing::info!(
-                migration = %migration.id, tablet = %migration.key, status = %migration.status,
-                "found {tablet:?}: {verdict:?}"
-            );
-            let name = migration.id.to_string();
-            match verdict {
-                MigrationVerdict::Complete => {
-                    if let Some(disk) = self.disk_of(&migration.destination) {
-                        actions.entry(disk).or_default().push(Action::RemoveStaging { name });
-                    }
-                }
-                MigrationVerdict::FinishAbort | MigrationVerdict::Fail => {
-                    if let Some(disk) = self.disk_of(&migration.destination) {
-                        let (key, shard) = (migration.key, migration.destination_shard);
-                        actions.entry(disk).or_default().push(Action::RemoveCopy { name, key, shard });
-                    }
-                }
-                MigrationVerdict::GoOn | MigrationVerdict::StayPaused | MigrationVerdict::Wait => {}
-            }
-        }
-        self.settled.migrations = unfinished
-            .iter()
-            .map(|migration| {
-                let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
-                (migration.clone(), settle_migration(migration.status, tablet))
-            })
-            .collect();
-        self.findings.unfinished = unfinished;
-        self.act(actions)
-    }
-
-    fn settle_staging(&mut self) -> Result<(), Failure> {
-        let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
-        let alive: HashSet<MigrationId> = self
-            .settled
-            .migrations
-            .iter()
-            .filter(|(_, verdict)| {
-                matches!(
-                    verdict,
-                    MigrationVerdict::GoOn | MigrationVerdict::StayPaused | MigrationVerdict::Wait
-                )
-            })
-            .map(|(migration, _)| migration.id)
-            .collect();
-        let known: HashSet<MigrationId> =
-            self.settled.migrations.iter().map(|(migration, _)| migration.id).collect();
-        for (index, scan) in self.findings.scans.iter().enumerate() {
-            let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
-            for item in &scan.staging {
-                let of_migration = item
-                    .owner
-                    .as_ref()
-                    .filter(|owner| owner.purpose == Purpose::Migration)
-                    .and_then(|o| o.migration_id);
-                let owner = match (of_migration, &item.owner) {
-                    (Some(id), _) if alive.contains(&id) && item.name == id.to_string() => {
-                        StagingOwner::Unfinished
-                    }
-                    (Some(id), _) if known.contains(&id) || self.findings.ended.contains(&id) => {
-                        StagingOwner::Ended
-                    }
-                    (Some(_), _) => StagingOwner::UnknownMigration,
-                    (None, Some(_)) => StagingOwner::CutShort,
-                    (None, None) => StagingOwner::Nobody,
-                };
-                let tablet = item.owner.as_ref().map_or(TabletIs::Gone, |owner| {
-                    self.where_is(owner.key, owner.source.as_ref(), &owner.destination)
-                });
-                let verdict = settle_staging(owner, self.present, tablet);
-                tracing::info!(
-                    disk = self.disk(DiskIndex(index)).path,
-                    staging = item.name,
-                    "{owner:?}: {verdict:?}"
-                );
-                let remove = match (&item.owner, verdict) {
-                    (_, StagingVerdict::Keep | StagingVerdict::Leave) => continue,
-                    (None, _) => Action::RemoveStaging { name: item.name.clone() },
-                    (Some(owner), verdict) => {
-                        if verdict == StagingVerdict::AcceptAgain {
-                            self.settled.accept_again.push(owner.clone());
-                        }
-                        let (key, shard) = (owner.key, Some(owner.shard_id));
-                        Action::RemoveCopy { name: item.name.clone(), key, shard }
-                    }
-                };
-                actions.entry(DiskIndex(index)).or_default().push(remove);
-            }
-        }
-        self.act(actions)
-    }
-}
-
-/// A copy of a tablet, as a scan saw it.
-struct Copy {
-    key: TabletKey,
-    disk: DiskIndex,
-    record: Option<RecordSummary>,
-    damage: Option<String>,
-    record_name: Option<String>,
-}
-
-fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
-    match action {
-        Action::Sync => root.dir().sync_file_system()?,
-        Action::Retire { note } => {
-            let path = retire(root.dir(), store, &note)?;
-            tracing::warn!(tablet = %note.key, "retired to {path}");
-        }
-        Action::FinishRetiring { note, entry } => {
-            let path = finish_retiring(root.dir(), store, &note, &entry)?;
-            tracing::info!(tablet = %note.key, "retirement finished in {path}");
-        }
-        Action::Quarantine { key, shard, why } => {
-            quarantine(root.dir(), store, &Quarantined::Tablet { shard, key }, &why)?;
-        }
-        Action::QuarantineRecord { name, why } => {
-            quarantine(root.dir(), store, &Quarantined::Record { name: &name }, &why)?;
-        }
-        Action::RemoveCopy { name, key, shard } => remove_copy(root, store, &name, key, shard)?,
-        Action::RemoveStaging { name } => {
-            let migrating = root.dir().open(crate::storage::layout::MIGRATING)?;
-            if migrating.kind(&name)? == Some(crate::storage::EntryKind::Directory) {
-                crate::storage::remove_staging(&migrating, &name)?;
-            } else {
-                migrating.unlink(&name)?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The failure of a migration whose tablet is no longer where it was.
-pub(super) fn moved_away(key: TabletKey) -> Failure {
-    Failure::new(ErrorCode::TabletNotFound, format!("tablet {key} is gone, or was moved elsewhere meanwhile"))
 }

@@ -1,0 +1,161 @@
+//! House rules as tests: imports point one way, rooms stay small, and the documents say what the code says.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+
+/// Which modules each module may name; the table of ARCHITECTURE.md. Everything else is a sideways or an upward import.
+const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("fault", &[]),
+    ("model", &[]),
+    ("rules", &["model"]),
+    ("config", &["model"]),
+    ("storage", &["model", "fault"]),
+    ("transfer", &["model", "rules", "storage", "fault"]),
+    ("journal", &["model"]),
+    ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
+    // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
+    ("api", &["model", "config", "storage", "engine"]),
+    // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
+    ("cli", &["model", "config", "storage", "transfer", "api::wire"]),
+];
+
+/// Lines a room may have. A larger one wants splitting by subject.
+const LINES_MAX: usize = 450;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn rust_files(dir: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir).expect("readable").flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            files.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// `crate::a::b` and `crate::{a::b, c}` as `a::b`, `c`; only the first two parts matter.
+fn imports(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let code: String =
+        text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    for (at, _) in code.match_indices("crate::") {
+        let rest = &code[at + "crate::".len()..];
+        let name_at = |text: &str| {
+            text.chars().take_while(|c| c.is_alphanumeric() || *c == '_' || *c == ':').collect::<String>()
+        };
+        if let Some(list) = rest.strip_prefix('{') {
+            let mut depth = 0_i32;
+            let mut start = true;
+            for (offset, c) in list.char_indices() {
+                match c {
+                    '{' => depth += 1,
+                    '}' if depth == 0 => break,
+                    '}' => depth -= 1,
+                    ',' if depth == 0 => start = true,
+                    c if start && c.is_alphabetic() => {
+                        found.insert(name_at(&list[offset..]));
+                        start = false;
+                    }
+                    _ => {}
+                }
+            }
+        } else {
+            found.insert(name_at(rest));
+        }
+    }
+    found
+}
+
+#[test]
+fn imports_point_one_way() {
+    let table: BTreeMap<&str, &[&str]> = MAY_IMPORT.iter().copied().collect();
+    let mut wrong = Vec::new();
+    for (module, allowed) in &table {
+        let dir = root().join("src").join(module);
+        let files = if dir.is_dir() { rust_files(&dir) } else { vec![dir.with_extension("rs")] };
+        for file in files {
+            let text = std::fs::read_to_string(&file).expect("readable");
+            for import in imports(&text) {
+                let top = import.split("::").next().unwrap_or_default();
+                let is_module = table.contains_key(top);
+                let fine = top == *module
+                    || allowed.iter().any(|ok| {
+                        import == *ok || import.strip_prefix(ok).is_some_and(|rest| rest.starts_with("::"))
+                    });
+                if is_module && !fine {
+                    wrong.push(format!("{} names crate::{import}", file.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn every_module_has_a_row_in_the_table() {
+    let lib = std::fs::read_to_string(root().join("src/lib.rs")).expect("readable");
+    let modules: BTreeSet<_> =
+        lib.lines().filter_map(|line| line.strip_prefix("pub mod ")?.strip_suffix(';')).collect();
+    let rows: BTreeSet<_> = MAY_IMPORT.iter().map(|(module, _)| *module).collect();
+    assert_eq!(modules, rows);
+}
+
+#[test]
+fn the_import_finder_sees_groups_and_paths() {
+    let text = "use crate::model::{A, B};\nuse crate::{engine::X, api};\nlet y = crate::rules::z();\n// crate::cli\n";
+    let found: Vec<_> = imports(text).into_iter().collect();
+    assert_eq!(found, ["api", "engine::X", "model::", "rules::z"]);
+}
+
+#[test]
+fn rooms_open_with_what_they_are_for_and_stay_small() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let lines = text.lines().count();
+        if lines > LINES_MAX {
+            wrong.push(format!("{}: {lines} lines, at most {LINES_MAX}", file.display()));
+        }
+        if !text.starts_with("//! ") {
+            wrong.push(format!("{}: does not say what it is for", file.display()));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_documented_transition_table_is_the_one_in_force() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let table = tabletd::rules::transition::transition_table();
+    assert!(text.contains(&table), "ARCHITECTURE.md must contain this table:\n{table}");
+}
+
+#[test]
+fn the_documented_import_table_is_the_one_in_force() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    for (module, allowed) in MAY_IMPORT {
+        let allowed = if allowed.is_empty() { "(nothing)".to_owned() } else { allowed.join(", ") };
+        let row = format!("| `{module}` | {allowed} |");
+        assert!(text.contains(&row), "ARCHITECTURE.md must contain the row\n{row}");
+    }
+}
+
+#[test]
+fn every_dependency_has_its_reason() {
+    let cargo = std::fs::read_to_string(root().join("Cargo.toml")).expect("readable");
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let mut in_dependencies = false;
+    for line in cargo.lines() {
+        if line.starts_with('[') {
+            in_dependencies = matches!(line, "[dependencies]" | "[dev-dependencies]");
+        } else if in_dependencies && let Some((name, _)) = line.split_once(" = ") {
+            assert!(text.contains(&format!("| `{name}` |")), "ARCHITECTURE.md gives no reason for {name}");
+        }
+    }
+}
