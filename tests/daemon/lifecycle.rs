@@ -1,0 +1,177 @@
+//! One migration from the client's side: submitted, watched, finished; stopped and undone; and the way back from trash.
+
+use serde_json::json;
+use tabletd::model::TabletRecord;
+
+use crate::harness::{Node, pseudo_random, read_dir_names, records};
+
+#[test]
+fn a_tablet_moves_and_everything_says_so() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 15672, &[0, 1, 4096, 70_001, 3_000_000]);
+    let daemon = node.start();
+    let answer = daemon.run(key, &node.disk(1));
+    assert_eq!(answer["msg"], "migration task is successfully submitted.");
+    let migration = daemon.wait_for(answer["migration_id"].as_u64().expect("a number"), &["completed", "failed"]);
+    assert_eq!(migration["status"], "completed", "{migration:#}");
+    assert_eq!(migration["disk_total_bytes"], 3_074_098);
+    assert_eq!(migration["disk_verified_bytes"], 3_074_098);
+    assert_eq!(migration["receipt"]["generation"], 2);
+    let steps: Vec<_> = migration["steps"].as_array().expect("steps").iter().map(|step| step["step"].clone()).collect();
+    assert_eq!(steps, ["preflight", "prepare", "data", "finalize"]);
+    let status = daemon.status(key);
+    assert_eq!(status["msg"], "migration task has finished successfully");
+    assert_eq!(status["dest_disk"], node.disk(1));
+    let header = daemon.get("/api/meta/header/15672");
+    assert_eq!((&header["tablet_id"], &header["schema_hash"]), (&json!(15672), &json!(555)));
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+    assert!(records(&node.roots[0]).is_empty());
+    // What was finished is known after a restart.
+    let daemon = node.start();
+    assert_eq!(daemon.status(key)["msg"], "migration task has finished successfully");
+    daemon.stop();
+}
+
+#[test]
+fn there_and_back_again_raises_the_generation() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[10_000]);
+    let daemon = node.start();
+    for (n, to) in [1, 0, 1, 0].into_iter().enumerate() {
+        let done = daemon.wait_for(daemon.accept(key, &node.disk(to)), &["completed", "failed"]);
+        assert_eq!(done["receipt"]["generation"], n + 2, "{done:#}");
+    }
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+}
+
+/// Slow enough to be caught in the act.
+fn slow(node: &mut Node) {
+    node.settings = "disk_rate_limit_bytes_per_sec = 2000000".to_owned();
+}
+
+#[test]
+fn an_aborted_migration_leaves_nothing_behind() {
+    let mut node = Node::new(2);
+    slow(&mut node);
+    let key = node.add_tablet(0, 7, &[8_000_000]);
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    daemon.wait_for(id, &["copying"]);
+    daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"abort": {}}));
+    let migration = daemon.wait_for(id, &["aborted", "completed", "failed"]);
+    assert_eq!(migration["status"], "aborted", "{migration:#}");
+    assert_eq!(daemon.status(key)["msg"], "migration task failed.");
+    assert_eq!(node.assert_whole()[&key], 0);
+    // The disk and the tablet are free again, at once.
+    daemon.get("/api/health");
+    let id = daemon.accept(key, &node.disk(1));
+    daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"abort": {}}));
+    daemon.wait_for(id, &["aborted"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_paused_migration_keeps_what_is_verified() {
+    let mut node = Node::new(2);
+    slow(&mut node);
+    let key = node.add_tablet(0, 7, &[1_000_000; 6]);
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    while daemon.migration(id)["disk_verified_bytes"].as_u64() < Some(1_000_000) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"pause": {}}));
+    daemon.wait_for(id, &["paused"]);
+    daemon.kill();
+    let daemon = node.start();
+    assert_eq!(daemon.migration(id)["status"], "paused", "a pause survives a kill");
+    daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"resume": {}}));
+    let migration = daemon.wait_for(id, &["completed", "failed"]);
+    assert_eq!(migration["status"], "completed", "{migration:#}");
+    assert!(migration["disk_resumed_bytes"].as_u64() >= Some(1_000_000), "{migration:#}");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn a_version_that_appears_during_the_copy_is_not_lost() {
+    let mut node = Node::new(2);
+    slow(&mut node);
+    let key = node.add_tablet(0, 7, &[3_000_000]);
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    daemon.wait_for(id, &["copying"]);
+    // A new rowset: one more file, and a record that lists it.
+    let bytes = pseudo_random(99, 50_000);
+    std::fs::write(node.tablet_dir(0, key).join("0200ffff_0.dat"), &bytes).expect("a file");
+    let mut record: TabletRecord = records(&node.roots[0]).pop().expect("one record");
+    let mut files = record.manifest.files().to_vec();
+    files.push(tabletd::model::FileEntry {
+        name: "0200ffff_0.dat".into(),
+        size_bytes: 50_000,
+        crc32: Some(crc32fast::hash(&bytes)),
+    });
+    record.manifest = tabletd::model::Manifest::new(files).expect("plain names");
+    node.write_record(&node.roots[0], &record);
+    node.expected.insert(key, record.manifest);
+    let migration = daemon.wait_for(id, &["completed", "failed"]);
+    assert_eq!(migration["status"], "completed", "{migration:#}");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[10_000, 200_000]);
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    let trash = daemon.get("/api/v1/trash");
+    assert_eq!(trash["total"], 1, "{trash}");
+    let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
+    assert_eq!(restored["msg"], "tablet already exists, can not restore.", "{restored}");
+    daemon.stop();
+    // The live copy is damaged: the trash must stay.
+    let victim = node.tablet_dir(1, key).join("02000000_0.dat");
+    let good = std::fs::read(&victim).expect("a file");
+    let mut bad = good.clone();
+    bad[5000] ^= 1;
+    std::fs::write(&victim, &bad).expect("a file");
+    let daemon = node.start();
+    daemon.post("/api/v1/trash/purge", &json!({"tablet_id": 7}));
+    assert_eq!(daemon.get("/api/v1/trash")["total"], 1, "purged beside a damaged live copy");
+    daemon.stop();
+    // The live copy is lost altogether: the tablet comes back from trash, one generation higher.
+    std::fs::remove_file(node.roots[1].join("meta/7_555.json")).expect("a record");
+    std::fs::remove_dir_all(node.roots[1].join("data/7")).expect("a directory");
+    let daemon = node.start();
+    let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
+    assert_eq!(restored["status"], "OK", "{restored}");
+    daemon.post("/api/v1/trash/purge", &json!({"tablet_id": 7}));
+    assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+    assert_eq!(records(&node.roots[0])[0].generation, 3);
+    assert_eq!(read_dir_names(&node.roots[0].join("trash")), Vec::<String>::new());
+}
+
+#[test]
+fn two_moves_never_share_the_same_space() {
+    let mut node = Node::new(2);
+    let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[1_000_000])).collect();
+    node.settings = "disk_rate_limit_bytes_per_sec = 1000000".to_owned();
+    let daemon = node.start();
+    let disks = daemon.get("/api/v1/disks");
+    let avail = disks["data"][1]["avail_bytes"].as_u64().unwrap_or_else(|| panic!("{disks:#}"));
+    // Room for two and a half.
+    let limit = avail - 2_500_000;
+    let update = format!("/api/update_config?storage_flood_stage_left_capacity_bytes={limit}&persist=false");
+    daemon.post(&update, &json!({}));
+    daemon.post("/api/update_config?storage_flood_stage_usage_percent=1&persist=false", &json!({}));
+    let answers: Vec<_> = keys.iter().map(|key| daemon.run(*key, &node.disk(1))["status"].clone()).collect();
+    assert_eq!(answers, ["Success", "Success", "Fail"]);
+    assert_eq!(daemon.run(keys[2], &node.disk(1))["error_code"], "DISK_FULL");
+    daemon.stop();
+}

@@ -1,0 +1,8 @@
+//! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
+
+mod disks;
+mod harness;
+mod inputs;
+mod kills;
+mod lifecycle;
+mod recovery;
