@@ -1,0 +1,3 @@
+//! The API against a made-up node, over real sockets.
+
+pub(super) mod sample;
