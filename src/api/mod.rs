@@ -4,7 +4,14 @@
 //! owns the socket; `router` lists every path. Nothing here decides anything about tablets or disks: a handler turns a
 //! request into one call of the node and its answer into bytes.
 
+mod app;
+mod caller;
+mod calls;
+mod error;
+mod node;
+mod query;
 #[cfg(test)]
 mod tests;
 pub mod wire;
 
+pub use node::{ConfigChangeError, Node, Persistence};
