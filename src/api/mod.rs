@@ -7,6 +7,7 @@
 mod app;
 mod caller;
 mod calls;
+mod doris;
 mod error;
 mod node;
 mod query;
