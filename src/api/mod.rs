@@ -13,6 +13,7 @@ mod node;
 mod query;
 #[cfg(test)]
 mod tests;
+mod v1;
 pub mod wire;
 
 pub use node::{ConfigChangeError, Node, Persistence};
