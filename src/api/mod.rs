@@ -9,11 +9,17 @@ mod caller;
 mod calls;
 mod doris;
 mod error;
+mod guard;
+mod metrics;
 mod node;
 mod query;
+mod router;
+mod server;
+mod stall;
 #[cfg(test)]
 mod tests;
 mod v1;
 pub mod wire;
 
 pub use node::{ConfigChangeError, Node, Persistence};
+pub use server::{Limits, Server, Stopped};
