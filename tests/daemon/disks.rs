@@ -1,0 +1,100 @@
+//! Disks that cannot serve, or not any more: said clearly, without taking anything from the others.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use crate::harness::Node;
+
+#[test]
+fn a_second_daemon_on_a_root_is_refused_and_names_the_holder() {
+    let mut node = Node::new(1);
+    node.add_tablet(0, 7, &[1000]);
+    let first = node.start();
+    let second = Node::on(tempfile::tempdir().expect("a directory"), node.roots.clone());
+    let said = second.try_start().err().expect("a refusal");
+    assert!(said.contains(&first.pid().to_string()) && said.contains("in use"), "{said}");
+    first.stop();
+    second.start().stop();
+}
+
+#[test]
+fn a_second_daemon_on_a_state_directory_is_refused() {
+    let node = Node::new(1);
+    let first = node.start();
+    let mut second = Node::new(1);
+    second.settings = format!("state_dir = {}", node.dir.path().join("state").display());
+    let said = second.try_start().err().expect("a refusal");
+    assert!(said.contains("journal"), "{said}");
+    first.stop();
+}
+
+/// Starts with one good and one bad root: refused without, served with `ignore_broken_disk`.
+fn one_bad_root(mut node: Node, why: &str) -> Node {
+    let key = node.add_tablet(0, 7, &[1000]);
+    let said = node.try_start().err().expect("a refusal");
+    assert!(said.contains(why) && said.contains("ignore_broken_disk"), "{said}");
+    node.settings = "ignore_broken_disk = true".to_owned();
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0));
+    let disks = daemon.get("/api/v1/disks").to_string();
+    assert!(disks.contains("broken") && disks.contains(why), "{disks}");
+    assert_eq!(daemon.run(key, &node.disk(1))["error_code"], "DISK_UNAVAILABLE");
+    daemon.stop();
+    node
+}
+
+#[test]
+fn a_missing_root_does_not_stop_the_others() {
+    let mut node = Node::new(1);
+    node.roots.push(node.dir.path().join("nowhere"));
+    one_bad_root(node, "nowhere");
+}
+
+#[test]
+fn one_directory_under_two_names_is_refused() {
+    let mut node = Node::new(1);
+    let link = node.dir.path().join("link");
+    symlink(&node.roots[0], &link).expect("a symlink");
+    node.roots.push(link);
+    one_bad_root(node, "same directory");
+}
+
+#[test]
+fn a_root_inside_another_is_refused() {
+    let mut node = Node::new(1);
+    let inner = node.roots[0].join("inner");
+    fs::create_dir(&inner).expect("a directory");
+    node.roots.push(inner);
+    one_bad_root(node, "inside");
+}
+
+#[test]
+fn a_doris_root_is_recognised_and_left_alone() {
+    let node = Node::new(2);
+    fs::create_dir(node.roots[1].join("meta")).expect("a directory");
+    fs::write(node.roots[1].join("meta/CURRENT"), "MANIFEST-000001\n").expect("a file");
+    let node = one_bad_root(node, "RocksDB");
+    assert_eq!(crate::harness::read_dir_names(&node.roots[1]), ["meta"]);
+}
+
+#[test]
+fn a_root_with_foreign_files_is_refused_and_left_alone() {
+    let node = Node::new(2);
+    fs::write(node.roots[1].join("holiday.jpg"), "x").expect("a file");
+    let node = one_bad_root(node, "holiday.jpg");
+    assert_eq!(crate::harness::read_dir_names(&node.roots[1]), ["holiday.jpg"]);
+}
+
+#[test]
+fn a_root_through_a_symlink_serves_under_the_name_it_was_configured_by() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[1000]);
+    let link = node.dir.path().join("link");
+    symlink(&node.roots[1], &link).expect("a symlink");
+    let real = std::mem::replace(&mut node.roots[1], link);
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.stop();
+    node.roots[1] = real;
+    assert_eq!(node.assert_whole()[&key], 1);
+}

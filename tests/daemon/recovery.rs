@@ -1,0 +1,173 @@
+//! Starts on whatever can be found: lost journals, foreign leftovers, missing disks, contradicting copies.
+
+use std::fs;
+
+use serde_json::json;
+use tabletd::model::TabletRecord;
+
+use crate::harness::{Node, read_dir_names, records};
+
+/// A migration that was killed in the middle of its copy.
+fn interrupted() -> (Node, tabletd::model::TabletKey) {
+    let mut node = Node::new(3);
+    node.settings = "disk_rate_limit_bytes_per_sec = 3000000".to_owned();
+    let key = node.add_tablet(0, 7, &[1_000_000; 8]);
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    while daemon.migration(id)["disk_verified_bytes"].as_u64() < Some(1_000_000) {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    daemon.kill();
+    node.settings.clear();
+    (node, key)
+}
+
+#[test]
+fn verified_files_are_not_copied_again_after_a_kill() {
+    let (node, key) = interrupted();
+    let daemon = node.start();
+    daemon.wait_until_idle();
+    let migration = daemon.migration(1);
+    assert_eq!(migration["status"], "completed", "{migration:#}");
+    assert!(migration["disk_resumed_bytes"].as_u64() >= Some(1_000_000), "{migration:#}");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn a_lost_journal_forgets_no_promise() {
+    for damage in ["deleted", "garbage", "truncated"] {
+        let (node, key) = interrupted();
+        let journal = node.dir.path().join("state/journal.db");
+        match damage {
+            "deleted" => fs::remove_dir_all(node.dir.path().join("state")).expect("a state directory"),
+            "garbage" => fs::write(&journal, vec![0x5a; 50_000]).expect("a file"),
+            _ => fs::write(&journal, &fs::read(&journal).expect("a file")[..1000]).expect("a file"),
+        }
+        let daemon = node.start();
+        daemon.wait_until_idle();
+        let answer = daemon.status(key);
+        assert_eq!(answer["msg"], "migration task has finished successfully", "{damage}: {answer}");
+        daemon.stop();
+        assert_eq!(node.assert_whole()[&key], 1, "{damage}");
+    }
+}
+
+#[test]
+fn a_journal_of_a_newer_release_is_refused_and_not_touched() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[1000]);
+    node.start().stop();
+    let journal = node.dir.path().join("state/journal.db");
+    let db = rusqlite::Connection::open(&journal).expect("a database");
+    db.execute_batch("PRAGMA user_version = 9999").expect("a pragma");
+    drop(db);
+    let before = fs::read(&journal).expect("a file");
+    let said = node.try_start().err().expect("a refusal");
+    assert!(said.contains("9999"), "{said}");
+    assert!(before == fs::read(&journal).expect("a file"));
+}
+
+#[test]
+fn the_higher_generation_owns_and_the_other_goes_to_trash() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000]);
+    node.add_tablet(1, 7, &[5000]);
+    let mut newer: TabletRecord = records(&node.roots[1]).pop().expect("a record");
+    newer.generation = 5;
+    node.write_record(&node.roots[1], &newer);
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    assert_eq!(daemon.get("/api/v1/trash")["total"], 1);
+    // A new generation is above everything seen.
+    let done = daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed", "failed"]);
+    assert_eq!(done["receipt"]["generation"], 6);
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+}
+
+#[test]
+fn a_newer_copy_with_a_missing_file_is_set_aside_and_the_good_one_serves() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000, 6000]);
+    node.add_tablet(1, 7, &[5000, 6000]);
+    let mut newer: TabletRecord = records(&node.roots[1]).pop().expect("a record");
+    newer.generation = 5;
+    node.write_record(&node.roots[1], &newer);
+    fs::remove_file(node.tablet_dir(1, key).join("02000001_0.dat")).expect("a file");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0));
+    daemon.stop();
+    assert_eq!(read_dir_names(&node.roots[1].join("quarantine")).len(), 1);
+    assert_eq!(node.assert_whole()[&key], 0);
+    // What was set aside is above what a new move may get.
+    let daemon = node.start();
+    let done = daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed", "failed"]);
+    assert_eq!(done["receipt"]["generation"], 6, "{done:#}");
+    daemon.stop();
+}
+
+#[test]
+fn a_damaged_record_hides_no_other_tablet_and_is_not_deleted() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000]);
+    node.add_tablet(0, 8, &[5000]);
+    let file = node.roots[0].join("meta/7_555.json");
+    let text = fs::read_to_string(&file).expect("a record").replace("\"generation\":1", "\"generation\":7");
+    fs::write(&file, &text).expect("a record");
+    let daemon = node.start();
+    assert_eq!(daemon.run(key, &node.disk(1))["error_code"], "TABLET_UNAVAILABLE");
+    assert_eq!(daemon.get("/api/v1/tablets/8")["disk"], node.disk(0));
+    daemon.stop();
+    assert_eq!(fs::read_to_string(&file).expect("a record"), text);
+    assert!(node.tablet_dir(0, key).join("02000000_0.dat").exists());
+}
+
+#[test]
+fn while_a_disk_is_missing_nothing_old_is_served_and_nothing_is_swept() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000]);
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.stop();
+    // The disk that owns the tablet now is gone; the old copy is in the trash of the other.
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    let said = node.try_start().err().expect("a refusal without ignore_broken_disk");
+    assert!(said.contains("ignore_broken_disk"), "{said}");
+    node.settings = "ignore_broken_disk = true".to_owned();
+    let daemon = node.start();
+    let answer = daemon.run(key, &node.disk(0));
+    assert_eq!(answer["error_code"], "TABLET_UNAVAILABLE", "{answer}");
+    assert!(answer["reason"].as_str().is_some_and(|why| why.contains(&node.disk(1))), "{answer}");
+    let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
+    assert_ne!(restored["status"], "OK", "an old copy was brought back beside an owner that is only away");
+    daemon.stop();
+    // An empty directory in its place is a disk that is not mounted, not a new one.
+    fs::create_dir(&node.roots[1]).expect("a mount point");
+    let daemon = node.start();
+    let disks = daemon.get("/api/v1/disks");
+    assert!(disks.to_string().contains("not mounted"), "{disks:#}");
+    daemon.stop();
+    assert_eq!(read_dir_names(&node.roots[1]), Vec::<String>::new());
+    fs::remove_dir(&node.roots[1]).expect("an empty directory");
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn ten_thousand_leftovers_are_swept_at_one_start() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000]);
+    crate::harness::make_root(&node.roots[1]);
+    for n in 0..10_000 {
+        fs::create_dir_all(node.roots[1].join(format!("migrating/{n}/files"))).expect("a directory");
+    }
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
