@@ -85,14 +85,12 @@ pub fn finish_retiring(
     crate::fault::point("source_record_retired");
     if tablet.kind(&schema)?.is_none() {
         match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
-            Some(parent) if parent.kind(&schema)?.is_some() => {
-                parent.rename(&schema, &tablet, &schema)?;
-                remove_empty_parents(root, shard, key)?;
-            }
+            Some(parent) if parent.kind(&schema)?.is_some() => parent.rename(&schema, &tablet, &schema)?,
             _ => drop(tablet.create(&schema)?),
         }
     }
     crate::fault::point("source_directory_retired");
+    remove_empty_parents(root, shard, key)?;
     if tablet.kind(&header)?.is_some() {
         tablet.replace(&header, &tablet.open(&schema)?, &header)?;
     }
