@@ -20,6 +20,8 @@
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
+pub mod cli;
+pub mod config;
 pub mod engine;
 pub mod model;
 pub mod rules;

@@ -1,0 +1,186 @@
+//! The table of keys: name, type, default, whether it can change at run time, what is accepted, what it does.
+//!
+//! Names and meanings that Doris has are kept; a default that differs from Doris 3.0 says why. Everything else about
+//! configuration (the struct, reading, showing, setting) is made from these rows; `conf/be.conf` is held to them by a
+//! test.
+
+use std::net::{IpAddr, Ipv4Addr};
+
+use super::schema::{Key, Mutability, config_keys, read_value};
+use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
+use super::value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, Value};
+
+const MAX_I32: i64 = i32::MAX as i64;
+const KIB: i64 = 1 << 10;
+const MIB: i64 = 1 << 20;
+const GIB: i64 = 1 << 30;
+
+config_keys! {
+    // Storage roots and places.
+
+    /// Directories that hold tablets: `path[,medium:ssd|hdd|remote_cache][,capacity:GiB]`, separated by `;`.
+    /// Default `${DORIS_HOME}/storage`; without DORIS_HOME it must be set.
+    storage_root_path: String = String::new(), Fixed, Any;
+
+    /// Whether the daemon starts without the disks that are broken; otherwise one broken disk keeps it from starting.
+    ignore_broken_disk: BrokenDisks = BrokenDisks::RefuseStart, Fixed, Any;
+
+    /// Roots known to be broken, `p1;p2;`, kept up to date by the daemon in be_custom.conf.
+    broken_storage_path: String = String::new(), Mutable, Any;
+
+    /// Directory of the journal. Default `${DORIS_HOME}/state`; without DORIS_HOME `state` beside the folder of
+    /// be.conf if that is called `conf`, else inside it.
+    state_dir: String = String::new(), Fixed, AbsolutePath;
+
+    /// Directory of be_custom.conf, which is read after be.conf and wins. Default: the folder of be.conf.
+    custom_config_dir: String = String::new(), Fixed, AbsolutePath;
+
+    /// Threads that open storage roots at start; 0 or -1 is one per disk.
+    load_data_dirs_threads: i32 = -1, Fixed, Range(-1, 4096);
+
+    /// Whether start-up looks at the directory of every tablet, instead of believing the records.
+    catalog_check_on_start: CatalogCheck = CatalogCheck::StatDirectories, Fixed, Any;
+
+    /// Open files below which a warning is logged at start.
+    min_file_descriptor_number: u64 = 60_000, Fixed, Range(0, i64::MAX);
+
+    // HTTP.
+
+    /// TCP port of the HTTP service; 0 takes any free port.
+    webserver_port: u16 = 8040, Fixed, Range(0, 65_535);
+
+    // Doris listens everywhere. An interface that moves data is opened to the network only on purpose.
+    /// Address the HTTP service listens on.
+    webserver_bind_host: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST), Fixed, Any;
+
+    /// Threads that answer HTTP requests.
+    webserver_num_workers: u32 = 48, Fixed, Range(1, 4096);
+
+    /// Whether every HTTP request wants credentials.
+    enable_all_http_auth: HttpAuth = HttpAuth::Off, Fixed, Any;
+
+    /// Time a client has to send its request head, in milliseconds.
+    http_header_read_timeout_ms: u32 = 5_000, Fixed, Range(1, MAX_I32);
+
+    /// Time a request may take, in milliseconds.
+    http_request_timeout_ms: u32 = 30_000, Fixed, Range(1, MAX_I32);
+
+    /// Connections open at once; more wait in the listen queue.
+    http_max_connections: u32 = 1024, Fixed, Range(1, 65_536);
+
+    /// Largest request body, in bytes.
+    http_max_body_bytes: u64 = 1_048_576, Fixed, Range(KIB, GIB);
+
+    /// Largest request head, in bytes.
+    http_max_header_bytes: u64 = 65_536, Fixed, Range(8 * KIB, MIB);
+
+    // The endpoint's own documentation differs from every release; scripts were written against both.
+    /// Whose answers `/api/tablet_migration` gives: the documentation's, or those of Doris 1.1 or 3.0.
+    tablet_migration_dialect: Dialect = Dialect::Documented, Mutable, Any;
+
+    // Scheduling.
+
+    // Doris has one thread for the node, so one large tablet holds up all others. Here slots limit each disk, and
+    // this is only the cap over all of them.
+    /// Migrations that run at once on the node, over all disks.
+    max_tablet_migration_threads: u32 = 64, Mutable, Range(1, 4096);
+
+    /// Migrations that may read from one HDD at once.
+    hdd_read_slots: u32 = 1, Mutable, Range(1, 256);
+
+    /// Migrations that may write to one HDD at once.
+    hdd_write_slots: u32 = 1, Mutable, Range(1, 256);
+
+    /// Migrations that may read from one SSD at once.
+    ssd_read_slots: u32 = 4, Mutable, Range(1, 256);
+
+    /// Migrations that may write to one SSD at once.
+    ssd_write_slots: u32 = 4, Mutable, Range(1, 256);
+
+    /// Tablets up to this size, in bytes, share one slot of a pair of disks; 0 shares none.
+    small_migration_bytes: u64 = 4_194_304, Mutable, Range(0, GIB);
+
+    /// Small tablets that share one slot at once.
+    small_migration_batch: u32 = 32, Mutable, Range(1, 1024);
+
+    /// Migrations that may wait; one more is refused.
+    migration_queue_size: u32 = 100_000, Mutable, Range(1, 10_000_000);
+
+    /// Ended migrations that are remembered.
+    finished_migration_tasks_size: u32 = 10_000, Mutable, Range(1, MAX_I32);
+
+    /// Time limit of one migration: the larger of this, in seconds, and one second per MiB of the tablet.
+    migration_task_timeout_secs: u32 = 300, Mutable, Range(1, MAX_I32);
+
+    /// Times a migration is tried before it has failed.
+    migration_max_attempts: u32 = 3, Mutable, Range(1, 100);
+
+    /// Wait before the second attempt, in milliseconds; it doubles with each further one.
+    migration_retry_backoff_ms: u32 = 1_000, Mutable, Range(0, 3_600_000);
+
+    /// Time running migrations have to reach a safe point when the daemon is told to stop, in seconds.
+    shutdown_grace_sec: u32 = 30, Fixed, Range(0, 86_400);
+
+    // Space.
+
+    /// Share of a disk in use from which it is full for migrations, in percent.
+    storage_flood_stage_usage_percent: u32 = 90, Mutable, Range(1, 100);
+
+    /// Free space below which a disk is full for migrations, in bytes.
+    storage_flood_stage_left_capacity_bytes: u64 = 1_073_741_824, Mutable, Range(0, i64::MAX);
+
+    // Doris asks for both (`and`): a 100 GiB disk at 97 % with 3 GiB left still takes tablets. Here (`or`) a disk is
+    // full as soon as it has passed either limit.
+    /// Whether either flood-stage limit makes a disk full (`or`), or only both together (`and`, as in Doris).
+    migration_capacity_rule: CapacityRule = CapacityRule::Or, Mutable, Any;
+
+    // Bandwidth and copying.
+
+    /// Bytes per second copied from, and to, one disk; 0 is no limit.
+    disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// Bytes per second copied on the whole node; 0 is no limit.
+    node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// Threads that copy the files of one migration.
+    copy_threads_per_migration: u32 = 4, Fixed, Range(1, 64);
+
+    /// Bytes read and written at a time; a multiple of 4096, as direct I/O wants.
+    copy_block_bytes: u64 = 1_048_576, Fixed, MultipleOf(4096, 4096, 64 * MIB);
+
+    /// Files from this size, in bytes, are read and written past the page cache.
+    direct_io_min_file_bytes: u64 = 131_072, Fixed, Range(0, i64::MAX);
+
+    /// Memory of all copy buffers together, in bytes.
+    copy_memory_limit_bytes: u64 = 67_108_864, Fixed, Range(4096, i64::MAX);
+
+    // Trash.
+
+    // 86400 as in Doris 2.1. Doris 3.0 has 0, which deletes the source at once; here the source in trash is what a
+    // copy that goes bad on its new disk is restored from.
+    /// Age from which trash is deleted, in seconds; 0 or less is no age limit, so that only `trash_min_uptime_sec` holds it.
+    trash_file_expire_time_sec: i32 = 86_400, Mutable, Range(i32::MIN as i64, MAX_I32);
+
+    // A node whose clock jumps, or that was off for a week, has not had its copies proven by that time.
+    /// Seconds the daemon must have run, and found the live copy good, before trash is deleted.
+    trash_min_uptime_sec: u32 = 86_400, Mutable, Range(0, MAX_I32);
+
+    /// Shortest time between two sweeps of trash, in seconds; used when a disk is nearly full.
+    min_garbage_sweep_interval: u32 = 180, Mutable, Range(1, MAX_I32);
+
+    /// Longest time between two sweeps of trash, in seconds; used when disks are empty.
+    max_garbage_sweep_interval: u32 = 3_600, Mutable, Range(1, MAX_I32);
+
+    // Disk health.
+
+    /// Time between two health checks of every disk, in seconds.
+    disk_stat_monitor_interval: u32 = 5, Mutable, Range(1, 86_400);
+
+    /// Time after which a call that has not returned makes its disk hung, in seconds.
+    disk_hang_timeout_sec: u32 = 30, Mutable, Range(1, 86_400);
+
+    // Log.
+
+    /// How much is logged.
+    sys_log_level: LogLevel = LogLevel::Info, Fixed, Any;
+}

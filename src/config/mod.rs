@@ -1,0 +1,33 @@
+//! be.conf: its grammar, its keys with their defaults, and what is wrong with a given file.
+//!
+//! The grammar, the keys and the list of storage roots are pure: text and an environment go in, a [`Config`] or every
+//! problem at once comes out. Only [`Config::load`] and [`persist`] touch files. Nothing here opens a storage root,
+//! logs, or decides what a broken disk means for the daemon.
+//!
+//! Grammar and names are those of the Doris BE (`be/src/common/config.cpp`, `be/src/olap/options.cpp`), so that a
+//! node's existing file starts this daemon: keys that mean nothing here are reported as ignored, never refused.
+
+mod doris_keys;
+mod grammar;
+mod interpret;
+mod keys;
+mod load;
+mod persist;
+mod problem;
+mod schema;
+mod storage_root;
+#[cfg(test)]
+mod tests;
+mod value;
+
+pub use grammar::{Entry, Sheet};
+pub use interpret::{Loaded, Surroundings, interpret};
+pub use keys::{Config, KEYS};
+pub use persist::{PersistError, persist, with_key};
+pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
+pub use schema::{Key, Mutability, SetError, ShownKey};
+pub use storage_root::{
+    BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,
+    parse_storage_root_path,
+};
+pub use value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel};

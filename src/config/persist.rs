@@ -1,0 +1,177 @@
+//! Keeps a changed key in be_custom.conf, so that it is in force after the next start too.
+//!
+//! A crash leaves the old file or the new one, never half of either. Never touches be.conf, which is the operator's.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use super::grammar::Sheet;
+
+/// Why a changed key was not kept. It is in force until the next start.
+#[derive(Debug, thiserror::Error)]
+pub enum PersistError {
+    /// A file of lines cannot say this value.
+    #[error("{key} = {value:?} cannot be written to a line of be_custom.conf; set it without persist")]
+    NotRepresentable {
+        /// The key.
+        key: String,
+        /// Its value.
+        value: String,
+    },
+    /// The file could not be replaced; the old one stands.
+    #[error("cannot write {}: {source}; the change holds until the next start only", path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+const HEADER: &str =
+    "# Written by the daemon when a key is changed with persist=true. Read after be.conf; wins over it.\n";
+
+/// Two requests at once would each write the other's change away.
+static ONE_WRITER: Mutex<()> = Mutex::new(());
+
+/// Sets `key = value` in the file at `custom_file`, creating it if needed: written beside it, synced, renamed over
+/// it, its folder synced. Comments and other keys stay.
+///
+/// # Errors
+/// A value no line can say, or any failure of the file system; the file is then as it was.
+pub fn persist(custom_file: &Path, key: &str, value: &str) -> Result<(), PersistError> {
+    if !survives_a_line(key, value) {
+        return Err(PersistError::NotRepresentable { key: key.to_owned(), value: value.to_owned() });
+    }
+    let _writer = ONE_WRITER.lock().unwrap_or_else(PoisonError::into_inner);
+    replace(custom_file, key, value)
+        .map_err(|source| PersistError::Io { path: custom_file.to_owned(), source })
+}
+
+/// The text of be_custom.conf with `key` set to `value`: in place of its last line, or at the end. Earlier lines of
+/// the same key go.
+pub fn with_key(text: &str, key: &str, value: &str) -> String {
+    let is_of_key = |line: &&str| Sheet::parse("", line).last(key).is_some();
+    let last = text.lines().collect::<Vec<_>>().iter().rposition(is_of_key);
+    let mut changed = String::with_capacity(text.len() + key.len() + value.len() + 4);
+    for (index, line) in text.lines().enumerate() {
+        if Some(index) == last {
+            changed.push_str(&format!("{key} = {value}\n"));
+        } else if !is_of_key(&line) {
+            changed.push_str(line);
+            changed.push('\n');
+        }
+    }
+    if last.is_none() {
+        changed.push_str(&format!("{key} = {value}\n"));
+    }
+    changed
+}
+
+fn survives_a_line(key: &str, value: &str) -> bool {
+    let sheet = Sheet::parse("", &format!("{key} = {value}"));
+    let [entry] = sheet.entries.as_slice() else { return false };
+    entry.key == key && entry.value == value && !value.contains("${") && !value.chars().any(char::is_control)
+}
+
+fn replace(custom_file: &Path, key: &str, value: &str) -> io::Result<()> {
+    // A link stays a link: its target is replaced.
+    let (target, text, permissions) = match fs::canonicalize(custom_file) {
+        Ok(target) => {
+            let text = fs::read_to_string(&target)?;
+            let permissions = fs::metadata(&target)?.permissions();
+            (target, text, Some(permissions))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            (custom_file.to_owned(), HEADER.to_owned(), None)
+        }
+        Err(error) => return Err(error),
+    };
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let unfinished = target.with_extension("conf.tmp");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let written = (|| {
+        let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
+        if let Some(permissions) = permissions {
+            file.set_permissions(permissions)?;
+        }
+        file.write_all(with_key(&text, key, value).as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&unfinished, &target)
+    })();
+    if written.is_err() {
+        // The first error is the one worth telling; a leftover is replaced next time.
+        let _ = fs::remove_file(&unfinished);
+        return written;
+    }
+    File::open(folder)?.sync_all()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_replaced_where_it_stands_or_appended() {
+        for (text, expected) in [
+            ("", "a = 2\n"),
+            ("# note\nb = 1\n", "# note\nb = 1\na = 2\n"),
+            ("b = 1", "b = 1\na = 2\n"),
+            ("a = 1\nb = 1\n", "a = 2\nb = 1\n"),
+            ("  a=1\n# a = 7\n\na = 3\nb = 1\n", "# a = 7\n\na = 2\nb = 1\n"),
+        ] {
+            assert_eq!(with_key(text, "a", "2"), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_change_is_in_the_file_and_nothing_is_left_beside_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("be_custom.conf");
+        persist(&file, "hdd_read_slots", "2").unwrap();
+        persist(&file, "broken_storage_path", "/a;/b;").unwrap();
+        persist(&file, "hdd_read_slots", "3").unwrap();
+        assert_eq!(
+            fs::read_to_string(&file).unwrap(),
+            format!("{HEADER}hdd_read_slots = 3\nbroken_storage_path = /a;/b;\n")
+        );
+        let names: Vec<_> =
+            fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(names, ["be_custom.conf"]);
+    }
+
+    #[test]
+    fn mode_links_and_leftovers_are_respected() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("real.conf");
+        let link = folder.path().join("be_custom.conf");
+        fs::write(&target, "a = 1\n").unwrap();
+        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::write(folder.path().join("real.conf.tmp"), "half of a crash").unwrap();
+        symlink(&target, &link).unwrap();
+        persist(&link, "a", "2").unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "a = 2\n");
+        assert_eq!(fs::metadata(&target).unwrap().permissions().mode() & 0o777, 0o640);
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    }
+
+    #[test]
+    fn what_a_line_cannot_say_is_refused_and_the_file_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("be_custom.conf");
+        for value in ["/a\n/b", " /a", "/a ", "${HOME}", "/a\u{1}"] {
+            let refused = persist(&file, "broken_storage_path", value);
+            assert!(matches!(refused, Err(PersistError::NotRepresentable { .. })), "{value:?}");
+        }
+        assert!(!file.exists());
+        let nowhere = folder.path().join("no/such/folder/be_custom.conf");
+        let error = persist(&nowhere, "a", "1").unwrap_err().to_string();
+        assert!(error.contains("no/such/folder/be_custom.conf") && error.contains("next start"), "{error}");
+    }
+}

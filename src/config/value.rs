@@ -1,0 +1,282 @@
+//! The types a key can have, how each is read and written, and the range rules on top of them.
+//!
+//! Type names are those Doris prints in `/api/show_config`. Knows no key.
+
+use std::net::IpAddr;
+
+/// Why a text is not a value, told apart as Doris tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Not of the type at all.
+    Convert,
+    /// Of the type, but not accepted.
+    Validate,
+}
+
+/// A type a key can have.
+pub(super) trait Value: Sized {
+    /// As `/api/show_config` prints it.
+    const TYPE_NAME: &'static str;
+
+    /// Reads it.
+    ///
+    /// # Errors
+    /// The text is not of this type, or is outside of what the type can hold here.
+    fn parse(text: &str) -> Result<Self, Refusal>;
+
+    /// Writes it so that [`Self::parse`] reads the same value.
+    fn render(&self) -> String;
+
+    /// What is accepted, in words.
+    fn accepted() -> String;
+
+    /// The value as a number, if it is one.
+    fn number(&self) -> Option<i64> {
+        None
+    }
+}
+
+/// What a key demands beyond its type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Rule {
+    /// Nothing.
+    Any,
+    /// A number from the first to the second, both included.
+    Range(i64, i64),
+    /// The same, and a multiple of the first: `MultipleOf(unit, min, max)`.
+    MultipleOf(i64, i64, i64),
+    /// A path from `/`, or nothing (then the default is worked out at start).
+    AbsolutePath,
+}
+
+impl Rule {
+    /// Whether `value` keeps it.
+    pub(super) fn allows<T: Value>(self, value: &T) -> bool {
+        let number_in = |test: &dyn Fn(i64) -> bool| value.number().is_some_and(test);
+        match self {
+            Self::Any => true,
+            Self::Range(min, max) => number_in(&|n| (min..=max).contains(&n)),
+            Self::MultipleOf(unit, min, max) => number_in(&|n| (min..=max).contains(&n) && n % unit == 0),
+            Self::AbsolutePath => {
+                let text = value.render();
+                text.is_empty() || text.starts_with('/')
+            }
+        }
+    }
+
+    /// What is accepted for a key of type `T`, in words.
+    pub(super) fn accepted<T: Value>(self) -> String {
+        match self {
+            Self::Any => T::accepted(),
+            Self::Range(min, max) => format!("a whole number from {min} to {max}"),
+            Self::MultipleOf(unit, min, max) => format!("a multiple of {unit} from {min} to {max}"),
+            Self::AbsolutePath => "a path that begins with '/'".to_owned(),
+        }
+    }
+}
+
+macro_rules! numbers {
+    ($($type:ty as $doris:ty = $name:literal,)*) => {$(
+        impl Value for $type {
+            const TYPE_NAME: &'static str = $name;
+            fn parse(text: &str) -> Result<Self, Refusal> {
+                let number: $doris = text.parse().map_err(|_| Refusal::Convert)?;
+                Self::try_from(number).map_err(|_| Refusal::Validate)
+            }
+            fn render(&self) -> String {
+                self.to_string()
+            }
+            fn accepted() -> String {
+                "a whole number".to_owned()
+            }
+            fn number(&self) -> Option<i64> {
+                i64::try_from(*self).ok()
+            }
+        }
+    )*};
+}
+
+numbers! {
+    u16 as i32 = "int32_t",
+    u32 as i32 = "int32_t",
+    i32 as i32 = "int32_t",
+    u64 as i64 = "int64_t",
+}
+
+impl Value for String {
+    const TYPE_NAME: &'static str = "std::string";
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        // A line break would not survive being written to a file of lines.
+        if text.chars().any(char::is_control) { Err(Refusal::Convert) } else { Ok(text.to_owned()) }
+    }
+    fn render(&self) -> String {
+        self.clone()
+    }
+    fn accepted() -> String {
+        "text without control characters".to_owned()
+    }
+}
+
+impl Value for IpAddr {
+    const TYPE_NAME: &'static str = "std::string";
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::Validate)
+    }
+    fn render(&self) -> String {
+        self.to_string()
+    }
+    fn accepted() -> String {
+        "an IP address, such as 127.0.0.1, 0.0.0.0 or ::".to_owned()
+    }
+}
+
+/// An enum written as one word each. A `bool` one reads exactly `true` and `false`, as Doris does; the words of the
+/// others are read in any case.
+macro_rules! words {
+    (@miss "bool") => { Refusal::Convert };
+    (@miss $other:literal) => { Refusal::Validate };
+    (@accepted "bool", $words:expr) => { "true or false".to_owned() };
+    (@accepted $other:literal, $words:expr) => { format!("one of {}", $words.join(", ")) };
+    (@eq "bool", $word:literal, $text:ident) => { $word == $text };
+    (@eq $other:literal, $word:literal, $text:ident) => { $word.eq_ignore_ascii_case($text) };
+    ($($(#[$outer:meta])* $name:ident as $type_name:tt {
+        $($(#[$doc:meta])* $variant:ident = $word:literal,)*
+    })*) => {$(
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub enum $name { $($(#[$doc])* $variant,)* }
+
+        impl $name {
+            /// The word for it in be.conf.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $word,)* }
+            }
+        }
+
+        impl Value for $name {
+            const TYPE_NAME: &'static str = $type_name;
+            fn parse(text: &str) -> Result<Self, Refusal> {
+                $(if words!(@eq $type_name, $word, text) { return Ok(Self::$variant); })*
+                Err(words!(@miss $type_name))
+            }
+            fn render(&self) -> String {
+                self.as_str().to_owned()
+            }
+            fn accepted() -> String {
+                words!(@accepted $type_name, [$($word),*])
+            }
+        }
+    )*};
+}
+
+words! {
+    /// What a broken disk does to the start of the daemon (`ignore_broken_disk`).
+    BrokenDisks as "bool" {
+        /// The daemon does not start.
+        RefuseStart = "false",
+        /// It starts with the others.
+        LeaveOut = "true",
+    }
+
+    /// Whether every HTTP request wants credentials (`enable_all_http_auth`).
+    HttpAuth as "bool" {
+        /// No.
+        Off = "false",
+        /// Yes.
+        Required = "true",
+    }
+
+    /// What start-up does with the tablet directories the records name (`catalog_check_on_start`).
+    CatalogCheck as "bool" {
+        /// Believes the records.
+        TrustRecords = "false",
+        /// Looks at each directory once.
+        StatDirectories = "true",
+    }
+
+    /// Which releases' answers `/api/tablet_migration` gives (`tablet_migration_dialect`).
+    Dialect as "std::string" {
+        /// As the documentation has it.
+        Documented = "documented",
+        /// As Doris 1.1 answers.
+        V1_1 = "1.1",
+        /// As Doris 3.0 answers.
+        V3_0 = "3.0",
+    }
+
+    /// How the two limits of a disk combine (`migration_capacity_rule`).
+    CapacityRule as "std::string" {
+        /// Either limit passed makes a disk full.
+        Or = "or",
+        /// Only both together do, as in Doris.
+        And = "and",
+    }
+
+    /// How much is logged (`sys_log_level`).
+    LogLevel as "std::string" {
+        /// Everything.
+        Debug = "DEBUG",
+        /// What happened.
+        Info = "INFO",
+        /// What should be looked at.
+        Warning = "WARNING",
+        /// What failed.
+        Error = "ERROR",
+        /// What ended the daemon.
+        Fatal = "FATAL",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_refused_as_doris_refuses_them() {
+        for (text, expected) in [
+            ("0", Ok(0)),
+            ("65535", Ok(65_535)),
+            ("65536", Err(Refusal::Validate)),
+            ("-1", Err(Refusal::Validate)),
+            ("2147483648", Err(Refusal::Convert)),
+            ("", Err(Refusal::Convert)),
+            ("8040x", Err(Refusal::Convert)),
+            ("8040.0", Err(Refusal::Convert)),
+        ] {
+            assert_eq!(u16::parse(text), expected, "{text:?}");
+        }
+        assert_eq!(u64::parse("9223372036854775807"), Ok(i64::MAX.unsigned_abs()));
+        assert_eq!(u64::parse("9223372036854775808"), Err(Refusal::Convert));
+        assert_eq!(u64::parse("-1"), Err(Refusal::Validate));
+    }
+
+    #[test]
+    fn booleans_are_exactly_true_and_false() {
+        assert_eq!(BrokenDisks::parse("true"), Ok(BrokenDisks::LeaveOut));
+        assert_eq!(BrokenDisks::parse("false"), Ok(BrokenDisks::RefuseStart));
+        for text in ["True", "1", "yes", "on", ""] {
+            assert_eq!(BrokenDisks::parse(text), Err(Refusal::Convert), "{text:?}");
+        }
+        assert_eq!(BrokenDisks::accepted(), "true or false");
+    }
+
+    #[test]
+    fn words_are_read_in_any_case_and_written_in_one() {
+        assert_eq!(LogLevel::parse("warning"), Ok(LogLevel::Warning));
+        assert_eq!(LogLevel::Warning.render(), "WARNING");
+        assert_eq!(Dialect::parse("3.0"), Ok(Dialect::V3_0));
+        assert_eq!(Dialect::parse("2.0"), Err(Refusal::Validate));
+        assert_eq!(Dialect::accepted(), "one of documented, 1.1, 3.0");
+    }
+
+    #[test]
+    fn rules_hold_at_their_edges() {
+        assert!(Rule::Range(1, 3).allows(&1_u32) && Rule::Range(1, 3).allows(&3_u32));
+        assert!(!Rule::Range(1, 3).allows(&0_u32) && !Rule::Range(1, 3).allows(&4_u32));
+        assert!(Rule::MultipleOf(4096, 4096, 8192).allows(&8192_u64));
+        assert!(!Rule::MultipleOf(4096, 4096, 8192).allows(&5000_u64));
+        assert!(!Rule::MultipleOf(4096, 4096, 8192).allows(&0_u64));
+        assert!(Rule::AbsolutePath.allows(&"/x".to_owned()) && Rule::AbsolutePath.allows(&String::new()));
+        assert!(!Rule::AbsolutePath.allows(&"x".to_owned()));
+    }
+}
