@@ -26,3 +26,4 @@ pub mod engine;
 pub mod model;
 pub mod rules;
 pub mod storage;
+pub mod transfer;

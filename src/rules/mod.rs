@@ -5,4 +5,5 @@ pub mod capacity;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;
+pub mod throttle;
 pub mod transition;

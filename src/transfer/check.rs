@@ -1,0 +1,137 @@
+//! Is the tablet on disk what its manifest says? By names and sizes before a copy, and by every byte when asked.
+
+use std::collections::HashSet;
+
+use super::buffer::BufferBudget;
+use super::crew::{Crew, Watch};
+use super::end::End;
+use super::hooks::{CopyHooks, Side};
+use super::plan::CopyOptions;
+use super::read_back::read_files;
+use super::verified::Coldness;
+use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
+use crate::storage::{Dir, EntryKind};
+
+/// Compares names, kinds and sizes in a tablet's directory with its manifest. Opens no file.
+///
+/// # Errors
+/// `UNEXPECTED_ENTRY` for a name that is not in the manifest, or is not a regular file; `SOURCE_DAMAGED` for a file that
+/// is missing or has another size.
+pub fn check_source(source: &Dir, manifest: &Manifest) -> Result<(), Failure> {
+    let mut seen = HashSet::with_capacity(manifest.files().len());
+    source.for_each(|name, kind| {
+        let path = source.path().join(&name);
+        let unexpected = |what: &str| {
+            let text = format!("{}: {what}; the source was left as it is", path.display());
+            Err(Failure::new(ErrorCode::UnexpectedEntry, text))
+        };
+        let Some(entry) = name.to_str().and_then(|name| manifest.get(name)) else {
+            return unexpected(&format!("{} that the manifest does not list", kind.as_str()));
+        };
+        if kind != EntryKind::File {
+            return unexpected(&format!("{}, not a regular file", kind.as_str()));
+        }
+        seen.insert(entry.name.as_str());
+        Ok(())
+    })?;
+    for entry in manifest.files() {
+        let damaged = |why: &str| {
+            let path = source.path().join(&entry.name);
+            let text = format!("{}: {why}; the source was left as it is", path.display());
+            Err(Failure::new(ErrorCode::SourceDamaged, text))
+        };
+        let stat = if seen.contains(entry.name.as_str()) { source.stat(&entry.name)? } else { None };
+        let Some(stat) = stat else {
+            return damaged("it is missing, and the manifest lists it");
+        };
+        if u64::try_from(stat.st_size) != Ok(entry.size_bytes) {
+            return damaged(&format!(
+                "it has {} bytes, the manifest says {}",
+                stat.st_size, entry.size_bytes
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Files to be read past the page cache.
+#[derive(Clone, Copy)]
+pub struct CheckRequest<'a> {
+    /// The directory.
+    pub dir: &'a Dir,
+    /// Its files.
+    pub manifest: &'a Manifest,
+    /// Threads, block and window sizes.
+    pub options: &'a CopyOptions,
+    /// The memory all copies and checks share.
+    pub budget: &'a BufferBudget,
+    /// The owner; sees [`Side::Source`] and [`super::Traffic::ReadBack`].
+    pub hooks: &'a dyn CopyHooks,
+}
+
+/// Sums every file of the manifest, read past the page cache, whatever the manifest records.
+///
+/// # Errors
+/// `SOURCE_DAMAGED` where a size differs; a call's.
+pub fn sum_files(request: &CheckRequest<'_>) -> Result<(Manifest, Coldness), Failure> {
+    let watch = Watch::new(request.hooks);
+    let crew = Crew { watch: &watch, options: request.options, budget: request.budget };
+    let end = End::new(request.dir, Side::Source, request.hooks);
+    let files: Vec<&FileEntry> = request.manifest.files().iter().collect();
+    let mut coldness = Coldness::Cold;
+    let summed = read_files(crew, &end, &files)?.into_iter().zip(files).map(|(reading, entry)| {
+        coldness = coldness.max(reading.coldness);
+        FileEntry { crc32: Some(reading.crc32), ..entry.clone() }
+    });
+    let summed = Manifest::new(summed.collect())
+        .map_err(|error| Failure::new(ErrorCode::RecordDamaged, error.to_string()))?;
+    Ok((summed, coldness))
+}
+
+/// CRC-32 of one file of exactly `size_bytes`, read past the page cache.
+///
+/// # Errors
+/// As [`sum_files`].
+pub fn read_cold_crc(
+    dir: &Dir,
+    name: &str,
+    size_bytes: u64,
+    options: &CopyOptions,
+    budget: &BufferBudget,
+    hooks: &dyn CopyHooks,
+) -> Result<(u32, Coldness), Failure> {
+    let watch = Watch::new(hooks);
+    let crew = Crew { watch: &watch, options, budget };
+    let end = End::new(dir, Side::Source, hooks);
+    let entry = FileEntry { name: name.to_owned(), size_bytes, crc32: None };
+    let readings = read_files(crew, &end, &[&entry])?;
+    let [reading] = readings.as_slice() else {
+        return Err(Failure::new(ErrorCode::Internal, "one file in, one sum out"));
+    };
+    Ok((reading.crc32, reading.coldness))
+}
+
+/// Reads every file past the page cache and compares it with the checksum the manifest records, where it records one.
+///
+/// # Errors
+/// `SOURCE_DAMAGED` naming every file that differs; a call's.
+pub fn verify_files(request: &CheckRequest<'_>) -> Result<Coldness, Failure> {
+    let (summed, coldness) = sum_files(request)?;
+    let mut damaged = Vec::new();
+    for (is, should_be) in summed.files().iter().zip(request.manifest.files()) {
+        match (is.crc32, should_be.crc32) {
+            (Some(is), Some(recorded)) if is != recorded => {
+                damaged.push(format!("{} (CRC-32 {is:08x}, recorded {recorded:08x})", should_be.name));
+            }
+            _ => {
+                request.hooks.verified(is.size_bytes);
+                request.hooks.file_verified();
+            }
+        }
+    }
+    if damaged.is_empty() {
+        return Ok(coldness);
+    }
+    let text = format!("{}: damaged: {}", request.dir.path().display(), damaged.join(", "));
+    Err(Failure::new(ErrorCode::SourceDamaged, text))
+}

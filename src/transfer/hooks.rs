@@ -1,0 +1,76 @@
+//! What a copy asks of and tells its owner while it runs. The copy itself knows no job, no slot and no limit.
+
+use crate::model::Failure;
+
+/// One of the two ends of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Side {
+    /// Where the tablet is.
+    Source,
+    /// Where it goes.
+    Destination,
+}
+
+impl Side {
+    /// In words, for messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Source => "source",
+            Self::Destination => "destination",
+        }
+    }
+}
+
+/// What bytes are about to be moved for; each has its own cost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Traffic {
+    /// A read of the source and a write to the destination.
+    Copy,
+    /// A read past the page cache, to compare: of the destination after a copy, or of a tablet being checked.
+    ReadBack,
+}
+
+/// What [`CopyHooks::enter_call`] gave, to be handed back when the call returns. Its meaning is the owner's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct CallToken(pub u64);
+
+/// The owner of a copy, as the copy sees it. Called from several threads at once.
+pub trait CopyHooks: Sync {
+    /// Asked before every block and every small file.
+    ///
+    /// # Errors
+    /// The copy is to stop: aborted, paused, shutting down, timed out. The failure is what the copy returns.
+    fn checkpoint(&self) -> Result<(), Failure>;
+
+    /// Returns when `bytes` of `traffic` may pass. While waiting, asks `go_on` now and then and gives up with its error.
+    ///
+    /// # Errors
+    /// What `go_on` said.
+    fn take(
+        &self,
+        traffic: Traffic,
+        bytes: u64,
+        go_on: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure>;
+
+    /// `bytes` were written to the destination, not yet durably.
+    fn copied(&self, bytes: u64);
+
+    /// `bytes` were read back and are as they should be.
+    fn verified(&self, bytes: u64);
+
+    /// One more file is verified from its first byte to its last.
+    fn file_verified(&self);
+
+    /// `bytes` were found on the destination, durable and right: reported as copied and verified as well.
+    fn resumed(&self, bytes: u64);
+
+    /// A line for the step's log.
+    fn log(&self, text: String);
+
+    /// A call that can hang with the disk is about to be made by this thread. Cheap: there are two per block.
+    fn enter_call(&self, side: Side, operation: &'static str) -> CallToken;
+
+    /// It returned.
+    fn leave_call(&self, token: CallToken);
+}

@@ -1,0 +1,96 @@
+//! What is in the staging directory already: kept where it is proved to be right, removed where it is not.
+
+use std::ffi::OsString;
+use std::sync::atomic::Ordering;
+
+use super::crew::lock;
+use super::hooks::Side;
+use super::read_back::read_files;
+use super::stages::{Shared, VerifiedRange};
+use crate::model::{Failure, FileEntry, Manifest};
+use crate::storage::EntryKind;
+
+/// Looks at every name on the destination. Says for each file of the manifest whether it is still to be copied.
+///
+/// A file is kept when `before`, a verified copy in the same directory, has it; or when it has the manifest's size and,
+/// synced and then read past the page cache, the recorded checksum.
+///
+/// # Errors
+/// A call's; `SYNC_FAILED`.
+pub(super) fn settle(shared: &Shared<'_>, before: Option<&Manifest>) -> Result<Vec<bool>, Failure> {
+    let (manifest, dir) = (shared.manifest, shared.destination.dir());
+    let mut to_copy = vec![true; manifest.files().len()];
+    let mut candidates: Vec<usize> = Vec::new();
+    let mut strangers: Vec<(OsString, EntryKind)> = Vec::new();
+    for found in shared.crew.watch.call(Side::Destination, "readdir", || dir.entries())? {
+        let index = found.name.to_str().and_then(|name| index_of(manifest, name));
+        let Some(file) = index.filter(|_| found.kind == EntryKind::File) else {
+            strangers.push((found.name, found.kind));
+            continue;
+        };
+        let entry = &manifest.files()[file];
+        let has_size =
+            dir.stat(&found.name)?.is_some_and(|stat| u64::try_from(stat.st_size) == Ok(entry.size_bytes));
+        if !has_size {
+            strangers.push((found.name, found.kind));
+        } else if let Some(crc32) = verified_before(before, entry) {
+            lock(&shared.coverage).add(&VerifiedRange::of_verified_before(file, entry, crc32));
+            to_copy[file] = false;
+        } else if entry.crc32.is_some() {
+            candidates.push(file);
+        } else {
+            strangers.push((found.name, found.kind));
+        }
+    }
+    if !candidates.is_empty() {
+        // After a kill they may be in the cache alone, where a sync is still to come: then only the medium counts.
+        shared.pass_barrier()?;
+        let entries: Vec<&FileEntry> = candidates.iter().map(|file| &manifest.files()[*file]).collect();
+        let readings = read_files(shared.crew, &shared.destination, &entries)?;
+        for ((file, entry), reading) in candidates.into_iter().zip(entries).zip(readings) {
+            match VerifiedRange::of_resumed(file, entry, reading) {
+                Some(range) => {
+                    keep(shared, entry, &range);
+                    to_copy[file] = false;
+                }
+                None => strangers.push((entry.name.clone().into(), EntryKind::File)),
+            }
+        }
+    }
+    remove(shared, strangers)?;
+    Ok(to_copy)
+}
+
+fn index_of(manifest: &Manifest, name: &str) -> Option<usize> {
+    manifest.files().binary_search_by(|file| file.name.as_str().cmp(name)).ok()
+}
+
+/// The checksum under which the very same file was verified before.
+fn verified_before(before: Option<&Manifest>, entry: &FileEntry) -> Option<u32> {
+    let was = before?.get(&entry.name)?;
+    let same = was.size_bytes == entry.size_bytes && entry.crc32.is_none_or(|crc32| was.crc32 == Some(crc32));
+    was.crc32.filter(|_| same)
+}
+
+fn keep(shared: &Shared<'_>, entry: &FileEntry, range: &VerifiedRange) {
+    let hooks = shared.crew.watch.hooks();
+    lock(&shared.coverage).add_resumed(range);
+    hooks.copied(entry.size_bytes);
+    hooks.verified(entry.size_bytes);
+    hooks.resumed(entry.size_bytes);
+    hooks.file_verified();
+}
+
+fn remove(shared: &Shared<'_>, strangers: Vec<(OsString, EntryKind)>) -> Result<(), Failure> {
+    let dir = shared.destination.dir();
+    for (name, kind) in strangers {
+        shared.crew.watch.checkpoint()?;
+        // A removal that comes back after a power cut would be an entry the manifest does not list.
+        shared.names_unsynced.store(true, Ordering::Relaxed);
+        shared.crew.watch.call(Side::Destination, "unlink", || match name.to_str() {
+            Some(directory) if kind == EntryKind::Directory => dir.remove_tree(directory),
+            _ => dir.unlink(&name),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,302 @@
+//! The stages of a batch: planned, written, staged (durable), verified.
+//!
+//! Each is made only from the one before it, so a batch that was not synced cannot be read back, and one that was not
+//! read back cannot be counted as copied. Never writes to the source, never syncs a file twice.
+
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use crc32fast::Hasher;
+
+use super::buffer::Buffer;
+use super::crew::{Crew, lock};
+use super::end::{Access, End, OpenFile, sync_failed};
+use super::hooks::{Side, Traffic};
+use super::plan::{Batch, Piece};
+use super::read_back::{Reading, for_each_block, read_past_cache};
+use super::sums::RangeSums;
+use super::verified::{Coldness, Coverage};
+use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
+use crate::storage::Barrier;
+
+/// What all batches of one copy share.
+pub(super) struct Shared<'a> {
+    pub(super) crew: Crew<'a>,
+    pub(super) manifest: &'a Manifest,
+    pub(super) source: End<'a>,
+    pub(super) destination: End<'a>,
+    pub(super) barrier: &'a (dyn Barrier + Sync),
+    /// Sums of what was read from the source.
+    pub(super) source_sums: Mutex<Vec<RangeSums>>,
+    /// What was read back and compared.
+    pub(super) coverage: Mutex<Coverage<'a>>,
+    /// Whether a name was made or removed that no barrier has followed.
+    pub(super) names_unsynced: AtomicBool,
+}
+
+/// A range as it was read from the source.
+struct WrittenRange {
+    piece: Piece,
+    crc32: u32,
+}
+
+/// Written to the destination; lost at a power cut.
+pub(super) struct WrittenBatch<'s, 'a> {
+    ranges: Vec<WrittenRange>,
+    pending: Pending<'s, 'a>,
+}
+
+enum Pending<'s, 'a> {
+    Barrier,
+    EachFile(Vec<OpenFile<'s, 'a, 's>>),
+}
+
+/// Durable on the destination.
+pub(super) struct StagedBatch {
+    ranges: Vec<WrittenRange>,
+}
+
+/// Read back and equal.
+pub(super) struct VerifiedBatch {
+    ranges: Vec<VerifiedRange>,
+}
+
+/// A range that was durable when it was read back, and was what it should be.
+pub(super) struct VerifiedRange {
+    piece: Piece,
+    crc32: u32,
+    coldness: Coldness,
+}
+
+impl VerifiedRange {
+    /// A whole file found on the destination, made durable and then read: `None` unless it is what the manifest records.
+    pub(super) fn of_resumed(file: usize, entry: &FileEntry, reading: Reading) -> Option<Self> {
+        (entry.crc32 == Some(reading.crc32)).then(|| Self {
+            piece: Piece::whole(file, entry.size_bytes),
+            crc32: reading.crc32,
+            coldness: reading.coldness,
+        })
+    }
+
+    /// A file of a copy that was verified before.
+    pub(super) fn of_verified_before(file: usize, entry: &FileEntry, crc32: u32) -> Self {
+        Self { piece: Piece::whole(file, entry.size_bytes), crc32, coldness: Coldness::Cold }
+    }
+
+    pub(super) fn piece(&self) -> &Piece {
+        &self.piece
+    }
+
+    pub(super) fn crc32(&self) -> u32 {
+        self.crc32
+    }
+
+    pub(super) fn coldness(&self) -> Coldness {
+        self.coldness
+    }
+}
+
+impl Batch {
+    /// Reads the batch from the source, sums it and writes it to the destination.
+    ///
+    /// # Errors
+    /// A call's; `SOURCE_DAMAGED` where the source differs from its manifest.
+    pub(super) fn write<'s, 'a>(
+        self,
+        shared: &'s Shared<'a>,
+        buffer: &mut Buffer<'_>,
+    ) -> Result<WrittenBatch<'s, 'a>, Failure> {
+        let mut pending = if self.pieces.len() >= shared.crew.options.barrier_min_files {
+            Pending::Barrier
+        } else {
+            Pending::EachFile(Vec::with_capacity(self.pieces.len()))
+        };
+        let mut ranges = Vec::with_capacity(self.pieces.len());
+        for piece in self.pieces {
+            let (crc32, file) = shared.copy_piece(&piece, buffer)?;
+            shared.compare_with_manifest(&piece, crc32, buffer)?;
+            if let Pending::EachFile(files) = &mut pending {
+                files.push(file);
+            }
+            ranges.push(WrittenRange { piece, crc32 });
+        }
+        Ok(WrittenBatch { ranges, pending })
+    }
+}
+
+impl WrittenBatch<'_, '_> {
+    /// Makes the batch durable: one barrier for many files, else each file by itself.
+    ///
+    /// # Errors
+    /// `SYNC_FAILED`: final.
+    pub(super) fn sync(self, shared: &Shared<'_>) -> Result<StagedBatch, Failure> {
+        match self.pending {
+            Pending::Barrier => shared.pass_barrier()?,
+            Pending::EachFile(files) => {
+                shared.names_unsynced.store(true, Ordering::Relaxed);
+                for file in files {
+                    shared.crew.watch.checkpoint()?;
+                    file.sync_data(shared.crew.watch)?;
+                }
+            }
+        }
+        Ok(StagedBatch { ranges: self.ranges })
+    }
+}
+
+impl StagedBatch {
+    /// Reads the batch back from the medium and compares it with what was read from the source.
+    ///
+    /// # Errors
+    /// `READ_BACK_MISMATCH`; a call's.
+    pub(super) fn read_back(
+        self,
+        shared: &Shared<'_>,
+        buffer: &mut Buffer<'_>,
+    ) -> Result<VerifiedBatch, Failure> {
+        let watch = shared.crew.watch;
+        let mut ranges = Vec::with_capacity(self.ranges.len());
+        for WrittenRange { piece, crc32 } in self.ranges {
+            let entry = &shared.manifest.files()[piece.file];
+            let reading = read_past_cache(watch, &shared.destination, entry, &piece, buffer)?;
+            if reading.crc32 != crc32 {
+                let (from, to, read) = (piece.offset_bytes, piece.end_bytes(), reading.crc32);
+                let why = format!(
+                    "bytes {from} to {to} were written with CRC-32 {crc32:08x} and read back with {read:08x}"
+                );
+                return Err(shared.destination.damaged(&entry.name, &why));
+            }
+            watch.hooks().verified(piece.length_bytes);
+            ranges.push(VerifiedRange { piece, crc32, coldness: reading.coldness });
+        }
+        Ok(VerifiedBatch { ranges })
+    }
+}
+
+impl<'a> Shared<'a> {
+    /// Counts a batch as copied.
+    pub(super) fn accept(&self, batch: &VerifiedBatch) {
+        let mut coverage = lock(&self.coverage);
+        for range in &batch.ranges {
+            if coverage.add(range) {
+                self.crew.watch.hooks().file_verified();
+            }
+        }
+    }
+
+    /// Makes everything written to the destination's file system durable.
+    ///
+    /// # Errors
+    /// `SYNC_FAILED`.
+    pub(super) fn pass_barrier(&self) -> Result<(), Failure> {
+        let sync = || self.barrier.sync();
+        self.crew.watch.call(Side::Destination, "syncfs", sync).map_err(|error| sync_failed(&error))
+    }
+
+    /// Makes the files of which several threads will write windows.
+    ///
+    /// # Errors
+    /// A call's; `NO_SPACE` before anything is copied.
+    pub(super) fn create_windowed_files(&self, batches: &[Batch]) -> Result<(), Failure> {
+        let pieces = batches.iter().flat_map(|batch| &batch.pieces);
+        for piece in pieces.filter(|piece| piece.offset_bytes == 0) {
+            let entry = &self.manifest.files()[piece.file];
+            if piece.length_bytes < entry.size_bytes {
+                let watch = self.crew.watch;
+                watch.checkpoint()?;
+                let file = self.destination.create(watch, &entry.name, entry.size_bytes, Access::Buffered)?;
+                file.reserve(watch)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_piece<'s>(
+        &'s self,
+        piece: &Piece,
+        buffer: &mut Buffer<'_>,
+    ) -> Result<(u32, OpenFile<'s, 'a, 's>), Failure> {
+        let Crew { watch, options, .. } = self.crew;
+        let FileEntry { name, size_bytes, .. } = &self.manifest.files()[piece.file];
+        let size_bytes = *size_bytes;
+        watch.checkpoint()?;
+        let mut from = self.source.open(watch, name, size_bytes)?;
+        // Pages that somebody else reads the tablet from are not ours to drop.
+        let cached_by_others = from.access() == Access::Buffered && from.cached_pages() > 0;
+
+        let is_large = size_bytes >= options.direct_io_min_file_bytes;
+        let access = if is_large { Access::Direct } else { Access::Buffered };
+        let is_whole = piece.length_bytes == size_bytes;
+        let mut to = if is_whole {
+            self.destination.create(watch, name, size_bytes, access)?
+        } else {
+            self.destination.reopen_to_write(watch, name, size_bytes, access)?
+        };
+        let block_bytes = buffer.block_bytes();
+        if is_whole && size_bytes > block_bytes as u64 {
+            to.reserve(watch)?;
+        }
+
+        let mut sum = Hasher::new();
+        for_each_block(piece, block_bytes, |offset_bytes, length| {
+            watch.pace(Traffic::Copy, length as u64)?;
+            let bytes = buffer.bytes();
+            from.read(watch, bytes, offset_bytes, length)?;
+            sum.update(&bytes[..length]);
+            to.write(watch, bytes, offset_bytes, length)?;
+            watch.hooks().copied(length as u64);
+            Ok(())
+        })?;
+        if from.access() == Access::Buffered && !cached_by_others {
+            from.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
+        }
+        Ok((sum.finalize(), to))
+    }
+
+    /// Once the last range of a file was read: is it what the manifest records?
+    fn compare_with_manifest(
+        &self,
+        piece: &Piece,
+        crc32: u32,
+        buffer: &mut Buffer<'_>,
+    ) -> Result<(), Failure> {
+        let entry = &self.manifest.files()[piece.file];
+        let whole = lock(&self.source_sums)[piece.file].add(
+            piece.offset_bytes,
+            piece.length_bytes,
+            crc32,
+            entry.size_bytes,
+        );
+        match (whole, entry.crc32) {
+            (Some(read), Some(recorded)) if read != recorded => {
+                Err(self.second_opinion(entry, piece.file, read, recorded, buffer)?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Reads a file that seems damaged once more, from the medium: rot stays, a flip on the way does not. Either way the
+    /// copy has failed.
+    fn second_opinion(
+        &self,
+        entry: &FileEntry,
+        file: usize,
+        read: u32,
+        recorded: u32,
+        buffer: &mut Buffer<'_>,
+    ) -> Result<Failure, Failure> {
+        let whole = Piece::whole(file, entry.size_bytes);
+        let again = read_past_cache(self.crew.watch, &self.source, entry, &whole, buffer)?.crc32;
+        if again != recorded {
+            let why = format!("its CRC-32 is {again:08x}, the manifest records {recorded:08x} (read twice)");
+            return Ok(self.source.damaged(&entry.name, &why));
+        }
+        let path = self.source.path(&entry.name);
+        let why = format!(
+            "{}: the first reading had CRC-32 {read:08x}, a second one {recorded:08x} as recorded; the file is whole, but \
+             the disk, its cable or the memory flips bits; check the hardware, then retry",
+            path.display()
+        );
+        Ok(Failure::new(ErrorCode::IoError, why))
+    }
+}

@@ -1,0 +1,123 @@
+//! What a finished copy is, and the only way to one: ranges that were read back.
+
+use nix::errno::Errno;
+
+use super::stages::VerifiedRange;
+use super::sums::RangeSums;
+use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
+
+/// Whether what was read back is known to have come from the medium.
+///
+/// Below the page cache only: no system call reaches behind a drive's own cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Coldness {
+    /// It came from the medium.
+    Cold,
+    /// It was compared, but it may have come from the page cache.
+    NotProven,
+}
+
+/// A copy of which every file is durable, read back, and equal to what was read from the source.
+///
+/// Made only by [`super::copy`] and [`super::copy_further`]; a swap takes one, so an unverified copy cannot be swapped in.
+#[derive(Debug)]
+#[must_use]
+pub struct VerifiedCopy {
+    manifest: Manifest,
+    coldness: Coldness,
+    resumed_bytes: u64,
+    device_and_inode: (u64, u64),
+}
+
+impl VerifiedCopy {
+    /// The files, each with its checksum.
+    pub fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    /// Whether all of it is known to have come from the medium.
+    pub fn coldness(&self) -> Coldness {
+        self.coldness
+    }
+
+    /// Bytes that were there already when the copy began.
+    pub fn resumed_bytes(&self) -> u64 {
+        self.resumed_bytes
+    }
+
+    /// Device and inode of the directory that holds the copy, to tell it from any other.
+    pub fn device_and_inode(&self) -> (u64, u64) {
+        self.device_and_inode
+    }
+
+    /// This copy, made in continuation of `before`.
+    pub(super) fn continuing(mut self, before: &Self) -> Self {
+        self.coldness = self.coldness.max(before.coldness);
+        self.resumed_bytes += before.resumed_bytes;
+        self
+    }
+}
+
+/// Verified ranges of the files of one manifest.
+pub(super) struct Coverage<'a> {
+    manifest: &'a Manifest,
+    sums: Vec<RangeSums>,
+    coldness: Coldness,
+    resumed_bytes: u64,
+}
+
+impl<'a> Coverage<'a> {
+    /// Nothing is verified yet.
+    pub(super) fn new(manifest: &'a Manifest) -> Self {
+        let sums = vec![RangeSums::default(); manifest.files().len()];
+        Self { manifest, sums, coldness: Coldness::Cold, resumed_bytes: 0 }
+    }
+
+    /// Adds a range. Says whether it completed its file.
+    pub(super) fn add(&mut self, range: &VerifiedRange) -> bool {
+        self.coldness = self.coldness.max(range.coldness());
+        let piece = range.piece();
+        let size_bytes = self.manifest.files()[piece.file].size_bytes;
+        self.sums[piece.file].add(piece.offset_bytes, piece.length_bytes, range.crc32(), size_bytes).is_some()
+    }
+
+    /// Adds a file that was on the destination before.
+    pub(super) fn add_resumed(&mut self, range: &VerifiedRange) {
+        self.resumed_bytes += range.piece().length_bytes;
+        self.add(range);
+    }
+
+    /// The verified copy in the directory of that device and inode.
+    ///
+    /// # Errors
+    /// `INTERNAL` when some byte of some file is not covered exactly once, or a sum is not the recorded one.
+    pub(super) fn finish(mut self, device_and_inode: (u64, u64)) -> Result<VerifiedCopy, Failure> {
+        let mut files = Vec::with_capacity(self.sums.len());
+        for (file, sums) in self.manifest.files().iter().zip(&mut self.sums) {
+            let crc32 = sums.whole(file.size_bytes).filter(|sum| file.crc32.is_none_or(|crc| crc == *sum));
+            if crc32.is_none() {
+                let why = format!("{}: not every byte was verified; the copy is not used", file.name);
+                return Err(Failure::new(ErrorCode::Internal, why));
+            }
+            files.push(FileEntry { crc32, ..file.clone() });
+        }
+        let manifest = Manifest::new(files).map_err(|error| {
+            Failure::new(ErrorCode::Internal, format!("the manifest of a copy is not one: {error}"))
+        })?;
+        Ok(VerifiedCopy {
+            manifest,
+            coldness: self.coldness,
+            resumed_bytes: self.resumed_bytes,
+            device_and_inode,
+        })
+    }
+}
+
+/// What pages left in the cache, or a kernel that cannot tell, mean for a read that follows.
+pub(super) fn coldness_of(cached_pages: Result<u64, Errno>) -> Result<(), String> {
+    match cached_pages {
+        Ok(0) => Ok(()),
+        Ok(pages) => Err(format!("{pages} of its pages stayed in the cache")),
+        Err(errno) => Err(format!("this system cannot tell what is cached ({})", errno.desc())),
+    }
+}
