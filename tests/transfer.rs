@@ -1,6 +1,8 @@
 //! The copy engine on real directories: where the tests run, and, as root, on loop-mounted ext4, xfs and btrfs and on a
 //! tmpfs. Without root those are skipped and say so; with `TABLETD_REQUIRE_ROOT_TESTS=1` they then fail.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::collections::BTreeMap;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -258,13 +260,13 @@ fn noise(length: usize, seed: u64) -> Vec<u8> {
 const BLOCK: usize = 64 << 10;
 const WINDOW: usize = 256 << 10;
 
-/// Small blocks and windows and no inline limit: every path is taken with little data.
+/// Small blocks and windows: every path is taken with little data.
 fn many_threads() -> CopyOptions {
     CopyOptions {
         threads: 4,
         block_bytes: BLOCK,
-        window_bytes: WINDOW as u64,
-        inline_max_bytes: 0,
+        window_min_bytes: WINDOW as u64,
+        window_max_bytes: WINDOW as u64,
         ..CopyOptions::default()
     }
 }
@@ -312,6 +314,7 @@ mod everywhere {
         an_empty_tablet_is_copied_too
         a_check_names_every_damaged_file
         little_memory_is_enough
+        every_sync_comes_before_its_read_back_and_none_is_wasted
     }
 
     pub(super) fn run_all(place: &super::Place) {
@@ -456,7 +459,7 @@ fn a_wrong_sum_is_damage_and_a_flip_on_the_way_is_not(place: &Place) {
         }
         Ok(())
     });
-    let whole = CopyOptions { window_bytes: 1 << 30, ..one_thread() };
+    let whole = CopyOptions { window_min_bytes: 1 << 30, window_max_bytes: 1 << 30, ..one_thread() };
     let error = place.copy(&manifest, &whole, &owner).expect_err("the copy is bad all the same");
     assert_eq!(error.code, ErrorCode::IoError, "{error}");
     assert!(error.message.contains("flips bits"), "{error}");
@@ -473,7 +476,7 @@ fn a_source_that_changes_size_is_damage(place: &Place) {
             }
             Ok(())
         });
-        let whole = CopyOptions { window_bytes: 1 << 30, ..one_thread() };
+        let whole = CopyOptions { window_min_bytes: 1 << 30, window_max_bytes: 1 << 30, ..one_thread() };
         let error = place.copy(&manifest, &whole, &owner).expect_err(words);
         assert_eq!(error.code, ErrorCode::SourceDamaged, "{error}");
         assert!(error.message.contains(words), "{error}");
@@ -707,6 +710,57 @@ fn little_memory_is_enough(place: &Place) {
     place.assert_copied();
 }
 
+/// The calls of a copy, by side, in their order.
+fn calls_of(place: &Place, manifest: &Manifest, options: &CopyOptions) -> Vec<String> {
+    let calls = Mutex::new(Vec::new());
+    let owner = Owner::with(|event| {
+        if let Event::Enter(side, operation) = event {
+            calls.lock().unwrap().push(format!("{} {operation}", side.as_str()));
+        }
+        Ok(())
+    });
+    let _ = place.copy(manifest, options, &owner).unwrap();
+    drop(owner);
+    calls.into_inner().unwrap()
+}
+
+fn every_sync_comes_before_its_read_back_and_none_is_wasted(place: &Place) {
+    let one = Manifest::new(vec![place.add("a.dat", &noise(3000, 1))]).unwrap();
+    let expected = [
+        "source readdir",
+        "destination readdir",
+        "source open",
+        "destination open",
+        "source read",
+        "destination write",
+        "destination fdatasync",
+        "destination open",
+        "destination fadvise",
+        "destination read",
+        "destination fsync",
+    ];
+    let mut calls = calls_of(place, &one, &one_thread());
+    // Through the page cache, the source's pages and the destination's are dropped as soon as they were read.
+    if place.medium == Medium::Unknown || calls.len() > expected.len() {
+        calls.dedup();
+        calls.retain(|call| !call.ends_with("fadvise"));
+        assert_eq!(calls, expected.into_iter().filter(|call| !call.ends_with("fadvise")).collect::<Vec<_>>());
+    } else {
+        assert_eq!(calls, expected);
+    }
+
+    place.clear();
+    let files = (0..40).map(|nth| place.add(&format!("{nth}.dat"), &noise(3000, nth + 1)));
+    let forty = Manifest::new(files.collect()).unwrap();
+    let calls = calls_of(place, &forty, &one_thread());
+    let syncs: Vec<usize> = (0..calls.len()).filter(|at| calls[*at].contains("sync")).collect();
+    assert_eq!(syncs.len(), 1, "one barrier makes data, sizes and names durable");
+    assert_eq!(calls[syncs[0]], "destination syncfs");
+    let writes = calls.iter().rposition(|call| call == "destination write").unwrap();
+    let reads = calls.iter().position(|call| call == "destination read").unwrap();
+    assert!(writes < syncs[0] && syncs[0] < reads);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -714,7 +768,8 @@ proptest! {
         sizes in prop::collection::vec(prop_oneof![0_usize..9000, 0_usize..700_000], 0..12),
         threads in 1_usize..6,
         block_bytes in 1_usize..200_000,
-        window_bytes in 1_u64..400_000,
+        window_min_bytes in 0_u64..400_000,
+        window_max_bytes in 1_u64..400_000,
         direct_io_min_file_bytes in 0_u64..300_000,
         barrier_min_files in 1_usize..6,
         batch_files in 1_usize..8,
@@ -724,8 +779,8 @@ proptest! {
         let files = files.map(|(nth, size)| place.add(&format!("{nth}.dat"), &noise(*size, nth as u64 + 1)));
         let manifest = Manifest::new(files.collect()).unwrap();
         let options = CopyOptions {
-            threads, block_bytes, window_bytes, direct_io_min_file_bytes, barrier_min_files, batch_files,
-            inline_max_bytes: 0,
+            threads, block_bytes, window_min_bytes, window_max_bytes, direct_io_min_file_bytes, barrier_min_files,
+            batch_files,
         };
         let verified = place.copy(&manifest, &options, &Owner::default()).unwrap();
         prop_assert_eq!(verified.manifest(), &manifest);

@@ -43,14 +43,14 @@ pub struct CopyRequest<'a> {
 /// On an error the staging directory is left as it is: to be removed, or to be resumed from.
 ///
 /// # Errors
-/// `SOURCE_DAMAGED`, `UNEXPECTED_ENTRY`: the source is not what the manifest says. `READ_BACK_MISMATCH`, `SYNC_FAILED`: the
-/// destination cannot be trusted. `NO_SPACE`, `IO_ERROR` and others: a call's. Whatever a hook said to stop with.
+/// `SOURCE_DAMAGED`, `UNEXPECTED_ENTRY`: the source is not what the manifest says. `READ_BACK_MISMATCH`, `SYNC_FAILED`:
+/// the destination cannot be trusted. `NO_SPACE`, `IO_ERROR` and others: a call's. Whatever a hook said to stop with.
 pub fn copy(request: &CopyRequest<'_>) -> Result<VerifiedCopy, Failure> {
     run(request, None)
 }
 
-/// As [`copy`], for a tablet that changed since `before` was copied to the same directory: what `before` has is not read
-/// again, what the manifest no longer lists is removed.
+/// As [`copy`], for a tablet that changed since `before` was copied to the same directory: what `before` has is not
+/// read again, what the manifest no longer lists is removed.
 ///
 /// # Errors
 /// As [`copy`]; `INTERNAL` when `before` is in another directory.
@@ -60,7 +60,10 @@ pub fn copy_further(before: VerifiedCopy, request: &CopyRequest<'_>) -> Result<V
         let text = format!("{path}: not the directory of the copy that is to be continued");
         return Err(Failure::new(ErrorCode::Internal, text));
     }
-    run(request, Some(&before)).map(|after| after.continuing(&before))
+    let after = run(request, Some(&before)).map(|after| after.continuing(&before));
+    // Whatever came of it, the directory is no longer what `before` says.
+    drop(before);
+    after
 }
 
 fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<VerifiedCopy, Failure> {

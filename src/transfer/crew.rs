@@ -105,7 +105,7 @@ impl Crew<'_> {
         if jobs.is_empty() {
             return Ok(());
         }
-        let threads = if load.total_bytes < self.options.inline_max_bytes { 1 } else { self.options.threads };
+        let threads = if load.total_bytes < self.options.window_min_bytes { 1 } else { self.options.threads };
         let more_threads = threads.min(jobs.len()).saturating_sub(1);
         let block_bytes = self.options.block_bytes_for(load.largest_file_bytes);
         let footprint_bytes = Buffer::footprint_bytes(block_bytes);
@@ -207,11 +207,13 @@ mod tests {
                     if job == 5 {
                         return Err(Failure::new(ErrorCode::NoSpace, "full"));
                     }
-                    while job > 5 {
+                    if job < 5 {
+                        return Ok(());
+                    }
+                    loop {
                         crew.watch.checkpoint()?;
                         std::thread::yield_now();
                     }
-                    Ok(())
                 })
                 .expect_err("job 5 fails");
             assert_eq!(error.code, ErrorCode::NoSpace);

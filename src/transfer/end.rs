@@ -190,8 +190,8 @@ impl OpenFile<'_, '_, '_> {
         fcntl(&self.file, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map(drop).map_err(|e| self.error("fcntl", e))
     }
 
-    /// Reads exactly `length` bytes at `offset_bytes` to the front of `buffer`, which must be aligned and have room for one
-    /// aligned unit more. The last read of a file also finds out whether the file goes on.
+    /// Reads exactly `length` bytes at `offset_bytes` to the front of `buffer`, which must be aligned and have room for
+    /// one aligned unit more. The last read of a file also finds out whether the file goes on.
     ///
     /// # Errors
     /// The call's, or damage: the file ends too early or too late.
@@ -248,9 +248,9 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
-    /// Writes the first `length` bytes of `buffer` at `offset_bytes`. What is left over of the last block of a file, less than
-    /// an aligned unit, goes through the page cache: padded and cut off again, the file would for a moment be longer than
-    /// the manifest says, while another thread reads back one of its windows.
+    /// Writes the first `length` bytes of `buffer` at `offset_bytes`. What is left over of the last block of a file, less
+    /// than an aligned unit, goes through the page cache: padded and cut off again, the file would for a moment be longer
+    /// than the manifest says, while another thread reads back one of its windows.
     ///
     /// # Errors
     /// The call's.
@@ -291,7 +291,8 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
-    /// A large file in the cache: so that the sync finds little to do. An error of write-back is final; not to have the call is not an error.
+    /// A large file in the cache: so that the sync finds little to do. An error of write-back is final; not to have the
+    /// call is none.
     fn start_write_back(&self, offset_bytes: u64, length_bytes: u64) -> Result<(), Failure> {
         match os::start_write_back(&self.file, offset_bytes, length_bytes) {
             Err(Errno::EIO) => Err(self.sync_failed("sync_file_range", Errno::EIO)),
@@ -340,8 +341,8 @@ impl OpenFile<'_, '_, '_> {
         let _ = watch.call(self.end.side, "fadvise", || posix_fadvise(&self.file, offset, length, advice));
     }
 
-    /// Whether reads of this file, whose pages of the range were just dropped, come from the medium. Noted in the log, once,
-    /// when that cannot be said.
+    /// Whether reads of this file, whose pages of the range were just dropped, come from the medium. Noted in the log,
+    /// once, when that cannot be said.
     pub(super) fn coldness(&self) -> Coldness {
         if self.access == Access::Direct {
             return Coldness::Cold;

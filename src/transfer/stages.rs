@@ -293,8 +293,8 @@ impl<'a> Shared<'a> {
         }
         let path = self.source.path(&entry.name);
         let why = format!(
-            "{}: the first reading had CRC-32 {read:08x}, a second one {recorded:08x} as recorded; the file is whole, but \
-             the disk, its cable or the memory flips bits; check the hardware, then retry",
+            "{}: the first reading had CRC-32 {read:08x}, a second one {recorded:08x} as recorded; the file is whole, \
+             but the disk, its cable or the memory flips bits; check the hardware, then retry",
             path.display()
         );
         Ok(Failure::new(ErrorCode::IoError, why))

@@ -19,7 +19,8 @@ pub enum Coldness {
 
 /// A copy of which every file is durable, read back, and equal to what was read from the source.
 ///
-/// Made only by [`super::copy`] and [`super::copy_further`]; a swap takes one, so an unverified copy cannot be swapped in.
+/// Made only by [`super::copy`] and [`super::copy_further`]; a swap takes one, so an unverified copy cannot be swapped
+/// in.
 #[derive(Debug)]
 #[must_use]
 pub struct VerifiedCopy {
@@ -119,5 +120,51 @@ pub(super) fn coldness_of(cached_pages: Result<u64, Errno>) -> Result<(), String
         Ok(0) => Ok(()),
         Ok(pages) => Err(format!("{pages} of its pages stayed in the cache")),
         Err(errno) => Err(format!("this system cannot tell what is cached ({})", errno.desc())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::read_back::Reading;
+    use super::*;
+
+    fn manifest(crc32: Option<u32>) -> Manifest {
+        let file = |name: &str| FileEntry { name: name.to_owned(), size_bytes: 10, crc32 };
+        Manifest::new(vec![file("a"), file("b")]).expect("valid names")
+    }
+
+    fn range(manifest: &Manifest, file: usize, crc32: u32, coldness: Coldness) -> VerifiedRange {
+        let entry = FileEntry { crc32: Some(crc32), ..manifest.files()[file].clone() };
+        VerifiedRange::of_resumed(file, &entry, Reading { crc32, coldness }).expect("equal")
+    }
+
+    #[test]
+    fn a_file_that_was_not_read_back_makes_no_verified_copy() {
+        let manifest = manifest(None);
+        let mut coverage = Coverage::new(&manifest);
+        assert!(coverage.add(&range(&manifest, 0, 7, Coldness::Cold)));
+        assert_eq!(coverage.finish((1, 2)).map(drop).expect_err("b is missing").code, ErrorCode::Internal);
+    }
+
+    #[test]
+    fn a_sum_other_than_the_recorded_one_makes_no_verified_copy() {
+        let manifest = manifest(Some(7));
+        let mut coverage = Coverage::new(&manifest);
+        coverage.add(&range(&manifest, 0, 7, Coldness::Cold));
+        coverage.add(&range(&manifest, 1, 8, Coldness::Cold));
+        assert_eq!(coverage.finish((1, 2)).map(drop).expect_err("b differs").code, ErrorCode::Internal);
+    }
+
+    #[test]
+    fn sums_are_filled_in_and_one_warm_file_makes_a_warm_copy() {
+        let manifest = manifest(None);
+        let mut coverage = Coverage::new(&manifest);
+        coverage.add_resumed(&range(&manifest, 0, 7, Coldness::NotProven));
+        coverage.add(&range(&manifest, 1, 8, Coldness::Cold));
+        let copy = coverage.finish((1, 2)).expect("all is covered");
+        let sums: Vec<_> = copy.manifest().files().iter().map(|file| file.crc32).collect();
+        assert_eq!(sums, [Some(7), Some(8)]);
+        assert_eq!((copy.coldness(), copy.resumed_bytes()), (Coldness::NotProven, 10));
+        assert_eq!(copy.device_and_inode(), (1, 2));
     }
 }
