@@ -1,0 +1,65 @@
+//! What every handler has at hand.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use super::calls::{Calls, Touches};
+use super::node::Node;
+use crate::model::Failure;
+
+/// Shared by all requests; cheap to clone.
+#[derive(Clone)]
+pub(super) struct App {
+    node: Arc<dyn Node>,
+    calls: Arc<Calls>,
+    host: Arc<str>,
+}
+
+impl App {
+    /// The API of `node`, served at `address`.
+    pub(super) fn new(node: Arc<dyn Node>, calls: Calls, address: SocketAddr) -> Self {
+        Self { node, calls: Arc::new(calls), host: host_name(address).into() }
+    }
+
+    /// Asks the node on a thread that may block.
+    ///
+    /// # Errors
+    /// The call did not return in time, or failed inside.
+    pub(super) async fn ask<T: Send + 'static>(
+        &self,
+        touches: Touches,
+        call: impl FnOnce(&dyn Node) -> T + Send + 'static,
+    ) -> Result<T, Failure> {
+        let node = Arc::clone(&self.node);
+        self.calls.run(touches, move || call(&*node)).await
+    }
+
+    /// As [`Self::ask`], for calls that can be refused.
+    ///
+    /// # Errors
+    /// Those too.
+    pub(super) async fn try_ask<T: Send + 'static>(
+        &self,
+        touches: Touches,
+        call: impl FnOnce(&dyn Node) -> Result<T, Failure> + Send + 'static,
+    ) -> Result<T, Failure> {
+        self.ask(touches, call).await.flatten()
+    }
+
+    /// The node as answers name it: the address it listens on or, when that is every address, the host's name.
+    pub(super) fn host(&self) -> &str {
+        &self.host
+    }
+}
+
+fn host_name(address: SocketAddr) -> String {
+    let ip = address.ip();
+    if !ip.is_unspecified() {
+        return ip.to_string();
+    }
+    std::fs::read_to_string("/proc/sys/kernel/hostname")
+        .map(|name| name.trim().to_owned())
+        .ok()
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| ip.to_string())
+}

@@ -1,0 +1,27 @@
+//! `/api/health` and `/api/be_version_info`. Neither asks the node anything.
+
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::json;
+
+/// Doris's answer, byte for byte; it says no more than that the process answers.
+const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
+
+pub(super) async fn health() -> Response {
+    json(StatusCode::OK, HEALTHY.to_owned())
+}
+
+pub(super) async fn version() -> Response {
+    let version = serde_json::json!(env!("CARGO_PKG_VERSION"));
+    let [major, minor, patch] =
+        [env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"), env!("CARGO_PKG_VERSION_PATCH")];
+    let body = format!(
+        "{{\"msg\":\"success\",\"code\":0,\"data\":{{\"beVersionInfo\":{{\
+         \"dorisBuildVersionPrefix\":\"tabletd\",\"dorisBuildVersionMajor\":{major},\
+         \"dorisBuildVersionMinor\":{minor},\"dorisBuildVersionPatch\":{patch},\"dorisBuildVersionRcVersion\":\"\",\
+         \"dorisBuildVersion\":{version},\"dorisBuildHash\":\"\",\"dorisBuildShortHash\":\"\",\
+         \"dorisBuildTime\":\"\",\"dorisBuildInfo\":\"\"}}}},\"count\":0}}"
+    );
+    json(StatusCode::OK, body)
+}

@@ -1,0 +1,42 @@
+//! `/api/meta/header/{tablet_id}` and `/api/meta/data_size/{tablet_id}`.
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::cpp_number::stoull;
+use super::json;
+use super::rapid_json::status_json;
+use crate::api::app::App;
+use crate::api::calls::Touches;
+use crate::model::{Failure, TabletId};
+use crate::storage::header_with_shard;
+
+/// Shows the tablet's `TabletMetaPB`, or its size. `byte_to_base64` is taken and changes nothing: the header is kept as
+/// it was given, and the shipped way of giving one has its bytes in base64 already.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path((operation, tablet_id)): Path<(String, String)>,
+) -> Response {
+    match answer(&app, &operation, &tablet_id).await {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(text) => json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", &text)),
+    }
+}
+
+async fn answer(app: &App, operation: &str, tablet_id: &str) -> Result<String, String> {
+    let words = |failure: Failure| failure.message;
+    let id = TabletId(stoull(tablet_id).map_err(|error| format!("convert failed, {}", error.what))?);
+    let found = app.ask(Touches::Memory, move |node| node.tablets_by_id(id)).await.map_err(words)?;
+    let Some(tablet) = found.into_iter().next() else { return Err("no tablet exist".to_owned()) };
+    match operation {
+        "header" => {
+            let record =
+                app.try_ask(Touches::Disk, move |node| node.record(tablet.key)).await.map_err(words)?;
+            header_with_shard(&record.tablet_meta, record.shard_id)
+                .map_err(|error| format!("the header of tablet {id} is no JSON object: {error}"))
+        }
+        "data_size" => Ok(format!("{{\"local_data_size\":{},\"remote_data_size\":0}}", tablet.size_bytes)),
+        _ => Err("invalid operation".to_owned()),
+    }
+}

@@ -1,0 +1,161 @@
+//! `GET /api/tablet_migration`: the one endpoint this program exists for.
+//!
+//! HTTP 200 and JSON whatever happens; only the method is refused otherwise. Which words are used is a setting, because
+//! the documentation and the releases differ and scripts were written against each: `documented` speaks the first,
+//! `releases` the others. Both are pure; this room asks the node in between.
+
+mod documented;
+mod releases;
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{MethodRouter, get};
+
+use super::json;
+use crate::api::app::App;
+use crate::api::caller::Caller;
+use crate::api::calls::Touches;
+use crate::api::node::Node;
+use crate::api::query::{Query, invalid};
+use crate::config::Dialect;
+use crate::engine::{Submit, TabletView};
+use crate::model::{ErrorCode, Failure, Migration, Mode, Priority, TabletKey};
+use releases::Release;
+
+/// GET only. A HEAD is a GET to most routers, and would move a tablet for whoever only looks.
+pub(super) fn route() -> MethodRouter<App> {
+    get(handle).head(only_get).fallback(only_get)
+}
+
+async fn only_get() -> Response {
+    let failure = invalid("use GET");
+    let mut response = json(StatusCode::METHOD_NOT_ALLOWED, documented::refused(&failure));
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
+    response
+}
+
+async fn handle(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(raw): RawQuery,
+) -> Response {
+    let query = Query::parse(raw.as_deref());
+    let body = match app.ask(Touches::Memory, <dyn Node>::dialect).await {
+        Ok(Dialect::Documented) => answer_documented(&app, caller, query).await,
+        Ok(Dialect::V1_1) => answer_as_release(&app, caller, &query, Release::V1_1).await,
+        Ok(Dialect::V3_0) => answer_as_release(&app, caller, &query, Release::V3_0).await,
+        Err(failure) => documented::refused(&failure),
+    };
+    // Neither a submission nor a moving state may come out of a cache.
+    ([(header::CACHE_CONTROL, "no-store")], json(StatusCode::OK, body)).into_response()
+}
+
+/// `run` or `status`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Goal {
+    Run,
+    Status,
+}
+
+/// A request that can be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Request {
+    goal: Goal,
+    key: TabletKey,
+    disk: String,
+}
+
+async fn submit(app: &App, caller: Caller, key: TabletKey, disk: String) -> Result<Migration, Failure> {
+    caller.asks(format_args!("move tablet {key} to {disk:?}"));
+    let submit = Submit {
+        key,
+        destination: disk,
+        mode: Mode::Auto,
+        priority: Priority::Normal,
+        reason: format!("/api/tablet_migration, called from {caller}"),
+    };
+    app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await
+}
+
+async fn answer_documented(app: &App, caller: Caller, query: Query) -> String {
+    let Request { goal, key, disk } = match documented::read(query) {
+        Ok(request) => request,
+        Err((Some(Goal::Status), failure)) => return documented::not_told(&failure),
+        Err((_, failure)) => return documented::refused(&failure),
+    };
+    match goal {
+        Goal::Run => match submit(app, caller, key, disk).await {
+            Ok(migration) => documented::accepted(&migration),
+            Err(failure) => documented::refused(&failure),
+        },
+        Goal::Status => match app.ask(Touches::Journal, move |node| node.latest_migration(key)).await {
+            Ok(Some(migration)) => documented::standing(&migration),
+            Ok(None) => documented::not_told(&documented::unknown(key)),
+            Err(failure) => documented::not_told(&failure),
+        },
+    }
+}
+
+async fn answer_as_release(app: &App, caller: Caller, query: &Query, release: Release) -> String {
+    let Request { goal, key, disk } = match releases::read(query, release) {
+        Ok(request) => request,
+        Err(body) => return body,
+    };
+    match goal {
+        Goal::Run => run_as_release(app, caller, key, disk, release).await,
+        Goal::Status => {
+            let found = app.ask(Touches::Journal, move |node| {
+                node.latest_migration(key).or_else(|| match release {
+                    Release::V1_1 => None,
+                    // A script may have submitted under a wrong schema hash, which 3.0 does not look at.
+                    Release::V3_0 => node
+                        .tablets_by_id(key.tablet_id)
+                        .into_iter()
+                        .filter_map(|tablet| node.latest_migration(tablet.key))
+                        .max_by_key(|migration| migration.id),
+                })
+            });
+            match found.await {
+                Ok(Some(migration)) => releases::standing(&migration, release),
+                Ok(None) => releases::unknown(release),
+                Err(failure) => releases::not_answered(&failure, release),
+            }
+        }
+    }
+}
+
+async fn run_as_release(app: &App, caller: Caller, key: TabletKey, disk: String, release: Release) -> String {
+    let found = app.ask(Touches::Memory, move |node| match release {
+        Release::V1_1 => node.tablet(key),
+        Release::V3_0 => best_match(node.tablets_by_id(key.tablet_id), key),
+    });
+    let tablet = match found.await {
+        Ok(Some(tablet)) if tablet.unavailable.is_none() => tablet,
+        Ok(_) => return releases::tablet_not_found(release),
+        Err(failure) => return releases::not_answered(&failure, release),
+    };
+    let key = tablet.key;
+    let Err(failure) = submit(app, caller, key, disk.clone()).await else {
+        return releases::ACCEPTED.to_owned();
+    };
+    let busy_with = match failure.code {
+        ErrorCode::MigrationExists => {
+            app.ask(Touches::Journal, move |node| node.latest_migration(key)).await.ok().flatten()
+        }
+        _ => None,
+    };
+    let facts = releases::Facts {
+        disk: &disk,
+        tablet_size: tablet.size_bytes,
+        busy_with: busy_with.as_ref().map_or("", |migration| &migration.destination.path),
+    };
+    releases::refused(&failure, release, &facts)
+}
+
+/// The tablet of that id; where it has several schemas, the one asked for.
+fn best_match(mut tablets: Vec<TabletView>, key: TabletKey) -> Option<TabletView> {
+    let at = tablets.iter().position(|tablet| tablet.key == key).unwrap_or(0);
+    (at < tablets.len()).then(|| tablets.swap_remove(at))
+}

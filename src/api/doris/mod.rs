@@ -1,0 +1,45 @@
+//! The endpoints that existing scripts for a Doris node call, answered as Doris answers them.
+//!
+//! Names, shapes and texts are those of `be/src/http/action` (release 3.0 unless a room says otherwise), mistakes in
+//! their English included: scripts match them. Reading is lenient, as there: the first of equal parameters counts and
+//! unknown ones are ignored; only the documented `/api/tablet_migration` is strict.
+
+mod config;
+mod cpp_number;
+mod crc;
+mod health;
+mod meta;
+mod migration;
+mod rapid_json;
+mod restore;
+mod tablets;
+
+use axum::Router;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+
+use super::app::App;
+
+/// The endpoint that moves tablets, on GET.
+pub(super) const TABLET_MIGRATION_PATH: &str = "/api/tablet_migration";
+
+/// Every path of this room.
+pub(super) fn routes() -> Router<App> {
+    Router::new()
+        .route(TABLET_MIGRATION_PATH, migration::route())
+        .route("/api/health", get(health::health))
+        .route("/api/be_version_info", get(health::version))
+        .route("/api/tablets_distribution", get(tablets::distribution))
+        .route("/tablets_json", get(tablets::list))
+        .route("/api/meta/{operation}/{tablet_id}", get(meta::show))
+        .route("/api/calc_crc", get(crc::calc))
+        .route("/api/restore_tablet", post(restore::restore))
+        .route("/api/show_config", get(config::show))
+        .route("/api/update_config", post(config::update))
+}
+
+/// Text that is JSON already.
+fn json(status: StatusCode, body: String) -> Response {
+    (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+}

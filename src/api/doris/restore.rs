@@ -1,0 +1,77 @@
+//! `POST /api/restore_tablet`: the newest copy of a tablet comes back from trash.
+
+use axum::Extension;
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+
+use super::json;
+use super::rapid_json::status_json;
+use crate::api::app::App;
+use crate::api::caller::Caller;
+use crate::api::calls::Touches;
+use crate::api::query::Query;
+use crate::model::{ErrorCode, Failure, TabletKey};
+
+pub(super) async fn restore(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    RawQuery(raw): RawQuery,
+) -> Response {
+    match answer(&app, caller, &Query::parse(raw.as_deref())).await {
+        Ok(()) => json(StatusCode::OK, status_json("OK", "OK")),
+        Err(text) => json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", &text)),
+    }
+}
+
+async fn answer(app: &App, caller: Caller, query: &Query) -> Result<(), String> {
+    for name in ["tablet_id", "schema_hash"] {
+        if query.first(name).is_empty() {
+            return Err(format!("parameter {name} not specified in url."));
+        }
+    }
+    // Doris reads both with `atol`, so that garbage is tablet 0. A restore is worth an exact name.
+    let key = TabletKey {
+        tablet_id: query.first("tablet_id").parse().map_err(|error| format!("invalid argument: {error}"))?,
+        schema_hash: query
+            .first("schema_hash")
+            .parse()
+            .map_err(|error| format!("invalid argument: {error}"))?,
+    };
+    let known =
+        app.ask(Touches::Memory, move |node| node.tablet(key)).await.map_err(|failure| failure.message)?;
+    if known.is_some() {
+        return Err("tablet already exists, can not restore.".to_owned());
+    }
+    caller.asks(format_args!("restore tablet {key} from trash"));
+    app.try_ask(Touches::Disk, move |node| node.restore(key, None)).await.map(|_| ()).map_err(text)
+}
+
+fn text(failure: Failure) -> String {
+    match failure.code {
+        ErrorCode::AlreadyOnDisk => "tablet already exists, can not restore.".to_owned(),
+        ErrorCode::MigrationExists => "tablet is already restoring".to_owned(),
+        // It means "cannot".
+        ErrorCode::TrashNotFound => "can find tablet path in trash".to_owned(),
+        ErrorCode::RecordDamaged => "load header failed".to_owned(),
+        _ => failure.message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_have_the_texts_of_doris_where_it_has_one() {
+        for (code, expected) in [
+            (ErrorCode::AlreadyOnDisk, "tablet already exists, can not restore."),
+            (ErrorCode::TrashNotFound, "can find tablet path in trash"),
+            (ErrorCode::MigrationExists, "tablet is already restoring"),
+            (ErrorCode::RecordDamaged, "load header failed"),
+            (ErrorCode::DiskFull, "our words"),
+        ] {
+            assert_eq!(text(Failure::new(code, "our words")), expected, "{code}");
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! `/api/tablets_distribution` and `/tablets_json`: which tablets are where.
+//!
+//! `schema_hash` is in both, as up to Doris 2.0: `/api/tablet_migration` wants it, and scripts read it here.
+
+use std::collections::BTreeMap;
+
+use axum::extract::{RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use serde::Serialize;
+
+use super::cpp_number::stoull;
+use super::json;
+use super::rapid_json::status_json;
+use crate::api::app::App;
+use crate::api::calls::Touches;
+use crate::api::query::Query;
+use crate::engine::{TabletFilter, TabletView};
+use crate::model::Failure;
+
+#[derive(Serialize)]
+struct Envelope<T> {
+    msg: &'static str,
+    code: u8,
+    data: T,
+    count: usize,
+}
+
+#[derive(Serialize)]
+struct Distribution {
+    host: String,
+    tablets_distribution: Vec<Partition>,
+}
+
+#[derive(Serialize)]
+struct Partition {
+    partition_id: i64,
+    disks: Vec<DiskShare>,
+}
+
+#[derive(Serialize)]
+struct DiskShare {
+    disk_path: String,
+    tablets_num: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tablets: Option<Vec<SizedTablet>>,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct SizedTablet {
+    tablet_id: i64,
+    schema_hash: i32,
+    tablet_size: u64,
+}
+
+#[derive(Serialize)]
+struct TabletList {
+    host: String,
+    tablets: Vec<TabletName>,
+}
+
+#[derive(Serialize, PartialEq, Eq, PartialOrd, Ord)]
+struct TabletName {
+    tablet_id: i64,
+    schema_hash: i32,
+}
+
+/// `GET /api/tablets_distribution?group_by=partition[&partition_id=P]`.
+pub(super) async fn distribution(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref());
+    let refused = |text: &str| json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", text));
+    if query.first("group_by") != "partition" {
+        return refused("invalid argument: group_by");
+    }
+    let wanted = match query.first("partition_id") {
+        "" => 0,
+        text => match stoull(text) {
+            Ok(id) => id,
+            Err(error) => return refused(&format!("invalid argument: {text}, reason:{}", error.what)),
+        },
+    };
+    let host = app.host().to_owned();
+    let body = app.ask(Touches::Memory, move |node| {
+        let mut spread = Spread::new(wanted);
+        node.for_each_tablet(&mut |tablet| spread.add(tablet));
+        spread.into_body(host)
+    });
+    answer(body.await)
+}
+
+/// Partition, then disk, then its tablets; the tablets only when one partition is asked for.
+struct Spread {
+    wanted: i64,
+    disks: BTreeMap<(i64, String), (usize, Vec<SizedTablet>)>,
+}
+
+impl Spread {
+    const fn new(wanted: i64) -> Self {
+        Self { wanted, disks: BTreeMap::new() }
+    }
+
+    fn add(&mut self, tablet: &TabletView) {
+        let one = self.wanted != 0;
+        if tablet.unavailable.is_some() || (one && tablet.partition_id != self.wanted) {
+            return;
+        }
+        let (count, tablets) = self.disks.entry((tablet.partition_id, tablet.disk.clone())).or_default();
+        *count += 1;
+        if one {
+            tablets.push(SizedTablet {
+                tablet_id: tablet.key.tablet_id.0,
+                schema_hash: tablet.key.schema_hash.0,
+                tablet_size: tablet.size_bytes,
+            });
+        }
+    }
+
+    fn into_body(self, host: String) -> String {
+        let mut partitions: Vec<Partition> = Vec::new();
+        let mut total = 0;
+        for ((partition_id, disk_path), (count, mut tablets)) in self.disks {
+            tablets.sort_unstable();
+            total += count;
+            let share =
+                DiskShare { disk_path, tablets_num: count, tablets: (self.wanted != 0).then_some(tablets) };
+            match partitions.last_mut() {
+                Some(partition) if partition.partition_id == partition_id => partition.disks.push(share),
+                _ => partitions.push(Partition { partition_id, disks: vec![share] }),
+            }
+        }
+        compact(&Envelope {
+            msg: "OK",
+            code: 0,
+            data: Distribution { host, tablets_distribution: partitions },
+            count: total,
+        })
+    }
+}
+
+/// `GET /tablets_json?limit=N|all`; 1000 when not said.
+pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
+    let query = Query::parse(raw.as_deref());
+    let (msg, limit) = match query.first("limit") {
+        "" => ("OK", Some(1000)),
+        "all" => ("OK", None),
+        text if text.bytes().all(|byte| byte.is_ascii_digit()) => {
+            ("OK", Some(text.parse().unwrap_or(usize::MAX)))
+        }
+        _ => ("Parameter Error", Some(0)),
+    };
+    let host = app.host().to_owned();
+    let body = app.ask(Touches::Memory, move |node| {
+        let name = |tablet: &TabletView| TabletName {
+            tablet_id: tablet.key.tablet_id.0,
+            schema_hash: tablet.key.schema_hash.0,
+        };
+        let mut tablets = Vec::new();
+        match limit {
+            Some(0) => {}
+            Some(limit) => {
+                let filter = TabletFilter { limit, ..TabletFilter::default() };
+                tablets.extend(node.tablets(&filter).items.iter().map(name));
+            }
+            None => node.for_each_tablet(&mut |tablet| tablets.push(name(tablet))),
+        }
+        tablets.sort_unstable();
+        let count = tablets.len();
+        compact(&Envelope { msg, code: 0, data: TabletList { host, tablets }, count })
+    });
+    answer(body.await)
+}
+
+fn compact(body: &impl Serialize) -> String {
+    serde_json::to_string(body).expect("names, numbers and strings always serialise")
+}
+
+fn answer(body: Result<String, Failure>) -> Response {
+    match body {
+        Ok(body) => json(StatusCode::OK, body),
+        Err(failure) => {
+            json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", &failure.message))
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! HTTP on port 8040: what a Doris node answers (`doris`) and the job API below `/api/v1` (`v1`).
+//!
+//! Rooms in reading order: [`wire`] says what goes over the wire; [`Node`] is all the API knows of the engine; [`Server`]
+//! owns the socket; `router` lists every path. Nothing here decides anything about tablets or disks: a handler turns a
+//! request into one call of the node and its answer into bytes.
+
+mod app;
+mod caller;
+mod calls;
+mod doris;
+mod error;
+mod guard;
+mod metrics;
+mod node;
+mod query;
+mod router;
+mod server;
+mod stall;
+#[cfg(test)]
+mod tests;
+mod v1;
+pub mod wire;
+
+pub use node::{ConfigChangeError, Node, Persistence};
+pub use server::{Limits, Server, Stopped};

@@ -1,0 +1,149 @@
+//! All the API knows of the engine: one object-safe trait, so that handlers can be tried against a made-up node.
+
+use std::time::Duration;
+
+use crate::config::{Dialect, PersistError, SetError, ShownKey};
+use crate::engine::{
+    DiskView, Engine, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView,
+    Totals, TrashView,
+};
+use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord};
+
+/// Whether a changed key outlives the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Persistence {
+    /// In force until the daemon stops.
+    UntilStop,
+    /// Written to be_custom.conf too.
+    Kept,
+}
+
+/// Why a key was not changed, or not kept.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigChangeError {
+    /// Nothing was changed.
+    #[error(transparent)]
+    Refused(#[from] SetError),
+    /// Changed, but the next start will not know.
+    #[error(transparent)]
+    NotKept(#[from] PersistError),
+}
+
+/// The node behind the API. Every method may block on a disk or on the journal; see [`Engine`] for what each does.
+#[allow(missing_docs)]
+pub trait Node: Send + Sync + 'static {
+    fn submit(&self, submit: &Submit) -> Result<Migration, Failure>;
+    fn migration(&self, id: MigrationId) -> Option<Migration>;
+    fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
+    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
+    fn abort(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn retry(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView>;
+    fn tablet(&self, key: TabletKey) -> Option<TabletView>;
+    fn tablets(&self, filter: &TabletFilter) -> Page<TabletView>;
+    fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView));
+    fn disks(&self) -> Vec<DiskView>;
+    fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
+    fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
+    fn trash(&self) -> Result<Vec<TrashView>, Failure>;
+    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure>;
+    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
+    fn totals(&self) -> Totals;
+    /// Whose answers `/api/tablet_migration` gives; can change at run time.
+    fn dialect(&self) -> Dialect;
+    /// Every key with its present value, sorted by name.
+    fn shown_config(&self) -> Vec<ShownKey>;
+    /// Changes one key at run time.
+    fn set_config(&self, key: &str, value: &str, persistence: Persistence) -> Result<(), ConfigChangeError>;
+    fn shutdown(&self, grace: Duration);
+}
+
+impl Node for Engine {
+    fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
+        Self::submit(self, submit)
+    }
+    fn migration(&self, id: MigrationId) -> Option<Migration> {
+        Self::migration(self, id)
+    }
+    fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
+        Self::latest_migration(self, key)
+    }
+    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+        Self::migrations(self, filter)
+    }
+    fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::abort(self, id)
+    }
+    fn pause(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::pause(self, id)
+    }
+    fn resume(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::resume(self, id)
+    }
+    fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::retry(self, id)
+    }
+    fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
+        Self::tablets_by_id(self, id)
+    }
+    fn tablet(&self, key: TabletKey) -> Option<TabletView> {
+        Self::tablet(self, key)
+    }
+    fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
+        Self::tablets(self, filter)
+    }
+    fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
+        Self::for_each_tablet(self, visit);
+    }
+    fn disks(&self) -> Vec<DiskView> {
+        Self::disks(self)
+    }
+    fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        Self::enable_disk(self, path)
+    }
+    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        Self::disable_disk(self, path)
+    }
+    fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
+        Self::record(self, key)
+    }
+    fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
+        Self::file_digests(self, key)
+    }
+    fn trash(&self) -> Result<Vec<TrashView>, Failure> {
+        Self::trash(self)
+    }
+    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
+        Self::restore(self, key, entry)
+    }
+    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        Self::purge(self, select)
+    }
+    fn totals(&self) -> Totals {
+        Self::totals(self)
+    }
+    #[allow(clippy::todo)] // until the engine holds the configuration
+    fn dialect(&self) -> Dialect {
+        todo!("self.with_config(|config| config.tablet_migration_dialect)")
+    }
+    #[allow(clippy::todo)]
+    fn shown_config(&self) -> Vec<ShownKey> {
+        todo!("self.with_config(Config::show)")
+    }
+    #[allow(clippy::todo)]
+    fn set_config(
+        &self,
+        _key: &str,
+        _value: &str,
+        _persistence: Persistence,
+    ) -> Result<(), ConfigChangeError> {
+        todo!("self.update_config(key, value), then config::persist")
+    }
+    fn shutdown(&self, grace: Duration) {
+        Self::shutdown(self, grace);
+    }
+}

@@ -1,0 +1,188 @@
+//! A node made of answers: each test says what it answers, and sees what it was asked.
+
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::sample::{self, KEY};
+use crate::api::node::{ConfigChangeError, Node, Persistence};
+use crate::config::{Config, Dialect, ShownKey};
+use crate::engine::{
+    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView, Totals,
+    TrashView,
+};
+use crate::model::{
+    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, ShardId, Status, TabletId, TabletKey,
+    TabletRecord, TabletState,
+};
+
+/// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
+pub(super) struct Answers {
+    pub(super) refusal: Option<Failure>,
+    pub(super) migration: Option<Migration>,
+    pub(super) tablets: Vec<TabletView>,
+    pub(super) disks: Vec<DiskView>,
+    pub(super) config: Config,
+    pub(super) asked: Vec<String>,
+    /// While it is there, every call on a disk waits for its other end to go.
+    pub(super) hung: Option<mpsc::Receiver<()>>,
+}
+
+pub(super) struct FakeNode(Mutex<Answers>);
+
+impl FakeNode {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Answers {
+            refusal: None,
+            migration: None,
+            tablets: vec![sample::tablet(KEY, "/d1"), sample::tablet(TabletKey::new(3, 4), "/d2")],
+            disks: vec![sample::disk("/d1"), sample::disk("/d2")],
+            config: Config::default(),
+            asked: Vec::new(),
+            hung: None,
+        }))
+    }
+
+    pub(super) fn answers(&self) -> MutexGuard<'_, Answers> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn speak(&self, dialect: Dialect) {
+        self.answers().config.tablet_migration_dialect = dialect;
+    }
+
+    pub(super) fn asked(&self) -> Vec<String> {
+        std::mem::take(&mut self.answers().asked)
+    }
+
+    fn note(&self, what: String) -> Result<(), Failure> {
+        let mut answers = self.answers();
+        answers.asked.push(what);
+        answers.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    fn change(&self, verb: &str, id: MigrationId, status: Status) -> Result<Migration, Failure> {
+        self.note(format!("{verb} {id}"))?;
+        Ok(sample::migration(status))
+    }
+
+    fn on_disk(&self, what: String) -> Result<(), Failure> {
+        let hung = self.answers().hung.take();
+        if let Some(hung) = hung {
+            let _ = hung.recv();
+        }
+        self.note(what)
+    }
+}
+
+impl Node for FakeNode {
+    fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
+        self.note(format!(
+            "submit {} {} {:?} {:?}",
+            submit.key, submit.destination, submit.mode, submit.priority
+        ))?;
+        let migration = sample::migration(Status::Queued);
+        self.answers().migration = Some(migration.clone());
+        Ok(migration)
+    }
+    fn migration(&self, id: MigrationId) -> Option<Migration> {
+        self.answers().migration.clone().filter(|migration| migration.id == id)
+    }
+    fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
+        self.answers().migration.clone().filter(|migration| migration.key == key)
+    }
+    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+        let _ = self.note(format!("{filter:?}"));
+        let items: Vec<_> = self.answers().migration.clone().into_iter().collect();
+        Page { total: 40, items }
+    }
+    fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("abort", id, Status::Aborting)
+    }
+    fn pause(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("pause", id, Status::Paused)
+    }
+    fn resume(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("resume", id, Status::Copying)
+    }
+    fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("retry", id, Status::Queued)
+    }
+    fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
+        self.answers().tablets.iter().filter(|tablet| tablet.key.tablet_id == id).cloned().collect()
+    }
+    fn tablet(&self, key: TabletKey) -> Option<TabletView> {
+        self.answers().tablets.iter().find(|tablet| tablet.key == key).cloned()
+    }
+    fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
+        let _ = self.note(format!("{filter:?}"));
+        let tablets = self.answers().tablets.clone();
+        let limit = if filter.limit == 0 { 1000 } else { filter.limit };
+        Page { total: 2, items: tablets.into_iter().take(limit).collect() }
+    }
+    fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
+        self.answers().tablets.iter().for_each(visit);
+    }
+    fn disks(&self) -> Vec<DiskView> {
+        self.answers().disks.clone()
+    }
+    fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        self.on_disk(format!("enable {path}"))?;
+        Ok(sample::disk(path))
+    }
+    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        self.on_disk(format!("disable {path}"))?;
+        Ok(sample::disk(path))
+    }
+    fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
+        self.on_disk(format!("record {key}"))?;
+        let text = r#"{"tablet_id": 1, "shard_id": 99, "rs_metas": [{"rowset_id": 5, "end_version": 3}]}"#;
+        let file = FileEntry { name: "5_0.dat".into(), size_bytes: 100, crc32: Some(1) };
+        Ok(TabletRecord {
+            generation: 1,
+            key,
+            partition_id: 9,
+            shard_id: ShardId(3),
+            state: TabletState::Running,
+            manifest: Manifest::new(vec![file]).unwrap(),
+            tablet_meta: RawValue::from_string(text.into()).unwrap(),
+        })
+    }
+    fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
+        self.on_disk(format!("digests {key}"))?;
+        Ok(vec![("5_0.dat".into(), [0xab; 16])])
+    }
+    fn trash(&self) -> Result<Vec<TrashView>, Failure> {
+        self.on_disk("trash".into())?;
+        Ok(vec![sample::trash()])
+    }
+    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
+        self.on_disk(format!("restore {key} {entry:?}"))?;
+        if key.tablet_id == TabletId(404) {
+            return Err(Failure::new(ErrorCode::TrashNotFound, "nothing of it in trash"));
+        }
+        Ok(sample::tablet(key, "/d1"))
+    }
+    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        self.on_disk(format!("purge {select:?}"))?;
+        let kept =
+            PurgeOutcome { item: sample::trash(), outcome: Err("its live copy was not read yet".into()) };
+        Ok(vec![PurgeOutcome { item: sample::trash(), outcome: Ok(()) }, kept])
+    }
+    fn totals(&self) -> Totals {
+        Totals { tablets: 2, queued: 3, uptime_seconds: 11, ..Totals::default() }
+    }
+    fn dialect(&self) -> Dialect {
+        self.answers().config.tablet_migration_dialect
+    }
+    fn shown_config(&self) -> Vec<ShownKey> {
+        self.answers().config.show()
+    }
+    fn set_config(&self, key: &str, value: &str, persistence: Persistence) -> Result<(), ConfigChangeError> {
+        let mut answers = self.answers();
+        answers.asked.push(format!("set {key}={value} {persistence:?}"));
+        Ok(answers.config.set(key, value)?)
+    }
+    fn shutdown(&self, _grace: Duration) {}
+}

@@ -1,0 +1,8 @@
+//! The API against a made-up node, over real sockets.
+
+mod doris;
+mod fake;
+mod http;
+mod limits;
+pub(super) mod sample;
+mod v1;

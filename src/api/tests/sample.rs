@@ -1,0 +1,109 @@
+//! One of each, for tests.
+
+use crate::engine::{DiskView, TabletView, TrashView};
+use crate::model::{
+    Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
+    MigrationId, Mode, Phase, Priority, Receipt, ShardId, Status, Step, StepRecord, StepStatus, TabletKey,
+};
+
+/// When the data step of [`migration`] began.
+pub(crate) const DATA_STARTED_MS: i64 = 1_700_000_000_000;
+
+pub(crate) const KEY: TabletKey = TabletKey::new(1, 2);
+
+/// Migration 7 of tablet 1_2 from `/d1` to `/d2`.
+pub(crate) fn migration(status: Status) -> Migration {
+    let disk = |path: &str| DiskRef { uuid: DiskUuid(uuid::Uuid::nil()), path: path.to_owned() };
+    let ended_badly = matches!(status.phase(), Phase::Failed | Phase::Aborted | Phase::Expired);
+    Migration {
+        id: MigrationId(7),
+        key: KEY,
+        source: disk("/d1"),
+        destination: disk("/d2"),
+        mode: Mode::Auto,
+        priority: Priority::Normal,
+        status,
+        paused_in: None,
+        status_reason: "because".into(),
+        attempts: 1,
+        not_before_ms: None,
+        source_shard: None,
+        destination_shard: None,
+        counters: Counters { total_bytes: 1000, ..Counters::default() },
+        steps: vec![StepRecord {
+            step: Step::Data,
+            status: StepStatus::Running,
+            started_ms: DATA_STARTED_MS,
+            ended_ms: None,
+            logs: vec![LogEntry { at_ms: DATA_STARTED_MS, text: "copying".into() }],
+        }],
+        failure: ended_badly.then(|| Failure::new(ErrorCode::IoError, "the medium failed")),
+        receipt: (status == Status::Completed).then(|| Receipt {
+            generation: 2,
+            files: 3,
+            bytes: 1000,
+            manifest_crc32: 0xabc,
+            verified_cold: true,
+            pause_us: 150,
+            duration_ms: 500,
+            trash_path: Some("trash/20240101000000.0/1/2".into()),
+        }),
+        request_reason: String::new(),
+        created_ms: DATA_STARTED_MS,
+        updated_ms: DATA_STARTED_MS,
+        last_progress_ms: None,
+        finished_ms: status.is_final().then_some(DATA_STARTED_MS),
+    }
+}
+
+/// An online disk with four slots each way.
+pub(crate) fn disk(path: &str) -> DiskView {
+    DiskView {
+        path: path.to_owned(),
+        uuid: Some(DiskUuid(uuid::Uuid::nil())),
+        medium: Medium::Ssd,
+        condition: DiskCondition::Online,
+        capacity: Capacity { total_bytes: 1000, avail_bytes: 400 },
+        reserved_bytes: 5,
+        tablet_count: 1,
+        tablet_bytes: 100,
+        trash_bytes: 7,
+        file_system: "ext4".into(),
+        shares_file_system_with: Vec::new(),
+        read_slots: (1, 4),
+        write_slots: (0, 4),
+        queued_from: 0,
+        queued_to: 2,
+        rate_limit_bytes_per_sec: 0,
+    }
+}
+
+/// A tablet of partition 9 in shard 3.
+pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
+    TabletView {
+        key,
+        partition_id: 9,
+        disk: disk.to_owned(),
+        shard_id: ShardId(3),
+        generation: 1,
+        size_bytes: 100,
+        file_count: 2,
+        migration: None,
+        unavailable: None,
+    }
+}
+
+/// Tablet 1_2 in the trash of `/d1`.
+pub(crate) fn trash() -> TrashView {
+    TrashView {
+        disk: "/d1".into(),
+        entry: "20240101000000.0".into(),
+        key: KEY,
+        size_bytes: 100,
+        generation: Some(1),
+        moved_to: Some("/d2".into()),
+        migration_id: Some(MigrationId(7)),
+        retired_ms: Some(DATA_STARTED_MS),
+        kept_because: "due".into(),
+    }
+}

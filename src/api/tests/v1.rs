@@ -1,0 +1,184 @@
+//! The job API over a socket.
+
+use super::http::start;
+use super::sample;
+use crate::api::error::http_status;
+use crate::api::wire::{Disk, ErrorBody, List, Migration, NodeStatus, PurgedItem, Tablet, TrashItem};
+use crate::model::{ErrorCode, Failure, Status, TabletKey};
+
+#[test]
+fn a_migration_is_created_shown_and_steered() {
+    let server = start();
+    let created = server.post(
+        "/api/v1/migrations",
+        r#"{"tablet_id":1,"dest_disk":"/d2","mode":"manual_cutover","priority":"high","reason":"tidy"}"#,
+    );
+    assert_eq!((created.status, created.header("location")), (201, Some("/api/v1/migrations/7")));
+    assert_eq!(server.node.asked(), ["submit 1_2 /d2 ManualCutover High"]);
+    let migration: Migration = serde_json::from_slice(&created.body).unwrap();
+    assert_eq!((migration.source_disk.as_str(), migration.status), ("/d1", Status::Queued));
+
+    let shown = server.get("/api/v1/migrations/7");
+    assert_eq!((shown.status, &shown.json()["disk_total_bytes"]), (200, &1000.into()));
+    for (action, verb) in [("pause", "pause"), ("resume", "resume"), ("abort", "abort"), ("retry", "retry")] {
+        let reply = server.post("/api/v1/migrations/7/action", &format!("{{\"{action}\":{{}}}}"));
+        assert_eq!((reply.status, &reply.json()["id"]), (202, &7.into()), "{action}");
+        assert_eq!(server.node.asked(), [format!("{verb} 7")]);
+    }
+    assert_eq!(server.request("DELETE", "/api/v1/migrations/7", "", "").status, 202);
+    assert_eq!(server.node.asked(), ["abort 7"]);
+    assert_eq!(server.get("/api/v1/migrations/8").status, 404);
+    assert_eq!(server.get("/api/v1/migrations/x").status, 400);
+}
+
+#[test]
+fn lists_are_total_and_data_and_filters_reach_the_node() {
+    let server = start();
+    server.node.answers().migration = Some(sample::migration(Status::Completed));
+    let reply = server.get(
+        "/api/v1/migrations?status=queued,copying&phase=WORKING&tablet_id=1&disk=/a&source_disk=/b&dest_disk=/c&marker=5&limit=9",
+    );
+    let list: List<Migration> = serde_json::from_slice(&reply.body).unwrap();
+    assert_eq!((list.total, list.data.len()), (40, 1));
+    let asked = server.node.asked().join("");
+    for part in [
+        "statuses: [Queued, Copying]",
+        "phases: [Working]",
+        "tablet_id: Some(TabletId(1))",
+        "disk: Some(\"/a\")",
+        "source: Some(\"/b\")",
+        "destination: Some(\"/c\")",
+        "after: Some(MigrationId(5))",
+        "limit: 9",
+    ] {
+        assert!(asked.contains(part), "{part} in {asked}");
+    }
+    let tablets: List<Tablet> = serde_json::from_slice(&server.get("/api/v1/tablets?limit=1").body).unwrap();
+    assert_eq!((tablets.total, tablets.data.len()), (2, 1));
+    let disks: List<Disk> = serde_json::from_slice(&server.get("/api/v1/disks").body).unwrap();
+    assert_eq!((disks.total, disks.data[0].write_slots.limit), (2, 4));
+    let trash: List<TrashItem> = serde_json::from_slice(&server.get("/api/v1/trash").body).unwrap();
+    assert_eq!(trash.data[0].kept_because, "due");
+}
+
+#[test]
+fn one_tablet_by_id() {
+    let server = start();
+    assert_eq!(server.get("/api/v1/tablets/1").json()["disk"], "/d1");
+    assert_eq!(server.get("/api/v1/tablets/77").status, 404);
+    assert_eq!(server.get("/api/v1/tablets/-1").status, 400);
+    server.node.answers().tablets.push(sample::tablet(TabletKey::new(1, 5), "/d2"));
+    let several = server.get("/api/v1/tablets/1");
+    assert_eq!(several.status, 400);
+    assert!(several.json()["error_msg"].as_str().unwrap().ends_with("say which: 2, 5"));
+    assert_eq!(server.get("/api/v1/tablets/1?schema_hash=5").json()["disk"], "/d2");
+}
+
+#[test]
+fn disks_trash_and_status() {
+    let server = start();
+    assert_eq!(server.post("/api/v1/disks/disable", r#"{"path":"/d1"}"#).json()["path"], "/d1");
+    assert_eq!(server.post("/api/v1/disks/enable", r#"{"path":"/d1"}"#).status, 200);
+    let restored = server.post("/api/v1/trash/restore", r#"{"tablet_id":1,"schema_hash":2,"entry":"x.0"}"#);
+    assert_eq!((restored.status, &restored.json()["tablet_id"]), (200, &1.into()));
+    let purged = server.post("/api/v1/trash/purge", r#"{"disk":"/d1","dry_run":true}"#);
+    let list: List<PurgedItem> = serde_json::from_slice(&purged.body).unwrap();
+    assert_eq!(list.data.iter().map(|item| item.purged).collect::<Vec<_>>(), [true, false]);
+    assert_eq!(
+        server.node.asked(),
+        [
+            "disable /d1",
+            "enable /d1",
+            "restore 1_2 Some(\"x.0\")",
+            "purge PurgeSelect { disk: Some(\"/d1\"), entry: None, tablet_id: None, dry_run: true }",
+        ]
+    );
+    for body in ["{}", r#"{"all":true,"disk":"/d1"}"#] {
+        assert_eq!(server.post("/api/v1/trash/purge", body).status, 400, "{body}");
+    }
+    assert_eq!(server.post("/api/v1/trash/purge", r#"{"all":true}"#).status, 200);
+    let status: NodeStatus = serde_json::from_slice(&server.get("/api/v1/status").body).unwrap();
+    assert_eq!((status.queued, status.disks["online"], status.disks["hung"]), (3, 2, 0));
+}
+
+#[test]
+fn what_is_not_understood_is_refused_by_name() {
+    let server = start();
+    for (target, body, word) in [
+        ("/api/v1/migrations", r#"{"tablet_id":1,"dest_disk":"/d2","speed":1}"#, "speed"),
+        ("/api/v1/migrations", r#"{"tablet_id":-1,"dest_disk":"/d2"}"#, "tablet_id"),
+        ("/api/v1/migrations", r#"{"tablet_id":1,"schema_hash":-2,"dest_disk":"/d2"}"#, "schema_hash"),
+        ("/api/v1/migrations", r#"{"tablet_id":1e3,"dest_disk":"/d2"}"#, "body"),
+        ("/api/v1/migrations", "", "body"),
+        ("/api/v1/migrations?force=1", r#"{"tablet_id":1,"dest_disk":"/d2"}"#, "force"),
+        ("/api/v1/migrations/7/action", r#"{"explode":{}}"#, "explode"),
+        ("/api/v1/disks/enable", r#"{"path":"/d1","path":"/d2"}"#, "path"),
+    ] {
+        let reply = server.post(target, body);
+        let error: ErrorBody = serde_json::from_slice(&reply.body).unwrap();
+        assert_eq!((reply.status, error.error_code.as_str()), (400, "INVALID_ARGUMENT"), "{body}");
+        assert!(error.error_msg.contains(word), "{word} in {}", error.error_msg);
+    }
+    for target in [
+        "/api/v1/migrations?limit=0",
+        "/api/v1/migrations?limit=1&limit=2",
+        "/api/v1/migrations?status=done",
+        "/api/v1/status?verbose=1",
+        "/api/v1/tablets?partition_id=x",
+    ] {
+        assert_eq!(server.get(target).status, 400, "{target}");
+    }
+    let plain = server.request("POST", "/api/v1/migrations", "Content-Type: text/plain\r\n", "{}");
+    assert_eq!((plain.status, &plain.json()["error_code"]), (415, &"UNSUPPORTED_MEDIA_TYPE".into()));
+    assert!(server.node.asked().is_empty());
+}
+
+#[test]
+fn errors_have_the_status_that_fits_and_a_body_always() {
+    let server = start();
+    let submit = || server.post("/api/v1/migrations", r#"{"tablet_id":1,"dest_disk":"/d2"}"#);
+    for (code, status) in [
+        (ErrorCode::DiskNotFound, 404),
+        (ErrorCode::MigrationExists, 409),
+        (ErrorCode::SchemaHashMismatch, 412),
+        (ErrorCode::QueueFull, 429),
+        (ErrorCode::ShuttingDown, 503),
+        (ErrorCode::Internal, 500),
+    ] {
+        server.node.answers().refusal = Some(Failure::new(code, "our words"));
+        let reply = submit();
+        assert_eq!((reply.status, &reply.json()["error_code"]), (status, &code.as_str().into()));
+        assert_eq!(reply.json()["error_msg"], "our words");
+        assert_eq!(reply.header("retry-after").is_some(), matches!(status, 429 | 503));
+    }
+    let unknown = server.get("/api/v1/nothing");
+    assert_eq!((unknown.status, &unknown.json()["error_code"]), (404, &"NOT_FOUND".into()));
+    let method = server.request("PUT", "/api/v1/migrations", "", "");
+    assert_eq!((method.status, &method.json()["error_code"]), (405, &"METHOD_NOT_ALLOWED".into()));
+    assert!(method.header("allow").is_some());
+}
+
+#[test]
+fn no_error_code_is_a_success() {
+    for &code in ErrorCode::ALL {
+        assert!(http_status(code).as_u16() >= 400, "{code}");
+    }
+}
+
+#[test]
+fn pretty_and_envelope_work_everywhere() {
+    let server = start();
+    let single = server.get("/api/v1/tablets/1?envelope=true").json();
+    assert_eq!((&single["status"], &single["envelope"]["tablet_id"]), (&200.into(), &1.into()));
+    let list = server.get("/api/v1/disks?envelope=true").json();
+    assert_eq!((&list["status"], &list["total"]), (&200.into(), &2.into()));
+    let error = server.get("/api/v1/migrations/9?envelope=true&pretty=true");
+    assert_eq!(error.status, 404);
+    assert!(
+        error.text().starts_with("{\n  \"status\": 404,\n  \"envelope\": {\n    \"error_msg\": "),
+        "{}",
+        error.text()
+    );
+    let bad = server.get("/api/v1/disks?pretty=yes");
+    assert_eq!((bad.status, &bad.json()["error_code"]), (400, &"INVALID_ARGUMENT".into()));
+}

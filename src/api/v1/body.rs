@@ -1,0 +1,45 @@
+//! Request bodies: JSON, said to be JSON, of a bounded size.
+
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use serde::de::DeserializeOwned;
+
+use super::super::error::Problem;
+use super::super::query::invalid;
+
+/// A request body, read.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        // A web page can send anything but this content type without the browser asking first.
+        let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("").trim();
+        if !kind.eq_ignore_ascii_case("application/json") {
+            let text = format!("the content type must be application/json, got {kind:?}");
+            return Err(Problem::of_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text));
+        }
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
+            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+                too_large_problem()
+            } else {
+                invalid(format!("the body did not arrive whole: {}", rejection.body_text())).into()
+            }
+        })?;
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| invalid(format!("the body: {error}")).into())
+    }
+}
+
+fn too_large_problem() -> Problem {
+    let text = "the body is larger than http_max_body_bytes";
+    Problem::of_http(StatusCode::PAYLOAD_TOO_LARGE, "PAYLOAD_TOO_LARGE", text)
+}
+
+/// What a body above the limit is answered with, on any path.
+pub(in crate::api) fn too_large() -> Response {
+    too_large_problem().into_response()
+}

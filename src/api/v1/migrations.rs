@@ -1,0 +1,170 @@
+//! `/api/v1/migrations`.
+
+use std::str::FromStr;
+
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::body::Body;
+use super::parameters;
+use super::shape::IsList;
+use crate::api::app::App;
+use crate::api::caller::Caller;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::node::Node;
+use crate::api::query::{Strict, invalid};
+use crate::api::wire::{Action, CreateMigration, List, Migration, Timestamp};
+use crate::engine::{MigrationFilter, Submit};
+use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, TabletId, TabletKey};
+
+/// Most migrations on one page.
+const MAX_LIMIT: i64 = 10_000;
+
+fn shown(migration: model::Migration) -> Migration {
+    Migration::from_model(migration, Timestamp::now().0)
+}
+
+/// `GET /migrations`: filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
+/// `source_disk`, `dest_disk`; pages by `marker` (the last id of the page before) and `limit`.
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+    let accepted = &["status", "phase", "tablet_id", "disk", "source_disk", "dest_disk", "marker", "limit"];
+    let filter = filter(&parameters(&parts, accepted)?)?;
+    let page = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
+    let data = page.items.into_iter().map(shown).collect();
+    Ok((Extension(IsList), Json(List::<Migration> { total: page.total, data })).into_response())
+}
+
+fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
+    let text = |name| query.text(name).map(str::to_owned);
+    Ok(MigrationFilter {
+        statuses: words(query, "status")?,
+        phases: words(query, "phase")?,
+        tablet_id: query.read("tablet_id")?,
+        disk: text("disk"),
+        source: text("source_disk"),
+        destination: text("dest_disk"),
+        after: query.read("marker")?,
+        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+    })
+}
+
+fn words<T: FromStr<Err = String>>(query: &Strict, name: &'static str) -> Result<Vec<T>, Failure> {
+    let Some(list) = query.text(name) else { return Ok(Vec::new()) };
+    list.split(',')
+        .map(|word| word.parse().map_err(|error| invalid(format!("parameter {name}: {error}"))))
+        .collect()
+}
+
+/// `POST /migrations`: 201, and where to look.
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(request): Body<CreateMigration>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let (tablet_id, hash) = checked_ids(request.tablet_id, request.schema_hash)?;
+    let key = match hash {
+        Some(schema_hash) => TabletKey { tablet_id, schema_hash },
+        None => app.try_ask(Touches::Memory, move |node| only_key(node, tablet_id)).await?,
+    };
+    let reason = match request.reason {
+        given if given.is_empty() => format!("/api/v1/migrations, called from {caller}"),
+        given => given,
+    };
+    caller.asks(format_args!("move tablet {key} to {:?}: {reason}", request.dest_disk));
+    let submit = Submit {
+        key,
+        destination: request.dest_disk,
+        mode: request.mode,
+        priority: request.priority,
+        reason,
+    };
+    let migration = app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await?;
+    let location = format!("/api/v1/migrations/{}", migration.id);
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(migration))).into_response())
+}
+
+/// JSON numbers are wider than ids.
+pub(super) fn checked_ids(
+    tablet_id: TabletId,
+    schema_hash: Option<SchemaHash>,
+) -> Result<(TabletId, Option<SchemaHash>), Failure> {
+    let tablet_id = tablet_id.to_string().parse().map_err(|error| invalid(format!("{error}")))?;
+    let schema_hash = schema_hash
+        .map(|hash| hash.to_string().parse())
+        .transpose()
+        .map_err(|error| invalid(format!("{error}")))?;
+    Ok((tablet_id, schema_hash))
+}
+
+/// The key of a tablet known under one schema hash.
+pub(super) fn only_key(node: &dyn Node, tablet_id: TabletId) -> Result<TabletKey, Failure> {
+    let found = node.tablets_by_id(tablet_id);
+    match found.as_slice() {
+        [one] => Ok(one.key),
+        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
+        several => {
+            let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
+            Err(invalid(format!(
+                "tablet {tablet_id} has several schema hashes, say which: {}",
+                hashes.join(", ")
+            )))
+        }
+    }
+}
+
+fn read_id(text: &str) -> Result<MigrationId, Failure> {
+    text.parse().map_err(|error| invalid(format!("{error}")))
+}
+
+/// `GET /migrations/{id}`.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Json<Migration>, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
+    Ok(Json(shown(found.ok_or_else(unknown)?)))
+}
+
+/// `DELETE /migrations/{id}`: aborts it; 202, because undoing takes its time.
+pub(super) async fn abort(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    apply(app, caller, read_id(&id)?, Action::Abort(None)).await
+}
+
+/// `POST /migrations/{id}/action`: 202 and the migration as it stands then.
+pub(super) async fn act(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(action): Body<Action>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    apply(app, caller, read_id(&id)?, action).await
+}
+
+async fn apply(app: App, caller: Caller, id: MigrationId, action: Action) -> Result<Response, Problem> {
+    caller.asks(format_args!("{} migration {id}", action.as_str()));
+    let migration = app.try_ask(Touches::Journal, move |node| match action {
+        Action::Pause(_) => node.pause(id),
+        Action::Resume(_) => node.resume(id),
+        Action::Abort(_) => node.abort(id),
+        Action::Retry(_) => node.retry(id),
+    });
+    Ok((StatusCode::ACCEPTED, Json(shown(migration.await?))).into_response())
+}

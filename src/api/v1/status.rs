@@ -1,0 +1,17 @@
+//! `/api/v1/status`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::request::Parts;
+
+use super::parameters;
+use crate::api::app::App;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::wire::NodeStatus;
+
+/// `GET /status`: never waits for a disk.
+pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<NodeStatus>, Problem> {
+    parameters(&parts, &[])?;
+    Ok(Json(app.ask(Touches::Memory, |node| NodeStatus::from_engine(node.totals(), &node.disks())).await?))
+}

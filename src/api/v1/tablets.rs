@@ -1,0 +1,53 @@
+//! `/api/v1/tablets`.
+
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+
+use super::migrations::only_key;
+use super::parameters;
+use super::shape::IsList;
+use crate::api::app::App;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::query::invalid;
+use crate::api::wire::{List, Tablet};
+use crate::engine::TabletFilter;
+use crate::model::{ErrorCode, Failure, TabletId, TabletKey};
+
+const MAX_LIMIT: i64 = 100_000;
+
+/// `GET /tablets`: filters `disk` and `partition_id`; pages by `marker` (the last id of the page before) and `limit`.
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+    let query = parameters(&parts, &["disk", "partition_id", "marker", "limit"])?;
+    let filter = TabletFilter {
+        disk: query.text("disk").map(str::to_owned),
+        partition_id: query.number("partition_id", 0..=i64::MAX)?,
+        after: query.read("marker")?,
+        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+    };
+    let page = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
+    let data = page.items.into_iter().map(Into::into).collect();
+    Ok((Extension(IsList), Json(List::<Tablet> { total: page.total, data })).into_response())
+}
+
+/// `GET /tablets/{tablet_id}[?schema_hash=]`.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Json<Tablet>, Problem> {
+    let query = parameters(&parts, &["schema_hash"])?;
+    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let schema_hash = query.read("schema_hash")?;
+    let tablet = app.try_ask(Touches::Memory, move |node| {
+        let key = match schema_hash {
+            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
+            None => only_key(node, tablet_id)?,
+        };
+        let unknown = || Failure::new(ErrorCode::TabletNotFound, format!("no tablet {key} on this node"));
+        node.tablet(key).ok_or_else(unknown)
+    });
+    Ok(Json(tablet.await?.into()))
+}

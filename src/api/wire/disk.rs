@@ -1,0 +1,63 @@
+//! The disk resource.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Medium;
+
+/// `POST /api/v1/disks/enable` and `/disable`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskPath {
+    /// Path, written as in `storage_root_path`.
+    pub path: String,
+}
+
+/// One disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Path as configured.
+    pub path: String,
+    /// Identity; `null` while it has never been opened.
+    pub uuid: Option<String>,
+    /// Medium.
+    pub medium: Medium,
+    /// `online`, `suspect`, `hung`, `broken` or `disabled`.
+    pub condition: String,
+    /// Why it is not simply online; empty when it is.
+    pub condition_reason: String,
+    /// Size of the file system.
+    pub total_bytes: u64,
+    /// Free for tablets.
+    pub avail_bytes: u64,
+    /// Promised to migrations in flight and queued.
+    pub reserved_bytes: u64,
+    /// Tablets owned.
+    pub tablet_count: u64,
+    /// Their bytes.
+    pub tablet_bytes: u64,
+    /// In its trash.
+    pub trash_bytes: u64,
+    /// Kind of file system.
+    pub file_system: String,
+    /// Other roots on the same file system: moves between them free nothing.
+    pub shares_file_system_with: Vec<String>,
+    /// For reading from it.
+    pub read_slots: Slots,
+    /// For writing to it.
+    pub write_slots: Slots,
+    /// Migrations waiting to read from it.
+    pub queued_from: u64,
+    /// Migrations waiting to write to it.
+    pub queued_to: u64,
+    /// Bandwidth limit; 0 is none.
+    pub rate_limit_bytes_per_sec: u64,
+}
+
+/// The right to read from, or write to, one disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slots {
+    /// Held by migrations now.
+    pub in_use: u32,
+    /// As many may be held at once.
+    pub limit: u32,
+}

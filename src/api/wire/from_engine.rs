@@ -1,0 +1,269 @@
+//! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
+
+use super::{
+    Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, PurgedItem, Receipt,
+    Slots, Step, StepTotal, Tablet, Timestamp, TrashItem,
+};
+use crate::engine::{DiskView, PurgeOutcome, TabletView, Totals, TrashView};
+use crate::model::{self, Status, TimestampMs};
+
+impl Migration {
+    /// The resource as it stands at `now`.
+    pub fn from_model(migration: model::Migration, now: TimestampMs) -> Self {
+        let counters = DiskCounters::from(migration.counters);
+        let speed = speed_bytes_per_sec(&migration, now);
+        let unverified_bytes = counters.disk_total_bytes.saturating_sub(counters.disk_verified_bytes);
+        Self {
+            id: migration.id,
+            tablet_id: migration.key.tablet_id,
+            schema_hash: migration.key.schema_hash,
+            source_disk: migration.source.path,
+            dest_disk: migration.destination.path,
+            status: migration.status,
+            phase: migration.status.phase(),
+            status_reason: migration.status_reason,
+            mode: migration.mode,
+            priority: migration.priority,
+            reason: migration.request_reason,
+            attempts: migration.attempts,
+            steps: migration.steps.into_iter().map(Into::into).collect(),
+            counters,
+            speed_bytes_per_sec: speed,
+            eta_seconds: match (migration.status, speed) {
+                (Status::Copying, Some(speed)) if speed > 0 => Some(unverified_bytes.div_ceil(speed)),
+                _ => None,
+            },
+            error: migration.failure.map(Into::into),
+            receipt: migration.receipt.map(Into::into),
+            created_at: Timestamp(migration.created_ms),
+            updated_at: Timestamp(migration.updated_ms),
+            finished_at: migration.finished_ms.map(Timestamp),
+            last_progress_at: migration.last_progress_ms.map(Timestamp),
+            not_before: migration.not_before_ms.map(Timestamp),
+        }
+    }
+}
+
+/// Mean speed: of the data step that is under way, or of the whole of a completed migration.
+fn speed_bytes_per_sec(migration: &model::Migration, now: TimestampMs) -> Option<u64> {
+    let (bytes, elapsed_ms) = match (migration.status, &migration.receipt) {
+        (Status::Completed, Some(receipt)) => (receipt.bytes, receipt.duration_ms),
+        (Status::Copying, _) => {
+            let data = migration.steps.iter().rfind(|step| step.step == model::Step::Data)?;
+            let counters = migration.counters;
+            let moved = counters.copied_bytes.saturating_sub(counters.resumed_bytes);
+            (moved, u64::try_from(now.saturating_sub(data.started_ms)).unwrap_or(0))
+        }
+        _ => return None,
+    };
+    let per_sec = u128::from(bytes) * 1000 / u128::from(elapsed_ms.max(1));
+    Some(u64::try_from(per_sec).unwrap_or(u64::MAX))
+}
+
+impl From<model::Counters> for DiskCounters {
+    fn from(counters: model::Counters) -> Self {
+        Self {
+            disk_total_bytes: counters.total_bytes,
+            disk_processed_bytes: counters.copied_bytes,
+            disk_remaining_bytes: counters.total_bytes.saturating_sub(counters.copied_bytes),
+            disk_verified_bytes: counters.verified_bytes,
+            disk_resumed_bytes: counters.resumed_bytes,
+            disk_total_files: counters.total_files,
+            disk_verified_files: counters.verified_files,
+            throttled_ms: counters.throttled_ms,
+        }
+    }
+}
+
+impl From<model::StepRecord> for Step {
+    fn from(step: model::StepRecord) -> Self {
+        let line = |entry: model::LogEntry| LogLine { at: Timestamp(entry.at_ms), text: entry.text };
+        Self {
+            step: step.step,
+            status: step.status,
+            started_at: Timestamp(step.started_ms),
+            ended_at: step.ended_ms.map(Timestamp),
+            logs: step.logs.into_iter().map(line).collect(),
+        }
+    }
+}
+
+impl From<model::Receipt> for Receipt {
+    fn from(receipt: model::Receipt) -> Self {
+        Self {
+            generation: receipt.generation,
+            files: receipt.files,
+            bytes: receipt.bytes,
+            manifest_crc32: format!("{:08x}", receipt.manifest_crc32),
+            verified_cold: receipt.verified_cold,
+            pause_us: receipt.pause_us,
+            duration_ms: receipt.duration_ms,
+            trash_path: receipt.trash_path,
+        }
+    }
+}
+
+impl From<model::Failure> for FailureBody {
+    fn from(failure: model::Failure) -> Self {
+        Self { code: failure.code.to_string(), message: failure.message }
+    }
+}
+
+impl From<TabletView> for Tablet {
+    fn from(view: TabletView) -> Self {
+        Self {
+            tablet_id: view.key.tablet_id,
+            schema_hash: view.key.schema_hash,
+            partition_id: view.partition_id,
+            disk: view.disk,
+            shard_id: view.shard_id,
+            generation: view.generation,
+            size_bytes: view.size_bytes,
+            file_count: view.file_count,
+            migration_id: view.migration,
+            unavailable: view.unavailable,
+        }
+    }
+}
+
+impl From<DiskView> for Disk {
+    fn from(view: DiskView) -> Self {
+        let slots = |(in_use, limit)| Slots { in_use, limit };
+        Self {
+            path: view.path,
+            uuid: view.uuid.map(|uuid| uuid.to_string()),
+            medium: view.medium,
+            condition: view.condition.as_str().to_owned(),
+            condition_reason: view.condition.reason().to_owned(),
+            total_bytes: view.capacity.total_bytes,
+            avail_bytes: view.capacity.avail_bytes,
+            reserved_bytes: view.reserved_bytes,
+            tablet_count: view.tablet_count,
+            tablet_bytes: view.tablet_bytes,
+            trash_bytes: view.trash_bytes,
+            file_system: view.file_system,
+            shares_file_system_with: view.shares_file_system_with,
+            read_slots: slots(view.read_slots),
+            write_slots: slots(view.write_slots),
+            queued_from: view.queued_from,
+            queued_to: view.queued_to,
+            rate_limit_bytes_per_sec: view.rate_limit_bytes_per_sec,
+        }
+    }
+}
+
+impl From<TrashView> for TrashItem {
+    fn from(view: TrashView) -> Self {
+        Self {
+            disk: view.disk,
+            entry: view.entry,
+            tablet_id: view.key.tablet_id,
+            schema_hash: view.key.schema_hash,
+            size_bytes: view.size_bytes,
+            generation: view.generation,
+            moved_to: view.moved_to,
+            migration_id: view.migration_id,
+            retired_at: view.retired_ms.map(Timestamp),
+            kept_because: view.kept_because,
+        }
+    }
+}
+
+impl From<PurgeOutcome> for PurgedItem {
+    fn from(outcome: PurgeOutcome) -> Self {
+        Self {
+            item: outcome.item.into(),
+            purged: outcome.outcome.is_ok(),
+            not_purged_because: outcome.outcome.err(),
+        }
+    }
+}
+
+impl NodeStatus {
+    /// The node at a glance.
+    pub fn from_engine(totals: Totals, disks: &[DiskView]) -> Self {
+        let conditions = ["online", "suspect", "hung", "broken", "disabled"];
+        let mut by_condition: std::collections::BTreeMap<_, _> =
+            conditions.into_iter().map(|condition| (condition.to_owned(), 0)).collect();
+        for disk in disks {
+            *by_condition.entry(disk.condition.as_str().to_owned()).or_default() += 1;
+        }
+        Self {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            uptime_seconds: totals.uptime_seconds,
+            disks: by_condition,
+            tablets: totals.tablets,
+            tablets_unavailable: totals.unavailable,
+            queued: totals.queued,
+            running: totals.running,
+            totals: totals.into(),
+        }
+    }
+}
+
+impl From<Totals> for MigrationTotals {
+    fn from(totals: Totals) -> Self {
+        let step = |(step, seconds, runs)| StepTotal { step, seconds, runs };
+        Self {
+            accepted: totals.accepted,
+            started: totals.started,
+            completed: totals.completed,
+            failed: totals.failed,
+            aborted: totals.aborted,
+            retried: totals.retried,
+            refused: totals.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect(),
+            copied_bytes: totals.copied_bytes,
+            verified_bytes: totals.verified_bytes,
+            throttled_ms: totals.throttled_ms,
+            steps: totals.step_seconds.into_iter().map(step).collect(),
+            quarantined: totals.quarantined,
+            purged: totals.purged,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::tests::sample;
+    use crate::model::Counters;
+
+    #[test]
+    fn a_running_migration_shows_speed_and_time_left() {
+        let mut migration = sample::migration(Status::Copying);
+        migration.counters = Counters {
+            total_bytes: 1000,
+            copied_bytes: 600,
+            verified_bytes: 400,
+            resumed_bytes: 200,
+            ..Counters::default()
+        };
+        let shown = Migration::from_model(migration, sample::DATA_STARTED_MS + 2000);
+        assert_eq!(shown.speed_bytes_per_sec, Some(200));
+        assert_eq!(shown.eta_seconds, Some(3));
+        assert_eq!(shown.counters.disk_remaining_bytes, 400);
+    }
+
+    #[test]
+    fn nothing_is_claimed_about_speed_while_no_bytes_move() {
+        for status in [Status::Queued, Status::Paused, Status::Failed] {
+            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
+            assert_eq!((shown.speed_bytes_per_sec, shown.eta_seconds), (None, None), "{status}");
+        }
+        // A clock set back during the copy must not divide by nothing or by less.
+        let shown = Migration::from_model(sample::migration(Status::Copying), 0);
+        assert!(shown.speed_bytes_per_sec.is_some());
+    }
+
+    #[test]
+    fn the_resource_reads_back_as_it_was_written() {
+        for &status in Status::ALL {
+            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
+            let text = serde_json::to_string(&shown).unwrap();
+            assert_eq!(serde_json::from_str::<Migration>(&text).unwrap(), shown);
+            for field in ["disk_total_bytes", "source_disk", "created_at", "last_progress_at"] {
+                assert!(text.contains(&format!("\"{field}\":")), "{field} in {text}");
+            }
+        }
+    }
+}

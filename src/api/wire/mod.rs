@@ -1,0 +1,50 @@
+//! What goes over the wire at `/api/v1`: requests, answers, errors. The daemon writes these types and `tabletctl` reads
+//! them, so their definitions name nothing of the engine; `from_engine` fills them.
+//!
+//! Answers are read leniently (an older client meets a newer daemon), requests strictly (a misspelt field must not be
+//! taken for an absent one). Bytes are whole numbers, times RFC 3339 in UTC.
+
+mod disk;
+mod from_engine;
+mod migration;
+mod status;
+mod tablet;
+mod time;
+mod trash;
+
+pub use disk::{Disk, DiskPath, Slots};
+pub use migration::{Action, CreateMigration, DiskCounters, LogLine, Migration, NoParameters, Receipt, Step};
+pub use status::{MigrationTotals, NodeStatus, StepTotal};
+pub use tablet::Tablet;
+pub use time::Timestamp;
+pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
+
+use serde::{Deserialize, Serialize};
+
+/// A list: one page of what matches.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct List<T> {
+    /// How many match in all, not only on this page.
+    pub total: u64,
+    /// Those on this page.
+    pub data: Vec<T>,
+}
+
+/// A refusal or a failure.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErrorBody {
+    /// What happened, to what, and what helps.
+    pub error_msg: String,
+    /// A stable name: one of [`crate::model::ErrorCode`], or of HTTP itself (`NOT_FOUND`, `METHOD_NOT_ALLOWED`,
+    /// `PAYLOAD_TOO_LARGE`).
+    pub error_code: String,
+}
+
+/// `{"code", "message"}`: the failure of a migration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailureBody {
+    /// A stable name, one of [`crate::model::ErrorCode`].
+    pub code: String,
+    /// What happened, to what, and what helps.
+    pub message: String,
+}

@@ -1,0 +1,70 @@
+//! The node at a glance.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Step;
+
+/// `GET /api/v1/status`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NodeStatus {
+    /// Release of the daemon.
+    pub version: String,
+    /// Since the start of the process.
+    pub uptime_seconds: u64,
+    /// Number of disks by condition (`online`, `suspect`, `hung`, `broken`, `disabled`); every condition is listed.
+    pub disks: BTreeMap<String, u64>,
+    /// Tablets known.
+    pub tablets: u64,
+    /// Tablets known but not served.
+    pub tablets_unavailable: u64,
+    /// Migrations waiting now.
+    pub queued: u64,
+    /// Migrations running now.
+    pub running: u64,
+    /// Since the start of the process.
+    pub totals: MigrationTotals,
+}
+
+/// Counters since the start of the process.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct MigrationTotals {
+    /// Accepted.
+    pub accepted: u64,
+    /// Started, attempts counted.
+    pub started: u64,
+    /// Completed.
+    pub completed: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Aborted.
+    pub aborted: u64,
+    /// Attempts that are repeated.
+    pub retried: u64,
+    /// Refused, by error code.
+    pub refused: BTreeMap<String, u64>,
+    /// Written to staging.
+    pub copied_bytes: u64,
+    /// Read back and found right.
+    pub verified_bytes: u64,
+    /// Waited for bandwidth limits.
+    pub throttled_ms: u64,
+    /// Per step.
+    pub steps: Vec<StepTotal>,
+    /// Tablets put into quarantine.
+    pub quarantined: u64,
+    /// Tablets purged from trash.
+    pub purged: u64,
+}
+
+/// One step, all migrations together.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepTotal {
+    /// Which.
+    pub step: Step,
+    /// Seconds spent in it.
+    pub seconds: f64,
+    /// Times run.
+    pub runs: u64,
+}

@@ -1,0 +1,77 @@
+//! Trash: what is in it, what is restored from it, what is purged.
+
+use serde::{Deserialize, Serialize};
+
+use super::Timestamp;
+use crate::model::{MigrationId, SchemaHash, TabletId};
+
+/// One tablet in trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrashItem {
+    /// Path of its disk.
+    pub disk: String,
+    /// Name of the trash entry, `<YYYYmmddHHMMSS>.<n>`.
+    pub entry: String,
+    /// The tablet.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// Size; 0 where its header is unreadable.
+    pub size_bytes: u64,
+    /// Generation it had.
+    pub generation: Option<u64>,
+    /// The disk it went to.
+    pub moved_to: Option<String>,
+    /// The migration that moved it.
+    pub migration_id: Option<MigrationId>,
+    /// When it was retired.
+    pub retired_at: Option<Timestamp>,
+    /// Why it is still there, or `due`.
+    pub kept_because: String,
+}
+
+/// `POST /api/v1/trash/restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreTablet {
+    /// The tablet.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// This trash entry; left out, the newest one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+}
+
+/// `POST /api/v1/trash/purge`. Every field given narrows the choice; at least one is needed, or `all`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PurgeTrash {
+    /// On the disk at this path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// This entry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub entry: Option<String>,
+    /// This tablet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tablet_id: Option<TabletId>,
+    /// Everything: an empty request must not empty the trash.
+    #[serde(default)]
+    pub all: bool,
+    /// Only say what would go.
+    #[serde(default)]
+    pub dry_run: bool,
+}
+
+/// What became of one tablet in trash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PurgedItem {
+    /// Which.
+    #[serde(flatten)]
+    pub item: TrashItem,
+    /// Whether it is gone (with `dry_run`: would go).
+    pub purged: bool,
+    /// Why it was not purged.
+    pub not_purged_because: Option<String>,
+}
