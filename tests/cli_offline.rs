@@ -1,5 +1,7 @@
 //! `tabletctl tablet import|check|show` on real directories: what is taken in, what is refused, what is found.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::MetadataExt;
@@ -344,7 +346,7 @@ fn a_source_with_anything_but_plain_files_is_refused_by_name() {
     type Spoil = fn(&Path);
     let cases: [(&str, &str, Spoil); 5] = [
         ("link.dat", "symlink", |dir| {
-            std::os::unix::fs::symlink("/etc/passwd", dir.join("link.dat")).unwrap()
+            std::os::unix::fs::symlink("/etc/passwd", dir.join("link.dat")).unwrap();
         }),
         ("pipe.dat", "FIFO", |dir| {
             nix::unistd::mkfifo(&dir.join("pipe.dat"), nix::sys::stat::Mode::S_IRWXU).unwrap();

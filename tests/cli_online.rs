@@ -1,5 +1,7 @@
 //! `tabletctl` against a daemon that is made up: what it sends, prints, and how it ends.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output};

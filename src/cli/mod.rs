@@ -20,7 +20,10 @@ use client::{Client, Service};
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
 
-use crate::api::wire::Action;
+use crate::api::wire::{Action, NoParameters};
+
+/// Actions take no parameters yet.
+const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
 
 /// Does what the command line says.
 ///
@@ -38,12 +41,10 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             let first = client.migration(*id)?;
             follow::follow(&client, first, output)
         }
-        Command::Abort { id } => jobs::act(&client()?, *id, Action::Abort(Some(Default::default())), output),
-        Command::Pause { id } => jobs::act(&client()?, *id, Action::Pause(Some(Default::default())), output),
-        Command::Resume { id } => {
-            jobs::act(&client()?, *id, Action::Resume(Some(Default::default())), output)
-        }
-        Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(Some(Default::default())), output),
+        Command::Abort { id } => jobs::act(&client()?, *id, Action::Abort(AT_ONCE), output),
+        Command::Pause { id } => jobs::act(&client()?, *id, Action::Pause(AT_ONCE), output),
+        Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
+        Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Disks => node::disks(&client()?, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {
             node::set_service(&client()?, path, Service::Enable, output)

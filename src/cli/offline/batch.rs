@@ -14,6 +14,7 @@ use super::wish::{Said, understand};
 use crate::cli::args::Output;
 use crate::cli::exit::{CliError, Exit, print_json};
 use crate::model::{ErrorCode, Failure};
+use crate::storage::DirectBarrier;
 
 /// Tablets in flight: that many share one sync. Mostly they wait for it, so there may be many more than cores.
 const TABLETS_IN_FLIGHT: usize = 64;
@@ -63,7 +64,8 @@ pub fn import_batch(batch: &Path, root: &Path, output: Output) -> Result<(), Cli
         Box::new(File::open(batch).map_err(unreadable)?)
     };
     let locked = open_to_change(root)?;
-    let importer = Importer::new(&locked.root, &locked.path, Means::for_many())
+    let barrier = DirectBarrier(locked.root.dir());
+    let importer = Importer::new(&locked.root, &locked.path, &barrier, Means::for_many())
         .map_err(|error| CliError::new(Exit::Failed, error))?;
     let work = Work {
         lines: Mutex::new((0, BufReader::new(input).lines())),

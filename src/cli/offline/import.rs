@@ -16,8 +16,9 @@ use super::wish::{Place, Wish};
 use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
-    Barrier, Dir, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord,
-    Staging, StorageError, is_placed, read_owner, remove_staging, remove_unowned_tablet, scan_root,
+    Barrier, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root,
+    StagedRecord, Staging, StorageError, is_placed, read_owner, remove_staging, remove_unowned_tablet,
+    scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
 
@@ -57,12 +58,17 @@ impl fmt::Display for Imported {
 }
 
 impl<'a> Importer<'a> {
-    /// Looks once through trash and quarantine for generations.
+    /// Looks once through trash and quarantine for generations. `barrier` is that of the root.
     ///
     /// # Errors
     /// The root cannot be read.
-    pub(super) fn new(root: &'a Root, path: &str, means: Means) -> Result<Self, StorageError> {
-        let barrier = SharedBarrier::new(root.dir());
+    pub(super) fn new(
+        root: &'a Root,
+        path: &str,
+        barrier: &'a DirectBarrier<'a>,
+        means: Means,
+    ) -> Result<Self, StorageError> {
+        let barrier = SharedBarrier::new(barrier);
         let store = NativeStore::open(root.dir())?;
         let scan = scan_root(root, &store, LookForDirectories::No)?;
         let mut generations = scan.quarantined.into_iter().collect::<HashMap<_, _>>();

@@ -2,12 +2,12 @@
 
 use std::sync::{Condvar, Mutex, PoisonError};
 
-use crate::storage::{Barrier, Dir, DiskError};
+use crate::storage::{Barrier, DiskError};
 
 /// A barrier many threads pass together: a sync that is under way when a thread arrives does not count for it, the
 /// next one does, and serves all who came meanwhile.
 pub(super) struct SharedBarrier<'a> {
-    root: &'a Dir,
+    inner: &'a (dyn Barrier + Sync),
     state: Mutex<State>,
     ended: Condvar,
 }
@@ -20,10 +20,9 @@ struct State {
 }
 
 impl<'a> SharedBarrier<'a> {
-    /// A barrier of the file system `root` is on. To be made before the first write: `syncfs` tells of failed
-    /// write-backs since its descriptor was opened.
-    pub(super) fn new(root: &'a Dir) -> Self {
-        Self { root, state: Mutex::default(), ended: Condvar::new() }
+    /// Shares `inner`.
+    pub(super) fn new(inner: &'a (dyn Barrier + Sync)) -> Self {
+        Self { inner, state: Mutex::default(), ended: Condvar::new() }
     }
 }
 
@@ -45,11 +44,69 @@ impl Barrier for SharedBarrier<'_> {
             }
             state.started += 1;
             drop(state);
-            let outcome = self.root.sync_file_system();
+            let outcome = self.inner.sync();
             state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             state.finished = state.started;
             state.failed = outcome.err();
             self.ended.notify_all();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use nix::errno::Errno;
+
+    use super::*;
+
+    /// Numbers its syncs; fails from the one of that number on.
+    struct Counted {
+        begun: AtomicU64,
+        ended: AtomicU64,
+        fails_at: u64,
+    }
+
+    impl Counted {
+        const fn new(fails_at: u64) -> Self {
+            Self { begun: AtomicU64::new(0), ended: AtomicU64::new(0), fails_at }
+        }
+    }
+
+    impl Barrier for Counted {
+        fn sync(&self) -> Result<(), DiskError> {
+            let number = self.begun.fetch_add(1, Ordering::SeqCst) + 1;
+            std::thread::yield_now();
+            self.ended.store(number, Ordering::SeqCst);
+            if number < self.fails_at { Ok(()) } else { Err(DiskError::new("syncfs", "/d", Errno::EIO)) }
+        }
+    }
+
+    #[test]
+    fn who_passes_was_served_by_a_sync_that_began_after_it_came() {
+        let inner = Counted::new(u64::MAX);
+        let shared = SharedBarrier::new(&inner);
+        std::thread::scope(|scope| {
+            for _ in 0..16 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let begun_before = inner.begun.load(Ordering::SeqCst);
+                        shared.sync().expect("no sync fails");
+                        assert!(inner.ended.load(Ordering::SeqCst) > begun_before);
+                    }
+                });
+            }
+        });
+        assert!(inner.begun.into_inner() <= 16 * 200);
+    }
+
+    #[test]
+    fn after_a_failed_sync_nobody_passes_and_no_further_one_is_made() {
+        let inner = Counted::new(3);
+        let shared = SharedBarrier::new(&inner);
+        let outcomes: Vec<bool> = (0..6).map(|_| shared.sync().is_ok()).collect();
+        assert_eq!(outcomes, [true, true, false, false, false, false]);
+        assert_eq!(inner.begun.into_inner(), 3);
     }
 }

@@ -12,7 +12,7 @@ use crate::cli::args::{ImportArgs, Output};
 use crate::cli::exit::{CliError, Exit, print, print_json};
 use crate::cli::table::human_bytes;
 use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId, TabletKey};
-use crate::storage::{Dir, HeaderFields, Root, read_header, synthesize_header};
+use crate::storage::{Dir, DirectBarrier, HeaderFields, Root, read_header, synthesize_header};
 
 /// Where the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,7 +52,8 @@ pub(super) struct Said {
 /// [`Exit::Refused`] when the root is held or the directory is no tablet; [`Exit::Failed`] when a disk says no.
 pub fn import_one(dir: &Path, args: &ImportArgs, output: Output) -> Result<(), CliError> {
     let locked = open_to_change(&args.root)?;
-    let importer = Importer::new(&locked.root, &locked.path, Means::for_one())
+    let barrier = DirectBarrier(locked.root.dir());
+    let importer = Importer::new(&locked.root, &locked.path, &barrier, Means::for_one())
         .map_err(|error| CliError::new(Exit::Failed, error))?;
     let said = Said {
         dir: dir.to_owned(),
