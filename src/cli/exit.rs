@@ -66,7 +66,7 @@ pub fn print(text: &str) -> Result<(), CliError> {
 /// Writes a value as one JSON document to standard output.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::new(Exit::Failed, error))?;
     print(&(text + "\n"))
