@@ -21,6 +21,7 @@
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod engine;
 pub mod fault;

@@ -1,0 +1,85 @@
+#!/usr/bin/env bash
+# Everything a change has to pass: format, lints, tests, documentation, scripts.
+set -euo pipefail
+
+usage() {
+    cat <<'EOF'
+Usage: check.sh [--install]
+
+  --install   first install what the tests need, with apt-get; also when CI=true
+
+TABLETD_REQUIRE_ROOT_TESTS=1 makes a test that needs root, a loop device or FUSE fail instead of being skipped.
+EOF
+}
+
+install=false
+[[ ${CI:-} != true ]] || install=true
+while [[ $# -gt 0 ]]; do
+    case $1 in
+        --install) install=true ;;
+        -h | --help) usage; exit 0 ;;
+        *) usage >&2; exit 2 ;;
+    esac
+    shift
+done
+
+here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
+cd -- "$(dirname -- "$here")"
+
+say() { printf '\n== %s\n' "$*"; }
+
+# package:command pairs
+needed=(xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4 btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 curl:curl jq:jq
+    rsync:rsync shellcheck:shellcheck)
+missing=()
+for pair in "${needed[@]}"; do
+    PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")
+done
+if [[ ${#missing[@]} -gt 0 ]]; then
+    if [[ $install == true ]]; then
+        say "apt-get install ${missing[*]}"
+        sudo=()
+        if [[ $(id -u) -ne 0 ]]; then sudo=(sudo); fi
+        "${sudo[@]}" apt-get update -q
+        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
+    else
+        say "not installed: ${missing[*]} (tests that need them are skipped; --install installs them)"
+    fi
+fi
+
+# step NAME COMMAND...: runs it and says how long it took.
+step() {
+    local started=$SECONDS
+    say "$*"
+    "$@"
+    printf -- '-- %d s\n' "$((SECONDS - started))"
+}
+
+step cargo fmt --all -- --check
+step cargo clippy --locked --all-targets --all-features -- -D warnings
+step cargo test --locked --no-fail-fast
+# Test files that have nothing to say without fault injection are run once more with it.
+faulty=()
+for file in tests/*.rs tests/*/main.rs; do
+    [[ -f $file ]] || continue
+    if grep -q 'feature = "fault-injection"' "$file"; then
+        name=${file#tests/} name=${name%/main.rs} name=${name%.rs}
+        faulty+=(--test "$name")
+    fi
+done
+if [[ ${#faulty[@]} -gt 0 ]]; then
+    step cargo test --locked --no-fail-fast --features fault-injection "${faulty[@]}"
+fi
+step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
+
+scripts=(scripts/*.sh .ci/run)
+for script in "${scripts[@]}"; do
+    bash -n "$script"
+done
+if command -v shellcheck >/dev/null; then
+    step shellcheck "${scripts[@]}"
+else
+    say "shellcheck is not installed: the scripts' syntax was checked, their habits were not"
+fi
+
+printf '\nall checks passed in %d s\n' "$SECONDS"

@@ -1,0 +1,311 @@
+//! The command line of `tabletctl`, as clap reads it. Nothing is done here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done
+  1  tried and failed: a migration failed or was aborted, damage was found, a disk said no
+  2  the command line makes no sense
+  3  no daemon answers
+  4  refused before anything was touched: by the daemon, by a root's lock, or because it is no tablet";
+
+/// Watch and steer a tabletd, or work on its storage roots while it is stopped.
+#[derive(Debug, Parser)]
+#[command(name = "tabletctl", version, after_help = EXIT_STATUS)]
+pub struct Cli {
+    /// Where the daemon listens; with credentials as in http://USER:PASSWORD@HOST:PORT.
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "TABLETD_ADDR",
+        default_value = "http://127.0.0.1:8040",
+        hide_env_values = true
+    )]
+    pub addr: String,
+    /// Print JSON: the daemon's answer, unchanged, or the report of an offline command.
+    #[arg(long, global = true)]
+    pub json: bool,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Form of what is printed on standard output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    /// Tables and sentences.
+    Text,
+    /// JSON.
+    Json,
+}
+
+/// Order of service of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PriorityArg {
+    /// After everything else.
+    Low,
+    /// First come, first served.
+    Normal,
+    /// Before everything else.
+    High,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Move a tablet to another disk.
+    Migrate(MigrateArgs),
+    /// Show one migration, with its steps and their logs.
+    Status(StatusArgs),
+    /// List migrations, oldest first.
+    List(ListArgs),
+    /// Watch a migration to its end; goes on when the daemon restarts.
+    Follow {
+        /// Its number.
+        id: MigrationId,
+    },
+    /// Undo a migration that has not reached its swap; the source stays.
+    Abort {
+        /// Its number.
+        id: MigrationId,
+    },
+    /// Stop a migration where it is, keeping what is copied.
+    Pause {
+        /// Its number.
+        id: MigrationId,
+    },
+    /// Let a paused migration go on.
+    Resume {
+        /// Its number.
+        id: MigrationId,
+    },
+    /// Try a failed migration again.
+    Retry {
+        /// Its number.
+        id: MigrationId,
+    },
+    /// Show the disks: condition, space, tablets, work.
+    Disks,
+    /// Take a disk out of service, or back in.
+    Disk {
+        /// Which of the two.
+        #[command(subcommand)]
+        command: DiskCommand,
+    },
+    /// List the tablets the daemon serves.
+    Tablets(TabletsArgs),
+    /// What migrations left behind on their source disks.
+    Trash {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: TrashCommand,
+    },
+    /// Work on a storage root itself, without a daemon: import, check, show.
+    Tablet {
+        /// What to do.
+        #[command(subcommand)]
+        command: TabletCommand,
+    },
+    /// Print a completion script for a shell.
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
+}
+
+/// `migrate`.
+#[derive(Debug, Args)]
+pub struct MigrateArgs {
+    /// The tablet.
+    pub tablet_id: TabletId,
+    /// Its schema hash; looked up when left out.
+    #[arg(long, value_name = "N")]
+    pub schema_hash: Option<SchemaHash>,
+    /// Destination, written as in storage_root_path.
+    #[arg(long, value_name = "PATH")]
+    pub disk: String,
+    /// Watch it to its end, with a progress bar; the exit status says how it ended.
+    #[arg(long)]
+    pub follow: bool,
+    /// Order of service.
+    #[arg(long, value_enum, default_value = "normal")]
+    pub priority: PriorityArg,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// `status`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct StatusArgs {
+    /// Number of the migration.
+    pub migration_id: Option<MigrationId>,
+    /// The newest migration of this tablet.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub tablet: Option<TabletId>,
+}
+
+/// `list`.
+#[derive(Debug, Args)]
+pub struct ListArgs {
+    /// In this status; may be given several times.
+    #[arg(long)]
+    pub status: Vec<Status>,
+    /// In this phase; may be given several times.
+    #[arg(long, value_parser = parse_phase)]
+    pub phase: Vec<Phase>,
+    /// From or to this disk.
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub limit: u32,
+}
+
+fn parse_phase(text: &str) -> Result<Phase, String> {
+    text.to_ascii_uppercase().parse()
+}
+
+/// `disk ...`.
+#[derive(Debug, Subcommand)]
+pub enum DiskCommand {
+    /// Take a suspect or disabled disk back into service, after a probe.
+    Enable {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Send nothing new to a disk; it goes on serving what it has.
+    Disable {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+}
+
+/// `tablets`.
+#[derive(Debug, Args)]
+pub struct TabletsArgs {
+    /// On this disk.
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// Of this partition.
+    #[arg(long, value_name = "N")]
+    pub partition: Option<i64>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// `trash ...`.
+#[derive(Debug, Subcommand)]
+pub enum TrashCommand {
+    /// Show what is in trash and why it is kept.
+    List,
+    /// Bring a tablet back that is nowhere else.
+    Restore {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// This trash entry instead of the newest one.
+        #[arg(long, value_name = "NAME")]
+        entry: Option<String>,
+    },
+    /// Remove from trash now what would be removed later.
+    Purge(PurgeArgs),
+}
+
+/// `trash purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// On this disk.
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// This entry.
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+    /// This tablet.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub tablet: Option<TabletId>,
+    /// Only say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// `tablet ...`: offline.
+#[derive(Debug, Subcommand)]
+pub enum TabletCommand {
+    /// Make a directory of files a tablet of a root, in the way a migration would write it.
+    ///
+    /// A directory that stands at ROOT/data/SHARD/TABLET_ID/SCHEMA_HASH is adopted where it is.
+    Import(ImportArgs),
+    /// Read every tablet again and compare it with its record; tell of everything nobody owns.
+    Check(CheckArgs),
+    /// Print a tablet's metadata record.
+    Show {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Only this schema hash.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// The storage root.
+        #[arg(long, value_name = "ROOT")]
+        root: PathBuf,
+    },
+}
+
+/// `tablet import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The directory with the tablet's files; it is only read.
+    #[arg(required_unless_present = "batch")]
+    pub dir: Option<PathBuf>,
+    /// The storage root; an empty directory becomes one.
+    #[arg(long, value_name = "ROOT")]
+    pub root: PathBuf,
+    /// Identity of the tablet.
+    #[arg(long, value_name = "N", conflicts_with = "header")]
+    pub tablet_id: Option<TabletId>,
+    /// Identity of its schema.
+    #[arg(long, value_name = "N", conflicts_with = "header")]
+    pub schema_hash: Option<SchemaHash>,
+    /// Its partition.
+    #[arg(long, value_name = "N", conflicts_with = "header")]
+    pub partition_id: Option<i64>,
+    /// Its TabletMetaPB in Doris's JSON form (/api/meta/header, meta_tool); kept byte for byte.
+    #[arg(long, value_name = "FILE")]
+    pub header: Option<PathBuf>,
+    /// Directory below data/; else the header's, else TABLET_ID modulo 1024.
+    #[arg(long, value_name = "0..1023")]
+    pub shard: Option<ShardId>,
+    /// Many tablets: JSON lines {"dir", "tablet_id", "schema_hash", "partition_id"} or {"dir", "header"}; '-' is standard input.
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["dir", "tablet_id", "schema_hash", "partition_id", "header", "shard"]
+    )]
+    pub batch: Option<PathBuf>,
+}
+
+/// `tablet check`.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = true)]
+pub struct CheckArgs {
+    /// A storage root; may be given several times.
+    #[arg(long, value_name = "ROOT")]
+    pub root: Vec<PathBuf>,
+    /// All roots of this be.conf.
+    #[arg(long, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
+}

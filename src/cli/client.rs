@@ -1,0 +1,221 @@
+//! The HTTP client of the job API. The only room here that speaks HTTP.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::Agent;
+
+use super::exit::{CliError, Exit};
+use crate::api::wire::{
+    Action, CreateMigration, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
+    RestoreTablet, Tablet, TrashItem,
+};
+use crate::model::{ErrorCode, MigrationId};
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// Above the daemon's own limit of a request, so that its answer is heard.
+const CALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// An answer: what it says, and its text as it came.
+#[derive(Debug)]
+pub(super) struct Answer<T> {
+    /// The body, understood.
+    pub(super) value: T,
+    /// The body, unchanged; a line feed at its end.
+    pub(super) text: String,
+}
+
+/// Direction of a change of a disk's service.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Service {
+    /// Back into service.
+    Enable,
+    /// Out of service.
+    Disable,
+}
+
+/// A daemon.
+pub(super) struct Client {
+    agent: Agent,
+    base: String,
+}
+
+/// Parameters of a query.
+pub(super) type Query<'a> = Vec<(&'a str, String)>;
+
+impl Client {
+    /// A client of the daemon at `addr`; nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`Exit::Usage`] for an address that cannot be one.
+    pub(super) fn new(addr: &str) -> Result<Self, CliError> {
+        let base = match addr.split_once("://") {
+            Some(("http", _)) => addr.to_owned(),
+            None => format!("http://{addr}"),
+            Some((scheme, _)) => {
+                let text = format!("--addr: {scheme}:// is not spoken here; use http://HOST:PORT");
+                return Err(CliError::new(Exit::Usage, text));
+            }
+        };
+        let config = Agent::config_builder()
+            .http_status_as_error(false)
+            .timeout_connect(Some(CONNECT_TIMEOUT))
+            .timeout_global(Some(CALL_TIMEOUT))
+            // A node's own daemon is never behind a proxy, whatever the environment says.
+            .proxy(None)
+            .build();
+        Ok(Self { agent: config.into(), base: base.trim_end_matches('/').to_owned() })
+    }
+
+    /// Accepts a migration.
+    pub(super) fn submit(&self, request: &CreateMigration) -> Result<Answer<Migration>, CliError> {
+        self.post("/api/v1/migrations", request)
+    }
+
+    /// One migration.
+    pub(super) fn migration(&self, id: MigrationId) -> Result<Answer<Migration>, CliError> {
+        self.get(&format!("/api/v1/migrations/{id}"), &vec![])
+    }
+
+    /// Migrations, ascending by number.
+    pub(super) fn migrations(&self, query: &Query<'_>) -> Result<Answer<List<Migration>>, CliError> {
+        self.get("/api/v1/migrations", query)
+    }
+
+    /// Tells a migration what to do.
+    pub(super) fn act(&self, id: MigrationId, action: Action) -> Result<Answer<Migration>, CliError> {
+        self.post(&format!("/api/v1/migrations/{id}/action"), &action)
+    }
+
+    /// All disks.
+    pub(super) fn disks(&self) -> Result<Answer<List<Disk>>, CliError> {
+        self.get("/api/v1/disks", &vec![])
+    }
+
+    /// Takes a disk into or out of service.
+    pub(super) fn set_service(&self, path: &str, service: Service) -> Result<Answer<Disk>, CliError> {
+        let url = match service {
+            Service::Enable => "/api/v1/disks/enable",
+            Service::Disable => "/api/v1/disks/disable",
+        };
+        self.post(url, &DiskPath { path: path.to_owned() })
+    }
+
+    /// Tablets, ascending by id.
+    pub(super) fn tablets(&self, query: &Query<'_>) -> Result<Answer<List<Tablet>>, CliError> {
+        self.get("/api/v1/tablets", query)
+    }
+
+    /// What is in trash.
+    pub(super) fn trash(&self) -> Result<Answer<List<TrashItem>>, CliError> {
+        self.get("/api/v1/trash", &vec![])
+    }
+
+    /// Brings a tablet back from trash.
+    pub(super) fn restore(&self, request: &RestoreTablet) -> Result<Answer<Tablet>, CliError> {
+        self.post("/api/v1/trash/restore", request)
+    }
+
+    /// Removes from trash.
+    pub(super) fn purge(&self, request: &PurgeTrash) -> Result<Answer<List<PurgedItem>>, CliError> {
+        self.post("/api/v1/trash/purge", request)
+    }
+
+    fn get<T: DeserializeOwned>(&self, path: &str, query: &Query<'_>) -> Result<Answer<T>, CliError> {
+        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
+        let answer = self.agent.get(format!("{}{path}", self.base)).query_pairs(query).call();
+        self.understand(answer)
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Answer<T>, CliError> {
+        self.understand(self.agent.post(format!("{}{path}", self.base)).send_json(body))
+    }
+
+    fn understand<T: DeserializeOwned>(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<Answer<T>, CliError> {
+        let mut answer = answer.map_err(|error| self.not_answered(&error))?;
+        let status = answer.status();
+        let text = answer.body_mut().with_config().limit(u64::MAX).read_to_string();
+        let text = text.map_err(|error| self.not_answered(&error))?;
+        if !status.is_success() {
+            return Err(self.refused(status.as_u16(), &text));
+        }
+        match serde_json::from_str(&text) {
+            Ok(value) if text.ends_with('\n') => Ok(Answer { value, text }),
+            Ok(value) => Ok(Answer { value, text: text + "\n" }),
+            Err(error) => {
+                let text =
+                    format!("{} answers, but not as this release of tabletd does: {error}", self.shown());
+                Err(CliError::new(Exit::Failed, text))
+            }
+        }
+    }
+
+    fn refused(&self, status: u16, text: &str) -> CliError {
+        let Ok(ErrorBody { error_msg, error_code }) = serde_json::from_str(text) else {
+            let text =
+                format!("{} answers {status}, and not as tabletd does: is it another server?", self.shown());
+            return CliError::new(if status < 500 { Exit::Refused } else { Exit::Failed }, text);
+        };
+        let exit = match status {
+            400..=499 => Exit::Refused,
+            _ if error_code == ErrorCode::ShuttingDown.as_str() => Exit::Unreachable,
+            _ => Exit::Failed,
+        };
+        CliError::new(exit, format!("{error_msg} ({error_code})"))
+    }
+
+    fn not_answered(&self, error: &ureq::Error) -> CliError {
+        let shown = self.shown();
+        match error {
+            ureq::Error::BadUri(_) | ureq::Error::Http(_) => {
+                CliError::new(Exit::Usage, format!("--addr {shown}: not an address; use http://HOST:PORT"))
+            }
+            error => CliError::new(
+                Exit::Unreachable,
+                format!(
+                    "no daemon answers at {shown}: is it running? (--addr or TABLETD_ADDR names another; {error})"
+                ),
+            ),
+        }
+    }
+
+    /// The address without credentials.
+    fn shown(&self) -> String {
+        match self.base.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')) {
+            Some((_, host)) => format!("http://{host}"),
+            None => self.base.clone(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_may_leave_out_its_scheme_and_shows_no_password() {
+        let shown = |addr| Client::new(addr).map(|client| client.shown()).map_err(|error| error.exit);
+        assert_eq!(shown("127.0.0.1:1").as_deref(), Ok("http://127.0.0.1:1"));
+        assert_eq!(shown("http://me:secret@host:1/").as_deref(), Ok("http://host:1"));
+        assert_eq!(shown("https://host"), Err(Exit::Usage));
+    }
+
+    #[test]
+    fn refusals_keep_the_daemons_sentence_and_say_who_is_to_blame_by_status() {
+        let client = Client::new("h:1").expect("an address");
+        let body = r#"{"error_msg":"tablet 7 is unknown","error_code":"TABLET_NOT_FOUND"}"#;
+        let error = client.refused(404, body);
+        assert_eq!(
+            (error.exit, error.message.as_str()),
+            (Exit::Refused, "tablet 7 is unknown (TABLET_NOT_FOUND)")
+        );
+        assert_eq!(client.refused(500, body).exit, Exit::Failed);
+        let stopping = r#"{"error_msg":"stopping","error_code":"SHUTTING_DOWN"}"#;
+        assert_eq!(client.refused(503, stopping).exit, Exit::Unreachable);
+        assert!(client.refused(404, "<html>").message.contains("another server"));
+    }
+}

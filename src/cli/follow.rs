@@ -1,0 +1,108 @@
+//! Watching one migration to its end. A daemon that restarts meanwhile is waited for: the migration goes on by itself.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::Output;
+use super::client::{Answer, Client};
+use super::exit::{CliError, Exit, print};
+use super::jobs::headline;
+use crate::api::wire::Migration;
+use crate::model::Phase;
+
+const POLL: Duration = Duration::from_millis(200);
+/// Between attempts to reach a daemon that has gone away.
+const KNOCK: Duration = Duration::from_secs(1);
+/// How long a daemon may stay away: a restart with many disks takes a while.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+const BAR: &str =
+    "{spinner} {msg:11} [{bar:30}] {bytes} of {total_bytes} verified, {bytes_per_sec}, {eta} left";
+
+/// `follow`, from what was heard of the migration so far. Done only when it is completed.
+///
+/// # Errors
+/// [`Exit::Failed`] when it ended otherwise; [`Exit::Unreachable`] when the daemon goes away and stays away.
+pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) -> Result<(), CliError> {
+    let id = first.value.id;
+    let bar = bar();
+    let mut last_status = None;
+    let mut away_since: Option<Instant> = None;
+    let mut answer = first;
+    loop {
+        let migration = &answer.value;
+        show(&bar, migration);
+        if bar.is_hidden() && output == Output::Text && last_status != Some(migration.status) {
+            eprintln!("{}", headline(migration));
+        }
+        last_status = Some(migration.status);
+        if migration.status.is_final() {
+            bar.finish_and_clear();
+            return end(&answer, output);
+        }
+        std::thread::sleep(POLL);
+        answer = loop {
+            match client.migration(id) {
+                Ok(answer) => {
+                    away_since = None;
+                    break answer;
+                }
+                Err(error) if error.exit == Exit::Unreachable => {
+                    let since = away_since.get_or_insert_with(|| {
+                        if bar.is_hidden() && output == Output::Text {
+                            eprintln!("the daemon does not answer; waiting for it to come back");
+                        }
+                        Instant::now()
+                    });
+                    if since.elapsed() > PATIENCE {
+                        bar.finish_and_clear();
+                        return Err(error);
+                    }
+                    bar.set_message("waiting for the daemon");
+                    std::thread::sleep(KNOCK);
+                }
+                Err(error) => {
+                    bar.finish_and_clear();
+                    return Err(error);
+                }
+            }
+        };
+    }
+}
+
+/// On standard error, and only where somebody sees it.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template(BAR) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(POLL);
+    bar
+}
+
+fn show(bar: &ProgressBar, migration: &Migration) {
+    let counters = &migration.counters;
+    if counters.disk_total_bytes > 0 {
+        bar.set_length(counters.disk_total_bytes);
+    }
+    bar.set_position(counters.disk_verified_bytes);
+    bar.set_message(migration.status.to_string());
+}
+
+fn end(answer: &Answer<Migration>, output: Output) -> Result<(), CliError> {
+    let migration = &answer.value;
+    match output {
+        Output::Json => print(&answer.text)?,
+        Output::Text => print(&format!("{}\n", headline(migration)))?,
+    }
+    match (migration.status.phase(), &migration.error) {
+        (Phase::Complete, _) => Ok(()),
+        (_, Some(error)) => Err(CliError::new(Exit::Failed, format!("{} ({})", error.message, error.code))),
+        (_, None) => Err(CliError::reported()),
+    }
+}

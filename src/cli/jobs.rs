@@ -1,0 +1,207 @@
+//! Commands about migrations: submit, show, list, steer.
+
+use std::fmt::Write;
+
+use super::args::{ListArgs, MigrateArgs, Output, PriorityArg, StatusArgs};
+use super::client::{Answer, Client, Query};
+use super::exit::{CliError, Exit, print};
+use super::follow::follow;
+use super::table::{Align, Table, human_bytes, printable};
+use crate::api::wire::{Action, CreateMigration, Migration};
+use crate::model::{MigrationId, Mode, Priority, StepStatus, TabletId};
+
+/// `migrate`.
+pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
+    let accepted = client.submit(&CreateMigration {
+        tablet_id: args.tablet_id,
+        schema_hash: args.schema_hash,
+        dest_disk: args.disk.clone(),
+        mode: Mode::Auto,
+        priority: match args.priority {
+            PriorityArg::Low => Priority::Low,
+            PriorityArg::Normal => Priority::Normal,
+            PriorityArg::High => Priority::High,
+        },
+        reason: args.reason.clone(),
+    })?;
+    let id = accepted.value.id;
+    if output == Output::Text {
+        print(&format!("accepted: {}\n", headline(&accepted.value)))?;
+    } else if !args.follow {
+        print(&accepted.text)?;
+    }
+    if args.follow {
+        follow(client, accepted, output)
+    } else if output == Output::Text {
+        print(&format!("watch it with: tabletctl follow {id}\n"))
+    } else {
+        Ok(())
+    }
+}
+
+/// `status`.
+pub(super) fn status(client: &Client, args: &StatusArgs, output: Output) -> Result<(), CliError> {
+    let id = match (args.migration_id, args.tablet) {
+        (Some(id), _) => id,
+        (None, Some(tablet)) => newest_of(client, tablet)?,
+        (None, None) => return Err(CliError::new(Exit::Usage, "name a migration, or --tablet TABLET_ID")),
+    };
+    let Answer { value, text } = client.migration(id)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&details(&value)),
+    }
+}
+
+fn newest_of(client: &Client, tablet: TabletId) -> Result<MigrationId, CliError> {
+    let mut newest = None;
+    loop {
+        let mut query: Query<'_> = vec![("tablet_id", tablet.to_string())];
+        query.extend(newest.map(|id: MigrationId| ("marker", id.to_string())));
+        match client.migrations(&query)?.value.data.iter().map(|migration| migration.id).max() {
+            Some(id) if Some(id) > newest => newest = Some(id),
+            _ => break,
+        }
+    }
+    newest.ok_or_else(|| CliError::new(Exit::Refused, format!("no migration of tablet {tablet} is known")))
+}
+
+/// `list`.
+pub(super) fn list(client: &Client, args: &ListArgs, output: Output) -> Result<(), CliError> {
+    let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
+    let statuses: Vec<_> = args.status.iter().map(|status| status.as_str()).collect();
+    let phases: Vec<_> = args.phase.iter().map(|phase| phase.as_str()).collect();
+    for (name, values) in [("status", statuses), ("phase", phases)] {
+        if !values.is_empty() {
+            query.push((name, values.join(",")));
+        }
+    }
+    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    let Answer { value: list, text } = client.migrations(&query)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table = Table::new(&[
+        ("ID", Align::Right),
+        ("TABLET", Align::Right),
+        ("STATUS", Align::Left),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("DONE", Align::Right),
+        ("OF", Align::Right),
+        ("ACCEPTED", Align::Left),
+        ("WHY", Align::Left),
+    ]);
+    for migration in &list.data {
+        table.row([
+            migration.id.to_string(),
+            migration.tablet_id.to_string(),
+            migration.status.to_string(),
+            migration.source_disk.clone(),
+            migration.dest_disk.clone(),
+            human_bytes(migration.counters.disk_verified_bytes),
+            human_bytes(migration.counters.disk_total_bytes),
+            migration.created_at.to_string(),
+            why(migration),
+        ]);
+    }
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
+}
+
+/// A word about what a limit has cut off.
+pub(super) fn remainder(shown: usize, total: u64) -> String {
+    match total > shown as u64 {
+        true => format!("({shown} of {total}; --limit N shows more)\n"),
+        false => String::new(),
+    }
+}
+
+/// `abort`, `pause`, `resume`, `retry`.
+pub(super) fn act(client: &Client, id: MigrationId, action: Action, output: Output) -> Result<(), CliError> {
+    let Answer { value, text } = client.act(id, action)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&format!("{}\n", headline(&value))),
+    }
+}
+
+/// One line.
+pub(super) fn headline(migration: &Migration) -> String {
+    let Migration { id, tablet_id, source_disk, dest_disk, status, .. } = migration;
+    let why = why(migration);
+    let why = if why.is_empty() { why } else { format!(" ({})", printable(&why)) };
+    format!("migration {id}, tablet {tablet_id}, {source_disk} -> {dest_disk}: {status}{why}")
+}
+
+fn why(migration: &Migration) -> String {
+    match &migration.error {
+        Some(error) if migration.status_reason.is_empty() => error.message.clone(),
+        _ => migration.status_reason.clone(),
+    }
+}
+
+fn details(migration: &Migration) -> String {
+    let mut out = headline(migration) + "\n";
+    let counters = &migration.counters;
+    let mut line = |name: &str, value: String| {
+        if !value.is_empty() {
+            let _ = writeln!(out, "  {name:<12} {}", printable(&value));
+        }
+    };
+    line("schema hash", migration.schema_hash.to_string());
+    line("asked for", migration.reason.clone());
+    line(
+        "bytes",
+        format!(
+            "{} copied, {} verified, of {}",
+            human_bytes(counters.disk_processed_bytes),
+            human_bytes(counters.disk_verified_bytes),
+            human_bytes(counters.disk_total_bytes)
+        ),
+    );
+    line("files", format!("{} verified of {}", counters.disk_verified_files, counters.disk_total_files));
+    if counters.disk_resumed_bytes > 0 {
+        line("resumed", human_bytes(counters.disk_resumed_bytes));
+    }
+    if let Some(speed) = migration.speed_bytes_per_sec {
+        line("speed", format!("{}/s", human_bytes(speed)));
+    }
+    if let Some(seconds) = migration.eta_seconds {
+        line("time left", format!("{seconds} s"));
+    }
+    line("attempts", migration.attempts.to_string());
+    line("accepted", migration.created_at.to_string());
+    line("ended", migration.finished_at.map(|time| time.to_string()).unwrap_or_default());
+    line("next try", migration.not_before.map(|time| time.to_string()).unwrap_or_default());
+    if let Some(error) = &migration.error {
+        line("last error", format!("{} ({})", error.message, error.code));
+    }
+    if let Some(receipt) = &migration.receipt {
+        let cold =
+            if receipt.verified_cold { "read back from the medium" } else { "read back, not proven cold" };
+        line(
+            "receipt",
+            format!(
+                "generation {}, {} files, {} bytes, checksum {}, {cold}, in {} ms, gate closed {} us",
+                receipt.generation,
+                receipt.files,
+                receipt.bytes,
+                receipt.manifest_crc32,
+                receipt.duration_ms,
+                receipt.pause_us
+            ),
+        );
+        line("trash", receipt.trash_path.clone().unwrap_or_default());
+    }
+    for step in &migration.steps {
+        let ended = match (step.status, step.ended_at) {
+            (StepStatus::Running, _) | (_, None) => String::new(),
+            (_, Some(time)) => format!(" .. {time}"),
+        };
+        let _ = writeln!(out, "  step {:<10} {:<8} {}{ended}", step.step, step.status, step.started_at);
+        for entry in &step.logs {
+            let _ = writeln!(out, "    {} {}", entry.at, printable(&entry.text));
+        }
+    }
+    out
+}

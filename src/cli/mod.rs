@@ -1,0 +1,95 @@
+//! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
+//!
+//! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
+//! `jobs`, `follow` and `node` one command each; [`offline`] works on roots without a daemon. Knows the API's wire types
+//! and the storage, never the engine.
+
+pub mod args;
+mod client;
+pub mod exit;
+mod follow;
+mod jobs;
+mod node;
+pub mod offline;
+mod table;
+
+use clap::CommandFactory;
+
+use args::{CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TrashCommand};
+use client::{Client, Service};
+use exit::{CliError, Exit};
+use offline::CheckedRoots;
+
+use crate::api::wire::{Action, NoParameters};
+
+/// Actions take no parameters yet.
+const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
+
+/// Does what the command line says.
+///
+/// # Errors
+/// With the exit status and the sentence to end with.
+pub fn run(cli: &Cli) -> Result<(), CliError> {
+    let output = if cli.json { Output::Json } else { Output::Text };
+    let client = || Client::new(&cli.addr);
+    match &cli.command {
+        Command::Migrate(args) => jobs::migrate(&client()?, args, output),
+        Command::Status(args) => jobs::status(&client()?, args, output),
+        Command::List(args) => jobs::list(&client()?, args, output),
+        Command::Follow { id } => {
+            let client = client()?;
+            let first = client.migration(*id)?;
+            follow::follow(&client, first, output)
+        }
+        Command::Abort { id } => jobs::act(&client()?, *id, Action::Abort(AT_ONCE), output),
+        Command::Pause { id } => jobs::act(&client()?, *id, Action::Pause(AT_ONCE), output),
+        Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
+        Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
+        Command::Disks => node::disks(&client()?, output),
+        Command::Disk { command: DiskCommand::Enable { path } } => {
+            node::set_service(&client()?, path, Service::Enable, output)
+        }
+        Command::Disk { command: DiskCommand::Disable { path } } => {
+            node::set_service(&client()?, path, Service::Disable, output)
+        }
+        Command::Tablets(args) => node::tablets(&client()?, args, output),
+        Command::Trash { command: TrashCommand::List } => node::trash(&client()?, output),
+        Command::Trash { command: TrashCommand::Restore { tablet_id, schema_hash, entry } } => {
+            node::restore(&client()?, *tablet_id, *schema_hash, entry.clone(), output)
+        }
+        Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
+        Command::Tablet { command } => run_offline(command, output),
+        Command::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);
+            exit::print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> {
+    match command {
+        TabletCommand::Import(args) => match args {
+            ImportArgs { batch: Some(batch), root, .. } => offline::import_batch(batch, root, output),
+            ImportArgs { dir: Some(dir), .. } => offline::import_one(dir, args, output),
+            ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
+        },
+        TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
+        TabletCommand::Show { tablet_id, schema_hash, root } => {
+            offline::show(*tablet_id, *schema_hash, root, output)
+        }
+    }
+}
+
+fn checked_roots(args: &CheckArgs) -> Result<CheckedRoots, CliError> {
+    let mut roots = CheckedRoots { paths: args.root.clone(), broken: Vec::new() };
+    if let Some(conf) = &args.conf {
+        let loaded = crate::config::Config::load(conf, &|name| std::env::var(name).ok())
+            .map_err(|errors| CliError::new(Exit::Usage, errors))?;
+        roots.paths.extend(loaded.roots.roots.into_iter().map(|root| root.path.into()));
+        roots.broken.extend(loaded.roots.broken.into_iter().map(|broken| (broken.entry, broken.reason)));
+    }
+    let mut seen = std::collections::HashSet::new();
+    roots.paths.retain(|path| seen.insert(std::fs::canonicalize(path).unwrap_or_else(|_| path.clone())));
+    Ok(roots)
+}

@@ -1,0 +1,244 @@
+//! Commands about the node: disks, tablets, trash.
+
+use std::io::{IsTerminal, Write};
+
+use super::args::{Output, PurgeArgs, TabletsArgs};
+use super::client::{Answer, Client, Query, Service};
+use super::exit::{CliError, Exit, print};
+use super::jobs::remainder;
+use super::table::{Align, Table, human_bytes, printable};
+use crate::api::wire::{Disk, PurgeTrash, RestoreTablet, TrashItem};
+use crate::model::{SchemaHash, TabletId};
+
+/// `disks`.
+pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.disks()?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table = Table::new(&[
+        ("DISK", Align::Left),
+        ("MEDIUM", Align::Left),
+        ("FS", Align::Left),
+        ("CONDITION", Align::Left),
+        ("SIZE", Align::Right),
+        ("FREE", Align::Right),
+        ("RESERVED", Align::Right),
+        ("TABLETS", Align::Right),
+        ("BYTES", Align::Right),
+        ("TRASH", Align::Right),
+        ("READS", Align::Right),
+        ("WRITES", Align::Right),
+        ("QUEUED", Align::Right),
+        ("WHY", Align::Left),
+    ]);
+    for disk in &list.data {
+        table.row([
+            disk.path.clone(),
+            disk.medium.to_string(),
+            disk.file_system.clone(),
+            disk.condition.clone(),
+            human_bytes(disk.total_bytes),
+            human_bytes(disk.avail_bytes),
+            human_bytes(disk.reserved_bytes),
+            disk.tablet_count.to_string(),
+            human_bytes(disk.tablet_bytes),
+            human_bytes(disk.trash_bytes),
+            format!("{}/{}", disk.read_slots.in_use, disk.read_slots.limit),
+            format!("{}/{}", disk.write_slots.in_use, disk.write_slots.limit),
+            format!("{} out, {} in", disk.queued_from, disk.queued_to),
+            remarks(disk),
+        ]);
+    }
+    print(&table.render())
+}
+
+fn remarks(disk: &Disk) -> String {
+    let shared = &disk.shares_file_system_with;
+    let shared = (!shared.is_empty()).then(|| format!("on one file system with {}", shared.join(", ")));
+    let reason = Some(disk.condition_reason.clone()).filter(|reason| !reason.is_empty());
+    [reason, shared].into_iter().flatten().collect::<Vec<_>>().join("; ")
+}
+
+/// `disk enable`, `disk disable`.
+pub(super) fn set_service(
+    client: &Client,
+    path: &str,
+    service: Service,
+    output: Output,
+) -> Result<(), CliError> {
+    let Answer { value: disk, text } = client.set_service(path, service)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => {
+            let why = match disk.condition_reason.as_str() {
+                "" => String::new(),
+                reason => format!(" ({})", printable(reason)),
+            };
+            print(&format!("{}: {}{why}\n", disk.path, disk.condition))
+        }
+    }
+}
+
+/// `tablets`.
+pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Result<(), CliError> {
+    let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
+    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
+    let Answer { value: list, text } = client.tablets(&query)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table = Table::new(&[
+        ("TABLET", Align::Right),
+        ("SCHEMA HASH", Align::Right),
+        ("PARTITION", Align::Right),
+        ("DISK", Align::Left),
+        ("SHARD", Align::Right),
+        ("GENERATION", Align::Right),
+        ("FILES", Align::Right),
+        ("SIZE", Align::Right),
+        ("REMARK", Align::Left),
+    ]);
+    for tablet in &list.data {
+        let moving = tablet.migration_id.map(|id| format!("moved by migration {id}"));
+        table.row([
+            tablet.tablet_id.to_string(),
+            tablet.schema_hash.to_string(),
+            tablet.partition_id.to_string(),
+            tablet.disk.clone(),
+            tablet.shard_id.to_string(),
+            tablet.generation.to_string(),
+            tablet.file_count.to_string(),
+            human_bytes(tablet.size_bytes),
+            tablet.unavailable.clone().or(moving).unwrap_or_default(),
+        ]);
+    }
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
+}
+
+/// `trash list`.
+pub(super) fn trash(client: &Client, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.trash()?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&trash_table(list.data.iter().map(|item| (item, item.kept_because.clone())))),
+    }
+}
+
+fn trash_table<'a>(rows: impl Iterator<Item = (&'a TrashItem, String)>) -> String {
+    let mut table = Table::new(&[
+        ("DISK", Align::Left),
+        ("ENTRY", Align::Left),
+        ("TABLET", Align::Right),
+        ("SCHEMA HASH", Align::Right),
+        ("SIZE", Align::Right),
+        ("NOW ON", Align::Left),
+        ("RETIRED", Align::Left),
+        ("REMARK", Align::Left),
+    ]);
+    for (item, remark) in rows {
+        table.row([
+            item.disk.clone(),
+            item.entry.clone(),
+            item.tablet_id.to_string(),
+            item.schema_hash.to_string(),
+            human_bytes(item.size_bytes),
+            item.moved_to.clone().unwrap_or_default(),
+            item.retired_at.map(|time| time.to_string()).unwrap_or_default(),
+            remark,
+        ]);
+    }
+    table.render()
+}
+
+/// `trash restore`.
+pub(super) fn restore(
+    client: &Client,
+    tablet_id: TabletId,
+    schema_hash: Option<SchemaHash>,
+    entry: Option<String>,
+    output: Output,
+) -> Result<(), CliError> {
+    let schema_hash = match schema_hash {
+        Some(given) => given,
+        None => only_hash(&client.trash()?.value.data, tablet_id)?,
+    };
+    let Answer { value, text } = client.restore(&RestoreTablet { tablet_id, schema_hash, entry })?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => {
+            let generation = value.generation;
+            print(&format!("restored: tablet {tablet_id} on {} (generation {generation})\n", value.disk))
+        }
+    }
+}
+
+fn only_hash(trash: &[TrashItem], tablet: TabletId) -> Result<SchemaHash, CliError> {
+    let mut hashes: Vec<_> =
+        trash.iter().filter(|item| item.tablet_id == tablet).map(|item| item.schema_hash).collect();
+    hashes.sort_unstable();
+    hashes.dedup();
+    match hashes.as_slice() {
+        [hash] => Ok(*hash),
+        [] => Err(CliError::new(Exit::Refused, format!("nothing of tablet {tablet} is in trash"))),
+        several => {
+            let list: Vec<_> = several.iter().map(ToString::to_string).collect();
+            let text = format!("tablet {tablet} is in trash under {}; say --schema-hash", list.join(", "));
+            Err(CliError::new(Exit::Usage, text))
+        }
+    }
+}
+
+/// `trash purge`. Asks first, unless told not to.
+pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result<(), CliError> {
+    let all = args.disk.is_none() && args.entry.is_none() && args.tablet.is_none();
+    let request = PurgeTrash {
+        disk: args.disk.clone(),
+        entry: args.entry.clone(),
+        tablet_id: args.tablet,
+        all,
+        dry_run: true,
+    };
+    let Answer { value: plan, text } = client.purge(&request)?;
+    let rows = |list: &[crate::api::wire::PurgedItem], verb: &str| {
+        trash_table(list.iter().map(|purged| {
+            let kept = purged.not_purged_because.as_ref().map(|why| format!("kept: {why}"));
+            (&purged.item, kept.unwrap_or_else(|| verb.to_owned()))
+        }))
+    };
+    if args.dry_run {
+        return match output {
+            Output::Json => print(&text),
+            Output::Text => print(&rows(&plan.data, "would be purged")),
+        };
+    }
+    if !args.yes {
+        ask(&rows(&plan.data, "would be purged"), plan.data.iter().filter(|item| item.purged).count())?;
+    }
+    let Answer { value: outcome, text } = client.purge(&PurgeTrash { dry_run: false, ..request })?;
+    match output {
+        Output::Json => print(&text)?,
+        Output::Text => print(&rows(&outcome.data, "purged"))?,
+    }
+    if outcome.data.iter().all(|item| item.purged) { Ok(()) } else { Err(CliError::reported()) }
+}
+
+fn ask(plan: &str, count: usize) -> Result<(), CliError> {
+    if !std::io::stdin().is_terminal() {
+        return Err(CliError::new(
+            Exit::Usage,
+            "nobody is here to be asked: add --yes, or --dry-run to look first",
+        ));
+    }
+    let unreadable = |error| CliError::new(Exit::Failed, format!("the answer cannot be read: {error}"));
+    eprint!("{plan}Purge {count} tablets from trash for good? [y/N] ");
+    std::io::stderr().flush().map_err(unreadable)?;
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer).map_err(unreadable)?;
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        Ok(())
+    } else {
+        Err(CliError::new(Exit::Refused, "nothing was purged"))
+    }
+}

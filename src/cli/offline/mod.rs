@@ -1,0 +1,21 @@
+//! `tabletctl tablet ...`: work on a storage root while no daemon owns it.
+//!
+//! Each command takes the root's own lock and is refused while somebody else holds it. `import` writes in the order a
+//! migration writes: copy, sync, read back, place, sync, commit. `check` and `show` change nothing.
+
+mod batch;
+mod check;
+mod hooks;
+mod import;
+mod listing;
+mod locked;
+mod report;
+mod sharing;
+mod show;
+mod tree;
+mod wish;
+
+pub use batch::import_batch;
+pub use check::{CheckedRoots, check};
+pub use show::show;
+pub use wish::import_one;

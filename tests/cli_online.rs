@@ -1,0 +1,245 @@
+//! `tabletctl` against a daemon that is made up: what it sends, prints, and how it ends.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on stops there")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+
+use serde_json::{Value, json};
+
+/// What the made-up daemon does with the next request.
+enum Turn {
+    /// Answers with this status and body.
+    Answer(u16, String),
+    /// Hangs up, as a daemon that is killed does.
+    HangUp,
+}
+
+/// Takes requests in turn, then listens no more. Keeps the request lines and bodies; no body is `null`.
+struct Daemon {
+    address: String,
+    heard: Arc<Mutex<Vec<(String, Value)>>>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl Daemon {
+    fn new(turns: Vec<Turn>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}", listener.local_addr().unwrap());
+        let heard = Arc::new(Mutex::new(Vec::new()));
+        let notes = Arc::clone(&heard);
+        let thread = std::thread::spawn(move || {
+            for turn in turns {
+                let (mut stream, _) = listener.accept().unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                let mut request = String::new();
+                reader.read_line(&mut request).unwrap();
+                let mut length = 0;
+                loop {
+                    let mut line = String::new();
+                    reader.read_line(&mut line).unwrap();
+                    if let Some(value) = line.to_ascii_lowercase().strip_prefix("content-length:") {
+                        length = value.trim().parse().unwrap();
+                    }
+                    if line.trim().is_empty() {
+                        break;
+                    }
+                }
+                let mut body = vec![0; length];
+                reader.read_exact(&mut body).unwrap();
+                let line = request.trim().trim_end_matches(" HTTP/1.1").to_owned();
+                let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
+                notes.lock().unwrap().push((line, body));
+                if let Turn::Answer(status, text) = turn {
+                    let head = format!(
+                        "HTTP/1.1 {status} X\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+                        text.len()
+                    );
+                    stream.write_all((head + &text).as_bytes()).unwrap();
+                }
+            }
+        });
+        Self { address, heard, thread }
+    }
+
+    /// Runs the command, checks that it asked exactly as often as there were turns, and returns what was heard.
+    fn run(self, args: &[&str]) -> (Output, Vec<(String, Value)>) {
+        let done = tabletctl(&self.address, args);
+        self.thread.join().unwrap();
+        let heard = self.heard.lock().unwrap().clone();
+        (done, heard)
+    }
+}
+
+fn tabletctl(address: &str, args: &[&str]) -> Output {
+    let mut command = Command::new(assert_cmd::cargo::cargo_bin!("tabletctl"));
+    // A proxy in the environment must not come between a node and its own daemon.
+    command.env("http_proxy", "http://127.0.0.1:9").env("TABLETD_ADDR", address).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+fn ok(value: &Value) -> Turn {
+    Turn::Answer(200, value.to_string())
+}
+
+fn migration(status: &str, phase: &str, verified: u64) -> Value {
+    json!({
+        "id": 5, "tablet_id": 15672, "schema_hash": 7, "source_disk": "/d1", "dest_disk": "/d2", "status": status,
+        "phase": phase, "status_reason": "", "mode": "auto", "priority": "normal", "reason": "", "attempts": 1,
+        "steps": [{"step": "data", "status": "running", "started_at": "2024-05-01T12:00:00.000Z", "ended_at": null,
+            "logs": [{"at": "2024-05-01T12:00:01.000Z", "text": "no O_DIRECT"}]}],
+        "disk_total_bytes": 1000, "disk_processed_bytes": verified, "disk_remaining_bytes": 1000 - verified,
+        "disk_verified_bytes": verified, "disk_resumed_bytes": 0, "disk_total_files": 2, "disk_verified_files": 1,
+        "throttled_ms": 0, "speed_bytes_per_sec": null, "eta_seconds": null, "error": null, "receipt": null,
+        "created_at": "2024-05-01T12:00:00.000Z", "updated_at": "2024-05-01T12:00:00.000Z", "finished_at": null,
+        "last_progress_at": null, "not_before": null
+    })
+}
+
+#[test]
+fn where_nobody_listens_it_says_so_and_ends_with_three() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let done = tabletctl(&address, &["disks"]);
+    assert_eq!(done.status.code(), Some(3));
+    let said = text(&done.stderr);
+    assert!(
+        said.contains(&format!("no daemon answers at {address}")) && said.contains("is it running?"),
+        "{said}"
+    );
+}
+
+#[test]
+fn json_is_printed_as_it_came() {
+    let body = "{ \"total\" : 0,\"data\":[ ], \"future\": 1.50 }";
+    let (done, heard) = Daemon::new(vec![Turn::Answer(200, body.to_owned())]).run(&["--json", "disks"]);
+    assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), format!("{body}\n")));
+    assert_eq!(heard[0].0, "GET /api/v1/disks");
+}
+
+#[test]
+fn a_refusal_is_told_in_the_daemons_words_and_ends_with_four() {
+    let body = json!({"error_msg": "tablet 9 is not on this node", "error_code": "TABLET_NOT_FOUND"});
+    let turns = vec![Turn::Answer(404, body.to_string())];
+    let (done, heard) = Daemon::new(turns).run(&["migrate", "9", "--disk", "/d2", "--reason", "drain"]);
+    assert_eq!(done.status.code(), Some(4));
+    assert_eq!(text(&done.stderr), "tabletctl: tablet 9 is not on this node (TABLET_NOT_FOUND)\n");
+    assert_eq!(heard[0].0, "POST /api/v1/migrations");
+    let expected =
+        json!({"tablet_id": 9, "dest_disk": "/d2", "mode": "auto", "priority": "normal", "reason": "drain"});
+    assert_eq!(heard[0].1, expected);
+}
+
+#[test]
+fn following_goes_on_after_the_daemon_has_hung_up() {
+    let turns = vec![
+        ok(&migration("queued", "NEW", 0)),
+        ok(&migration("copying", "WORKING", 300)),
+        Turn::HangUp,
+        ok(&migration("copying", "WORKING", 600)),
+        ok(&migration("completed", "COMPLETE", 1000)),
+    ];
+    let (done, heard) = Daemon::new(turns).run(&["migrate", "15672", "--disk", "/d2", "--follow"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).ends_with("migration 5, tablet 15672, /d1 -> /d2: completed\n"));
+    assert!(text(&done.stderr).contains("waiting for it to come back"), "{}", text(&done.stderr));
+    assert!(heard[1..].iter().all(|(line, _)| line == "GET /api/v1/migrations/5"), "{heard:?}");
+}
+
+#[test]
+fn following_a_migration_that_fails_ends_with_one_and_its_reason() {
+    let mut failed = migration("failed", "FAILED", 300);
+    failed["error"] = json!({"code": "SOURCE_DAMAGED", "message": "a.dat: CRC-32 differs"});
+    let (done, _) = Daemon::new(vec![ok(&failed)]).run(&["follow", "5"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stderr).contains("a.dat: CRC-32 differs (SOURCE_DAMAGED)"), "{}", text(&done.stderr));
+}
+
+#[test]
+fn a_list_asks_for_what_was_said_and_tells_what_a_limit_left_out() {
+    let list = json!({"total": 7, "data": [migration("copying", "WORKING", 300)]});
+    let args = [
+        "list", "--status", "copying", "--status", "queued", "--phase", "new", "--disk", "/d 1", "--limit",
+        "1",
+    ];
+    let (done, heard) = Daemon::new(vec![ok(&list)]).run(&args);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(heard[0].0, "GET /api/v1/migrations?limit=1&status=copying%2Cqueued&phase=NEW&disk=%2Fd%201");
+    let shown = text(&done.stdout);
+    assert!(shown.contains("15672") && shown.contains("300 B") && shown.contains("(1 of 7"), "{shown}");
+}
+
+#[test]
+fn the_newest_migration_of_a_tablet_is_found_behind_full_pages() {
+    let (mut first, mut second) = (migration("failed", "FAILED", 0), migration("copying", "WORKING", 1));
+    first["id"] = 3.into();
+    second["id"] = 8.into();
+    let turns = vec![
+        ok(&json!({"total": 2, "data": [first]})),
+        ok(&json!({"total": 1, "data": [second.clone()]})),
+        ok(&json!({"total": 0, "data": []})),
+        ok(&second),
+    ];
+    let (done, heard) = Daemon::new(turns).run(&["status", "--tablet", "15672"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let asked: Vec<_> = heard.iter().map(|(line, _)| line.as_str()).collect();
+    assert_eq!(
+        asked,
+        [
+            "GET /api/v1/migrations?tablet_id=15672",
+            "GET /api/v1/migrations?tablet_id=15672&marker=3",
+            "GET /api/v1/migrations?tablet_id=15672&marker=8",
+            "GET /api/v1/migrations/8",
+        ]
+    );
+    assert!(text(&done.stdout).contains("no O_DIRECT"), "{}", text(&done.stdout));
+}
+
+#[test]
+fn a_purge_that_nobody_confirms_only_looks() {
+    let item = json!({
+        "disk": "/d1", "entry": "20240501120000.0", "tablet_id": 15672, "schema_hash": 7, "size_bytes": 10,
+        "generation": 1, "moved_to": "/d2", "migration_id": 5, "retired_at": null, "kept_because": "due",
+        "purged": true, "not_purged_because": null
+    });
+    let list = json!({"total": 1, "data": [item.clone()]});
+    let (done, heard) = Daemon::new(vec![ok(&list)]).run(&["trash", "purge"]);
+    assert_eq!(done.status.code(), Some(2));
+    assert_eq!(heard[0].1, json!({"dry_run": true, "all": true}));
+
+    let mut kept = item;
+    kept["purged"] = false.into();
+    kept["not_purged_because"] = "the live copy did not pass".into();
+    let turns = vec![ok(&list), ok(&json!({"total": 1, "data": [kept]}))];
+    let (done, heard) = Daemon::new(turns).run(&["trash", "purge", "--tablet", "15672", "--yes"]);
+    assert_eq!(done.status.code(), Some(1));
+    assert!(text(&done.stdout).contains("kept: the live copy did not pass"), "{}", text(&done.stdout));
+    assert_eq!(heard[1].1, json!({"dry_run": false, "all": false, "tablet_id": 15672}));
+}
+
+#[test]
+fn steering_sends_one_action_and_disks_are_named_in_the_body() {
+    let (done, heard) = Daemon::new(vec![ok(&migration("paused", "WORKING", 300))]).run(&["pause", "5"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(heard[0], ("POST /api/v1/migrations/5/action".to_owned(), json!({"pause": {}})));
+    let refused = json!({"error_msg": "no disk /dx", "error_code": "DISK_NOT_FOUND"});
+    let turns = vec![Turn::Answer(404, refused.to_string())];
+    let (done, heard) = Daemon::new(turns).run(&["disk", "enable", "/dx"]);
+    assert_eq!(done.status.code(), Some(4));
+    assert_eq!(heard[0], ("POST /api/v1/disks/enable".to_owned(), json!({"path": "/dx"})));
+}
+
+#[test]
+fn completions_name_the_commands() {
+    for shell in ["bash", "zsh", "fish"] {
+        let done = tabletctl("", &["completions", shell]);
+        assert_eq!(done.status.code(), Some(0), "{shell}");
+        assert!(text(&done.stdout).contains("migrate"), "{shell}");
+    }
+}
