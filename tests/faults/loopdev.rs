@@ -105,22 +105,10 @@ pub(crate) fn uses_direct_io(device: &LoopDevice) -> io::Result<bool> {
     Ok(std::fs::read_to_string(format!("/sys/block/{name}/loop/dio"))?.trim() == "1")
 }
 
-/// Detaches every loop device whose backing file lies below a directory that `is_ours` accepts. Returns their paths.
-pub(crate) fn detach_leftovers(is_ours: impl Fn(&Path) -> bool) -> Vec<PathBuf> {
-    let Ok(devices) = std::fs::read_dir("/sys/block") else { return Vec::new() };
-    let mut detached = Vec::new();
-    for device in devices.flatten() {
-        let backing = std::fs::read_to_string(device.path().join("loop/backing_file")).unwrap_or_default();
-        if backing.is_empty() || !is_ours(Path::new(backing.trim_end())) {
-            continue;
-        }
-        let path = Path::new("/dev").join(device.file_name());
-        if let Ok(file) = File::open(&path) {
-            // SAFETY: LOOP_CLR_FD takes no argument; the descriptor is open.
-            if unsafe { libc::ioctl(file.as_raw_fd(), LOOP_CLR_FD, 0) } == 0 {
-                detached.push(path);
-            }
-        }
-    }
-    detached
+/// The file behind a loop device, if it is attached, as seen from this mount namespace: a file of another, dead one has
+/// only what is left of its path.
+pub(crate) fn backing_file(device: &Path) -> Option<PathBuf> {
+    let name = device.file_name()?.to_str()?;
+    let backing = std::fs::read_to_string(format!("/sys/block/{name}/loop/backing_file")).ok()?;
+    Some(PathBuf::from(backing.trim_end()))
 }

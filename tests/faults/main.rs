@@ -145,8 +145,7 @@ fn become_helper() -> Option<ExitCode> {
     let rest: Vec<_> = arguments.collect();
     let outcome = match name.to_str()? {
         disk::SUBCOMMAND => disk::serve(&rest),
-        selftest::SUBCOMMAND => selftest::play(&rest),
-        _ => return None,
+        name => selftest::play(name, &rest)?,
     };
     Some(match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -13,7 +13,6 @@ use nix::sys::signal::kill;
 use nix::unistd::{Pid, Uid};
 
 use crate::explain::Explain;
-use crate::loopdev;
 
 const PREFIX: &str = "tabletd-faults-";
 const KEPT_PREFIX: &str = "tabletd-kept-";
@@ -28,6 +27,17 @@ pub(crate) fn enter_private_namespace() -> io::Result<()> {
     unshare(CloneFlags::CLONE_NEWNS).when(|| "make a private mount namespace")?;
     mount(None::<&str>, "/", None::<&str>, MsFlags::MS_REC | MsFlags::MS_PRIVATE, None::<&str>)
         .when(|| "make all mounts private")
+}
+
+/// Moves this process out of the suite's namespace into one without the suite's mounts, so that it keeps none of them
+/// alive. To be called before any thread is made.
+pub(crate) fn leave_namespace() -> io::Result<()> {
+    unshare(CloneFlags::CLONE_NEWNS).when(|| "leave the suite's mount namespace")?;
+    let parent = std::env::temp_dir().canonicalize()?;
+    let is_ours = |at: &PathBuf| scratch_of(&parent, at).is_some();
+    mount_points().iter().rev().filter(|at| is_ours(at)).try_for_each(|at| {
+        umount2(at, MntFlags::MNT_DETACH).when(|| format!("leave the mount {}", at.display()))
+    })
 }
 
 /// A directory that is removed with everything mounted below it when dropped.
@@ -76,14 +86,8 @@ pub(crate) fn keep_directory(name: &str) -> io::Result<PathBuf> {
 /// Removes what suites left that no longer run. Returns one line per thing removed.
 pub(crate) fn sweep_leftovers() -> Vec<String> {
     let Ok(parent) = std::env::temp_dir().canonicalize() else { return Vec::new() };
-    let orphaned = |path: &Path| {
-        let below = path.strip_prefix(&parent).ok().and_then(|path| path.components().next());
-        below.and_then(|first| owner_of(&first.as_os_str().to_string_lossy())).is_some_and(is_dead)
-    };
+    let orphaned = |path: &Path| scratch_of(&parent, path).is_some_and(is_dead);
     let mut swept = Vec::new();
-    for path in loopdev::detach_leftovers(orphaned) {
-        swept.push(format!("detached {}", path.display()));
-    }
     for entry in std::fs::read_dir(&parent).into_iter().flatten().flatten() {
         let path = entry.path();
         if !orphaned(&path) {
@@ -97,10 +101,11 @@ pub(crate) fn sweep_leftovers() -> Vec<String> {
     swept
 }
 
-/// The process id in the name of a scratch directory.
-fn owner_of(name: &str) -> Option<Pid> {
-    let pid = name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()?;
-    Some(Pid::from_raw(pid))
+/// The owner of the scratch directory below `parent` in which `path` lies, or which it is.
+fn scratch_of(parent: &Path, path: &Path) -> Option<Pid> {
+    let first = path.strip_prefix(parent).ok()?.components().next()?;
+    let name = first.as_os_str().to_str()?;
+    Some(Pid::from_raw(name.strip_prefix(PREFIX)?.split('-').next()?.parse().ok()?))
 }
 
 fn is_dead(pid: Pid) -> bool {
@@ -113,14 +118,13 @@ fn unmount_below(dir: &Path) {
     }
 }
 
-/// Mount points below `dir` in the order they were mounted (proc_pid_mountinfo(5), field 5; scratch paths have no
-/// characters that it escapes).
 fn mount_points_below(dir: &Path) -> Vec<PathBuf> {
+    mount_points().into_iter().filter(|path| path.starts_with(dir)).collect()
+}
+
+/// All mount points in the order they were mounted (proc_pid_mountinfo(5), field 5; scratch paths have no characters
+/// that it escapes).
+fn mount_points() -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(4))
-        .map(PathBuf::from)
-        .filter(|path| path.starts_with(dir))
-        .collect()
+    table.lines().filter_map(|line| line.split(' ').nth(4)).map(PathBuf::from).collect()
 }

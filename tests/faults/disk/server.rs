@@ -1,7 +1,9 @@
 //! The process that serves the fault disks: a FUSE mount of files `disk0`, `disk1`, ... and a control socket.
 //!
 //! It runs as a process of its own, because a program must not wait for itself when it syncs a file system that lies on
-//! its own FUSE mount. It ends when its standard input closes, so it cannot outlive its harness.
+//! its own FUSE mount. It cannot outlive its harness: it ends when its standard input closes, and dies when the thread
+//! that started it does. Both are needed, for a harness that is killed while one of its threads waits for a hung disk
+//! keeps its descriptors open, and only the death of the server lets that thread go.
 
 use std::ffi::OsStr;
 use std::io::{self, BufRead, BufReader, Read, Write};
@@ -17,6 +19,9 @@ use fuser::{
     LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen, ReplyWrite,
     Request as FuseRequest, Session, WriteFlags,
 };
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
 
 use super::platter::{Job, Platter};
 use super::wire::{Answer, Request, Status};
@@ -37,26 +42,29 @@ const FIRST_DISK_INODE: u64 = 2;
 
 /// Serves `disks` disks of `size_bytes` below `dir` until standard input closes. Does not return before.
 pub(crate) fn run(dir: &Path, disks: usize, size_bytes: usize) -> io::Result<()> {
-    let clock = Arc::new(AtomicU64::new(0));
-    let platters: Arc<[_]> = (0..disks).map(|_| Platter::new(size_bytes, clock.clone())).collect();
-    let queues = (0..disks)
-        .map(|number| {
-            let (queue, jobs) = mpsc::channel();
-            let platters = platters.clone();
-            std::thread::Builder::new()
-                .name(format!("disk{number}"))
-                .spawn(move || platters[number].serve(&jobs))?;
-            Ok(queue)
-        })
-        .collect::<io::Result<Vec<_>>>()?;
-
+    set_pdeathsig(Signal::SIGKILL)?;
     let listener = UnixListener::bind(dir.join(SOCKET))?;
     let mount_point = dir.join(MOUNT_POINT);
     std::fs::create_dir_all(&mount_point)?;
+
+    let clock = Arc::new(AtomicU64::new(0));
+    let platters: Arc<[_]> = (0..disks).map(|_| Platter::new(size_bytes, clock.clone())).collect();
+    let (queues, jobs): (Vec<_>, Vec<_>) = (0..disks).map(|_| mpsc::channel()).unzip();
     let mut config = Config::default();
     config.mount_options = vec![MountOption::FSName("faultdisk".into()), MountOption::NoAtime];
     let farm = Farm { platters: platters.clone(), queues, size_bytes };
-    let _mounted = Session::new(farm, &mount_point, &config)?.spawn()?;
+    let session = Session::new(farm, &mount_point, &config)?;
+    // The mount is the harness's now. The server leaves its namespace before it has threads: the last process in it
+    // unmounts the file systems on our disks while it exits, and must not be the one that serves them.
+    crate::sandbox::leave_namespace()?;
+
+    let _serving = session.spawn()?;
+    for (number, jobs) in jobs.into_iter().enumerate() {
+        let platters = platters.clone();
+        std::thread::Builder::new()
+            .name(format!("disk{number}"))
+            .spawn(move || platters[number].serve(&jobs))?;
+    }
     std::thread::Builder::new().name("control".into()).spawn(move || {
         for stream in listener.incoming().flatten() {
             let (platters, clock) = (platters.clone(), clock.clone());

@@ -8,6 +8,7 @@ mod model;
 mod player;
 mod powercut;
 mod syscalls;
+mod teardown;
 mod trap;
 
 use std::ffi::OsString;
@@ -15,19 +16,27 @@ use std::io;
 
 use crate::scenario::Scenario;
 
-/// The hidden subcommand by which the test binary becomes the small program that the system-call sweep hurts.
-pub(crate) const SUBCOMMAND: &str = "play-careful-writer";
-
-/// The small program's main.
-pub(crate) fn play(arguments: &[OsString]) -> io::Result<()> {
-    player::play(arguments)
+/// Runs the hidden subcommand `name`, a small program that a scenario starts to hurt, if it is one of ours.
+pub(crate) fn play(name: &str, arguments: &[OsString]) -> Option<io::Result<()>> {
+    match name {
+        player::SUBCOMMAND => Some(player::play(arguments)),
+        teardown::SUBCOMMAND => Some(teardown::play()),
+        _ => None,
+    }
 }
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [model::SCENARIOS, powercut::SCENARIOS, trap::SCENARIOS, devices::SCENARIOS, syscalls::SCENARIOS]
-        .into_iter()
-        .flatten()
-        .copied()
-        .collect()
+    [
+        model::SCENARIOS,
+        powercut::SCENARIOS,
+        trap::SCENARIOS,
+        devices::SCENARIOS,
+        syscalls::SCENARIOS,
+        teardown::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
 }

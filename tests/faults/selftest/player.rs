@@ -8,7 +8,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
-/// Its name.
+/// The hidden subcommand by which the test binary becomes this program.
+pub(crate) const SUBCOMMAND: &str = "save-a-record";
+/// The file's name.
 pub(crate) const NAME: &str = "record";
 
 /// What the file holds. Made anew for each use: what corrupts one buffer must not reach the one it is compared with.

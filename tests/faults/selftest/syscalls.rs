@@ -68,7 +68,7 @@ fn hurt_player(
 ) -> io::Result<()> {
     let dir = bench.scratch.subdir("work")?;
     let mut command = Command::new(std::env::current_exe()?);
-    command.arg(super::SUBCOMMAND).arg(how).arg(&dir);
+    command.arg(player::SUBCOMMAND).arg(how).arg(&dir);
     let calls: Vec<_> = FAULTS.iter().map(|&(call, _)| call).collect();
     let paths = [dir.clone(), player::staged(&dir), dir.join(player::NAME)];
     let tracer = Tracer::new(&calls, &log_of(bench)).only_on(paths);

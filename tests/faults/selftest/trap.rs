@@ -1,4 +1,5 @@
-//! The documented trap: after a failed write-back or flush, the next fsync says "ok" and the disk has the old data.
+//! The documented trap: after a failed write-back or flush, an fsync that is repeated says "ok" and the disk has the old
+//! data.
 //!
 //! "Can Applications Recover from fsync Failures?" (Rebello et al., USENIX ATC 2020). What is shown here is why a failed
 //! sync is never repeated. A kernel that mends it makes these scenarios fail, and then the rule may be looked at again.
@@ -17,22 +18,22 @@ use crate::scenario::{Bench, Need, Scenario};
 
 pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario {
-        name: "tool: a second fsync after a failed write-back lies, ext4",
+        name: "tool: a repeated fsync after a failed write-back lies, ext4",
         needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Ext4)],
         run: |bench| failed_write_back(bench, FsKind::Ext4),
     },
     Scenario {
-        name: "tool: a second fsync after a failed write-back lies, xfs",
+        name: "tool: a repeated fsync after a failed write-back lies, xfs",
         needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Xfs)],
         run: |bench| failed_write_back(bench, FsKind::Xfs),
     },
     Scenario {
-        name: "tool: a second fsync after a failed write-back lies, btrfs",
+        name: "tool: a repeated fsync after a failed write-back lies, btrfs",
         needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Btrfs)],
         run: |bench| failed_write_back(bench, FsKind::Btrfs),
     },
     Scenario {
-        name: "tool: a second fsync after a flush that lost the cache lies, ext4",
+        name: "tool: a repeated fsync after a flush that lost the cache lies, ext4",
         needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Ext4)],
         run: failed_flush,
     },
@@ -82,6 +83,12 @@ fn errno(result: &io::Result<()>) -> Option<i32> {
     result.as_ref().err().and_then(io::Error::raw_os_error)
 }
 
+/// Syncs again, and again. The second call says "ok" on ext4 and xfs; btrfs at times notes one failure twice, and then it
+/// is the third.
+fn sync_until_ok(file: &File) -> io::Result<()> {
+    file.sync_data().or_else(|_| file.sync_data())
+}
+
 fn failed_write_back(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     let stage = Stage::set(bench, kind)?;
     // btrfs never writes in place: there the next write of all is the one of the new data.
@@ -89,14 +96,14 @@ fn failed_write_back(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     let rule = if kind == FsKind::Btrfs { eio } else { eio.only_within(stage.place, stage.place + LEN) };
     stage.file.write_all_at(&stage.new, 0)?;
     let _faulty = stage.disks.inject(0, rule)?;
-    let (first, second) = (stage.file.sync_data(), stage.file.sync_data());
+    let (first, repeated) = (stage.file.sync_data(), sync_until_ok(&stage.file));
     let cache_has_new = cold::cached(&stage.path(), LEN)? == stage.new;
     let disk_has_old = stage.disks.peek(0, stage.place, LEN)? == stage.old;
     let direct_sees_old = kind == FsKind::Btrfs || cold::direct(&stage.path(), LEN)? == stage.old;
 
     let facts = [
         (errno(&first) == Some(libc::EIO), format!("the first fsync answered {first:?}, not EIO")),
-        (second.is_ok(), format!("the second fsync answered {second:?}, not ok")),
+        (repeated.is_ok(), format!("the repeated fsync answered {repeated:?}, not ok")),
         (cache_has_new, "the page cache does not have the new bytes".into()),
         (disk_has_old, "the disk does not have the old bytes".into()),
         (direct_sees_old, "a direct read does not see the old bytes".into()),
@@ -108,7 +115,7 @@ fn failed_flush(bench: &mut Bench<'_>) -> io::Result<()> {
     let stage = Stage::set(bench, FsKind::Ext4)?;
     stage.file.write_all_at(&stage.new, 0)?;
     let faulty = stage.disks.inject(0, Rule::next(On::Flush, Action::LoseCache))?;
-    let (first, second) = (stage.file.sync_data(), stage.file.sync_data());
+    let (first, repeated) = (stage.file.sync_data(), sync_until_ok(&stage.file));
     drop(faulty);
     let cutter = Cutter::new(&stage.disks, FsKind::Ext4, 0, 1, &bench.scratch.path().join("cut"))?;
     let position = stage.disks.position()?;
@@ -116,7 +123,7 @@ fn failed_flush(bench: &mut Bench<'_>) -> io::Result<()> {
     let found = std::fs::read(after.path().join("file"))?;
     let facts = [
         (errno(&first) == Some(libc::EIO), format!("the first fdatasync answered {first:?}, not EIO")),
-        (second.is_ok(), format!("the second fdatasync answered {second:?}, not ok")),
+        (repeated.is_ok(), format!("the repeated fdatasync answered {repeated:?}, not ok")),
         (found == stage.old, "after a power cut the file is not the old one".into()),
     ];
     judge(bench, &stage, facts)
