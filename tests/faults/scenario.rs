@@ -9,6 +9,9 @@ use crate::rng::Rng;
 use crate::sandbox::{self, Scratch};
 use crate::scoreboard::{Loss, Scoreboard};
 
+/// A violation often comes in hundreds: what the first ones leave is kept, the others are counted.
+const KEPT_PER_KIND: usize = 3;
+
 /// How much to try.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Scale {
@@ -102,13 +105,16 @@ impl Bench<'_> {
         match found {
             Ok(()) => self.board.held(kind),
             Err(what) => {
-                let dir = sandbox::keep_directory(kind)?;
                 let repeat =
                     format!("cargo test --test faults -- --only '{}' --seed {}", self.name, self.seed);
-                std::fs::write(dir.join("what.txt"), format!("{what}\n{repeat}\n"))?;
-                let kept = keep(&dir);
-                self.board.lost(kind, Loss { what, repeat, kept: Some(dir) });
-                kept?;
+                let kept = (self.board.losses(kind) < KEPT_PER_KIND).then(|| sandbox::keep_directory(kind));
+                let kept = kept.transpose()?;
+                let saved = kept.as_deref().map_or(Ok(()), |dir| {
+                    std::fs::write(dir.join("what.txt"), format!("{what}\n{repeat}\n"))?;
+                    keep(dir)
+                });
+                self.board.lost(kind, Loss { what, repeat, kept });
+                saved?;
             }
         }
         Ok(())

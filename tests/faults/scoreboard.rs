@@ -122,6 +122,11 @@ impl Scoreboard {
         }
     }
 
+    /// Violations of one kind so far.
+    pub(crate) fn losses(&self, kind: &str) -> usize {
+        self.lines.iter().find(|line| line.kind == kind).map_or(0, |line| line.lost.len())
+    }
+
     /// Violations so far.
     pub(crate) fn violations(&self) -> usize {
         self.lines.iter().map(|line| line.lost.len()).sum()

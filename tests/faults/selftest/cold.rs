@@ -6,8 +6,28 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
-/// Both the offset and the memory of a direct read must be multiples of the block size; a page is one for all.
-const ALIGNMENT: usize = 4096;
+use crate::disk::image::PAGE_SIZE;
+
+/// Memory for direct I/O. Offset, length and memory must be multiples of the block size; a page is one for all disks.
+#[repr(align(4096))]
+pub(crate) struct Page([u8; PAGE_SIZE]);
+
+impl Page {
+    /// A page of this byte.
+    pub(crate) fn filled(byte: u8) -> Self {
+        Self([byte; PAGE_SIZE])
+    }
+
+    /// Its bytes.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Opens an existing file to be read and written past the page cache.
+pub(crate) fn open_direct(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).write(true).custom_flags(libc::O_DIRECT).open(path)
+}
 
 /// `len` bytes from the start, from the page cache if it has them.
 pub(crate) fn cached(path: &Path, len: usize) -> io::Result<Vec<u8>> {
@@ -16,13 +36,16 @@ pub(crate) fn cached(path: &Path, len: usize) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// `len` bytes from the start with `O_DIRECT`. `len` is a multiple of 4,096.
+/// `len` bytes from the start with `O_DIRECT`. `len` is a multiple of a page.
 pub(crate) fn direct(path: &Path, len: usize) -> io::Result<Vec<u8>> {
-    let file = OpenOptions::new().read(true).custom_flags(libc::O_DIRECT).open(path)?;
-    let mut memory = vec![0; len + ALIGNMENT];
-    let start = memory.as_ptr().align_offset(ALIGNMENT);
-    file.read_exact_at(&mut memory[start..start + len], 0)?;
-    Ok(memory[start..start + len].to_vec())
+    let file = open_direct(path)?;
+    let mut page = Page::filled(0);
+    let mut bytes = Vec::with_capacity(len);
+    while bytes.len() < len {
+        file.read_exact_at(&mut page.0, bytes.len() as u64)?;
+        bytes.extend_from_slice(page.bytes());
+    }
+    Ok(bytes)
 }
 
 /// `len` bytes from the start after `POSIX_FADV_DONTNEED`. The file must be clean.

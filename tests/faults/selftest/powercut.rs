@@ -2,9 +2,12 @@
 
 use std::fs::File;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use super::cold;
+use crate::disk::image::PAGE_SIZE;
 use crate::disk::log::{CutModel, Position};
 use crate::disk::{Cutter, FaultDisks};
 use crate::mounts::{FsKind, LoopMount};
@@ -27,6 +30,16 @@ pub(super) const SCENARIOS: &[Scenario] = &[
         name: "tool: power cuts at every write, btrfs",
         needs: &[Need::Root, WITH_DISKS, Need::Fs(FsKind::Btrfs)],
         run: |bench| every_cut(bench, FsKind::Btrfs),
+    },
+    Scenario {
+        name: "tool: a disk's cache is lost, kept in part or torn, ext4",
+        needs: &[Need::Root, WITH_DISKS, Need::Fs(FsKind::Ext4)],
+        run: |bench| disk_cache(bench, FsKind::Ext4),
+    },
+    Scenario {
+        name: "tool: a disk's cache is lost, kept in part or torn, xfs",
+        needs: &[Need::Root, WITH_DISKS, Need::Fs(FsKind::Xfs)],
+        run: |bench| disk_cache(bench, FsKind::Xfs),
     },
     Scenario {
         name: "tool: one power cut takes all disks at once",
@@ -137,6 +150,56 @@ fn every_cut(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
         bench.count(found, |dir| cutter.save(dir))?;
     }
     bench.board.pace(bench.name, "ms per cut", spent, cuts);
+    Ok(())
+}
+
+/// Direct writes reach the disk at once and stay in its cache until a flush: each model does to them what it says.
+fn disk_cache(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
+    const PAGES: usize = 4;
+    let disks = FaultDisks::start(&bench.scratch.subdir("farm")?, 2, kind.smallest_mib())?;
+    let mounted = LoopMount::format(disks.attach(0)?, kind, &bench.scratch.path().join("disk"))?;
+    let (old, new) = (cold::Page::filled(b'o'), cold::Page::filled(b'n'));
+    save_durably(mounted.path(), "file", &[old.bytes(); PAGES].concat())?;
+    let file = cold::open_direct(&mounted.path().join("file"))?;
+    nix::unistd::syncfs(&file)?;
+    disks.mark_base()?;
+    for page in 0..PAGES {
+        file.write_all_at(new.bytes(), (page * PAGE_SIZE) as u64)?;
+    }
+    let written = disks.position()?;
+    file.sync_data()?;
+    let flushed = disks.position()?;
+    drop(file);
+    let _device = mounted.unmount()?;
+
+    let cutter = Cutter::new(&disks, kind, 0, 1, &bench.scratch.path().join("cut"))?;
+    let show = |position, model, seed| -> io::Result<String> {
+        let after = cutter.cut(position, model, seed)?;
+        let bytes = std::fs::read(after.path().join("file"))?;
+        // One letter for each 512 bytes: o is old, n is new.
+        Ok(bytes.chunks(512).map(|unit| char::from(unit[0])).collect())
+    };
+    let units = PAGES * PAGE_SIZE / 512;
+    let (all_old, all_new) = ("o".repeat(units), "n".repeat(units));
+    bench.expect(show(written, CutModel::Lost, 0)? == all_old, "an un-flushed write was not lost")?;
+    let seeds = 0..16;
+    let subsets =
+        seeds.clone().map(|seed| show(written, CutModel::Subset, seed)).collect::<io::Result<Vec<_>>>()?;
+    bench.expect(
+        subsets.iter().any(|seen| seen.contains('n') && seen.contains('o')),
+        "no subset kept a part",
+    )?;
+    let torn = CutModel::Torn { unit_bytes: 512 };
+    let tears = seeds.map(|seed| show(written, torn, seed)).collect::<io::Result<Vec<_>>>()?;
+    bench.expect(tears.iter().all(|seen| *seen != all_new), "the last write was not torn")?;
+    bench.expect(tears.iter().any(|seen| seen.contains("no")), "no tear lies within a write")?;
+    let before_last = units - PAGE_SIZE / 512;
+    let others_whole = tears.iter().all(|seen| seen[..before_last] == all_new[..before_last]);
+    bench.expect(others_whole, "a tear took more than the last write")?;
+    for model in CutModel::ALL {
+        let kept = show(flushed, model, 1)? == all_new;
+        bench.expect(kept, &format!("{}: a flushed write was lost", model.name()))?;
+    }
     Ok(())
 }
 

@@ -36,8 +36,11 @@ pub(crate) fn play() -> io::Result<()> {
     io::Write::write_all(&mut &file, b"never to be synced")?;
     let _hung = disks.inject(0, Rule::hung())?;
     let stuck = std::thread::spawn(move || file.sync_all());
-    while disks.status(0)?.hanging == 0 {
+    while disks.status(0)?.hanging == 0 && !stuck.is_finished() {
         std::thread::sleep(Duration::from_millis(1));
+    }
+    if stuck.is_finished() {
+        return Err(io::Error::other("the writer did not hang"));
     }
     println!("{}\n{}", scratch.path().display(), mounted.device().path().display());
     stuck.join().map_err(|_| io::Error::other("the writer panicked"))?.when(|| "sync on a hung disk")
