@@ -297,6 +297,7 @@ fn a_tablet_on_two_roots_is_damage_in_one_generation_and_a_remark_in_two() {
 fn retire_tablet(place: &Place, generation_elsewhere: u64) {
     let root = place.open();
     let note = RetiredNote {
+        shard_id: ShardId(15672 % 1024),
         key: KEY,
         migration_id: None,
         moved_to: DiskRef { uuid: root.identity().uuid, path: "/elsewhere".into() },
@@ -304,7 +305,7 @@ fn retire_tablet(place: &Place, generation_elsewhere: u64) {
         retired_ms: 0,
         uptime_sec: 0,
     };
-    retire(root.dir(), &NativeStore::open(root.dir()).unwrap(), ShardId(15672 % 1024), &note).unwrap();
+    retire(root.dir(), &NativeStore::open(root.dir()).unwrap(), &note).unwrap();
 }
 
 #[test]

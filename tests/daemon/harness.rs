@@ -91,7 +91,12 @@ impl Node {
 
     /// Path of a tablet's directory.
     pub(crate) fn tablet_dir(&self, root: usize, key: TabletKey) -> PathBuf {
-        self.roots[root].join(format!("data/{}/{}/{}", key.tablet_id.0 % 1024, key.tablet_id, key.schema_hash))
+        self.roots[root].join(format!(
+            "data/{}/{}/{}",
+            key.tablet_id.0 % 1024,
+            key.tablet_id,
+            key.schema_hash
+        ))
     }
 
     fn write_conf(&self) -> PathBuf {
@@ -181,7 +186,12 @@ impl Node {
                     }
                 }
             }
-            assert_eq!(read_dir_names(&root.join("migrating")), Vec::<String>::new(), "staging on {}", root.display());
+            assert_eq!(
+                read_dir_names(&root.join("migrating")),
+                Vec::<String>::new(),
+                "staging on {}",
+                root.display()
+            );
         }
         assert_eq!(found.keys().collect::<Vec<_>>(), self.expected.keys().collect::<Vec<_>>());
         found
@@ -212,7 +222,9 @@ pub(crate) fn records(root: &Path) -> Vec<TabletRecord> {
 
 pub(crate) fn read_dir_names(dir: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(dir)
-        .map(|entries| entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+        .map(|entries| {
+            entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+        })
         .unwrap_or_default();
     names.sort();
     names
@@ -278,8 +290,10 @@ impl Daemon {
     }
 
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
-        let mut answer =
-            agent().post(self.url(path)).send_json(body).unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        let mut answer = agent()
+            .post(self.url(path))
+            .send_json(body)
+            .unwrap_or_else(|error| panic!("POST {path}: {error}"));
         answer.body_mut().read_json().expect("JSON")
     }
 

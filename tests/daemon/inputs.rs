@@ -18,10 +18,22 @@ fn bad_requests_are_answered_with_a_reason() {
         (format!("goal=RUN&{ok}"), "INVALID_ARGUMENT", "RUN"),
         (format!("goal=run&schema_hash=555&disk={there}"), "INVALID_ARGUMENT", "tablet_id"),
         (format!("goal=run&tablet_id=-10&schema_hash=555&disk={there}"), "INVALID_ARGUMENT", "-10"),
-        (format!("goal=run&tablet_id=99999999999999999999&schema_hash=555&disk={there}"), "INVALID_ARGUMENT", "9999"),
+        (
+            format!("goal=run&tablet_id=99999999999999999999&schema_hash=555&disk={there}"),
+            "INVALID_ARGUMENT",
+            "9999",
+        ),
         (format!("goal=run&tablet_id=10x&schema_hash=555&disk={there}"), "INVALID_ARGUMENT", "10x"),
-        (format!("goal=run&tablet_id=10&tablet_id=11&schema_hash=555&disk={there}"), "INVALID_ARGUMENT", "tablet_id"),
-        (format!("goal=run&tablet_id=10&schema_hash=2147483648&disk={there}"), "INVALID_ARGUMENT", "2147483648"),
+        (
+            format!("goal=run&tablet_id=10&tablet_id=11&schema_hash=555&disk={there}"),
+            "INVALID_ARGUMENT",
+            "tablet_id",
+        ),
+        (
+            format!("goal=run&tablet_id=10&schema_hash=2147483648&disk={there}"),
+            "INVALID_ARGUMENT",
+            "2147483648",
+        ),
         ("goal=run&tablet_id=10&schema_hash=555".to_owned(), "INVALID_ARGUMENT", "disk"),
         (format!("goal=run&tablet_id=11&schema_hash=555&disk={there}"), "TABLET_NOT_FOUND", "11"),
         (format!("goal=run&tablet_id=10&schema_hash=556&disk={there}"), "SCHEMA_HASH_MISMATCH", "555"),
@@ -63,7 +75,11 @@ fn damaged(what: impl FnOnce(&std::path::Path), code: &str, name: &str) {
 
 #[test]
 fn a_symlink_in_the_tablet_is_refused() {
-    damaged(|dir| symlink("/etc/passwd", dir.join("extra.dat")).expect("a symlink"), "UNEXPECTED_ENTRY", "extra.dat");
+    damaged(
+        |dir| symlink("/etc/passwd", dir.join("extra.dat")).expect("a symlink"),
+        "UNEXPECTED_ENTRY",
+        "extra.dat",
+    );
 }
 
 #[test]
@@ -86,12 +102,20 @@ fn a_fifo_in_the_tablet_is_refused_and_blocks_nobody() {
 
 #[test]
 fn a_missing_file_is_damage() {
-    damaged(|dir| fs::remove_file(dir.join("02000001_0.dat")).expect("a file"), "SOURCE_DAMAGED", "02000001_0.dat");
+    damaged(
+        |dir| fs::remove_file(dir.join("02000001_0.dat")).expect("a file"),
+        "SOURCE_DAMAGED",
+        "02000001_0.dat",
+    );
 }
 
 #[test]
 fn an_extra_file_is_reported_and_not_dropped() {
-    damaged(|dir| fs::write(dir.join("stranger.dat"), b"?").expect("a file"), "UNEXPECTED_ENTRY", "stranger.dat");
+    damaged(
+        |dir| fs::write(dir.join("stranger.dat"), b"?").expect("a file"),
+        "UNEXPECTED_ENTRY",
+        "stranger.dat",
+    );
 }
 
 #[test]

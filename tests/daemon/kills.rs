@@ -94,7 +94,10 @@ fn a_kill_at_every_point_of_a_migration_is_settled_by_the_next_start() {
             daemon.wait_until_idle();
             for key in &accepted {
                 let answer = daemon.status(*key);
-                assert_eq!(answer["msg"], "migration task has finished successfully", "{point}:{nth} {key} {answer}");
+                assert_eq!(
+                    answer["msg"], "migration task has finished successfully",
+                    "{point}:{nth} {key} {answer}"
+                );
             }
             daemon.stop();
             let found = node.assert_whole();

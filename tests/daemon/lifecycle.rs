@@ -12,12 +12,14 @@ fn a_tablet_moves_and_everything_says_so() {
     let daemon = node.start();
     let answer = daemon.run(key, &node.disk(1));
     assert_eq!(answer["msg"], "migration task is successfully submitted.");
-    let migration = daemon.wait_for(answer["migration_id"].as_u64().expect("a number"), &["completed", "failed"]);
+    let migration =
+        daemon.wait_for(answer["migration_id"].as_u64().expect("a number"), &["completed", "failed"]);
     assert_eq!(migration["status"], "completed", "{migration:#}");
     assert_eq!(migration["disk_total_bytes"], 3_074_098);
     assert_eq!(migration["disk_verified_bytes"], 3_074_098);
     assert_eq!(migration["receipt"]["generation"], 2);
-    let steps: Vec<_> = migration["steps"].as_array().expect("steps").iter().map(|step| step["step"].clone()).collect();
+    let steps: Vec<_> =
+        migration["steps"].as_array().expect("steps").iter().map(|step| step["step"].clone()).collect();
     assert_eq!(steps, ["preflight", "prepare", "data", "finalize"]);
     let status = daemon.status(key);
     assert_eq!(status["msg"], "migration task has finished successfully");
