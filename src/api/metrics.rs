@@ -85,13 +85,15 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
     }
     let name = "tabletd_step_seconds_total";
     page.family(name, "counter", "Seconds spent in each step.");
-    for (step, seconds, _) in &totals.step_seconds {
-        page.sample(name, &[("step", step.as_str())], seconds);
+    for step in &totals.steps {
+        page.sample(name, &[("step", step.step.as_str())], step.seconds);
     }
     let name = "tabletd_step_runs_total";
-    page.family(name, "counter", "Times each step was run.");
-    for (step, _, runs) in &totals.step_seconds {
-        page.sample(name, &[("step", step.as_str())], runs);
+    page.family(name, "counter", "Runs of each step, by outcome.");
+    for step in &totals.steps {
+        for (outcome, runs) in [("done", step.done), ("error", step.failed)] {
+            page.sample(name, &[("step", step.step.as_str()), ("outcome", outcome)], runs);
+        }
     }
     let gauges = [
         ("tabletd_migrations_queued", "Migrations waiting now.", totals.queued),
@@ -173,6 +175,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::api::tests::sample;
+    use crate::engine::StepTotals;
     use crate::model::{DiskCondition, ErrorCode, Step};
 
     #[test]
@@ -182,7 +185,7 @@ mod tests {
             failed: 2,
             throttled_ms: 1_020,
             refused: vec![(ErrorCode::DiskFull, 3)],
-            step_seconds: vec![(Step::Data, 1.5, 4)],
+            steps: vec![StepTotals { step: Step::Data, seconds: 1.5, done: 3, failed: 1 }],
             ..Totals::default()
         };
         let mut hung = sample::disk("/d\"2");
@@ -197,7 +200,7 @@ mod tests {
             "tabletd_throttled_seconds_total 1.020",
             "tabletd_migrations_refused_total{code=\"DISK_FULL\"} 3",
             "tabletd_step_seconds_total{step=\"data\"} 1.5",
-            "tabletd_step_runs_total{step=\"data\"} 4",
+            "tabletd_step_runs_total{step=\"data\",outcome=\"error\"} 1",
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"hung\"} 1",
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"online\"} 0",
             "tabletd_disk_write_slots_limit{path=\"/d1\"} 4",

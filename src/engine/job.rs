@@ -74,6 +74,8 @@ impl Job {
     pub(super) fn snapshot(&self) -> Migration {
         let mut migration = self.lock().clone();
         self.merge_progress(&mut migration);
+        // Until the end it is a draft.
+        migration.receipt = None;
         migration
     }
 
@@ -126,6 +128,9 @@ impl Job {
         })?;
         if next == Status::Paused {
             migration.paused_in = Some(migration.status);
+        }
+        if !matches!(next, Status::Finalizing | Status::Completed) {
+            migration.receipt = None;
         }
         migration.status = next;
         migration.status_reason = reason.into();

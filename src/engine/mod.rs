@@ -42,8 +42,8 @@ use std::time::Duration;
 
 pub use start::StartError;
 pub use view::{
-    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView, Totals,
-    TrashView,
+    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, StepTotals, Submit, TabletFilter, TabletView,
+    Totals, TrashView,
 };
 
 use crate::config::{self, Config, SetError};

@@ -10,9 +10,10 @@ use super::disk::Disk;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
+use super::view::StepTotals;
 use crate::config::{self, Config};
 use crate::model::{
-    DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, TabletKey,
+    DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, StepStatus, TabletKey,
 };
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
@@ -90,7 +91,7 @@ pub(super) struct Counts {
     pub(super) quarantined: AtomicU64,
     pub(super) purged: AtomicU64,
     refused: Mutex<HashMap<ErrorCode, u64>>,
-    steps: Mutex<BTreeMap<Step, (Duration, u64)>>,
+    steps: Mutex<BTreeMap<Step, StepTotals>>,
 }
 
 impl Counts {
@@ -106,15 +107,18 @@ impl Counts {
         lock(&self.refused).iter().map(|(code, count)| (*code, *count)).collect()
     }
 
-    pub(super) fn step_took(&self, step: Step, took: Duration) {
+    pub(super) fn step_ended(&self, step: Step, took: Duration, how: StepStatus) {
         let mut steps = lock(&self.steps);
-        let entry = steps.entry(step).or_default();
-        entry.0 += took;
-        entry.1 += 1;
+        let totals = steps.entry(step).or_insert(StepTotals { step, seconds: 0.0, done: 0, failed: 0 });
+        totals.seconds += took.as_secs_f64();
+        match how {
+            StepStatus::Done => totals.done += 1,
+            StepStatus::Running | StepStatus::Error => totals.failed += 1,
+        }
     }
 
-    pub(super) fn steps(&self) -> Vec<(Step, f64, u64)> {
-        lock(&self.steps).iter().map(|(step, (time, runs))| (*step, time.as_secs_f64(), *runs)).collect()
+    pub(super) fn steps(&self) -> Vec<StepTotals> {
+        lock(&self.steps).values().copied().collect()
     }
 }
 

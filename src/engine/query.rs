@@ -290,7 +290,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         refused: counts.refused(),
         copied_bytes: load(&counts.copied_bytes),
         verified_bytes: load(&counts.verified_bytes),
-        step_seconds: counts.steps(),
+        steps: counts.steps(),
         throttled_ms: load(&counts.throttled_ms),
         barrier_syncs: load(&node.syncs.syncs),
         barrier_waits: load(&node.syncs.waits),

@@ -15,9 +15,7 @@ use super::scheduler;
 use super::thread::{descriptor_limit, spawn_isolated};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{
-    Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Receipt, Status, TabletKey,
-};
+use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, TabletKey};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
 use crate::storage::{Owner, RootScan};
@@ -256,24 +254,17 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
     }
 }
 
-/// The receipt of a move whose end nobody was there to write down.
+/// A move whose end nobody was there to write down. Its receipt was journalled before the swap.
 fn complete_from_disk(job: &Job, generation: u64) {
-    let mut row = job.lock();
-    row.counters.copied_bytes = row.counters.total_bytes;
-    row.counters.verified_bytes = row.counters.total_bytes;
-    row.counters.verified_files = row.counters.total_files;
-    row.failure = None;
-    row.receipt = Some(Receipt {
-        generation,
-        files: row.counters.total_files,
-        bytes: row.counters.total_bytes,
-        manifest_crc32: 0,
-        verified_cold: false,
-        pause_us: 0,
-        duration_ms: u64::try_from(now_ms() - row.created_ms).unwrap_or(0),
-        trash_path: None,
-    });
-    drop(row);
+    {
+        let mut row = job.lock();
+        row.failure = None;
+        let duration_ms = u64::try_from(now_ms() - row.created_ms).unwrap_or(0);
+        if let Some(receipt) = &mut row.receipt {
+            receipt.generation = generation;
+            receipt.duration_ms = duration_ms;
+        }
+    }
     job.count_as_copied();
 }
 

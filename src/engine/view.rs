@@ -2,7 +2,7 @@
 
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Medium, MigrationId, Mode, Phase, Priority, ShardId,
-    Status, TabletId, TabletKey, TimestampMs,
+    Status, Step, TabletId, TabletKey, TimestampMs,
 };
 
 /// A request to move one tablet.
@@ -168,6 +168,19 @@ pub struct PurgeOutcome {
     pub outcome: Result<(), String>,
 }
 
+/// What one step took, all migrations together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepTotals {
+    /// Which.
+    pub step: Step,
+    /// Seconds spent in it.
+    pub seconds: f64,
+    /// Runs that ended well.
+    pub done: u64,
+    /// Runs that did not.
+    pub failed: u64,
+}
+
 /// Counters since the start of the process. Bytes and seconds only grow.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
@@ -189,8 +202,8 @@ pub struct Totals {
     pub copied_bytes: u64,
     /// Bytes read back and found right.
     pub verified_bytes: u64,
-    /// Seconds and number of runs per step: preflight, prepare, data, finalize, abort.
-    pub step_seconds: Vec<(crate::model::Step, f64, u64)>,
+    /// Time and outcome of each step that was run.
+    pub steps: Vec<StepTotals>,
     /// Milliseconds waited for bandwidth limits.
     pub throttled_ms: u64,
     /// `syncfs` calls made by the shared barriers, all disks.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -356,7 +356,8 @@ impl Daemon {
     }
 
     /// Waits until it has ended by itself.
-    pub(crate) fn wait(mut self) -> ExitStatus {
+    #[cfg(feature = "fault-injection")]
+    pub(crate) fn wait(mut self) -> std::process::ExitStatus {
         self.child.wait().expect("a child")
     }
 

@@ -4,7 +4,7 @@ use super::{
     Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, PurgedItem, Receipt,
     Slots, Step, StepTotal, Tablet, Timestamp, TrashItem,
 };
-use crate::engine::{DiskView, PurgeOutcome, TabletView, Totals, TrashView};
+use crate::engine::{DiskView, PurgeOutcome, StepTotals, TabletView, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
 
 impl Migration {
@@ -203,7 +203,12 @@ impl NodeStatus {
 
 impl From<Totals> for MigrationTotals {
     fn from(totals: Totals) -> Self {
-        let step = |(step, seconds, runs)| StepTotal { step, seconds, runs };
+        let step = |total: StepTotals| StepTotal {
+            step: total.step,
+            seconds: total.seconds,
+            done: total.done,
+            failed: total.failed,
+        };
         Self {
             accepted: totals.accepted,
             started: totals.started,
@@ -215,7 +220,7 @@ impl From<Totals> for MigrationTotals {
             copied_bytes: totals.copied_bytes,
             verified_bytes: totals.verified_bytes,
             throttled_ms: totals.throttled_ms,
-            steps: totals.step_seconds.into_iter().map(step).collect(),
+            steps: totals.steps.into_iter().map(step).collect(),
             quarantined: totals.quarantined,
             purged: totals.purged,
         }

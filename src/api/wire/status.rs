@@ -65,6 +65,8 @@ pub struct StepTotal {
     pub step: Step,
     /// Seconds spent in it.
     pub seconds: f64,
-    /// Times run.
-    pub runs: u64,
+    /// Runs that ended well.
+    pub done: u64,
+    /// Runs that did not.
+    pub failed: u64,
 }

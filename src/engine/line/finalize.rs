@@ -63,6 +63,8 @@ impl From<Failure> for SwapError {
 pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> {
     let mut ready = catch_up_with_gate_open(line, ready)?;
     line.job.enter_commit()?;
+    // Journalled with the status: should nobody be here to write down the end, the receipt is there already.
+    line.job.lock().receipt = Some(receipt_of(&ready));
     line.node.advance_durably(line.job, Event::FinalizeStarted, "swapping")?;
     fault::point("finalizing_journalled");
 
@@ -167,7 +169,8 @@ impl Drop for ClosedGate<'_> {
 /// Takes the source out of use. The move is made: what fails here is said and left for the next start to finish.
 pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     let Swapped { ready, pause_us } = swapped;
-    let Ready { prepared, copy, record, .. } = ready;
+    let receipt = receipt_of(&ready);
+    let Ready { prepared, record, .. } = ready;
     let trash_path = match retire_source(line, &prepared.passed.source, &record) {
         Ok(path) => {
             line.source
@@ -188,15 +191,20 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     if let Ok(capacity) = prepared.passed.destination.0.capacity() {
         line.destination.set_capacity(capacity);
     }
+    Receipt { pause_us, trash_path, ..receipt }
+}
+
+/// What is known before the swap; pause, trash and duration follow.
+fn receipt_of(ready: &Ready) -> Receipt {
     Receipt {
-        generation: record.generation,
-        files: record.manifest.files().len() as u64,
-        bytes: record.manifest.total_bytes(),
-        manifest_crc32: content_crc32(&record.manifest),
-        verified_cold: copy.coldness() == Coldness::Cold,
-        pause_us,
+        generation: ready.record.generation,
+        files: ready.record.manifest.files().len() as u64,
+        bytes: ready.record.manifest.total_bytes(),
+        manifest_crc32: content_crc32(&ready.record.manifest),
+        verified_cold: ready.copy.coldness() == Coldness::Cold,
+        pause_us: 0,
         duration_ms: 0,
-        trash_path,
+        trash_path: None,
     }
 }
 

@@ -136,11 +136,12 @@ impl<'a> Line<'a> {
         self.job.begin_step(step);
         let began = Instant::now();
         let done = work();
-        self.node.counts.step_took(step, began.elapsed());
         if let Err(error) = &done {
             self.job.log(error.as_ref().message.clone());
         }
-        self.job.end_step(if done.is_ok() { StepStatus::Done } else { StepStatus::Error });
+        let how = if done.is_ok() { StepStatus::Done } else { StepStatus::Error };
+        self.node.counts.step_ended(step, began.elapsed(), how);
+        self.job.end_step(how);
         done
     }
 
