@@ -123,23 +123,37 @@ impl Job {
     /// `ILLEGAL_TRANSITION`.
     pub(super) fn advance(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         let mut migration = self.lock();
-        let next = transition(migration.status, event).map_err(|illegal| {
-            Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", migration.id))
+        *migration = self.after(&migration, event, reason.into())?;
+        Ok(migration.clone())
+    }
+
+    /// The row as it will be after its last event. Shown to nobody until it is durable.
+    ///
+    /// # Errors
+    /// `ILLEGAL_TRANSITION`.
+    pub(super) fn last_row(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
+        self.after(&self.lock(), event, reason.into())
+    }
+
+    fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
+        let next = transition(now.status, event).map_err(|illegal| {
+            Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", now.id))
         })?;
+        let mut migration = now.clone();
         if next == Status::Paused {
-            migration.paused_in = Some(migration.status);
+            migration.paused_in = Some(now.status);
         }
         if !matches!(next, Status::Finalizing | Status::Completed) {
             migration.receipt = None;
         }
         migration.status = next;
-        migration.status_reason = reason.into();
+        migration.status_reason = reason;
         migration.updated_ms = now_ms();
         if next.is_final() {
             migration.finished_ms = Some(migration.updated_ms);
         }
         self.merge_progress(&mut migration);
-        Ok(migration.clone())
+        Ok(migration)
     }
 
     /// Begins a step.

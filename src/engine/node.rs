@@ -303,7 +303,7 @@ impl Node {
     /// Ends a migration: takes it off the board of the living and gives back what it held. Its last row is durable
     /// before anybody can see it ended.
     pub(super) fn end(&self, job: &Job, event: Event, reason: impl Into<String>) {
-        let row = match job.advance(event, reason) {
+        let row = match job.last_row(event, reason) {
             Ok(row) => row,
             Err(failure) => {
                 tracing::error!("{failure}");
@@ -331,7 +331,9 @@ impl Node {
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();
         board.alive.remove(&row.id);
-        board.remember(row, keep);
+        board.remember(row.clone(), keep);
+        drop(board);
+        *job.lock() = row;
     }
 
     /// The migration of that number while it is alive.
