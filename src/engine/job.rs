@@ -74,8 +74,10 @@ impl Job {
     pub(super) fn snapshot(&self) -> Migration {
         let mut migration = self.lock().clone();
         self.merge_progress(&mut migration);
-        // Until the end it is a draft.
-        migration.receipt = None;
+        if migration.status != Status::Completed {
+            // Until the end it is a draft.
+            migration.receipt = None;
+        }
         migration
     }
 
