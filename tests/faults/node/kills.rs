@@ -7,7 +7,7 @@ use serde_json::json;
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Promise, settle};
+use super::promises::{Owed, Promise, settle};
 use super::rig::Rig;
 use crate::mounts::FsKind;
 use crate::rng::Rng;
@@ -105,5 +105,5 @@ fn round_ends(rig: &Rig, owed: &[Promise]) -> Result<(), String> {
     let daemon = rig.node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
     daemon.try_wait_until_idle(super::PATIENCE)?;
     daemon.post("/api/v1/trash/purge", &json!({"all": true}));
-    settle(&rig.node, daemon, &owed.iter().collect::<Vec<_>>(), ReadFrom::Cache)
+    settle(&rig.node, daemon, &owed.iter().collect::<Vec<_>>(), Owed::Completed, ReadFrom::Cache)
 }

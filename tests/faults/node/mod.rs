@@ -8,6 +8,7 @@ mod kills;
 mod powercut;
 mod promises;
 mod rig;
+mod syscalls;
 
 use std::time::Duration;
 
@@ -18,5 +19,5 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [powercut::SCENARIOS, kills::SCENARIOS].into_iter().flatten().copied().collect()
+    [powercut::SCENARIOS, kills::SCENARIOS, syscalls::SCENARIOS].into_iter().flatten().copied().collect()
 }

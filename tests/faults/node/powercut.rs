@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Promise, check_nothing_came_back, settle};
+use super::promises::{Owed, Promise, check_nothing_came_back, settle};
 use super::rig::Rig;
 use crate::disk::Cutter;
 use crate::disk::log::{CutModel, Position};
@@ -120,7 +120,7 @@ impl Recording {
         check_nothing_came_back(node, self.promises.iter().filter(|promise| seen(promise.completed_at)))?;
         let owed: Vec<_> = self.promises.iter().filter(|promise| promise.accepted_at <= position).collect();
         let daemon = node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
-        settle(node, daemon, &owed, ReadFrom::Cache)
+        settle(node, daemon, &owed, Owed::Completed, ReadFrom::Cache)
     }
 }
 

@@ -43,9 +43,24 @@ pub(super) fn check_nothing_came_back<'p>(
     Ok(())
 }
 
-/// Waits until nothing is under way, then holds every migration the daemon knows against what was promised. Each
-/// acknowledged one must have been completed. Ends the daemon with SIGKILL, and asks the oracle about the disks.
-pub(super) fn settle(node: &Node, daemon: Daemon, owed: &[&Promise], from: ReadFrom) -> Result<(), String> {
+/// What became of an acknowledged migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// It must have been completed: a crash is no reason to fail.
+    Completed,
+    /// It must have ended, as completed or as failed: a disk that refuses is a reason.
+    Ended,
+}
+
+/// Waits until nothing is under way, then holds every migration the daemon knows against what was promised. Ends the
+/// daemon with SIGKILL, and asks the oracle about the disks.
+pub(super) fn settle(
+    node: &Node,
+    daemon: Daemon,
+    promises: &[&Promise],
+    owed: Owed,
+    from: ReadFrom,
+) -> Result<(), String> {
     daemon.try_wait_until_idle(crate::node::PATIENCE)?;
     let known: BTreeMap<u64, Value> = daemon
         .try_migrations()?
@@ -55,11 +70,13 @@ pub(super) fn settle(node: &Node, daemon: Daemon, owed: &[&Promise], from: ReadF
     for migration in known.values() {
         check_counters(migration)?;
     }
-    for promise in owed {
+    for promise in promises {
         let Some(migration) = known.get(&promise.id) else {
             return Err(format!("migration {} was acknowledged and is forgotten", promise.id));
         };
-        if migration["status"] != "completed" {
+        let kept = migration["status"] == "completed"
+            || (owed == Owed::Ended && promise.completed_at.is_none() && migration["status"] == "failed");
+        if !kept {
             return Err(format!(
                 "migration {} was acknowledged and did not complete: {migration:#}",
                 promise.id

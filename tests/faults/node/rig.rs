@@ -25,12 +25,14 @@ impl Rig {
     /// An empty node on fresh file systems of this kind.
     pub(super) fn new(bench: &Bench<'_>, kind: FsKind) -> io::Result<Self> {
         let size_mib = kind.smallest_mib().max(SIZE_MIB);
-        let disks = FaultDisks::start(&bench.scratch.subdir("farm")?, 2 * DISKS, size_mib)?;
-        let at = |disk: usize| bench.scratch.path().join(format!("disk{disk}"));
+        // A scenario may want a fresh one after it has broken another.
+        let base = tempfile::Builder::new().prefix("rig").tempdir_in(bench.scratch.path())?.keep();
+        let disks = FaultDisks::start(&base.join("farm"), 2 * DISKS, size_mib)?;
+        let at = |disk: usize| base.join(format!("disk{disk}"));
         let mounts = (0..DISKS)
             .map(|disk| LoopMount::format(disks.attach(disk)?, kind, &at(disk)))
             .collect::<io::Result<Vec<_>>>()?;
-        let dir = tempfile::Builder::new().prefix("node").tempdir_in(bench.scratch.path())?;
+        let dir = tempfile::Builder::new().prefix("node").tempdir_in(&base)?;
         // Not the mount point itself: ext4 has a lost+found there.
         let roots: Vec<_> = (0..2).map(|disk| at(disk).join("root")).collect();
         roots.iter().try_for_each(std::fs::create_dir)?;
@@ -68,10 +70,10 @@ impl Rig {
 
     /// For each disk of the node, what mounts its cuts where it was.
     pub(super) fn cutters(&self) -> io::Result<Vec<Cutter<'_>>> {
-        let scratch = self.node.dir.path().parent().expect("below the scratch directory");
+        let base = self.node.dir.path().parent().expect("below the directory of the rig");
         (0..DISKS)
             .map(|disk| {
-                let at = scratch.join(format!("disk{disk}"));
+                let at = base.join(format!("disk{disk}"));
                 Cutter::new(&self.disks, self.kind, disk, disk + DISKS, &at)
             })
             .collect()
