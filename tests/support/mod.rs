@@ -17,6 +17,26 @@ use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, Tabl
 use tabletd::storage::{encode_record, synthesize_header};
 use tempfile::TempDir;
 
+/// Every point at which something has just become durable, in order.
+pub(crate) const POINTS: &[&str] = &[
+    "accepted",
+    "staging_created",
+    "data_copied",
+    "record_staged",
+    "finalizing_journalled",
+    "placed",
+    "placed_synced",
+    "record_renamed",
+    "committed",
+    "catalog_switched",
+    "source_record_retired",
+    "source_directory_retired",
+    "source_in_trash",
+    "source_synced",
+    "staging_removed",
+    "completed",
+];
+
 pub(crate) const HASH: i32 = 555;
 
 /// Roots, a state directory and a configuration, all in one temporary directory unless roots are given.
@@ -51,17 +71,23 @@ impl Node {
 
     /// Puts a tablet of these file sizes on a root, as an import would. The daemon must not be running.
     pub(crate) fn add_tablet(&mut self, root: usize, tablet_id: i64, sizes: &[usize]) -> TabletKey {
+        let seed = tablet_id.unsigned_abs() * 1000;
+        let contents = sizes.iter().zip(seed..).map(|(size, seed)| pseudo_random(seed, *size));
+        self.add_tablet_of(root, tablet_id, contents.collect())
+    }
+
+    /// The same with these files.
+    pub(crate) fn add_tablet_of(&mut self, root: usize, tablet_id: i64, contents: Vec<Vec<u8>>) -> TabletKey {
         let key = TabletKey::new(tablet_id, HASH);
         let root = &self.roots[root];
         make_root(root);
         let shard = ShardId(u16::try_from(tablet_id % 1024).expect("below 1024"));
         let dir = root.join(format!("data/{shard}/{tablet_id}/{HASH}"));
         fs::create_dir_all(&dir).expect("a tablet directory");
-        let files = sizes.iter().enumerate().map(|(n, size)| {
-            let bytes = pseudo_random(tablet_id.unsigned_abs() * 1000 + n as u64, *size);
+        let files = contents.iter().enumerate().map(|(n, bytes)| {
             let name = format!("0200{n:04}_0.dat");
-            fs::write(dir.join(&name), &bytes).expect("a tablet file");
-            FileEntry { name, size_bytes: *size as u64, crc32: Some(crc32fast::hash(&bytes)) }
+            fs::write(dir.join(&name), bytes).expect("a tablet file");
+            FileEntry { name, size_bytes: bytes.len() as u64, crc32: Some(crc32fast::hash(bytes)) }
         });
         let manifest = Manifest::new(files.collect()).expect("plain names");
         let record = TabletRecord {

@@ -4,7 +4,12 @@
 //! nothing is left in staging, no directory is unowned, no counter is impossible, and a move that was acknowledged as
 //! completed is never back on its source.
 
+mod attack;
+mod corruption;
+mod flushes;
+mod gone;
 mod kills;
+mod left_out;
 mod powercut;
 mod promises;
 mod rig;
@@ -19,5 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
-    [powercut::SCENARIOS, kills::SCENARIOS, syscalls::SCENARIOS].into_iter().flatten().copied().collect()
+    [
+        powercut::SCENARIOS,
+        kills::SCENARIOS,
+        syscalls::SCENARIOS,
+        corruption::SCENARIOS,
+        flushes::SCENARIOS,
+        gone::SCENARIOS,
+        attack::SCENARIOS,
+        left_out::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
 }

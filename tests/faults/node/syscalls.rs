@@ -90,6 +90,8 @@ struct Stage {
     rig: Rig,
     key: TabletKey,
     at: usize,
+    /// The highest number of a migration.
+    last_id: u64,
 }
 
 /// How a move under a fault ended, as a client saw it.
@@ -150,7 +152,7 @@ impl Stage {
         let mut rig = Rig::new(bench, FsKind::Ext4)?;
         let key = rig.node.add_tablet(0, 1, SIZES);
         rig.mark_base()?;
-        Ok(Self { rig, key, at: 0 })
+        Ok(Self { rig, key, at: 0, last_id: 0 })
     }
 
     /// Moves the tablet to the other disk with this fault, or without any.
@@ -184,8 +186,9 @@ impl Stage {
         }
         let promise = promise.map(|promise| Promise { completed_at: completed.then_some(0), ..promise });
         let hits = attached.hits()?;
-        let census = attached.detach()?;
+        // First the daemon, then strace: it ends with what it traces.
         daemon.kill();
+        let census = attached.detach()?;
         Ok(Seen { promise, retired, hits, census })
     }
 
@@ -198,6 +201,8 @@ impl Stage {
         let daemon = node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
         daemon.try_wait_until_idle(super::PATIENCE)?;
         daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+        self.last_id =
+            daemon.try_migrations()?.iter().filter_map(|known| known["id"].as_u64()).max().unwrap_or(0);
         // A copy whose commit was in doubt may be set aside: nothing was lost with it.
         for root in &node.roots {
             let quarantine = root.join("quarantine");
@@ -215,7 +220,8 @@ impl Stage {
         let node = &self.rig.node;
         let mut paths = Vec::new();
         let manifest = &node.expected[&self.key];
-        let next_id = 1 + self.highest_id();
+        // The staging directory is named after the migration.
+        let next_id = self.last_id + 1;
         for (number, root) in node.roots.iter().enumerate() {
             let staging = root.join(format!("migrating/{next_id}"));
             for dir in [node.tablet_dir(number, self.key), staging.join("files")] {
@@ -228,17 +234,5 @@ impl Stage {
             }
         }
         paths
-    }
-
-    /// Numbers of migrations are never used again, and the staging directory is named after one.
-    fn highest_id(&self) -> u64 {
-        let journal = rusqlite::Connection::open_with_flags(
-            self.rig.mount(2).path().join("state/journal.db"),
-            rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY,
-        );
-        let highest = journal.and_then(|journal| {
-            journal.query_row("SELECT coalesce(max(seq), 0) FROM sqlite_sequence", [], |row| row.get(0))
-        });
-        highest.map_or(0, |id: i64| id.unsigned_abs())
     }
 }
