@@ -74,8 +74,16 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let ended: HashSet<MigrationId> = ended_among(&journal, &remembered, &scans)?;
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
+        let finished = remembered.finished.clone();
         run_isolated("recovery", move || {
-            let findings = Findings { disks: &disks, scans: &scans, unfinished, ended: &ended, uptime_sec };
+            let findings = Findings {
+                disks: &disks,
+                scans: &scans,
+                unfinished,
+                finished: &finished,
+                ended: &ended,
+                uptime_sec,
+            };
             for (disk, scan) in disks.iter().zip(&scans) {
                 let bytes = scan.iter().flat_map(|scan| &scan.trash).filter_map(|item| item.record.as_ref());
                 let bytes: u64 = bytes.map(|record| record.manifest.total_bytes()).sum();

@@ -204,7 +204,8 @@ impl Dir {
     /// As [`Dir::open_file`].
     pub fn open_for_reading(&self, name: impl AsRef<Path>, extra: OFlag) -> Result<File, DiskError> {
         let name = name.as_ref();
-        match self.open_file(name, OFlag::O_RDONLY | OFlag::O_NOATIME | extra) {
+        let no_atime = if crate::fault::is_left_out("atime") { OFlag::empty() } else { OFlag::O_NOATIME };
+        match self.open_file(name, OFlag::O_RDONLY | no_atime | extra) {
             Err(error) if error.errno == Errno::EPERM => self.open_file(name, OFlag::O_RDONLY | extra),
             answer => answer,
         }

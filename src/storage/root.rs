@@ -116,6 +116,9 @@ impl Root {
     /// # Errors
     /// [`StorageError::Changed`], or a failed call.
     pub fn check_identity(&self) -> Result<(), StorageError> {
+        if crate::fault::is_left_out("by_path") {
+            return Ok(());
+        }
         let changed = |why: String| StorageError::Changed { path: self.dir.path().to_owned(), why };
         let now = Dir::open_absolute(self.dir.path())
             .map_err(|error| changed(format!("the root can no longer be opened: {}", error.errno.desc())))?;

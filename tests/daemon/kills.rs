@@ -44,31 +44,10 @@ fn random_kills_during_a_drain_lose_nothing() {
     assert!(node.assert_whole().values().all(|root| *root == 1));
 }
 
-/// Every point at which something has just become durable, in order.
-#[cfg(feature = "fault-injection")]
-const POINTS: &[&str] = &[
-    "accepted",
-    "staging_created",
-    "data_copied",
-    "record_staged",
-    "finalizing_journalled",
-    "placed",
-    "placed_synced",
-    "record_renamed",
-    "committed",
-    "catalog_switched",
-    "source_record_retired",
-    "source_directory_retired",
-    "source_in_trash",
-    "source_synced",
-    "staging_removed",
-    "completed",
-];
-
 #[cfg(feature = "fault-injection")]
 #[test]
 fn a_kill_at_every_point_of_a_migration_is_settled_by_the_next_start() {
-    for point in POINTS {
+    for point in crate::harness::POINTS {
         for nth in [1, 3] {
             let mut node = loaded_node(5);
             node.env = vec![("TABLETD_FAIL_POINT", format!("{point}:{nth}=kill"))];

@@ -28,7 +28,7 @@ fn a_tablet_moves_and_everything_says_so() {
     assert_eq!((&header["tablet_id"], &header["schema_hash"]), (&json!(15672), &json!(555)));
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
-    assert!(records(&node.roots[0]).is_empty());
+    assert!(records(&node.roots[0]).expect("records").is_empty());
     // What was finished is known after a restart.
     let daemon = node.start();
     assert_eq!(daemon.status(key)["msg"], "migration task has finished successfully");
@@ -108,7 +108,7 @@ fn a_version_that_appears_during_the_copy_is_not_lost() {
     // A new rowset: one more file, and a record that lists it.
     let bytes = pseudo_random(99, 50_000);
     std::fs::write(node.tablet_dir(0, key).join("0200ffff_0.dat"), &bytes).expect("a file");
-    let mut record: TabletRecord = records(&node.roots[0]).pop().expect("one record");
+    let mut record: TabletRecord = records(&node.roots[0]).expect("records").pop().expect("one record");
     let mut files = record.manifest.files().to_vec();
     files.push(tabletd::model::FileEntry {
         name: "0200ffff_0.dat".into(),
@@ -155,7 +155,7 @@ fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 0);
-    assert_eq!(records(&node.roots[0])[0].generation, 3);
+    assert_eq!(records(&node.roots[0]).expect("records")[0].generation, 3);
     assert_eq!(read_dir_names(&node.roots[0].join("trash")), Vec::<String>::new());
 }
 

@@ -73,7 +73,7 @@ fn the_higher_generation_owns_and_the_other_goes_to_trash() {
     let mut node = Node::new(2);
     let key = node.add_tablet(0, 7, &[5000]);
     node.add_tablet(1, 7, &[5000]);
-    let mut newer: TabletRecord = records(&node.roots[1]).pop().expect("a record");
+    let mut newer: TabletRecord = records(&node.roots[1]).expect("records").pop().expect("a record");
     newer.generation = 5;
     node.write_record(&node.roots[1], &newer);
     let daemon = node.start();
@@ -91,7 +91,7 @@ fn a_newer_copy_with_a_missing_file_is_set_aside_and_the_good_one_serves() {
     let mut node = Node::new(2);
     let key = node.add_tablet(0, 7, &[5000, 6000]);
     node.add_tablet(1, 7, &[5000, 6000]);
-    let mut newer: TabletRecord = records(&node.roots[1]).pop().expect("a record");
+    let mut newer: TabletRecord = records(&node.roots[1]).expect("records").pop().expect("a record");
     newer.generation = 5;
     node.write_record(&node.roots[1], &newer);
     fs::remove_file(node.tablet_dir(1, key).join("02000001_0.dat")).expect("a file");

@@ -10,14 +10,18 @@
 //! | [`strace`], [`census`] | one fault in one system call, for every call of a run |
 //! | [`scenario`], [`scoreboard`], [`rng`] | what is tried, how it is counted, by which seed |
 //! | [`sandbox`] | leaving nothing behind |
+//! | [`node`] | the daemon under each of these faults |
 //! | [`selftest`] | proof that the tools themselves can fail a test |
 
 mod census;
 mod disk;
 mod explain;
 mod godown;
+#[path = "../support/mod.rs"]
+mod harness;
 mod loopdev;
 mod mounts;
+mod node;
 mod rng;
 mod sandbox;
 mod scenario;
@@ -82,7 +86,8 @@ fn main() -> ExitCode {
         let wanted = [&arguments.only, &arguments.filter];
         wanted.into_iter().flatten().all(|part| scenario.name.contains(part.as_str()))
     };
-    let scenarios: Vec<_> = selftest::scenarios().into_iter().filter(|scenario| chosen(&scenario)).collect();
+    let all = selftest::scenarios().into_iter().chain(node::scenarios());
+    let scenarios: Vec<_> = all.filter(|scenario| chosen(&scenario)).collect();
     if arguments.list {
         scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;

@@ -185,6 +185,18 @@ impl LoopMount {
         Self::format(LoopDevice::attach(file)?, kind, at)
     }
 
+    /// Mounts the file system that is on the device.
+    pub(crate) fn mount(device: LoopDevice, kind: FsKind, at: &Path) -> io::Result<Self> {
+        let mounted = Mounted::new(kind, device.path(), at)?;
+        Ok(Self { mounted, device })
+    }
+
+    /// Unmounts lazily and gives the device back.
+    pub(crate) fn unmount_lazily(self) -> io::Result<LoopDevice> {
+        self.mounted.unmount_lazily()?;
+        Ok(self.device)
+    }
+
     /// The mount.
     pub(crate) fn mounted(&self) -> &Mounted {
         &self.mounted

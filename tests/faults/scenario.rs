@@ -30,6 +30,8 @@ pub(crate) enum Need {
     Fuse,
     /// To fault system calls. Wants no root.
     Strace,
+    /// A daemon that can be killed at named points and can leave rules out.
+    FaultInjection,
     /// A file system in the kernel and its mkfs.
     Fs(FsKind),
 }
@@ -43,6 +45,9 @@ impl Need {
             Self::Strace => {
                 let found = Command::new("strace").arg("-V").output().is_ok();
                 (!found).then(|| "needs strace".to_owned())
+            }
+            Self::FaultInjection => {
+                (!cfg!(feature = "fault-injection")).then(|| "needs --features fault-injection".to_owned())
             }
             Self::Fs(kind) => kind.missing(),
         }

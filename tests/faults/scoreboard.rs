@@ -25,6 +25,8 @@ pub(crate) struct Loss {
 pub(crate) enum NotRun {
     /// The machine lacks something. Tolerated unless the environment demands otherwise.
     Missing(String),
+    /// Left to a larger scale: the rest of a sweep of which this run tried a sample.
+    LeftOut(String),
     /// The harness itself failed: always a failure, since it proves nothing either way.
     Broken(String),
 }
@@ -32,7 +34,7 @@ pub(crate) enum NotRun {
 impl fmt::Display for NotRun {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Missing(what) => f.write_str(what),
+            Self::Missing(what) | Self::LeftOut(what) => f.write_str(what),
             Self::Broken(error) => write!(f, "the harness failed: {error}"),
         }
     }
@@ -134,7 +136,11 @@ impl Scoreboard {
 
     /// What the run amounts to. `all_must_run` makes a missing prerequisite a failure.
     pub(crate) fn verdict(&self, all_must_run: bool) -> Verdict {
-        let fails = |reason: &NotRun| all_must_run || matches!(reason, NotRun::Broken(_));
+        let fails = |reason: &NotRun| match reason {
+            NotRun::Missing(_) => all_must_run,
+            NotRun::LeftOut(_) => false,
+            NotRun::Broken(_) => true,
+        };
         let not_run_fails = self.lines.iter().filter_map(|line| line.not_run.as_ref()).any(fails);
         if self.violations() > 0 || not_run_fails { Verdict::Failed } else { Verdict::Held }
     }

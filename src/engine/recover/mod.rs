@@ -41,6 +41,8 @@ pub(super) struct Findings<'a> {
     pub(super) disks: &'a [Arc<Disk>],
     pub(super) scans: &'a [Option<RootScan>],
     pub(super) unfinished: Vec<Migration>,
+    /// Those that ended, as far as the journal remembers.
+    pub(super) finished: &'a [Migration],
     pub(super) ended: &'a HashSet<MigrationId>,
     pub(super) uptime_sec: u64,
 }

@@ -23,7 +23,8 @@ struct Copy {
     record_name: Option<String>,
 }
 
-/// Generations that disks which are not here have, or may have: from the notes in trash, and from swaps that had begun.
+/// Generations that disks which are not here have, or may have: from the notes in trash, from swaps that had begun, and
+/// from completed moves: a source that could not be written to could not be retired, and has no note.
 pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u64> {
     let here = |disk: &DiskRef| {
         findings.disks.iter().any(|known| {
@@ -47,6 +48,11 @@ pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u6
     for migration in findings.unfinished.iter().filter(|migration| migration.status == Status::Finalizing) {
         if !here(&migration.destination) {
             saw(migration.key, u64::MAX);
+        }
+    }
+    for migration in findings.finished.iter().filter(|migration| !here(&migration.destination)) {
+        if let (Status::Completed, Some(receipt)) = (migration.status, &migration.receipt) {
+            saw(migration.key, receipt.generation);
         }
     }
     newest
@@ -258,10 +264,10 @@ impl Recovery<'_> {
             .find(|note| note.key == key && note.generation == generation)
             .map(|note| &note.moved_to)
             .or_else(|| {
-                let unfinished = self.findings.unfinished.iter();
-                unfinished
-                    .rev()
-                    .find(|migration| migration.key == key)
+                let known = self.findings.finished.iter().chain(&self.findings.unfinished);
+                known
+                    .filter(|migration| migration.key == key)
+                    .max_by_key(|migration| migration.id)
                     .map(|migration| &migration.destination)
             });
         moved_to.map_or_else(

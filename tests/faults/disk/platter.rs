@@ -83,11 +83,14 @@ impl Platter {
     }
 
     fn read(&self, offset: usize, len: usize, reply: ReplyData) {
-        let (mut state, action) = self.admit(On::Read, Some((offset, len)));
-        if action == Some(Action::Eio) {
-            return reply.error(Errno::EIO);
+        // What is written while this waits is another operation's affair.
+        let mut bytes = self.lock().image.read(offset, len);
+        let (mut state, action) = self.admit(On::Read, Some((offset, len)), &bytes);
+        match action {
+            Some(Action::Eio) => return reply.error(Errno::EIO),
+            Some(Action::Hang | Action::Delay { .. }) => bytes = state.image.read(offset, len),
+            _ => {}
         }
-        let mut bytes = state.image.read(offset, len);
         if let Some(Action::Flip { bit }) = action {
             rules::flip(&mut bytes, bit);
         }
@@ -97,7 +100,7 @@ impl Platter {
     }
 
     fn write(&self, offset: usize, mut bytes: Vec<u8>, reply: ReplyWrite) {
-        let (mut state, action) = self.admit(On::Write, Some((offset, bytes.len())));
+        let (mut state, action) = self.admit(On::Write, Some((offset, bytes.len())), &bytes);
         let len = u32::try_from(bytes.len()).expect("FUSE writes are shorter than 4 GiB");
         match action {
             Some(Action::Eio) => return reply.error(Errno::EIO),
@@ -115,7 +118,7 @@ impl Platter {
     }
 
     fn flush(&self, covers: usize, reply: ReplyEmpty) {
-        let (mut state, action) = self.admit(On::Flush, None);
+        let (mut state, action) = self.admit(On::Flush, None, &[]);
         match action {
             Some(Action::Eio) => return reply.error(Errno::EIO),
             Some(Action::Drop) => return reply.ok(),
@@ -141,9 +144,14 @@ impl Platter {
     }
 
     /// Waits out delays and hangs, then returns the state for the operation and what else is to be done to it.
-    fn admit(&self, on: On, place: Option<(usize, usize)>) -> (MutexGuard<'_, State>, Option<Action>) {
+    fn admit(
+        &self,
+        on: On,
+        place: Option<(usize, usize)>,
+        bytes: &[u8],
+    ) -> (MutexGuard<'_, State>, Option<Action>) {
         let mut state = self.lock();
-        let action = rules::decide(&mut state.rules, on, place);
+        let action = rules::decide(&mut state.rules, on, place, bytes);
         state.counters.faults += u64::from(action.is_some());
         match action {
             Some(Action::Delay { micros }) => {

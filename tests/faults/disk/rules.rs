@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::image::PAGE_SIZE;
+
 /// The operations a disk knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum On {
@@ -48,6 +50,8 @@ pub(crate) struct Rule {
     pub(crate) on: On,
     /// Only operations that touch this range of bytes; flushes have no place and match always.
     pub(crate) within: Option<(usize, usize)>,
+    /// Only reads and writes of which a page begins with these bytes: finds a file's data wherever a file system puts it.
+    pub(crate) holding: Option<Vec<u8>>,
     /// Matching operations to let pass first.
     pub(crate) skip: u64,
     /// Matching operations to hit after that; `None` is all of them.
@@ -61,7 +65,7 @@ pub(crate) struct Rule {
 impl Rule {
     /// Every operation of this kind, from now on.
     pub(crate) fn every(on: On, action: Action) -> Self {
-        Self { on, within: None, skip: 0, times: None, action, hits: 0 }
+        Self { on, within: None, holding: None, skip: 0, times: None, action, hits: 0 }
     }
 
     /// The next operation of this kind, once.
@@ -96,14 +100,20 @@ impl Rule {
         Self { within: Some((start, end)), ..self }
     }
 
+    /// The same rule for reads and writes of pages that begin with `marker` only.
+    pub(crate) fn only_holding(self, marker: &[u8]) -> Self {
+        Self { holding: Some(marker.to_vec()), ..self }
+    }
+
     /// Whether this operation is hit. Counts it if it matches.
-    fn hits(&mut self, on: On, place: Option<(usize, usize)>) -> bool {
+    fn hits(&mut self, on: On, place: Option<(usize, usize)>, bytes: &[u8]) -> bool {
         let kind_matches = self.on == On::Any || self.on == on;
         let place_matches = match (self.within, place) {
             (Some((start, end)), Some((offset, len))) => offset < end && start < offset + len,
             _ => true,
         };
-        if !kind_matches || !place_matches || self.times == Some(0) {
+        let holds = self.holding.as_ref().is_none_or(|marker| marked_pages(bytes, marker).next().is_some());
+        if !kind_matches || !place_matches || !holds || self.times == Some(0) {
             return false;
         }
         if self.skip > 0 {
@@ -118,9 +128,29 @@ impl Rule {
     }
 }
 
-/// The action for one operation: the rules are asked in order, the first that hits decides and the rest do not see it.
-pub(crate) fn decide(rules: &mut [Rule], on: On, place: Option<(usize, usize)>) -> Option<Action> {
-    rules.iter_mut().find_map(|rule| rule.hits(on, place).then_some(rule.action))
+/// Offsets of the pages of `bytes` that begin with `marker`.
+fn marked_pages<'b>(bytes: &'b [u8], marker: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
+    (0..bytes.len()).step_by(PAGE_SIZE).filter(|&at| bytes[at..].starts_with(marker))
+}
+
+/// The action for one operation on `bytes` (none for a flush): the rules are asked in order, the first that hits decides
+/// and the rest do not see it. A flip by a rule that looks for a marker lands in a page that has it.
+pub(crate) fn decide(
+    rules: &mut [Rule],
+    on: On,
+    place: Option<(usize, usize)>,
+    bytes: &[u8],
+) -> Option<Action> {
+    let rule = rules.iter_mut().find_map(|rule| rule.hits(on, place, bytes).then_some(&*rule))?;
+    match (rule.action, &rule.holding) {
+        (Action::Flip { bit }, Some(marker)) => {
+            let pages: Vec<_> = marked_pages(bytes, marker).collect();
+            let page = pages[bit / (PAGE_SIZE * 8) % pages.len()];
+            // Behind the end of a file the last page holds nothing that anybody would miss.
+            Some(Action::Flip { bit: page * 8 + bit % (512 * 8) })
+        }
+        (action, _) => Some(action),
+    }
 }
 
 /// Flips one bit of `bytes`.

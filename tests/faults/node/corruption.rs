@@ -1,0 +1,197 @@
+//! Bits that flip without a word: at rest on the source, on the way from it, on the way to the destination, and on the
+//! way back when the copy is compared.
+//!
+//! Every page of the tablet begins with a marker, by which the fault disk finds its data wherever the file system puts
+//! it. Not tried, because no mover can see it: a flip on the way from a source whose manifest records no checksum.
+
+use std::fs::File;
+use std::io;
+use std::time::Instant;
+
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+use tabletd::model::TabletKey;
+use tabletd::storage::ReadFrom;
+
+use super::promises::{Owed, Promise, settle};
+use super::rig::Rig;
+use crate::disk::image::PAGE_SIZE;
+use crate::disk::rules::{Action, On, Rule};
+use crate::explain::Explain;
+use crate::mounts::FsKind;
+use crate::rng::Rng;
+use crate::scenario::{Bench, Need, Scale, Scenario};
+
+pub(super) const SCENARIOS: &[Scenario] = &[
+    Scenario {
+        name: "flipped bits, ext4",
+        needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Ext4)],
+        run: |bench| flips(bench, FsKind::Ext4),
+    },
+    Scenario {
+        name: "flipped bits, xfs",
+        needs: &[Need::Root, Need::Fuse, Need::Fs(FsKind::Xfs)],
+        run: |bench| flips(bench, FsKind::Xfs),
+    },
+];
+
+const MARKER: &[u8] = b"a page of a tablet";
+/// One file that is read and written past the page cache, some that are not, one with a short last page.
+const SIZES: &[usize] = &[200_000, 5000, 12_288, 4097];
+
+/// Where the bit flips.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Where {
+    SourceAtRest,
+    FromSource,
+    ToDestination,
+    ReadBack,
+}
+
+impl Where {
+    const ALL: [Self; 4] = [Self::SourceAtRest, Self::FromSource, Self::ToDestination, Self::ReadBack];
+
+    fn kind(self, name: &str) -> String {
+        let place = match self {
+            Self::SourceAtRest => "at rest on the source",
+            Self::FromSource => "on the way from the source",
+            Self::ToDestination => "on the way to the destination",
+            Self::ReadBack => "on the way back from the destination",
+        };
+        format!("{name}: {place}")
+    }
+}
+
+fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
+    let trials = if bench.scale == Scale::Short { 24 } else { 1000 };
+    let mut rng = bench.rng();
+    let mut rig = Rig::new(bench, kind)?;
+    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, contents);
+    rig.mark_base()?;
+    let mut at = 0;
+    let (begun, mut tried) = (Instant::now(), 0);
+    while tried < trials {
+        let place = Where::ALL[tried % Where::ALL.len()];
+        tried += 1;
+        let outcome = one_flip(&rig, &mut rng, key, at, place)?;
+        let kind = place.kind(bench.name);
+        let broken = outcome.is_err();
+        bench.count_as(&kind, outcome.map(drop), |dir| {
+            (0..3).try_for_each(|disk| rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
+        })?;
+        if broken {
+            break;
+        }
+        at = rig.node.examine(ReadFrom::Cache).map_err(io::Error::other)?[&key];
+        rig.mark_base()?;
+    }
+    bench.board.pace(bench.name, "ms per flip", begun.elapsed(), tried);
+    Ok(())
+}
+
+/// One flip on the way to the destination with this rule of the protocol left out.
+pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, rule: &str) -> io::Result<Result<(), String>> {
+    let mut rng = bench.rng();
+    let mut rig = Rig::new(bench, FsKind::Ext4)?;
+    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, contents);
+    rig.mark_base()?;
+    rig.node.env.push(("TABLETD_MUTANT", rule.to_owned()));
+    one_flip(&rig, &mut rng, key, 0, Where::ToDestination)
+}
+
+/// Moves the tablet while a bit flips. The outer error is the harness's.
+fn one_flip(
+    rig: &Rig,
+    rng: &mut Rng,
+    key: TabletKey,
+    at: usize,
+    place: Where,
+) -> io::Result<Result<(), String>> {
+    let (node, to) = (&rig.node, 1 - at);
+    forget_pages(rig, key, at)?;
+    let bit = usize::try_from(rng.next() >> 8).expect("56 bits fit");
+    let flip = Action::Flip { bit };
+    let spot = rotten_spot(rig, rng, at)?;
+    let (disk, rule) = match place {
+        Where::SourceAtRest => (at, None),
+        Where::FromSource => (at, Some(Rule::nth(On::Read, 1 + rng.below(3), flip))),
+        Where::ToDestination => (to, Some(Rule::nth(On::Write, 1 + rng.below(3), flip))),
+        Where::ReadBack => (to, Some(Rule::nth(On::Read, 1 + rng.below(3), flip))),
+    };
+    let before = rig.disks.status(disk)?.faults;
+    let daemon = node.try_start().map_err(io::Error::other)?;
+    if place == Where::SourceAtRest {
+        rig.disks.rot(at, spot.0, spot.1)?;
+    }
+    let faulty = rule.map(|rule| rig.disks.inject(disk, rule.only_holding(MARKER))).transpose()?;
+    let id = daemon.try_accept(key, &node.disk(to)).map_err(io::Error::other)?;
+    if let Err(why) = daemon.try_wait_until_idle(super::PATIENCE) {
+        return Ok(Err(why));
+    }
+    let migration = daemon.try_get(&format!("/api/v1/migrations/{id}")).map_err(io::Error::other)?;
+    drop(faulty);
+    daemon.kill();
+
+    let completed = migration["status"] == "completed";
+    let code = migration["error"]["code"].as_str().unwrap_or_default();
+    let hit = place == Where::SourceAtRest || rig.disks.status(disk)?.faults > before;
+    if !hit {
+        return Err(io::Error::other(format!(
+            "{place:?}: the fault met no page of the tablet: {migration:#}"
+        )));
+    }
+    let caught = match place {
+        Where::SourceAtRest => !completed && code == "SOURCE_DAMAGED",
+        // The second reading was good, and so was the next attempt.
+        Where::FromSource => completed || code == "IO_ERROR",
+        Where::ToDestination | Where::ReadBack => !completed && code == "READ_BACK_MISMATCH",
+    };
+    if place == Where::SourceAtRest {
+        // Left as it was found, and mended by the test.
+        rig.disks.rot(at, spot.0, spot.1)?;
+        forget_pages(rig, key, at)?;
+    }
+    if !caught {
+        return Ok(Err(format!("{place:?}, bit {bit}: not caught: {migration:#}")));
+    }
+    let promise = Promise { id, key, to, accepted_at: 0, completed_at: completed.then_some(0) };
+    let daemon = match node.try_start() {
+        Ok(daemon) => daemon,
+        Err(said) => return Ok(Err(format!("the daemon did not start: {said}"))),
+    };
+    daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+    Ok(settle(node, daemon, &[&promise], Owed::Ended, ReadFrom::Medium))
+}
+
+/// Bytes of which every page begins with the marker.
+fn marked(rng: &mut Rng, size: usize) -> Vec<u8> {
+    let mut bytes = rng.bytes(size);
+    for page in bytes.chunks_mut(PAGE_SIZE) {
+        let len = page.len().min(MARKER.len());
+        page[..len].copy_from_slice(&MARKER[..len]);
+    }
+    bytes
+}
+
+/// A byte and a bit of the live tablet's data on a disk.
+fn rotten_spot(rig: &Rig, rng: &mut Rng, disk: usize) -> io::Result<(usize, u8)> {
+    let name = &rig.node.expected.values().next().expect("one tablet").files()[0].name;
+    let file = rig.node.tablet_dir(disk, *rig.node.expected.keys().next().expect("one tablet")).join(name);
+    let bytes = std::fs::read(&file).when(|| format!("read {}", file.display()))?;
+    let needle = &bytes[MARKER.len()..MARKER.len() + 64];
+    let places = rig.disks.find(disk, needle)?;
+    // The copies in trash have the same bytes; after a purge there is one, but its blocks may still hold them.
+    let place = places.first().copied().ok_or_else(|| io::Error::other("the tablet is not on its disk"))?;
+    let bit = u8::try_from(rng.below(8)).expect("below 8");
+    Ok((place + usize::try_from(rng.below(64)).expect("below 64"), bit))
+}
+
+/// Makes the next read of the tablet come from the disk.
+fn forget_pages(rig: &Rig, key: TabletKey, disk: usize) -> io::Result<()> {
+    let dir = rig.node.tablet_dir(disk, key);
+    for file in std::fs::read_dir(&dir).when(|| format!("list {}", dir.display()))? {
+        posix_fadvise(File::open(file?.path())?, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,41 @@
+//! The daemon under faults: each scenario hurts a real node and then asks the one oracle (`harness::oracle`).
+//!
+//! Every tablet exists exactly once with the bytes that were put in, every acknowledged migration is known and ends,
+//! nothing is left in staging, no directory is unowned, no counter is impossible, and a move that was acknowledged as
+//! completed is never back on its source.
+
+mod attack;
+mod corruption;
+mod flushes;
+mod gone;
+mod kills;
+mod left_out;
+mod powercut;
+mod promises;
+mod rig;
+mod syscalls;
+
+use std::time::Duration;
+
+use crate::scenario::Scenario;
+
+/// How long a healthy node may take to settle whatever it finds, on a machine that does other things too.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// All of them.
+pub(crate) fn scenarios() -> Vec<Scenario> {
+    [
+        powercut::SCENARIOS,
+        kills::SCENARIOS,
+        syscalls::SCENARIOS,
+        corruption::SCENARIOS,
+        flushes::SCENARIOS,
+        gone::SCENARIOS,
+        attack::SCENARIOS,
+        left_out::SCENARIOS,
+    ]
+    .into_iter()
+    .flatten()
+    .copied()
+    .collect()
+}
