@@ -170,8 +170,12 @@ fn stop(
 ) -> Result<(), Failure> {
     let status = job.lock().status;
     transition(status, event).map_err(|_| refuse(id, status, event))?;
-    if node.schedule().remove(id).is_none() && status != Status::Paused {
-        // It runs: it stops itself, and settles what it has made.
+    let is_running = {
+        let mut schedule = node.schedule();
+        schedule.remove(id).is_none() && schedule.is_running(id)
+    };
+    if is_running {
+        // It stops itself, and settles what it has made.
         if !job.ask(order) {
             return Err(refuse(id, Status::Finalizing, event));
         }

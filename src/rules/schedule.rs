@@ -111,6 +111,11 @@ impl Schedule {
         self.running
     }
 
+    /// Whether a migration holds slots now.
+    pub fn is_running(&self, id: MigrationId) -> bool {
+        self.leases.values().flatten().any(|lease| lease.members.contains(&id))
+    }
+
     /// When the next delayed migration is due.
     pub fn next_due_ms(&self) -> Option<TimestampMs> {
         self.delayed.keys().next().map(|(at, _)| *at)

@@ -171,3 +171,25 @@ fn ten_thousand_leftovers_are_swept_at_one_start() {
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
 }
+
+#[test]
+fn a_migration_that_waits_for_a_missing_disk_can_be_aborted() {
+    let (mut node, key) = interrupted();
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    node.settings = "ignore_broken_disk = true".to_owned();
+    let daemon = node.start();
+    let migration = daemon.migration(1);
+    assert_eq!(migration["status"], "queued", "{migration:#}");
+    daemon.post("/api/v1/migrations/1/action", &json!({"abort": {}}));
+    daemon.wait_for(1, &["aborted"]);
+    // The tablet is free for another destination at once.
+    daemon.wait_for(daemon.accept(key, &node.disk(2)), &["completed"]);
+    daemon.stop();
+    // What the aborted one left is swept when its disk is back.
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(2));
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 2);
+}

@@ -17,6 +17,11 @@ impl CopyHooks for Line<'_> {
         bytes: u64,
         go_on: &dyn Fn() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        // Who waits for a limit is not stuck.
+        let go_on = || {
+            self.moved();
+            go_on()
+        };
         // A limit is on what the disk does, so that a read-back counts as well as a copy.
         let mut waited = self.destination.limiter.take(bytes, go_on)?;
         if traffic == Traffic::Copy {
