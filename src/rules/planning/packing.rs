@@ -15,22 +15,25 @@ use crate::model::DiskIndex;
 /// larger puzzle only as much as the steps allow.
 const SEARCH_STEPS: usize = 200_000;
 
+/// A disk and the bin it is in.
+pub(super) type Place = (DiskIndex, usize);
+
 /// A tablet to place.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Item<'a> {
     pub(super) tablet: &'a Tablet,
     /// Where it may go, best disks first: a disk of a later list is taken only when the earlier ones are full.
-    pub(super) choices: &'a [Vec<(DiskIndex, usize)>],
+    pub(super) choices: &'a [Vec<Place>],
 }
 
 impl Item<'_> {
-    fn all(&self) -> impl Iterator<Item = (DiskIndex, usize)> {
+    fn all(&self) -> impl Iterator<Item = Place> {
         self.choices.iter().flatten().copied()
     }
 }
 
 /// Places, in the order of the items; `None` for the homeless.
-type Places = Vec<Option<(DiskIndex, usize)>>;
+type Places = Vec<Option<Place>>;
 
 /// Sorts the items, largest first, and finds their places.
 pub(super) fn pack(items: &mut [Item<'_>], ledger: &Ledger<'_>, stop_points: u32) -> Places {
@@ -84,7 +87,7 @@ fn spread(items: &[Item<'_>], ledger: &Ledger<'_>, stop_points: u32) -> Places {
     let calm_ppm = filled * 1_000_000 / total + u128::from(stop_points) * 10_000;
     let place = |item: &Item<'_>| {
         let Item { tablet, choices } = item;
-        let best = |choices: &Vec<(DiskIndex, usize)>| {
+        let best = |choices: &Vec<Place>| {
             let open = choices.iter().filter(|(_, bin)| takes(left[*bin], tablet.size_bytes));
             open.min_by_key(|(disk, bin)| {
                 let whole = u128::from(ledger.bins[*bin].total_bytes.max(1));
@@ -121,7 +124,7 @@ fn tight(items: &[Item<'_>], ledger: &Ledger<'_>) -> Places {
 }
 
 /// All packings, tightest first; `None` when there is none, or none was found in [`SEARCH_STEPS`].
-fn search(items: &[Item<'_>], ledger: &Ledger<'_>) -> Option<Vec<(DiskIndex, usize)>> {
+fn search(items: &[Item<'_>], ledger: &Ledger<'_>) -> Option<Vec<Place>> {
     let mut left = lefts(ledger);
     // Bytes of this item and all later ones.
     let mut rest = vec![0_u128; items.len() + 1];
@@ -129,7 +132,7 @@ fn search(items: &[Item<'_>], ledger: &Ledger<'_>) -> Option<Vec<(DiskIndex, usi
         rest[at] = rest[at + 1] + u128::from(item.tablet.size_bytes);
     }
     // Per item placed so far: the choices not tried yet, and the one taken.
-    let mut path: Vec<(Vec<(DiskIndex, usize)>, Option<(DiskIndex, usize)>)> = Vec::new();
+    let mut path: Vec<(Vec<Place>, Option<Place>)> = Vec::new();
     for _ in 0..SEARCH_STEPS {
         let at = path.len();
         if at == items.len() && path.last().is_none_or(|(_, taken)| taken.is_some()) {

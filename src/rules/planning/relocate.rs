@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::{Disk, Inventory, Pin, Selector, Tablet};
 use super::ledger::Ledger;
-use super::packing::{Item, pack};
+use super::packing::{Item, Place, pack};
 use super::report::{Fit, Misfit, Move, Obstacle, Outcome, Reason, Refusal, Why, obstacles};
 use super::{Draft, Media, Request, Settings, Target};
 use crate::model::{DiskCondition, DiskIndex, Medium, TabletKey};
@@ -178,7 +178,7 @@ fn relocate(
             .or_else(|| (!disk.condition.is_writable()).then_some(Obstacle::NotWritable { condition }))
     };
     let sources: BTreeSet<_> = going.iter().map(|tablet| tablet.disk).collect();
-    let mut choices: BTreeMap<DiskIndex, Vec<Vec<(DiskIndex, usize)>>> = BTreeMap::new();
+    let mut choices: BTreeMap<DiskIndex, Vec<Vec<Place>>> = BTreeMap::new();
     let mut closed: BTreeMap<DiskIndex, Vec<(DiskIndex, Option<Obstacle>)>> = BTreeMap::new();
     for source in sources.iter().filter_map(|index| inventory.disk(*index)) {
         let tiers = choices.entry(source.index).or_insert_with(|| vec![Vec::new(), Vec::new()]);

@@ -187,7 +187,8 @@ pub struct Forecast {
 /// How far the plan goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was asked for, tablets left out for a rule excepted; for a rebalance, every disk is close to the mean.
+    /// All that was asked for, tablets left out for a rule excepted. For a rebalance: of each medium, every disk is
+    /// within `stop_points` of the mean, or was within `start_points` from the beginning and nothing moves.
     Reaches,
     /// Its length is at the limit; another plan goes on from there.
     CutShort,
