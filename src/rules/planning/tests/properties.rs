@@ -104,17 +104,29 @@ fn unevenness(node: &Inventory) -> (i128, i128) {
     (all().map(|(_, load, size)| load * load * (denominator / size)).sum(), denominator)
 }
 
-/// Every disk within `points` of the mean of its medium, byte for byte as the planner rounds it.
+/// Every disk of one group within `points` of its mean, byte for byte as the planner rounds it.
+fn is_even(group: &[(u32, i128, i128)], points: u32) -> bool {
+    let (load, size) = group.iter().fold((0, 0), |(l, s), (_, load, size)| (l + load, s + size));
+    group
+        .iter()
+        .all(|(_, own, own_size)| (own - load * own_size / size).abs() <= own_size * i128::from(points) / 100)
+}
+
 fn even(node: &Inventory, points: u32) -> bool {
-    loads(node).iter().all(|group| {
-        let (load, size) = group.iter().fold((0, 0), |(l, s), (_, load, size)| (l + load, s + size));
-        group.iter().all(|(_, own, own_size)| {
-            (own - load * own_size / size).abs() <= own_size * i128::from(points) / 100
-        })
-    })
+    loads(node).iter().all(|group| is_even(group, points))
+}
+
+/// The group of loads that a disk is compared in.
+fn group_of(node: &Inventory, disk: DiskIndex) -> Vec<(u32, i128, i128)> {
+    let file_system = node.disk(disk).expect("known").file_system;
+    let mut groups = loads(node).into_iter();
+    groups.find(|group| group.iter().any(|(own, ..)| *own == file_system)).expect("in service")
 }
 
 proptest! {
+    // Moves that later ones make needless are rare: some hundred nodes show none.
+    #![proptest_config(ProptestConfig::with_cases(5_000))]
+
     #[test]
     fn no_rebalance_takes_a_disk_past_its_watermark_or_moves_what_must_stay(
         node in nodes(0..60), settings in any_settings(),
@@ -130,8 +142,12 @@ proptest! {
             );
         }
         prop_assert!(plan.moves.is_empty() || plan.score_after < plan.score_before);
-        if plan.outcome == Outcome::Reaches && !plan.moves.is_empty() {
-            prop_assert!(even(&applied(&node, &plan.moves), settings.stop_points));
+        if plan.outcome == Outcome::Reaches {
+            let after = applied(&node, &plan.moves);
+            prop_assert!(even(&after, settings.start_points));
+            for one in &plan.moves {
+                prop_assert!(is_even(&group_of(&after, one.source), settings.stop_points));
+            }
         }
     }
 
@@ -143,7 +159,8 @@ proptest! {
             let mut moves = plan.moves.clone();
             moves.remove(without);
             let fewer = applied(&node, &moves);
-            let breaks_the_goal = even(&all, settings.stop_points) && !even(&fewer, settings.stop_points);
+            let even = |node| is_even(&group_of(node, plan.moves[without].source), settings.stop_points);
+            let breaks_the_goal = even(&all) && !even(&fewer);
             prop_assert!(breaks_the_goal || unevenness(&fewer) > unevenness(&all), "{:?}", plan.moves[without]);
         }
     }
