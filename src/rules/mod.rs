@@ -2,6 +2,8 @@
 
 pub mod admission;
 pub mod capacity;
+pub mod explain;
+pub mod planning;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;

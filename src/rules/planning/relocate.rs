@@ -1,0 +1,235 @@
+//! `move` and `drain`: tablets that must go, and where. Each one moves, or is named with the rule that keeps it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::inventory::{Disk, Inventory, Pin, Selector, Tablet};
+use super::ledger::Ledger;
+use super::packing::{Item, Place, pack};
+use super::report::{Fit, Misfit, Move, Obstacle, Outcome, Reason, Refusal, Why, obstacles};
+use super::{Draft, Media, Request, Settings, Target};
+use crate::model::{DiskCondition, DiskIndex, Medium, TabletKey};
+
+/// Where tablets of a request may go.
+struct Wish<'a> {
+    why: Why,
+    /// Which disks are worth naming when they take nothing.
+    asked: &'a dyn Fn(&Disk) -> bool,
+    /// What a disk (the second) has against tablets of a source (the first), whatever its condition and its space.
+    refuses: &'a dyn Fn(&Disk, &Disk) -> Option<Obstacle>,
+    /// Whether a disk is only second best for a source: 0 or 1.
+    tier: &'a dyn Fn(&Disk, &Disk) -> usize,
+}
+
+/// The tablets a request is about, in the order of their keys.
+pub(super) fn scope<'a>(request: &Request, inventory: &'a Inventory) -> Vec<&'a Tablet> {
+    let disks: BTreeMap<_, _> = inventory.disks.iter().map(|disk| (disk.index, disk)).collect();
+    let mut tablets = inventory.sorted_tablets();
+    tablets.retain(|tablet| {
+        let disk = disks.get(&tablet.disk);
+        match request {
+            Request::Move { select, .. } => select.selects(tablet, disk.map(|disk| disk.medium)),
+            Request::Drain { disks, .. } => {
+                disks.contains(&tablet.disk) || tablet.moving_to.is_some_and(|to| disks.contains(&to))
+            }
+            Request::Rebalance { medium } => disk.is_some_and(|disk| {
+                disk.condition == DiskCondition::Online && medium.is_none_or(|medium| disk.medium == medium)
+            }),
+        }
+    });
+    tablets
+}
+
+/// Plans a `move`.
+pub(super) fn select(
+    select: &Selector,
+    to: &Target,
+    inventory: &Inventory,
+    settings: &Settings,
+) -> Result<Draft, Refusal> {
+    let named = match to {
+        Target::Disks(disks) => disks.as_slice(),
+        Target::Medium(_) => &[],
+    };
+    all_known(inventory, named.iter().chain(&select.disks))?;
+    let here: BTreeSet<_> = inventory.tablets.iter().map(|tablet| tablet.key.tablet_id).collect();
+    let unknown: Vec<_> = select.tablets.iter().filter(|id| !here.contains(id)).copied().collect();
+    if !unknown.is_empty() {
+        return Err(Refusal::UnknownTablets(unknown));
+    }
+    let request = Request::Move { select: select.clone(), to: to.clone() };
+    let tablets = scope(&request, inventory);
+    if tablets.is_empty() {
+        return Err(Refusal::NothingSelected);
+    }
+    let is_target = |disk: &Disk| match to {
+        Target::Disks(disks) => disks.contains(&disk.index),
+        Target::Medium(medium) => disk.medium == *medium,
+    };
+    let mut left_out = Vec::new();
+    let mut going = Vec::new();
+    for tablet in tablets {
+        let reason = if inventory.disk(tablet.disk).is_some_and(is_target) {
+            Some(Reason::AlreadyThere)
+        } else {
+            why_it_stays(tablet, inventory)
+        };
+        match reason {
+            Some(reason) => left_out.push((tablet.key, reason)),
+            None => going.push(tablet),
+        }
+    }
+    let refuses = |source: &Disk, disk: &Disk| match to {
+        // Whoever names a disk means it, even on the same file system.
+        Target::Disks(disks) if disks.contains(&disk.index) => None,
+        // A cache of remote data is not a place to keep a tablet.
+        Target::Medium(medium) if disk.medium == *medium && *medium != Medium::RemoteCache => {
+            (disk.file_system == source.file_system).then_some(Obstacle::SameFileSystem)
+        }
+        _ => Some(Obstacle::OtherMedium(disk.medium)),
+    };
+    let asked = |disk: &Disk| match to {
+        Target::Disks(disks) => disks.contains(&disk.index),
+        Target::Medium(_) => true,
+    };
+    let wish = Wish { why: Why::Selected, asked: &asked, refuses: &refuses, tier: &|_, _| 0 };
+    relocate(&going, left_out, inventory, settings, &wish)
+}
+
+/// Plans a `drain`.
+pub(super) fn drain(
+    drained: &[DiskIndex],
+    media: Media,
+    inventory: &Inventory,
+    settings: &Settings,
+) -> Result<Draft, Refusal> {
+    all_known(inventory, drained.iter())?;
+    let request = Request::Drain { disks: drained.to_vec(), media };
+    let mut left_out = Vec::new();
+    let mut going = Vec::new();
+    for tablet in scope(&request, inventory) {
+        let reason = if drained.contains(&tablet.disk) {
+            why_it_stays(tablet, inventory)
+        } else {
+            Some(Reason::Arriving { from: tablet.disk })
+        };
+        match reason {
+            Some(reason) => left_out.push((tablet.key, reason)),
+            None => going.push(tablet),
+        }
+    }
+    let refuses = |source: &Disk, disk: &Disk| {
+        if drained.contains(&disk.index) {
+            Some(Obstacle::Drained)
+        } else if disk.file_system == source.file_system {
+            Some(Obstacle::SameFileSystem)
+        } else if disk.medium == Medium::RemoteCache || (media == Media::Same && disk.medium != source.medium)
+        {
+            Some(Obstacle::OtherMedium(disk.medium))
+        } else {
+            None
+        }
+    };
+    let tier = |source: &Disk, disk: &Disk| usize::from(disk.medium != source.medium);
+    let wish = Wish { why: Why::Drained, asked: &|_| true, refuses: &refuses, tier: &tier };
+    let mut draft = relocate(&going, left_out, inventory, settings, &wish)?;
+    draft.without = drained.to_vec();
+    Ok(draft)
+}
+
+fn all_known<'a>(
+    inventory: &Inventory,
+    mut disks: impl Iterator<Item = &'a DiskIndex>,
+) -> Result<(), Refusal> {
+    disks
+        .find(|disk| inventory.disk(**disk).is_none())
+        .map_or(Ok(()), |disk| Err(Refusal::UnknownDisk(*disk)))
+}
+
+/// The rules that hold for every tablet of a move or a drain.
+fn why_it_stays(tablet: &Tablet, inventory: &Inventory) -> Option<Reason> {
+    let condition = inventory.disk(tablet.disk).map(|disk| &disk.condition);
+    if let Some(to) = tablet.moving_to {
+        return Some(Reason::Moving { to });
+    }
+    if tablet.pin == Pin::Pinned {
+        return Some(Reason::Pinned);
+    }
+    if !condition.is_some_and(DiskCondition::is_readable) {
+        let condition = condition.map_or("missing", DiskCondition::as_str);
+        return Some(Reason::SourceUnreadable { condition });
+    }
+    None
+}
+
+/// Finds places for `going`.
+fn relocate(
+    going: &[&Tablet],
+    mut left_out: Vec<(TabletKey, Reason)>,
+    inventory: &Inventory,
+    settings: &Settings,
+    wish: &Wish<'_>,
+) -> Result<Draft, Refusal> {
+    let mut ledger = Ledger::new(inventory, settings.watermark);
+    let mut disks: Vec<_> = inventory.disks.iter().collect();
+    disks.sort_by_key(|disk| disk.index);
+    let obstacle = |source: &Disk, disk: &Disk| {
+        let condition = disk.condition.as_str();
+        (wish.refuses)(source, disk)
+            .or_else(|| (!disk.condition.is_writable()).then_some(Obstacle::NotWritable { condition }))
+    };
+    let sources: BTreeSet<_> = going.iter().map(|tablet| tablet.disk).collect();
+    let mut choices: BTreeMap<DiskIndex, Vec<Vec<Place>>> = BTreeMap::new();
+    let mut closed: BTreeMap<DiskIndex, Vec<(DiskIndex, Option<Obstacle>)>> = BTreeMap::new();
+    for source in sources.iter().filter_map(|index| inventory.disk(*index)) {
+        let tiers = choices.entry(source.index).or_insert_with(|| vec![Vec::new(), Vec::new()]);
+        let others = disks.iter().filter(|disk| disk.index != source.index && (wish.asked)(disk));
+        for disk in others {
+            let why_not = obstacle(source, disk);
+            if let (None, Some(bin)) = (why_not, ledger.bin_of(disk.index)) {
+                tiers[(wish.tier)(source, disk)].push((disk.index, bin));
+            }
+            closed.entry(source.index).or_default().push((disk.index, why_not));
+        }
+    }
+    if !going.is_empty() && choices.values().flatten().all(Vec::is_empty) {
+        let tried: Vec<_> = closed.values().next().into_iter().flatten().collect();
+        let tried: Vec<_> = tried.into_iter().filter_map(|(disk, why)| Some((*disk, (*why)?))).collect();
+        return Err(Refusal::NoDestination(obstacles(inventory, &tried)));
+    }
+
+    let mut items: Vec<_> =
+        going.iter().map(|tablet| Item { tablet, choices: &choices[&tablet.disk] }).collect();
+    let places = pack(&mut items, &ledger, settings.stop_points);
+    let alone = ledger.clone();
+    for (item, (_, bin)) in items.iter().zip(&places).filter_map(|(item, place)| Some((item, (*place)?))) {
+        ledger.bins[bin].arriving_bytes += item.tablet.size_bytes;
+    }
+    let mut moves = Vec::new();
+    let mut fits_nowhere = Vec::new();
+    for (Item { tablet, choices }, place) in items.iter().zip(&places) {
+        let (key, source, size_bytes) = (tablet.key, tablet.disk, tablet.size_bytes);
+        if let Some((destination, _)) = place {
+            moves.push(Move { key, source, destination: *destination, size_bytes, why: wish.why });
+            continue;
+        }
+        let tried = closed.get(&source).into_iter().flatten().filter_map(|(disk, why_not)| {
+            let full = || ledger.why_not(ledger.bin_of(*disk)?, size_bytes).map(Obstacle::DoesNotFit);
+            Some((*disk, why_not.or_else(full)?))
+        });
+        let ever = choices.iter().flatten().any(|(_, bin)| alone.bins[*bin].takes(size_bytes));
+        let fit = if ever { Fit::NotBesideTheOthers } else { Fit::Never };
+        fits_nowhere.push(Misfit { key, source, size_bytes, fit, tried: tried.collect() });
+    }
+    let max_moves = settings.max_moves;
+    let beyond = moves.split_off(max_moves.min(moves.len()));
+    let outcome = if !fits_nowhere.is_empty() {
+        Outcome::FallsShort
+    } else if beyond.is_empty() {
+        Outcome::Reaches
+    } else {
+        Outcome::CutShort
+    };
+    left_out.extend(beyond.into_iter().map(|planned| (planned.key, Reason::MoveLimit { max_moves })));
+    left_out.sort_by_key(|(key, _)| *key);
+    Ok(Draft { moves, left_out, fits_nowhere, outcome, without: Vec::new() })
+}

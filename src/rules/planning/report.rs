@@ -1,0 +1,295 @@
+//! What the planner hands over: the frozen list of moves, what it does to each disk, and what was left out and why.
+//!
+//! Every part can be shown as a sentence; nothing here decides.
+
+use std::fmt;
+
+use super::inventory::Inventory;
+use super::{Request, Settings};
+use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs};
+use crate::rules::capacity::DoesNotFit;
+
+/// Why a move is in the plan.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Why {
+    /// It was asked for by a selector.
+    Selected,
+    /// Its disk is being emptied.
+    Drained,
+    /// It makes the disks of one medium more even. Loads leave trash out, in thousandths, before and after the plan.
+    Evens {
+        /// Load of its source, before and after.
+        source_permille: (u64, u64),
+        /// Load of its destination, before and after.
+        destination_permille: (u64, u64),
+        /// Load of all disks of that medium together.
+        mean_permille: u64,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
+        match self {
+            Self::Selected => f.write_str("selected"),
+            Self::Drained => f.write_str("its disk is being drained"),
+            Self::Evens { source_permille, destination_permille, mean_permille } => write!(
+                f,
+                "takes the source from {} to {} and the destination from {} to {}; the mean is {}",
+                percent(source_permille.0),
+                percent(source_permille.1),
+                percent(destination_permille.0),
+                percent(destination_permille.1),
+                percent(*mean_permille),
+            ),
+        }
+    }
+}
+
+/// One tablet goes from one disk to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Move {
+    /// Which.
+    pub key: TabletKey,
+    /// From.
+    pub source: DiskIndex,
+    /// To.
+    pub destination: DiskIndex,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Why.
+    pub why: Why,
+}
+
+/// Why a tablet that the request is about does not move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Reason {
+    /// A pin.
+    #[error("pinned: no plan moves it; unpin it first")]
+    Pinned,
+    /// A migration owns it and takes it to another disk.
+    #[error("a migration is moving it to disk {} already", to.0)]
+    Moving {
+        /// To which.
+        to: DiskIndex,
+    },
+    /// A migration is bringing it to a disk that is to be drained.
+    #[error("a migration is bringing it from disk {}; abort it or drain again afterwards", from.0)]
+    Arriving {
+        /// From which.
+        from: DiskIndex,
+    },
+    /// It is where it was asked to go.
+    #[error("it is there already")]
+    AlreadyThere,
+    /// Its disk cannot be read.
+    #[error("its disk is {condition} and cannot be read")]
+    SourceUnreadable {
+        /// The disk's condition in a word.
+        condition: &'static str,
+    },
+    /// It was moved not long ago.
+    #[error("moved too recently; it may move again at {until_ms} ms since 1970")]
+    CoolingDown {
+        /// When it may be.
+        until_ms: TimestampMs,
+    },
+    /// Moving it is not worth the trouble.
+    #[error("{size_bytes} bytes are less than the smallest move worth making, {min_bytes}")]
+    TooSmall {
+        /// Its size.
+        size_bytes: u64,
+        /// The setting.
+        min_bytes: u64,
+    },
+    /// The plan is as long as it may be.
+    #[error("the plan has its {max_moves} moves; plan again when they are done")]
+    MoveLimit {
+        /// The setting.
+        max_moves: usize,
+    },
+}
+
+/// Why one disk cannot take one tablet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Obstacle {
+    /// It takes no new copies.
+    #[error("is {condition}")]
+    NotWritable {
+        /// Its condition in a word.
+        condition: &'static str,
+    },
+    /// It is being drained itself.
+    #[error("is being drained too")]
+    Drained,
+    /// It is of a medium that was not asked for.
+    #[error("is {0}, which was not asked for")]
+    OtherMedium(Medium),
+    /// It shares the source's file system: the move would free nothing.
+    #[error("is on the source's file system")]
+    SameFileSystem,
+    /// There is no space beside what the plan sends there already.
+    #[error(transparent)]
+    DoesNotFit(#[from] DoesNotFit),
+}
+
+/// How hopeless it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fit {
+    /// No disk could take it even alone.
+    Never,
+    /// Some disk could, but not beside the other moves of this plan.
+    NotBesideTheOthers,
+}
+
+/// A tablet that must move and fits nowhere.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Misfit {
+    /// Which.
+    pub key: TabletKey,
+    /// Where it stays.
+    pub source: DiskIndex,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Alone, or only beside the others.
+    pub fit: Fit,
+    /// Every disk but its own, with the reason.
+    pub tried: Vec<(DiskIndex, Obstacle)>,
+}
+
+/// A disk at one moment. Disks of one file system share its bytes and show the same figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Level {
+    /// In use or promised, trash included: what watermarks are held against. It does not fall on a source before its
+    /// trash is purged.
+    pub committed_bytes: u64,
+    /// Share of the disk, in thousandths.
+    pub committed_permille: u64,
+    /// The same without trash and without tablets that are leaving: what disks are compared by.
+    pub load_bytes: u64,
+    /// Share of the disk, in thousandths.
+    pub load_permille: u64,
+    /// Tablets on it; afterwards, with moves in flight arrived.
+    pub tablets: usize,
+}
+
+/// One disk, now and when the plan is done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Forecast {
+    /// Which.
+    pub disk: DiskIndex,
+    /// Now.
+    pub before: Level,
+    /// When every move is done and no trash is purged yet.
+    pub after: Level,
+}
+
+/// How far the plan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for, tablets left out for a rule excepted. For a rebalance: of each medium, every disk is
+    /// within `stop_points` of the mean, or was within `start_points` from the beginning and nothing moves.
+    Reaches,
+    /// Its length is at the limit; another plan goes on from there.
+    CutShort,
+    /// Something fits nowhere, or a rebalance finds no further move that helps.
+    FallsShort,
+}
+
+/// The frozen list of moves and what is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Plan {
+    /// What was asked.
+    pub request: Request,
+    /// Under which settings.
+    pub settings: Settings,
+    /// When.
+    pub planned_at_ms: TimestampMs,
+    /// The moves. Space suffices in any order: none waits for another to free bytes.
+    pub moves: Vec<Move>,
+    /// Every disk, in order.
+    pub disks: Vec<Forecast>,
+    /// How uneven the disks in service are, in percentage points; 0 is even.
+    pub score_before: f64,
+    /// And afterwards.
+    pub score_after: f64,
+    /// Tablets the request is about that do not move. For a rebalance: those on disks that stay too full.
+    pub left_out: Vec<(TabletKey, Reason)>,
+    /// Tablets that must move and cannot.
+    pub fits_nowhere: Vec<Misfit>,
+    /// How far it goes.
+    pub outcome: Outcome,
+    /// Of what it was made from; see [`Plan::ready`].
+    pub fingerprint: u32,
+}
+
+impl Plan {
+    /// Sum of the moves.
+    pub fn total_bytes(&self) -> u64 {
+        self.moves.iter().fold(0, |sum, planned| sum.saturating_add(planned.size_bytes))
+    }
+}
+
+/// Why there is no plan, or why it may not start.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// The request names a disk that is not there.
+    #[error("there is no disk {}", .0.0)]
+    UnknownDisk(DiskIndex),
+    /// The selector names tablets that are not there.
+    #[error("not on this node: tablet {}", list(.0))]
+    UnknownTablets(Vec<TabletId>),
+    /// The selector selects nothing.
+    #[error("no tablet is selected")]
+    NothingSelected,
+    /// There is no disk to move to.
+    #[error("no disk can take anything: {0}")]
+    NoDestination(String),
+    /// The settings contradict themselves.
+    #[error("{0}")]
+    Settings(String),
+    /// Not all of it can be done, and it was not asked to do what it can.
+    #[error("{count} tablets fit nowhere, the first is {first} with {size_bytes} bytes; nothing is moved")]
+    FitsNowhere {
+        /// How many.
+        count: usize,
+        /// The largest.
+        first: TabletKey,
+        /// Its size.
+        size_bytes: u64,
+    },
+    /// The node is not as it was.
+    #[error(
+        "the disks or tablets it was made for have changed (fingerprint {planned:08x}, now {now:08x}); plan again"
+    )]
+    Drifted {
+        /// The plan's.
+        planned: u32,
+        /// The node's.
+        now: u32,
+    },
+    /// Space that was there is gone.
+    #[error("disk {} no longer has room for the plan: {why}", disk.0)]
+    NoLongerFits {
+        /// Where.
+        disk: DiskIndex,
+        /// All arrivals of the plan together.
+        why: DoesNotFit,
+    },
+    /// The disks have become even in another way.
+    #[error("it would no longer make the disks more even; plan again")]
+    NoLongerHelps,
+}
+
+fn list(ids: &[TabletId]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+/// The paths of the disks and why each takes nothing.
+pub(super) fn obstacles(inventory: &Inventory, tried: &[(DiskIndex, Obstacle)]) -> String {
+    if tried.is_empty() {
+        return "there is no other disk".to_owned();
+    }
+    let each: Vec<_> = tried.iter().map(|(disk, why)| format!("{} {why}", inventory.path(*disk))).collect();
+    each.join(", ")
+}

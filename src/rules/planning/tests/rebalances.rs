@@ -1,0 +1,148 @@
+//! Even disks in few moves, and peace afterwards.
+
+use super::*;
+
+const ALL: Request = Request::Rebalance { medium: None };
+
+#[test]
+fn few_moves_of_the_right_size() {
+    let mut tablets = several(1, 10, 0, 10);
+    tablets.push(tablet(20, 0, 300));
+    tablets.push(tablet(21, 0, 310));
+    let node = node(vec![disk(0, 0), disk(1, 0)], tablets);
+    let plan = planned(&ALL, &node, &settings());
+    assert_eq!(
+        plan.moves.iter().map(|m| m.key.tablet_id.0).collect::<Vec<_>>(),
+        [21],
+        "one large, not ten small"
+    );
+    assert_eq!(plan.outcome, Outcome::Reaches);
+    assert!((plan.score_before - 35.5).abs() < 1e-9 && plan.score_after < 6.0);
+    assert_eq!(
+        plan.moves[0].why.to_string(),
+        "takes the source from 71.0 % to 40.0 % and the destination from 0.0 % to 31.0 %; the mean is 35.5 %"
+    );
+}
+
+#[test]
+fn it_begins_only_past_the_outer_band() {
+    // Loads of 30 % and 50 %: both 10 points from the mean.
+    let even = node(vec![disk(0, 0), disk(1, 0)], [several(1, 30, 0, 10), several(51, 50, 1, 10)].concat());
+    assert!(planned(&ALL, &even, &settings()).moves.is_empty());
+    let touchy = Settings { start_points: 9, ..settings() };
+    let plan = planned(&ALL, &even, &touchy);
+    assert!(!plan.moves.is_empty());
+    assert_eq!(plan.disks[0].after.load_bytes, 350, "it stops at the inner band, not at the mean");
+}
+
+#[test]
+fn trash_makes_no_disk_fuller_but_takes_room() {
+    let mut trashy = disk(0, 600);
+    trashy.trash_bytes = 600;
+    let node = node(vec![trashy, disk(1, 0)], [several(1, 2, 0, 100), several(5, 2, 1, 100)].concat());
+    assert!(planned(&ALL, &node, &settings()).moves.is_empty(), "without trash both hold 200");
+    let mut full = disk(1, 850);
+    full.trash_bytes = 850;
+    let full = super::node(vec![disk(0, 0), full], several(1, 6, 0, 100));
+    let plan = planned(&ALL, &full, &settings());
+    assert_eq!(
+        (plan.moves.len(), plan.outcome),
+        (0, Outcome::FallsShort),
+        "850 of trash leave no room for 100"
+    );
+}
+
+#[test]
+fn bytes_in_flight_count_at_both_ends() {
+    let mut tablets = several(1, 6, 0, 100);
+    for tablet in &mut tablets[..3] {
+        tablet.moving_to = Some(DiskIndex(1));
+    }
+    let mut node = node(vec![disk(0, 0), disk(1, 0)], tablets);
+    node.disks[1].reserved_bytes = 300;
+    assert!(planned(&ALL, &node, &settings()).moves.is_empty(), "what moves already makes them even");
+}
+
+#[test]
+fn recently_moved_pinned_and_tiny_tablets_stay_and_are_named() {
+    let mut tablets = several(1, 4, 0, 200);
+    tablets[0].last_moved_ms = Some(NOW_MS - 999);
+    tablets[1].pin = Pin::Pinned;
+    tablets[2].size_bytes = 9;
+    tablets[3].last_moved_ms = Some(NOW_MS - 1000);
+    let node = node(vec![disk(0, 200), disk(1, 0)], tablets);
+    let careful = Settings { cool_down_ms: 1000, min_move_bytes: 10, stop_points: 0, ..settings() };
+    let plan = planned(&ALL, &node, &careful);
+    assert_eq!(plan.moves.iter().map(|m| m.key.tablet_id.0).collect::<Vec<_>>(), [4]);
+    assert_eq!(plan.outcome, Outcome::FallsShort);
+    let left: Vec<_> = plan.left_out.iter().map(|(key, reason)| (key.tablet_id.0, *reason)).collect();
+    assert_eq!(
+        left,
+        [
+            (1, Reason::CoolingDown { until_ms: NOW_MS + 1 }),
+            (2, Reason::Pinned),
+            (3, Reason::TooSmall { size_bytes: 9, min_bytes: 10 }),
+        ]
+    );
+}
+
+#[test]
+fn nearly_empty_disks_may_differ() {
+    let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 3, 0, 100));
+    let floor = Settings { source_floor_percent: 40, ..settings() };
+    assert!(planned(&ALL, &node, &floor).moves.is_empty());
+    assert!(!planned(&ALL, &node, &settings()).moves.is_empty());
+}
+
+#[test]
+fn media_are_not_compared_and_one_can_be_asked_for() {
+    let ssd = |index| Disk { medium: Medium::Ssd, ..disk(index, 0) };
+    let node = node(
+        vec![disk(0, 0), disk(1, 0), ssd(2), ssd(3)],
+        [several(1, 4, 0, 100), several(11, 4, 2, 100)].concat(),
+    );
+    for planned in planned(&ALL, &node, &settings()).moves {
+        assert_eq!(planned.source.0 / 2, planned.destination.0 / 2);
+    }
+    let only = planned(&Request::Rebalance { medium: Some(Medium::Ssd) }, &node, &settings());
+    assert!(!only.moves.is_empty() && only.moves.iter().all(|planned| planned.source == DiskIndex(2)));
+}
+
+#[test]
+fn disks_out_of_service_take_no_part() {
+    let mut node = node(vec![disk(0, 0), disk(1, 0), disk(2, 0)], several(1, 4, 0, 100));
+    node.disks[1].condition = DiskCondition::Disabled;
+    node.disks[2].condition = DiskCondition::Suspect { reason: "x".into() };
+    assert!(planned(&ALL, &node, &settings()).moves.is_empty());
+}
+
+#[test]
+fn of_tablets_alike_a_crowded_partition_gives() {
+    let mut tablets = several(1, 6, 0, 100);
+    tablets[3].partition_id = 7;
+    tablets[4].partition_id = 7;
+    let node = node(vec![disk(0, 0), disk(1, 0)], tablets);
+    let plan = planned(&ALL, &node, &settings());
+    let first_two = plan.moves.iter().filter(|planned| [4, 5].contains(&planned.key.tablet_id.0)).count();
+    assert_eq!(first_two, 1, "one of the two goes, the other then has no mate here: {:?}", plan.moves);
+}
+
+#[test]
+fn a_cut_plan_says_so_and_the_next_goes_on() {
+    let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 8, 0, 50));
+    let short = Settings { max_moves: 1, ..settings() };
+    let first = planned(&ALL, &node, &short);
+    assert_eq!((first.moves.len(), first.outcome), (1, Outcome::CutShort));
+    let second = planned(&ALL, &applied(&node, &first.moves), &short);
+    assert_eq!(second.moves.len(), 1);
+    assert_ne!(first.moves[0].key, second.moves[0].key);
+}
+
+#[test]
+fn a_plan_that_no_longer_helps_is_refused() {
+    let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 6, 0, 100));
+    let plan = planned(&ALL, &node, &settings());
+    let mut now = node.clone();
+    now.disks[1].capacity.avail_bytes -= 500;
+    assert_eq!(plan.ready(&now), Err(Refusal::NoLongerHelps));
+}
