@@ -71,6 +71,16 @@ fn run(loaded: Loaded) -> Result<(), String> {
     // SAFETY: SIG_IGN runs no code of ours.
     unsafe { signal(Signal::SIGXFSZ, SigHandler::SigIgn) }.map_err(|errno| errno.to_string())?;
 
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .thread_name("http")
+        .build()
+        .map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
+    // Watched from here on: a SIGTERM during a long start is honoured at its end, not answered with a sudden death.
+    let stop = {
+        let _inside = runtime.enter();
+        stop_asked().map_err(|error| format!("cannot watch for signals: {error}"))?
+    };
     let config = loaded.config.clone();
     let server = Server::bind(config.webserver_bind_host, config.webserver_port, Limits::from(&config))
         .map_err(|error| {
@@ -80,13 +90,7 @@ fn run(loaded: Loaded) -> Result<(), String> {
             )
         })?;
     let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .thread_name("http")
-        .build()
-        .map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
-    let node = Arc::new(engine.clone());
-    let served = runtime.block_on(server.serve(node, stop_asked(), HTTP_GRACE));
+    let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
     tracing::info!("stopping: {served:?}");
     engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
     // A call that hangs with its disk must not keep the daemon from ending.
@@ -94,16 +98,14 @@ fn run(loaded: Loaded) -> Result<(), String> {
     served.map(drop).map_err(|error| error.to_string())
 }
 
-/// Ready at SIGTERM or SIGINT.
-async fn stop_asked() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (on_signal(SignalKind::terminate()), on_signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot watch for signals: only SIGKILL will stop this daemon");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// Ready at SIGTERM or SIGINT, also at one that came before anybody waited.
+fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = on_signal(SignalKind::terminate())?;
+    let mut interrupt = on_signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

@@ -9,7 +9,7 @@ use super::keys::{Config, KEYS};
 use super::problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 use super::schema::Key;
 use super::storage_root::{EntryError, StorageRoots, parse_storage_root_path};
-use super::value::Refusal;
+use super::value::{HttpAuth, Refusal};
 
 /// What a configuration depends on beside its text.
 pub struct Surroundings<'a> {
@@ -62,6 +62,7 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     }
     reading.refuse_misplaced_custom_dir();
     reading.refuse_conflicts();
+    reading.refuse_exposure();
     let roots = reading.storage_roots();
     let Reading { config, written, mut problems, .. } = reading;
     if problems.is_empty() {
@@ -175,6 +176,23 @@ impl<'a> Reading<'a> {
                 let (what, help) = ("has no effect in this file", "set it in be.conf");
                 self.problems.push(Problem::of_setting(place, CUSTOM_DIR_KEY, &entry.value, what, help));
             }
+        }
+    }
+
+    /// Whoever reaches the port can move and purge data: beyond loopback only on purpose.
+    fn refuse_exposure(&mut self) {
+        const HOST: &str = "webserver_bind_host";
+        const AUTH: &str = "enable_all_http_auth";
+        if self.config.enable_all_http_auth == HttpAuth::Required {
+            let what = "this release has no credentials to ask for";
+            let help =
+                "leave it false and listen on loopback, or put a proxy that asks for them before the port";
+            self.problems.push(Problem::of_setting(self.place(AUTH), AUTH, "true", what, help));
+        } else if !self.config.webserver_bind_host.is_loopback() && !self.written.contains(AUTH) {
+            let what = "opens the port to the network, where anybody could move data";
+            let help = "listen on 127.0.0.1, or write enable_all_http_auth = false to say that this is meant";
+            let host = self.config.webserver_bind_host.to_string();
+            self.problems.push(Problem::of_setting(self.place(HOST), HOST, &host, what, help));
         }
     }
 

@@ -126,7 +126,8 @@ config_keys! {
     /// Share of a disk in use from which it is full for migrations, in percent.
     storage_flood_stage_usage_percent: u32 = 90, Mutable, Range(1, 100);
 
-    /// Free space below which a disk is full for migrations, in bytes.
+    /// Free space below which a disk is full for migrations, in bytes. Left at its default it asks a small disk for no
+    /// more than the share that storage_flood_stage_usage_percent leaves free.
     storage_flood_stage_left_capacity_bytes: u64 = 1_073_741_824, Mutable, Range(0, i64::MAX);
 
     // Doris asks for both (`and`): a 100 GiB disk at 97 % with 3 GiB left still takes tablets. Here (`or`) a disk is

@@ -14,7 +14,7 @@ use crate::config::{self, Config};
 use crate::model::{
     DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, Step, TabletKey,
 };
-use crate::rules::capacity::{CapacityLimits, CapacityRule};
+use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
 use crate::transfer::{BufferBudget, CopyOptions, Limiter};
@@ -215,9 +215,15 @@ impl Node {
 
     pub(super) fn capacity_limits(&self) -> CapacityLimits {
         let config = self.config();
+        let default = Config::default().storage_flood_stage_left_capacity_bytes;
         CapacityLimits {
             usage_percent: u64::from(config.storage_flood_stage_usage_percent),
             left_bytes: config.storage_flood_stage_left_capacity_bytes,
+            left_bytes_from: if config.storage_flood_stage_left_capacity_bytes == default {
+                LeftBytesFrom::Default
+            } else {
+                LeftBytesFrom::Setting
+            },
             rule: match config.migration_capacity_rule {
                 config::CapacityRule::Or => CapacityRule::Or,
                 config::CapacityRule::And => CapacityRule::And,

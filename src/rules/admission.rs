@@ -126,7 +126,7 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::capacity::CapacityRule;
+    use crate::rules::capacity::{CapacityRule, LeftBytesFrom};
 
     const KEY: TabletKey = TabletKey::new(10, 20);
 
@@ -142,7 +142,12 @@ mod tests {
             running: None,
             queue_length: 0,
             queue_limit: 10,
-            limits: CapacityLimits { usage_percent: 90, left_bytes: 0, rule: CapacityRule::Or },
+            limits: CapacityLimits {
+                usage_percent: 90,
+                left_bytes: 0,
+                left_bytes_from: LeftBytesFrom::Setting,
+                rule: CapacityRule::Or,
+            },
         }
     }
 

@@ -3,6 +3,9 @@
 //! Doris's two keys, `storage_flood_stage_usage_percent` and `storage_flood_stage_left_capacity_bytes`. Doris refuses
 //! only when **both** limits are passed, so that a 100 GiB disk at 97 % with 3 GiB left is still sent tablets; the
 //! default here refuses when **either** is.
+//!
+//! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit left at its
+//! default asks for no more than the share that the percentage leaves free anyway; any other value is kept.
 
 use crate::model::Capacity;
 
@@ -15,6 +18,15 @@ pub enum CapacityRule {
     And,
 }
 
+/// Where the limit on bytes left comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftBytesFrom {
+    /// An operator chose it: kept to the letter.
+    Setting,
+    /// Nobody changed it: at most the share that the percentage leaves free.
+    Default,
+}
+
 /// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CapacityLimits {
@@ -22,8 +34,24 @@ pub struct CapacityLimits {
     pub usage_percent: u64,
     /// Bytes left at which a disk counts as full.
     pub left_bytes: u64,
+    /// Where `left_bytes` comes from.
+    pub left_bytes_from: LeftBytesFrom,
     /// How they are combined.
     pub rule: CapacityRule,
+}
+
+impl CapacityLimits {
+    /// The limits for a disk of this size.
+    fn for_disk(self, total_bytes: u64) -> Self {
+        let share = 100_u64.saturating_sub(self.usage_percent);
+        let free_share = u64::try_from(u128::from(total_bytes) * u128::from(share) / 100).unwrap_or(u64::MAX);
+        match (self.left_bytes_from, self.rule) {
+            (LeftBytesFrom::Default, CapacityRule::Or) => {
+                Self { left_bytes: self.left_bytes.min(free_share), ..self }
+            }
+            _ => self,
+        }
+    }
 }
 
 /// What a disk would look like with the tablet on it, and which limit forbids it.
@@ -56,6 +84,7 @@ pub fn fits(
     size_bytes: u64,
     limits: CapacityLimits,
 ) -> Result<(), DoesNotFit> {
+    let limits = limits.for_disk(capacity.total_bytes);
     let wanted = reserved_bytes.saturating_add(size_bytes);
     let used = capacity.used_bytes().saturating_add(wanted);
     let left_bytes = capacity.avail_bytes.saturating_sub(wanted);
@@ -83,7 +112,7 @@ mod tests {
     const GIB: u64 = 1 << 30;
 
     fn limits(rule: CapacityRule) -> CapacityLimits {
-        CapacityLimits { usage_percent: 90, left_bytes: GIB, rule }
+        CapacityLimits { usage_percent: 90, left_bytes: GIB, left_bytes_from: LeftBytesFrom::Setting, rule }
     }
 
     #[test]
@@ -91,6 +120,18 @@ mod tests {
         let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 3 * GIB };
         assert!(fits(disk, 0, GIB, limits(CapacityRule::And)).is_ok());
         assert!(fits(disk, 0, GIB, limits(CapacityRule::Or)).is_err());
+    }
+
+    #[test]
+    fn a_small_disk_is_not_shut_by_a_limit_nobody_chose() {
+        let disk = Capacity { total_bytes: GIB / 2, avail_bytes: GIB / 2 };
+        let default = CapacityLimits { left_bytes_from: LeftBytesFrom::Default, ..limits(CapacityRule::Or) };
+        assert!(fits(disk, 0, GIB / 4, default).is_ok());
+        assert!(fits(disk, 0, GIB / 4, limits(CapacityRule::Or)).is_err());
+        assert!(fits(disk, 0, GIB / 2 - GIB / 25, default).is_err());
+        let large = Capacity { total_bytes: 100 * GIB, avail_bytes: 12 * GIB };
+        assert!(fits(large, 0, GIB + GIB / 2, default).is_ok());
+        assert!(fits(large, 0, 2 * GIB, default).is_err());
     }
 
     #[test]

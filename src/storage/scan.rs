@@ -44,6 +44,8 @@ pub struct RootScan {
     pub trash: Vec<TrashItem>,
     /// Trash entries whose tablet has not arrived whole.
     pub half_retired: Vec<(String, RetiredNote)>,
+    /// Trash entries with nothing in them: a kill came right after they were made.
+    pub empty_trash: Vec<String>,
     /// Generations seen in quarantine: a new one must be above them.
     pub quarantined: Vec<(TabletKey, u64)>,
 }
@@ -83,6 +85,8 @@ pub fn scan_root(
     for entry in trash_entries(&trash)? {
         if let Some(note) = half_retired(&trash, &entry)? {
             found.half_retired.push((entry, note));
+        } else if trash.open(&entry)?.entries()?.is_empty() {
+            found.empty_trash.push(entry);
         }
     }
     found.quarantined = quarantined_generations(root)?;

@@ -177,3 +177,41 @@ fn two_moves_never_share_the_same_space() {
     assert_eq!(daemon.run(keys[2], &node.disk(1))["error_code"], "DISK_FULL");
     daemon.stop();
 }
+
+/// What the endpoint author's rebalancing scripts do: read the distribution, even it out by count, poll until finished.
+#[test]
+fn a_partition_is_evened_out_from_the_distribution_alone() {
+    let mut node = Node::new(2);
+    // One partition: tablet ids that are equal modulo 7.
+    for n in 1..=4 {
+        node.add_tablet(0, 7 * n + 3, &[2000]);
+    }
+    let daemon = node.start();
+    let counts = || {
+        let all = daemon.get("/api/tablets_distribution?group_by=partition");
+        let disks = all["data"]["tablets_distribution"][0]["disks"].as_array().expect("disks").clone();
+        disks.iter().map(|disk| (disk["disk_path"].clone(), disk["tablets_num"].clone())).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        counts(),
+        [(json!(node.disk(0)), json!(4)), (json!(node.disk(1)), json!(0))],
+        "an empty disk is listed"
+    );
+    let one = daemon.get("/api/tablets_distribution?group_by=partition&partition_id=3");
+    let disks = one["data"]["tablets_distribution"][0]["disks"].as_array().expect("disks").clone();
+    assert_eq!(disks[1]["tablets"], json!([]));
+    for tablet in disks[0]["tablets"].as_array().expect("tablets").iter().take(2) {
+        let query = format!("tablet_id={}&schema_hash={}", tablet["tablet_id"], tablet["schema_hash"]);
+        let to = disks[1]["disk_path"].as_str().expect("a path");
+        let answer = daemon.get(&format!("/api/tablet_migration?goal=run&{query}&disk={to}"));
+        assert_eq!(answer["status"], "Success", "{answer}");
+        while daemon.get(&format!("/api/tablet_migration?goal=status&{query}"))["msg"]
+            != "migration task has finished successfully"
+        {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+    assert_eq!(counts(), [(json!(node.disk(0)), json!(2)), (json!(node.disk(1)), json!(2))]);
+    daemon.stop();
+    node.assert_whole();
+}

@@ -15,8 +15,8 @@ use super::rapid_json::status_json;
 use crate::api::app::App;
 use crate::api::calls::Touches;
 use crate::api::query::Query;
-use crate::engine::{TabletFilter, TabletView};
-use crate::model::Failure;
+use crate::engine::{DiskView, TabletFilter, TabletView};
+use crate::model::{DiskCondition, Failure};
 
 #[derive(Serialize)]
 struct Envelope<T> {
@@ -73,15 +73,16 @@ pub(super) async fn distribution(State(app): State<App>, RawQuery(raw): RawQuery
         return refused("invalid argument: group_by");
     }
     let wanted = match query.first("partition_id") {
-        "" => 0,
+        "" => None,
+        // Doris takes 0 for "not given"; here a tablet that was imported without a partition is in partition 0.
         text => match stoull(text) {
-            Ok(id) => id,
+            Ok(id) => Some(id),
             Err(error) => return refused(&format!("invalid argument: {text}, reason:{}", error.what)),
         },
     };
     let host = app.host().to_owned();
     let body = app.ask(Touches::Memory, move |node| {
-        let mut spread = Spread::new(wanted);
+        let mut spread = Spread::new(wanted, node.disks());
         node.for_each_tablet(&mut |tablet| spread.add(tablet));
         spread.into_body(host)
     });
@@ -89,24 +90,38 @@ pub(super) async fn distribution(State(app): State<App>, RawQuery(raw): RawQuery
 }
 
 /// Partition, then disk, then its tablets; the tablets only when one partition is asked for.
+///
+/// Every disk that serves is listed for every partition, also with no tablet on it: scripts that even out a partition
+/// look there for the disks that could take some, and Doris lists them so.
 struct Spread {
-    wanted: i64,
-    disks: BTreeMap<(i64, String), (usize, Vec<SizedTablet>)>,
+    wanted: Option<i64>,
+    disks: Vec<String>,
+    partitions: BTreeMap<i64, Vec<(usize, Vec<SizedTablet>)>>,
 }
 
 impl Spread {
-    const fn new(wanted: i64) -> Self {
-        Self { wanted, disks: BTreeMap::new() }
+    fn new(wanted: Option<i64>, disks: Vec<DiskView>) -> Self {
+        let serves =
+            |disk: &DiskView| disk.uuid.is_some() && !matches!(disk.condition, DiskCondition::Broken { .. });
+        let disks = disks.into_iter().filter(serves).map(|disk| disk.path).collect();
+        Self { wanted, disks, partitions: BTreeMap::new() }
     }
 
     fn add(&mut self, tablet: &TabletView) {
-        let one = self.wanted != 0;
-        if tablet.unavailable.is_some() || (one && tablet.partition_id != self.wanted) {
+        if tablet.unavailable.is_some() || self.wanted.is_some_and(|wanted| wanted != tablet.partition_id) {
             return;
         }
-        let (count, tablets) = self.disks.entry((tablet.partition_id, tablet.disk.clone())).or_default();
+        let at = self.disks.iter().position(|disk| *disk == tablet.disk).unwrap_or_else(|| {
+            self.disks.push(tablet.disk.clone());
+            self.disks.len() - 1
+        });
+        let shares = self.partitions.entry(tablet.partition_id).or_default();
+        if shares.len() <= at {
+            shares.resize_with(at + 1, Default::default);
+        }
+        let (count, tablets) = &mut shares[at];
         *count += 1;
-        if one {
+        if self.wanted.is_some() {
             tablets.push(SizedTablet {
                 tablet_id: tablet.key.tablet_id.0,
                 schema_hash: tablet.key.schema_hash.0,
@@ -116,22 +131,23 @@ impl Spread {
     }
 
     fn into_body(self, host: String) -> String {
-        let mut partitions: Vec<Partition> = Vec::new();
+        let Self { wanted, disks, partitions } = self;
         let mut total = 0;
-        for ((partition_id, disk_path), (count, mut tablets)) in self.disks {
-            tablets.sort_unstable();
-            total += count;
-            let share =
-                DiskShare { disk_path, tablets_num: count, tablets: (self.wanted != 0).then_some(tablets) };
-            match partitions.last_mut() {
-                Some(partition) if partition.partition_id == partition_id => partition.disks.push(share),
-                _ => partitions.push(Partition { partition_id, disks: vec![share] }),
-            }
-        }
+        let partitions = partitions.into_iter().map(|(partition_id, mut shares)| {
+            shares.resize_with(disks.len(), Default::default);
+            let disks = disks.iter().zip(shares).map(|(disk_path, (tablets_num, mut tablets))| {
+                tablets.sort_unstable();
+                total += tablets_num;
+                let tablets = wanted.is_some().then_some(tablets);
+                DiskShare { disk_path: disk_path.clone(), tablets_num, tablets }
+            });
+            Partition { partition_id, disks: disks.collect() }
+        });
+        let tablets_distribution = partitions.collect();
         compact(&Envelope {
             msg: "OK",
             code: 0,
-            data: Distribution { host, tablets_distribution: partitions },
+            data: Distribution { host, tablets_distribution },
             count: total,
         })
     }

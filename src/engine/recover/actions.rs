@@ -2,7 +2,7 @@
 
 use crate::engine::line::remove_copy;
 use crate::model::{Failure, ShardId, TabletKey};
-use crate::storage::layout::MIGRATING;
+use crate::storage::layout::{MIGRATING, TRASH};
 use crate::storage::{
     EntryKind, NativeStore, Quarantined, RetiredNote, Root, finish_retiring, quarantine, remove_staging,
     retire,
@@ -17,6 +17,7 @@ pub(super) enum Action {
     QuarantineRecord { name: String, why: String },
     RemoveCopy { name: String, key: TabletKey, shard: Option<ShardId> },
     RemoveStaging { name: String },
+    RemoveEmptyTrash { entry: String },
 }
 
 pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
@@ -36,6 +37,7 @@ pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<()
         Action::QuarantineRecord { name, why } => {
             quarantine(root.dir(), store, &Quarantined::Record { name: &name }, &why)?;
         }
+        Action::RemoveEmptyTrash { entry } => root.dir().open(TRASH)?.remove_if_empty(&entry)?,
         Action::RemoveCopy { name, key, shard } => remove_copy(root, store, &name, key, shard)?,
         Action::RemoveStaging { name } => {
             let migrating = root.dir().open(MIGRATING)?;

@@ -219,6 +219,9 @@ impl Recovery<'_> {
     fn finish_retirements(&self, actions: &mut BTreeMap<DiskIndex, Vec<Action>>) {
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
+            let empty =
+                scan.empty_trash.iter().map(|entry| Action::RemoveEmptyTrash { entry: entry.clone() });
+            actions.entry(DiskIndex(index)).or_default().extend(empty);
             for (entry, note) in &scan.half_retired {
                 let owner = self.settled.catalog.get(note.key);
                 if owner.is_some_and(|owner| owner.disk.0 != index && owner.generation >= note.generation) {
