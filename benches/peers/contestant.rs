@@ -42,6 +42,7 @@ pub(crate) struct Place {
     pub(crate) workload: Workload,
     pub(crate) source_root: PathBuf,
     pub(crate) dest_root: PathBuf,
+    /// The daemon's journal and log: beside the source, so that no third disk takes part.
     pub(crate) scratch: PathBuf,
     pub(crate) settings: Vec<String>,
 }
@@ -61,7 +62,7 @@ impl Place {
             workload,
             source_root: source.join("tabletd-bench"),
             dest_root: dest.join("tabletd-bench"),
-            scratch: std::env::temp_dir().join(format!("tabletd-bench-{}", std::process::id())),
+            scratch: source.join("tabletd-bench.daemon"),
             settings: settings.to_vec(),
         })
     }
