@@ -102,6 +102,12 @@ impl Daemon {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.said()))
     }
 
+    pub(crate) fn get_text(&self, path: &str) -> String {
+        let mut answer =
+            agent().get(self.url(path)).call().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        answer.body_mut().read_to_string().expect("text")
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let mut answer = agent()
             .post(self.url(path))

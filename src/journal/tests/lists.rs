@@ -76,6 +76,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
                 tablet_id,
                 source,
                 destination,
+                either_end: None,
                 created_since_ms: since,
                 created_until_ms: until,
                 order,
