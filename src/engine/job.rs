@@ -121,20 +121,39 @@ impl Job {
     /// `ILLEGAL_TRANSITION`.
     pub(super) fn advance(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         let mut migration = self.lock();
+        *migration = self.after(&migration, event, reason.into())?;
+        Ok(migration.clone())
+    }
+
+    /// The row as [`Job::advance`] would make it. Nobody sees it before [`Job::show`].
+    ///
+    /// # Errors
+    /// `ILLEGAL_TRANSITION`.
+    pub(super) fn foresee(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
+        self.after(&self.lock(), event, reason.into())
+    }
+
+    /// Lets everybody see a row that has been made durable.
+    pub(super) fn show(&self, row: Migration) {
+        *self.lock() = row;
+    }
+
+    fn after(&self, migration: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
         let next = transition(migration.status, event).map_err(|illegal| {
             Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", migration.id))
         })?;
+        let mut row = migration.clone();
         if next == Status::Paused {
-            migration.paused_in = Some(migration.status);
+            row.paused_in = Some(row.status);
         }
-        migration.status = next;
-        migration.status_reason = reason.into();
-        migration.updated_ms = now_ms();
+        row.status = next;
+        row.status_reason = reason;
+        row.updated_ms = now_ms();
         if next.is_final() {
-            migration.finished_ms = Some(migration.updated_ms);
+            row.finished_ms = Some(row.updated_ms);
         }
-        self.merge_progress(&mut migration);
-        Ok(migration.clone())
+        self.merge_progress(&mut row);
+        Ok(row)
     }
 
     /// Begins a step.

@@ -293,7 +293,7 @@ impl Node {
     /// Ends a migration: takes it off the board of the living and gives back what it held. Its last row is durable
     /// before anybody can see it ended.
     pub(super) fn end(&self, job: &Job, event: Event, reason: impl Into<String>) {
-        let row = match job.advance(event, reason) {
+        let row = match job.foresee(event, reason) {
             Ok(row) => row,
             Err(failure) => {
                 tracing::error!("{failure}");
@@ -320,6 +320,7 @@ impl Node {
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();
+        job.show(row.clone());
         board.alive.remove(&row.id);
         board.remember(row, keep);
     }
