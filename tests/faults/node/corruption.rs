@@ -65,8 +65,8 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     let trials = if bench.scale == Scale::Short { 24 } else { 1000 };
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, kind)?;
-    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
-    let key = rig.node.add_tablet_of(0, 1, contents);
+    let contents: Vec<_> = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, &contents);
     rig.mark_base()?;
     let mut at = 0;
     let (begun, mut tried) = (Instant::now(), 0);
@@ -90,11 +90,11 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 }
 
 /// A node with one tablet of marked pages, and with these rules of the protocol left out.
-fn marked_node(bench: &Bench<'_>, left_out: &str) -> io::Result<(Rig, TabletKey, Rng)> {
+fn marked_node(bench: &Bench<'_>, sizes: &[usize], left_out: &str) -> io::Result<(Rig, TabletKey, Rng)> {
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, FsKind::Ext4)?;
-    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
-    let key = rig.node.add_tablet_of(0, 1, contents);
+    let contents: Vec<_> = sizes.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, &contents);
     crate::harness::make_root(&rig.node.roots[1]);
     rig.mark_base()?;
     rig.node.env.push(("TABLETD_MUTANT", left_out.to_owned()));
@@ -103,7 +103,7 @@ fn marked_node(bench: &Bench<'_>, left_out: &str) -> io::Result<(Rig, TabletKey,
 
 /// One flip on the way to the destination with these rules left out.
 pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, left_out: &str) -> io::Result<Result<(), String>> {
-    let (rig, key, mut rng) = marked_node(bench, left_out)?;
+    let (rig, key, mut rng) = marked_node(bench, SIZES, left_out)?;
     one_flip(&rig, &mut rng, key, 0, Where::ToDestination)
 }
 
@@ -113,7 +113,8 @@ pub(super) fn fail_a_write_without(
     left_out: &str,
     k: u64,
 ) -> io::Result<Option<Result<(), String>>> {
-    let (mut rig, key, _) = marked_node(bench, left_out)?;
+    // None that is written directly: such a write tells its writer.
+    let (mut rig, key, _) = marked_node(bench, &SIZES[1..], left_out)?;
     let daemon = rig.node.try_start().map_err(io::Error::other)?;
     let faulty = rig.disks.inject(1, Rule::nth(On::Write, k, Action::Eio).only_holding(MARKER))?;
     let id = daemon.try_accept(key, &rig.node.disk(1)).map_err(io::Error::other)?;
