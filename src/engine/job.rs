@@ -129,11 +129,11 @@ impl Job {
         Ok(migration.clone())
     }
 
-    /// The row as it will be after its last event. Shown to nobody until it is durable.
+    /// The row as [`Job::advance`] would make it. Nobody sees it before it is durable.
     ///
     /// # Errors
     /// `ILLEGAL_TRANSITION`.
-    pub(super) fn last_row(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
+    pub(super) fn foresee(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         self.after(&self.lock(), event, reason.into())
     }
 

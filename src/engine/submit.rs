@@ -181,6 +181,10 @@ fn stop(
         }
         job.lock().status_reason = format!("{} asked for; stops at the next block", event.as_str());
         node.limiter.wake();
+        if order == Order::Abort {
+            // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
+            node.journal.update_durably(job.foresee(Event::Abort, "aborted by an operator")?)?;
+        }
         return Ok(());
     }
     match event {

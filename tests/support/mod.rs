@@ -1,7 +1,7 @@
 //! A node to test with: roots full of tablets, a daemon that can be killed, and one oracle for all of it.
 //!
 //! Shared by the suites below `tests/`; each uses its part.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod daemon;
 mod oracle;
@@ -74,11 +74,11 @@ impl Node {
     pub(crate) fn add_tablet(&mut self, root: usize, tablet_id: i64, sizes: &[usize]) -> TabletKey {
         let seed = tablet_id.unsigned_abs() * 1000;
         let contents = sizes.iter().zip(seed..).map(|(size, seed)| pseudo_random(seed, *size));
-        self.add_tablet_of(root, tablet_id, contents.collect())
+        self.add_tablet_of(root, tablet_id, &contents.collect::<Vec<_>>())
     }
 
     /// The same with these files.
-    pub(crate) fn add_tablet_of(&mut self, root: usize, tablet_id: i64, contents: Vec<Vec<u8>>) -> TabletKey {
+    pub(crate) fn add_tablet_of(&mut self, root: usize, tablet_id: i64, contents: &[Vec<u8>]) -> TabletKey {
         let key = TabletKey::new(tablet_id, HASH);
         let root = &self.roots[root];
         make_root(root);
