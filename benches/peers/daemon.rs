@@ -102,6 +102,7 @@ fn metric(text: &str, name: &str) -> f64 {
 /// A running daemon.
 pub(crate) struct Daemon {
     child: Child,
+    agent: ureq::Agent,
     url: String,
     dir: PathBuf,
 }
@@ -142,7 +143,7 @@ impl Daemon {
                 Some(line.split_once("listening on ")?.1.split_whitespace().next()?.to_owned())
             });
             if let Some(url) = listening {
-                return Ok(Self { child, url, dir });
+                return Ok(Self { child, agent: agent(), url, dir });
             }
             let ended = child.try_wait().map_err(failed)?;
             if ended.is_some() || begun.elapsed() > PATIENCE {
@@ -156,7 +157,7 @@ impl Daemon {
     /// The body of an answer.
     pub(crate) fn get(&self, path: &str) -> Result<String, String> {
         let mut answer =
-            agent().get(format!("{}{path}", self.url)).call().map_err(|error| error.to_string())?;
+            self.agent.get(format!("{}{path}", self.url)).call().map_err(|error| error.to_string())?;
         answer.body_mut().read_to_string().map_err(|error| error.to_string())
     }
 
@@ -183,7 +184,7 @@ impl Daemon {
             }
             // Asking costs the daemon something too: rarely enough not to be seen in the result.
             std::thread::sleep(
-                (begun.elapsed() / 100).clamp(Duration::from_millis(2), Duration::from_millis(50)),
+                (begun.elapsed() / 100).clamp(Duration::from_millis(10), Duration::from_millis(50)),
             );
         }
     }

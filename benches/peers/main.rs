@@ -99,6 +99,8 @@ fn main() -> Result<(), String> {
         place.remove()?;
         let names: Vec<_> = present.iter().map(|contestant| Contestant::name(contestant)).collect();
         println!("{}", report.table(letter, &names));
+        // After each: a run that is broken off leaves what it has.
+        report.write(&arguments.results)?;
     }
-    report.write(&arguments.results)
+    Ok(())
 }
