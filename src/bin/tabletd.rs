@@ -86,7 +86,12 @@ fn run(loaded: Loaded) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
     let node = Arc::new(engine.clone());
-    let served = runtime.block_on(server.serve(node, stop_asked(), HTTP_GRACE));
+    // Before anybody is told that the daemon listens, it can be asked to stop.
+    let stop = {
+        let _inside = runtime.enter();
+        stop_asked()
+    };
+    let served = runtime.block_on(server.serve(node, stop, HTTP_GRACE));
     tracing::info!("stopping: {served:?}");
     engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
     // A call that hangs with its disk must not keep the daemon from ending.
@@ -94,16 +99,17 @@ fn run(loaded: Loaded) -> Result<(), String> {
     served.map(drop).map_err(|error| error.to_string())
 }
 
-/// Ready at SIGTERM or SIGINT.
-async fn stop_asked() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (on_signal(SignalKind::terminate()), on_signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("cannot watch for signals: only SIGKILL will stop this daemon");
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Watches for SIGTERM and SIGINT from this moment on; ready at the first of them. Wants a runtime.
+fn stop_asked() -> impl Future<Output = ()> {
+    let signals = (on_signal(SignalKind::terminate()), on_signal(SignalKind::interrupt()));
+    async {
+        let (Ok(mut terminate), Ok(mut interrupt)) = signals else {
+            tracing::error!("cannot watch for signals: only SIGKILL will stop this daemon");
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
