@@ -188,10 +188,7 @@ fn stop(
         return Ok(());
     }
     match event {
-        Event::Pause => {
-            let row = job.advance(Event::Pause, "paused by an operator")?;
-            node.journal.update(row);
-        }
+        Event::Pause => node.advance_durably(job, Event::Pause, "paused by an operator")?,
         _ => {
             node.advance_durably(job, Event::Abort, "removing what was copied")?;
             undo_parked(node, id, job);

@@ -166,7 +166,7 @@ impl<'a> Line<'a> {
                 self.undo();
                 self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
             }
-            Order::Pause => self.park(Event::Pause, "paused by an operator"),
+            Order::Pause => self.pause(),
             Order::Stop => self.park(Event::Interrupted, "the daemon is stopping; goes on at the next start"),
             Order::Run | Order::TimeOut | Order::Committing => self.settle_failure(failure),
         }
@@ -177,6 +177,18 @@ impl<'a> Line<'a> {
         match self.job.advance(event, reason) {
             Ok(row) => self.node.journal.update(row),
             Err(failure) => tracing::error!("{failure}"),
+        }
+    }
+
+    /// Paused is what an operator asked for: it is seen only once a crash cannot take it back.
+    fn pause(&self) {
+        let paused = self.job.foresee(Event::Pause, "paused by an operator").and_then(|row| {
+            self.node.journal.update_durably(row.clone())?;
+            self.job.show(row);
+            Ok(())
+        });
+        if let Err(failure) = paused {
+            tracing::error!("{failure}");
         }
     }
 
