@@ -137,6 +137,11 @@ impl Job {
         self.after(&self.lock(), event, reason.into())
     }
 
+    /// Lets everybody see a row that has been made durable.
+    pub(super) fn show(&self, row: Migration) {
+        *self.lock() = row;
+    }
+
     fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
         let next = transition(now.status, event).map_err(|illegal| {
             Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", now.id))
@@ -200,7 +205,16 @@ impl Job {
 
     /// What has been asked of it.
     pub(super) fn order(&self) -> Order {
-        match self.order.load(Ordering::SeqCst) {
+        Self::read(self.order.load(Ordering::SeqCst))
+    }
+
+    /// What has been asked of it, forgotten in the same moment: the next attempt begins with a free hand.
+    pub(super) fn take_order(&self) -> Order {
+        Self::read(self.order.swap(Order::Run as u8, Ordering::SeqCst))
+    }
+
+    fn read(order: u8) -> Order {
+        match order {
             1 => Order::Abort,
             2 => Order::Pause,
             3 => Order::Stop,

@@ -330,7 +330,7 @@ impl Node {
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();
-        *job.lock() = row.clone();
+        job.show(row.clone());
         board.alive.remove(&row.id);
         board.remember(row, keep);
     }

@@ -55,10 +55,11 @@ pub(super) const TABLES: &str = "
 ";
 
 /// Fails to compile as a statement if a table or column is missing.
-pub(super) const PROBES: [&str; 2] = [
+pub(super) const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
      task, created_ms, updated_ms, finished_ms, doc_crc32, doc FROM migration",
     "SELECT key, value FROM state",
+    "SELECT name, seq FROM sqlite_sequence",
 ];
 
 /// Makes the tables in an empty database, stamped with [`APPLICATION_ID`] and [`VERSION`], and turns it to WAL.

@@ -159,17 +159,19 @@ impl<'a> Line<'a> {
     /// The source is as it was. What an operator asked for comes first, then whether another attempt can help.
     fn settle_stop(&self, failure: Failure) {
         match self.job.order() {
-            Order::Abort => {
-                if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
-                    tracing::error!("{failure}");
-                }
-                self.undo();
-                self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
-            }
+            Order::Abort => self.abort(),
             Order::Pause => self.pause(),
             Order::Stop => self.park(Event::Interrupted, "the daemon is stopping; goes on at the next start"),
             Order::Run | Order::TimeOut | Order::Committing => self.settle_failure(failure),
         }
+    }
+
+    fn abort(&self) {
+        if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
+            tracing::error!("{failure}");
+        }
+        self.undo();
+        self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
     }
 
     /// Stops for a while; what is verified in staging is kept.
@@ -210,9 +212,14 @@ impl<'a> Line<'a> {
                     row.failure = Some(failure);
                     row.not_before_ms = Some(self.node.now_ms().saturating_add_unsigned(ms));
                 }
-                self.job.reset_order();
                 Counts::add(&self.node.counts.retried);
                 self.park(Event::Retry, &reason);
+                // An operator may have asked after the failure was looked at.
+                match self.job.take_order() {
+                    Order::Abort => self.abort(),
+                    Order::Pause => self.pause(),
+                    Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
+                }
             }
             Verdict::GiveUp => {
                 self.undo();
