@@ -129,6 +129,12 @@ fn main() -> ExitCode {
 /// Runs one scenario, or notes why it cannot run.
 fn attempt(scenario: &Scenario, seed: u64, scale: Scale, board: &mut Scoreboard) {
     let missing: Vec<_> = scenario.needs.iter().copied().filter_map(Need::missing).collect();
+    // A build without fault injection is not a machine that lacks something: the build that has it runs these.
+    if let (Some(why), true) =
+        (Need::FaultInjection.missing(), scenario.needs.contains(&Need::FaultInjection))
+    {
+        return board.not_run(scenario.name, NotRun::LeftOut(why));
+    }
     if !missing.is_empty() {
         return board.not_run(scenario.name, NotRun::Missing(missing.join(", ")));
     }
