@@ -22,7 +22,9 @@ use workload::Workload;
 
 #[derive(Parser)]
 #[command(
-    about = "Measures tabletd end to end against other ways to copy a directory, and against the disks' limit"
+    about = "Measures tabletd end to end against other ways to copy a directory, and against the disks' limit",
+    // The last one said wins: the script's own come first.
+    args_override_self = true
 )]
 struct Arguments {
     /// Directory on the disk that is copied from; subdirectories are made in it.
