@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::model::{DiskCondition, MigrationId, SchemaHash};
     use crate::rules::admission::admit;
-    use crate::rules::capacity::{CapacityLimits, CapacityRule};
+    use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
     use proptest::prelude::*;
 
     const KEY: TabletKey = TabletKey::new(10, 20);
@@ -264,7 +264,12 @@ mod tests {
             running: None,
             queue_length: 0,
             queue_limit: 10,
-            limits: CapacityLimits { usage_percent: 90, left_bytes: 0, rule: CapacityRule::Or },
+            limits: CapacityLimits {
+                usage_percent: 90,
+                left_bytes: 0,
+                left_bytes_from: LeftBytesFrom::Setting,
+                rule: CapacityRule::Or,
+            },
         }
     }
 

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 pub(crate) use daemon::{Daemon, Starting};
+#[allow(unused_imports, reason = "each suite uses its part")]
 pub(crate) use oracle::{check_counters, records};
 use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
 use tabletd::storage::{encode_record, synthesize_header};

@@ -192,7 +192,7 @@ pub(super) fn permille(part: u64, whole: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rules::capacity::CapacityRule;
+    use crate::rules::capacity::{CapacityRule, LeftBytesFrom};
 
     proptest::proptest! {
         /// The room is exact: that much fits, a byte more does not.
@@ -203,7 +203,7 @@ mod tests {
         ) {
             let capacity = Capacity { total_bytes: total, avail_bytes: avail.min(total) };
             let rule = if either { CapacityRule::Or } else { CapacityRule::And };
-            let limits = CapacityLimits { usage_percent, left_bytes, rule };
+            let limits = CapacityLimits { usage_percent, left_bytes, left_bytes_from: LeftBytesFrom::Setting, rule };
             let takes = |size| fits(capacity, reserved, size, limits).is_ok();
             match room(capacity, reserved, limits) {
                 Some(room) => proptest::prop_assert!(takes(room) && !takes(room + 1)),

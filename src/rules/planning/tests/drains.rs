@@ -58,7 +58,12 @@ fn a_packing_that_greed_misses_is_found() {
         [(vec![9, 9, 7, 4], [11, 18]), (vec![8, 8, 5, 4, 2], [11, 16]), (vec![8, 7, 6, 4, 3, 3, 3], [17, 17])]
     {
         let tablets = sizes.iter().zip(1..).map(|(size, id)| tablet(id, 0, *size)).collect();
-        let watermark = CapacityLimits { usage_percent: 101, left_bytes: 0, rule: CapacityRule::And };
+        let watermark = CapacityLimits {
+            usage_percent: 101,
+            left_bytes: 0,
+            left_bytes_from: LeftBytesFrom::Setting,
+            rule: CapacityRule::And,
+        };
         let node = node(vec![disk(0, 0), disk(1, 1000 - rooms[0]), disk(2, 1000 - rooms[1])], tablets);
         let plan = planned(&drain(&[0]), &node, &Settings { watermark, ..settings() });
         assert_eq!((plan.moves.len(), plan.fits_nowhere.len()), (sizes.len(), 0), "{sizes:?}");

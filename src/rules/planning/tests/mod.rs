@@ -7,13 +7,18 @@ mod rebalances;
 
 use super::*;
 use crate::model::{Capacity, DiskCondition};
-use crate::rules::capacity::{CapacityRule, fits};
+use crate::rules::capacity::{CapacityRule, LeftBytesFrom, fits};
 
 pub(super) const NOW_MS: TimestampMs = 1_000_000;
 
 pub(super) fn settings() -> Settings {
     Settings {
-        watermark: CapacityLimits { usage_percent: 90, left_bytes: 0, rule: CapacityRule::Or },
+        watermark: CapacityLimits {
+            usage_percent: 90,
+            left_bytes: 0,
+            left_bytes_from: LeftBytesFrom::Setting,
+            rule: CapacityRule::Or,
+        },
         start_points: 10,
         stop_points: 5,
         source_floor_percent: 0,

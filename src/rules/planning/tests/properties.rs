@@ -58,7 +58,12 @@ fn any_settings() -> impl Strategy<Value = Settings> {
     (20_u64..95, 0_u32..12, 0_u32..8, 0_u32..30, 1_u64..60, 0_i64..40_000, 1_usize..60).prop_map(
         |(usage_percent, gap, stop_points, source_floor_percent, min_move_bytes, cool_down_ms, max_moves)| {
             Settings {
-                watermark: CapacityLimits { usage_percent, left_bytes: 10, rule: CapacityRule::Or },
+                watermark: CapacityLimits {
+                    usage_percent,
+                    left_bytes: 10,
+                    left_bytes_from: LeftBytesFrom::Setting,
+                    rule: CapacityRule::Or,
+                },
                 start_points: stop_points + gap,
                 stop_points,
                 source_floor_percent,
@@ -230,7 +235,7 @@ proptest! {
         disks.extend((1..).zip(&rooms).map(|(at, room)| disk(at, 1000 - room)));
         let tablets: Vec<_> = (1..).zip(&sizes).map(|(id, size)| tablet(id, 0, *size)).collect();
         let node = node(disks, tablets);
-        let watermark = CapacityLimits { usage_percent: 101, left_bytes: 0, rule: CapacityRule::And };
+        let watermark = CapacityLimits { usage_percent: 101, left_bytes: 0, left_bytes_from: LeftBytesFrom::Setting, rule: CapacityRule::And };
         let settings = Settings { watermark, ..settings() };
         let request = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Same };
         let made = planned(&request, &node, &settings);
