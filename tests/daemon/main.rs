@@ -7,3 +7,4 @@ mod inputs;
 mod kills;
 mod lifecycle;
 mod recovery;
+mod tasks;

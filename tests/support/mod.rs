@@ -11,7 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(crate) use daemon::{Daemon, Starting};
+#[allow(unused_imports, reason = "each suite uses its part")]
+pub(crate) use daemon::{Daemon, PATIENCE, Starting};
 #[allow(unused_imports, reason = "each suite uses its part")]
 pub(crate) use oracle::{check_counters, records};
 use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
