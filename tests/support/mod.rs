@@ -75,11 +75,11 @@ impl Node {
     pub(crate) fn add_tablet(&mut self, root: usize, tablet_id: i64, sizes: &[usize]) -> TabletKey {
         let seed = tablet_id.unsigned_abs() * 1000;
         let contents = sizes.iter().zip(seed..).map(|(size, seed)| pseudo_random(seed, *size));
-        self.add_tablet_of(root, tablet_id, contents.collect())
+        self.add_tablet_of(root, tablet_id, &contents.collect::<Vec<_>>())
     }
 
     /// The same with these files.
-    pub(crate) fn add_tablet_of(&mut self, root: usize, tablet_id: i64, contents: Vec<Vec<u8>>) -> TabletKey {
+    pub(crate) fn add_tablet_of(&mut self, root: usize, tablet_id: i64, contents: &[Vec<u8>]) -> TabletKey {
         let key = TabletKey::new(tablet_id, HASH);
         let root = &self.roots[root];
         make_root(root);

@@ -162,12 +162,12 @@ fn payload(rng: &mut Rng) -> Vec<u8> {
             let headers: String = (0..300).map(|n| format!("X-{n}: {n}\r\n")).collect();
             format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").into_bytes()
         }
-        5 => format!("POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{{").into_bytes(),
+        5 => "POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{".to_owned().into_bytes(),
         6 => {
             let body = format!("{}{}", "[".repeat(20_000), "{\"tablet_id\":");
             format!("POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
         }
-        7 => format!("POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nfffffffffffffffff\r\n").into_bytes(),
+        7 => "POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nfffffffffffffffff\r\n".to_owned().into_bytes(),
         8 => format!("GET {path}/{} HTTP/1.1\r\nHost: x\r\n\r\n", "%2e%2e/".repeat(usize::try_from(rng.below(500)).expect("small"))).into_bytes(),
         _ => {
             let query: Vec<_> = (0..rng.below(12)).map(|_| format!("{}={}", pick(rng, &NAMES), pick(rng, &VALUES))).collect();

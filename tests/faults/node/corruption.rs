@@ -65,8 +65,8 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     let trials = if bench.scale == Scale::Short { 24 } else { 1000 };
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, kind)?;
-    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
-    let key = rig.node.add_tablet_of(0, 1, contents);
+    let contents: Vec<_> = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, &contents);
     rig.mark_base()?;
     let mut at = 0;
     let (begun, mut tried) = (Instant::now(), 0);
@@ -93,8 +93,8 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, rule: &str) -> io::Result<Result<(), String>> {
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, FsKind::Ext4)?;
-    let contents = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
-    let key = rig.node.add_tablet_of(0, 1, contents);
+    let contents: Vec<_> = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let key = rig.node.add_tablet_of(0, 1, &contents);
     rig.mark_base()?;
     rig.node.env.push(("TABLETD_MUTANT", rule.to_owned()));
     one_flip(&rig, &mut rng, key, 0, Where::ToDestination)

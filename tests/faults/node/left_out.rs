@@ -58,7 +58,7 @@ fn each_rule(bench: &mut Bench<'_>) -> io::Result<()> {
                 bench.board.not_run(&kind, NotRun::LeftOut(format!("cannot be seen: {why}")));
             }
             (None, None) => {
-                bench.count_as(&kind, Err("nothing saw that it was left out".into()), |_| Ok(()))?
+                bench.count_as(&kind, Err("nothing saw that it was left out".into()), |_| Ok(()))?;
             }
         }
         bench.board.figure(&kind, "s", begun.elapsed().as_secs_f64());
