@@ -4,7 +4,7 @@
 //!
 //! * `TABLETD_FAIL_POINT=<name>[:<n>]=<action>` acts when the point `name` is reached for the n-th time (default 1):
 //!   `kill` (SIGKILL to oneself), `pause` (sleep until killed), `eio` (where the caller can fail).
-//! * `TABLETD_MUTANT=<rule>` leaves one rule of the protocol out.
+//! * `TABLETD_MUTANT=<rule>[,<rule>]` leaves rules of the protocol out.
 
 /// Called where a durable step has just been taken.
 #[cfg(not(feature = "fault-injection"))]
@@ -64,7 +64,7 @@ mod active {
 
     /// Whether a rule of the protocol is left out on purpose.
     pub fn is_left_out(rule: &'static str) -> bool {
-        MUTANT.as_deref() == Some(rule)
+        MUTANT.as_deref().is_some_and(|rules| rules.split(',').any(|left_out| left_out == rule))
     }
 }
 #[cfg(feature = "fault-injection")]

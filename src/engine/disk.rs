@@ -3,7 +3,7 @@
 //! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -25,6 +25,8 @@ pub(super) struct Disk {
     pub(super) opened: OnceLock<Opened>,
     pub(super) limiter: Limiter,
     pub(super) trash_bytes: AtomicU64,
+    /// Migrations that have a barrier of this disk to pass, now or later.
+    pub(super) barriers: AtomicUsize,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
@@ -58,6 +60,7 @@ impl Disk {
             opened: OnceLock::new(),
             limiter: Limiter::new(rate_bytes_per_sec),
             trash_bytes: AtomicU64::new(0),
+            barriers: AtomicUsize::new(0),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),

@@ -129,12 +129,17 @@ impl Job {
         Ok(migration.clone())
     }
 
-    /// The row as it will be after its last event. Shown to nobody until it is durable.
+    /// The row as [`Job::advance`] would make it. Nobody sees it before it is durable.
     ///
     /// # Errors
     /// `ILLEGAL_TRANSITION`.
-    pub(super) fn last_row(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
+    pub(super) fn foresee(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         self.after(&self.lock(), event, reason.into())
+    }
+
+    /// Lets everybody see a row that has been made durable.
+    pub(super) fn show(&self, row: Migration) {
+        *self.lock() = row;
     }
 
     fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
@@ -200,7 +205,16 @@ impl Job {
 
     /// What has been asked of it.
     pub(super) fn order(&self) -> Order {
-        match self.order.load(Ordering::SeqCst) {
+        Self::read(self.order.load(Ordering::SeqCst))
+    }
+
+    /// What has been asked of it, forgotten in the same moment: the next attempt begins with a free hand.
+    pub(super) fn take_order(&self) -> Order {
+        Self::read(self.order.swap(Order::Run as u8, Ordering::SeqCst))
+    }
+
+    fn read(order: u8) -> Order {
+        match order {
             1 => Order::Abort,
             2 => Order::Pause,
             3 => Order::Stop,

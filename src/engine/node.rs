@@ -310,7 +310,7 @@ impl Node {
     /// Ends a migration: takes it off the board of the living and gives back what it held. Its last row is durable
     /// before anybody can see it ended.
     pub(super) fn end(&self, job: &Job, event: Event, reason: impl Into<String>) {
-        let row = match job.last_row(event, reason) {
+        let row = match job.foresee(event, reason) {
             Ok(row) => row,
             Err(failure) => {
                 tracing::error!("{failure}");
@@ -337,10 +337,9 @@ impl Node {
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();
+        job.show(row.clone());
         board.alive.remove(&row.id);
-        board.remember(row.clone(), keep);
-        drop(board);
-        *job.lock() = row;
+        board.remember(row, keep);
     }
 
     /// The migration of that number while it is alive.

@@ -92,32 +92,32 @@ pub(super) fn open_and_scan(
     for disk in disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()) {
         let (report_sender, report) = mpsc::sync_channel(1);
         let (accepted, go_on) = mpsc::sync_channel::<LookForDirectories>(1);
+        let (ready_sender, ready) = mpsc::sync_channel(1);
         let (scan_sender, scan) = mpsc::sync_channel(1);
         let (syncs, barriers) = mpsc::channel();
         let (owned, known_as, counts) = (Arc::clone(disk), known.known_as(&disk.path), Arc::clone(counts));
         let spawned = spawn_isolated("disk", move || {
-            keep(&owned, known_as, &report_sender, &go_on, &scan_sender, &barriers, &counts);
+            let answers = Answers { report: report_sender, ready: ready_sender, scan: scan_sender };
+            keep(&owned, known_as, &answers, &go_on, &barriers, &counts);
         });
         match spawned {
-            Ok(_) => opening.push((disk, report, accepted, scan, syncs)),
+            Ok(_) => opening.push((disk, report, accepted, ready, scan, syncs)),
             Err(failure) => disk.mark_broken(failure.message),
         }
     }
     let deadline = Instant::now() + wait;
-    let mut scanning = Vec::new();
+    let late = || format!("it did not answer within {} ms when it was opened", wait.as_millis());
+    let mut probing = Vec::new();
     let mut seen: Vec<(&Arc<Disk>, Report)> = Vec::new();
-    for (disk, report, accepted, scan, syncs) in opening {
-        let report = match report.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(Ok(report)) => report,
-            Ok(Err(why)) => {
+    for (disk, report, accepted, ready, scan, syncs) in opening {
+        let report = match within(deadline, &report) {
+            Some(Ok(report)) => report,
+            Some(Err(why)) => {
                 disk.mark_broken(why);
                 continue;
             }
-            Err(_) => {
-                disk.mark_broken(format!(
-                    "it did not answer within {} ms when it was opened",
-                    wait.as_millis()
-                ));
+            None => {
+                disk.mark_broken(late());
                 continue;
             }
         };
@@ -125,6 +125,27 @@ pub(super) fn open_and_scan(
             disk.mark_broken(why);
             continue;
         }
+        // The thread locks, probes and scans now, beside the others'.
+        if accepted.send(look).is_ok() {
+            probing.push((disk, ready, scan, syncs));
+        }
+        seen.push((disk, report));
+    }
+    let mut scanning = Vec::new();
+    for (disk, ready, scan, syncs) in probing {
+        // What was asked up to here, a hung disk may have answered from the cache; the probe it cannot.
+        match within(deadline, &ready) {
+            Some(Ok(())) => {}
+            Some(Err(why)) => {
+                disk.mark_broken(why);
+                continue;
+            }
+            None => {
+                disk.mark_broken(late());
+                continue;
+            }
+        }
+        let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
         known.remember(&disk.path, report.identity.uuid)?;
         disk.set_capacity(report.capacity);
         let opened = Opened { identity: report.identity, file_system: report.file_system.clone(), syncs };
@@ -132,11 +153,7 @@ pub(super) fn open_and_scan(
             disk.mark_broken("it was opened twice");
             continue;
         }
-        // The thread scans now, beside the others'.
-        if accepted.send(look).is_ok() {
-            scanning.push((disk, scan));
-        }
-        seen.push((disk, report));
+        scanning.push((disk, scan));
     }
     let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
     for (disk, scan) in scanning {
@@ -149,48 +166,70 @@ pub(super) fn open_and_scan(
     Ok(scans)
 }
 
+/// Waits for an answer until the deadline; one that is there already counts after it too.
+fn within<T>(deadline: Instant, answer: &Receiver<T>) -> Option<T> {
+    answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+}
+
+/// What a disk's thread tells, one after the other, while the disk is opened.
+struct Answers {
+    report: SyncSender<Result<Report, String>>,
+    /// It is locked and was written to.
+    ready: SyncSender<Result<(), String>>,
+    scan: SyncSender<Result<RootScan, String>>,
+}
+
 /// The life of a disk's thread.
 fn keep(
     disk: &Disk,
     known: KnownAs,
-    report: &SyncSender<Result<Report, String>>,
+    answers: &Answers,
     go_on: &Receiver<LookForDirectories>,
-    scan: &SyncSender<Result<RootScan, String>>,
     barriers: &Barriers,
     counts: &SyncCounts,
 ) {
     let root = match open(&disk.path, known) {
         Ok((root, found)) => {
-            if report.send(Ok(found)).is_err() {
+            if answers.report.send(Ok(found)).is_err() {
                 return;
             }
             root
         }
-        Err(why) => return drop(report.send(Err(why))),
+        Err(why) => return drop(answers.report.send(Err(why))),
     };
     let Ok(look) = go_on.recv() else { return };
-    match lock_and_scan(&root, look) {
-        Ok((_lock, found)) => {
-            if scan.send(Ok(found)).is_ok() {
+    let _lock = match lock_and_probe(&root) {
+        Ok(lock) => lock,
+        Err(why) => return drop(answers.ready.send(Err(why))),
+    };
+    // Nobody waits any more for a disk that took too long: its lock goes free again.
+    if answers.ready.send(Ok(())).is_err() {
+        return;
+    }
+    match scan(&root, look) {
+        Ok(found) => {
+            if answers.scan.send(Ok(found)).is_ok() {
                 flush::serve(disk, &root, barriers, counts);
             }
         }
-        Err(why) => drop(scan.send(Err(why))),
+        Err(why) => drop(answers.scan.send(Err(why))),
     }
 }
 
 /// Takes the lock only now: of two paths to one directory the second is told so, not that it is in use by ourselves.
-fn lock_and_scan(root: &Root, look: LookForDirectories) -> Result<(RootLock, RootScan), String> {
+fn lock_and_probe(root: &Root) -> Result<RootLock, String> {
     let lock = RootLock::acquire(root.dir()).map_err(|error| error.to_string())?;
     match root.probe() {
         // A full disk is no fault: its tablets are served, and it is the one that needs draining.
-        Ok(()) => {}
-        Err(error) if error.code() == ErrorCode::NoSpace => {}
-        Err(error) => return Err(format!("the write probe failed: {error}")),
+        Ok(()) => Ok(lock),
+        Err(error) if error.code() == ErrorCode::NoSpace => Ok(lock),
+        Err(error) => Err(format!("the write probe failed: {error}")),
     }
+}
+
+fn scan(root: &Root, look: LookForDirectories) -> Result<RootScan, String> {
     let store = NativeStore::open(root.dir()).map_err(|error| error.to_string())?;
-    let found = scan_root(root, &store, look).map_err(|error| error.to_string())?;
-    Ok((lock, found))
+    scan_root(root, &store, look).map_err(|error| error.to_string())
 }
 
 fn open(path: &str, known: KnownAs) -> Result<(Root, Report), String> {

@@ -1,5 +1,6 @@
 //! What the engine tells: copies made under short locks.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -14,7 +15,8 @@ use super::scheduler::why_waiting;
 use super::view::{DiskView, MigrationFilter, Page, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey, TabletRecord,
+    DiskCondition, DiskRef, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey,
+    TabletRecord,
 };
 use crate::storage::layout::tablet_dir;
 use crate::storage::{MetadataStore, same_file_system};
@@ -70,54 +72,68 @@ pub(super) fn latest_migration(node: &Node, key: TabletKey) -> Option<Migration>
     }
 }
 
+/// The living are in memory, and only there as they are now; the ended are in the journal, and their rows are final.
+/// So the journal is never asked for more than a page.
 pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Page<Migration> {
-    let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
-    // One disk at either end, or several phases, is more than one question to the journal.
-    let narrow = filter.disk.is_none() && filter.phases.len() <= 1;
+    let alive: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
+    let living: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
+    let ended = ended(node, filter, limit);
+    let total = living.len() as u64 + ended.total;
+
+    // One that ended between the two looks is in both, never in neither; the later look is the one to show.
+    let mut items: BTreeMap<_, _> = ended.rows.migrations.into_iter().map(|row| (row.id, row)).collect();
+    let following = living.into_iter().filter(|(id, _)| filter.after.is_none_or(|after| *id > after));
+    for (id, job) in following.take(limit) {
+        items.entry(id).or_insert_with(|| job.snapshot());
+    }
+    let mut items: Vec<_> = items.into_values().take(limit).collect();
+    items.iter_mut().for_each(|row| explain(node, row));
+    Page { total, items }
+}
+
+fn is_wanted(filter: &MigrationFilter, status: Status) -> bool {
+    (filter.statuses.is_empty() || filter.statuses.contains(&status))
+        && (filter.phases.is_empty() || filter.phases.contains(&status.phase()))
+}
+
+fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
+    let at = |wanted: &Option<String>, disks: &[&DiskRef]| {
+        wanted.as_ref().is_none_or(|path| disks.iter().any(|disk| disk.path == *path))
+    };
+    is_wanted(filter, row.status)
+        && filter.tablet_id.is_none_or(|tablet| tablet == row.key.tablet_id)
+        && at(&filter.source, &[&row.source])
+        && at(&filter.destination, &[&row.destination])
+        && at(&filter.disk, &[&row.source, &row.destination])
+}
+
+fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
+    let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
+    let statuses: Vec<_> = Status::ALL
+        .iter()
+        .copied()
+        .filter(|status| status.is_final() && is_wanted(filter, *status))
+        .collect();
+    let none = || journal::Page { total: 0, rows: journal::Rows::default(), next_after: None };
+    if statuses.is_empty() {
+        return none();
+    }
     let asked = journal::Filter {
-        statuses: filter.statuses.clone(),
-        phase: filter.phases.first().copied().filter(|_| narrow),
+        statuses,
         tablet_id: filter.tablet_id,
         source: path(&filter.source),
         destination: path(&filter.destination),
+        either_end: path(&filter.disk),
         order: journal::Order::OldestFirst,
-        after: filter.after.filter(|_| narrow),
-        limit: if narrow { u32::try_from(limit).unwrap_or(u32::MAX) } else { u32::MAX },
+        after: filter.after,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
         ..journal::Filter::default()
     };
-    // A status of the journal lags behind the living: they are asked by number and filtered here.
-    let alive: Vec<_> = node.board().alive.values().cloned().collect();
-    let by_status = !filter.statuses.is_empty() || !filter.phases.is_empty();
-    let page = match node.journal.list(if by_status {
-        journal::Filter { statuses: Vec::new(), phase: None, limit: u32::MAX, after: None, ..asked.clone() }
-    } else {
-        asked
-    }) {
-        Ok(page) => page,
-        Err(failure) => {
-            tracing::warn!("{failure}");
-            return Page { total: 0, items: alive.iter().map(|job| job.snapshot()).take(limit).collect() };
-        }
-    };
-    let wanted = |row: &Migration| {
-        (filter.statuses.is_empty() || filter.statuses.contains(&row.status))
-            && (filter.phases.is_empty() || filter.phases.contains(&row.status.phase()))
-            && filter
-                .disk
-                .as_ref()
-                .is_none_or(|disk| *disk == row.source.path || *disk == row.destination.path)
-    };
-    let fresh = |row: Migration| node.job(row.id).map_or(row, |job| job.snapshot());
-    let mut items: Vec<_> = page.rows.migrations.into_iter().map(fresh).filter(wanted).collect();
-    let mut total = page.total;
-    if by_status || !narrow {
-        total = items.len() as u64;
-        items.retain(|row| filter.after.is_none_or(|after| row.id > after));
-        items.truncate(limit);
-    }
-    items.iter_mut().for_each(|row| explain(node, row));
-    Page { total, items }
+    node.journal.list(asked).unwrap_or_else(|failure| {
+        tracing::warn!("{failure}");
+        none()
+    })
 }
 
 fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {

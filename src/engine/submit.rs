@@ -147,13 +147,14 @@ fn stop(
         }
         job.lock().status_reason = format!("{} asked for; stops at the next block", event.as_str());
         node.limiter.wake();
+        if order == Order::Abort {
+            // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
+            node.journal.update_durably(job.foresee(Event::Abort, "aborted by an operator")?)?;
+        }
         return Ok(());
     }
     match event {
-        Event::Pause => {
-            let row = job.advance(Event::Pause, "paused by an operator")?;
-            node.journal.update(row);
-        }
+        Event::Pause => node.advance_durably(job, Event::Pause, "paused by an operator")?,
         _ => {
             node.advance_durably(job, Event::Abort, "removing what was copied")?;
             undo_parked(node, id, job);

@@ -20,7 +20,7 @@ use crate::storage::{
     Barrier, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, TrashItem, is_placed,
     list_trash, open_trashed, purge_entry,
 };
-use crate::transfer::{CallToken, CheckRequest, CopyHooks, CopyOptions, Side, Traffic, verify_files};
+use crate::transfer::{CheckRequest, CopyHooks, CopyOptions, Traffic, verify_files};
 
 /// How long a listing may take.
 const LIST_WAIT: Duration = Duration::from_secs(20);
@@ -195,17 +195,9 @@ impl CopyHooks for Quiet<'_> {
         self.0.limiter.take(bytes, go_on).map(drop)
     }
 
-    fn copied(&self, _: u64) {}
-    fn verified(&self, _: u64) {}
-    fn file_verified(&self) {}
-    fn resumed(&self, _: u64) {}
     fn log(&self, text: String) {
         tracing::debug!("{text}");
     }
-    fn enter_call(&self, _: Side, _: &'static str) -> CallToken {
-        CallToken::default()
-    }
-    fn leave_call(&self, _: CallToken) {}
 }
 
 /// Brings a tablet back: the files get second names in staging, are checked, and are placed and committed like a copy.

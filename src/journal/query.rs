@@ -30,6 +30,8 @@ pub struct Filter {
     pub source: Option<DiskMatch>,
     /// The disk it goes to.
     pub destination: Option<DiskMatch>,
+    /// A disk at either end.
+    pub either_end: Option<DiskMatch>,
     /// Accepted at this time or later.
     pub created_since_ms: Option<TimestampMs>,
     /// Accepted before this time.
@@ -51,6 +53,7 @@ impl Default for Filter {
             tablet_id: None,
             source: None,
             destination: None,
+            either_end: None,
             created_since_ms: None,
             created_until_ms: None,
             order: Order::default(),
@@ -243,6 +246,11 @@ impl Conditions {
         match &filter.destination {
             Some(DiskMatch::Uuid(uuid)) => conditions.add("dest_uuid = ?", uuid.to_string()),
             Some(DiskMatch::Path(path)) => conditions.add("dest_path = ?", path.clone()),
+            None => {}
+        }
+        match &filter.either_end {
+            Some(DiskMatch::Uuid(uuid)) => conditions.add("? IN (source_uuid, dest_uuid)", uuid.to_string()),
+            Some(DiskMatch::Path(path)) => conditions.add("? IN (source_path, dest_path)", path.clone()),
             None => {}
         }
         if let Some(since) = filter.created_since_ms {

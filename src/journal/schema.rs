@@ -67,10 +67,11 @@ const TASK_TABLE: &str = "
 ";
 
 /// Fails to compile as a statement if a table or column is missing.
-const PROBES: [&str; 2] = [
+const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
      task, created_ms, updated_ms, finished_ms, doc_crc32, doc FROM migration",
     "SELECT key, value FROM state",
+    "SELECT name, seq FROM sqlite_sequence",
 ];
 
 /// The same for what version 2 added.

@@ -154,23 +154,7 @@ mod tests {
     use super::*;
 
     struct Quiet;
-    impl CopyHooks for Quiet {
-        fn checkpoint(&self) -> Result<(), Failure> {
-            Ok(())
-        }
-        fn take(&self, _: Traffic, _: u64, _: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
-            Ok(())
-        }
-        fn copied(&self, _: u64) {}
-        fn verified(&self, _: u64) {}
-        fn file_verified(&self) {}
-        fn resumed(&self, _: u64) {}
-        fn log(&self, _: String) {}
-        fn enter_call(&self, _: Side, _: &'static str) -> CallToken {
-            CallToken::default()
-        }
-        fn leave_call(&self, _: CallToken) {}
-    }
+    impl CopyHooks for Quiet {}
 
     const LOAD: Load = Load { total_bytes: 1 << 40, largest_file_bytes: 10 };
 

@@ -102,6 +102,12 @@ impl Daemon {
         self.try_get(path).unwrap_or_else(|error| panic!("GET {path}: {error}\n{}", self.said()))
     }
 
+    pub(crate) fn get_text(&self, path: &str) -> String {
+        let mut answer =
+            agent().get(self.url(path)).call().unwrap_or_else(|error| panic!("GET {path}: {error}"));
+        answer.body_mut().read_to_string().expect("text")
+    }
+
     pub(crate) fn post(&self, path: &str, body: &Value) -> Value {
         let mut answer = agent()
             .post(self.url(path))
@@ -163,12 +169,13 @@ impl Daemon {
     /// The same; what the daemon said when it does not happen.
     pub(crate) fn try_wait_until_idle(&self, patience: Duration) -> Result<(), String> {
         let deadline = Instant::now() + patience;
-        let count = |phase: &str| -> Result<u64, String> {
-            let list = self.try_get(&format!("/api/v1/migrations?phase={phase}&limit=1"))?;
+        // Both at once: what goes from one to the other between two questions would be in neither answer.
+        let open = || -> Result<u64, String> {
+            let list = self.try_get("/api/v1/migrations?phase=NEW,WORKING&limit=1")?;
             list["total"].as_u64().ok_or_else(|| format!("a list without a total: {list}"))
         };
         loop {
-            match count("NEW").and_then(|new| Ok(new + count("WORKING")?)) {
+            match open() {
                 Ok(0) => return Ok(()),
                 Ok(open) if Instant::now() > deadline => {
                     return Err(format!("{open} migrations never end: {}", self.said()));

@@ -1,7 +1,7 @@
 //! A node to test with: roots full of tablets, a daemon that can be killed, and one oracle for all of it.
 //!
 //! Shared by the suites below `tests/`; each uses its part.
-#![allow(dead_code)]
+#![allow(dead_code, unused_imports)]
 
 mod daemon;
 mod oracle;
@@ -11,9 +11,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-#[allow(unused_imports, reason = "each suite uses its part")]
-pub(crate) use daemon::{Daemon, PATIENCE, Starting};
-#[allow(unused_imports, reason = "each suite uses its part")]
+pub(crate) use daemon::{Daemon, Starting};
+#[allow(unused_imports)] // each of the two test programs uses its part
 pub(crate) use oracle::{check_counters, records};
 use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
 use tabletd::storage::{encode_record, synthesize_header};

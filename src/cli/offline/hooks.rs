@@ -1,28 +1,11 @@
 //! A copy that nobody watches, limits or interrupts.
 
-use crate::model::Failure;
-use crate::transfer::{BufferBudget, CallToken, CopyHooks, CopyOptions, Side, Traffic};
+use crate::transfer::{BufferBudget, CopyHooks, CopyOptions};
 
 /// Hooks that do nothing.
 pub(super) struct Unwatched;
 
-impl CopyHooks for Unwatched {
-    fn checkpoint(&self) -> Result<(), Failure> {
-        Ok(())
-    }
-    fn take(&self, _: Traffic, _: u64, _: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
-        Ok(())
-    }
-    fn copied(&self, _: u64) {}
-    fn verified(&self, _: u64) {}
-    fn file_verified(&self) {}
-    fn resumed(&self, _: u64) {}
-    fn log(&self, _: String) {}
-    fn enter_call(&self, _: Side, _: &'static str) -> CallToken {
-        CallToken::default()
-    }
-    fn leave_call(&self, _: CallToken) {}
-}
+impl CopyHooks for Unwatched {}
 
 /// What reading and copying may use.
 pub(super) struct Means {

@@ -159,17 +159,19 @@ impl<'a> Line<'a> {
     /// The source is as it was. What an operator asked for comes first, then whether another attempt can help.
     fn settle_stop(&self, failure: Failure) {
         match self.job.order() {
-            Order::Abort => {
-                if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
-                    tracing::error!("{failure}");
-                }
-                self.undo();
-                self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
-            }
-            Order::Pause => self.park(Event::Pause, "paused by an operator"),
+            Order::Abort => self.abort(),
+            Order::Pause => self.pause(),
             Order::Stop => self.park(Event::Interrupted, "the daemon is stopping; goes on at the next start"),
             Order::Run | Order::TimeOut | Order::Committing => self.settle_failure(failure),
         }
+    }
+
+    fn abort(&self) {
+        if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
+            tracing::error!("{failure}");
+        }
+        self.undo();
+        self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
     }
 
     /// Stops for a while; what is verified in staging is kept.
@@ -177,6 +179,18 @@ impl<'a> Line<'a> {
         match self.job.advance(event, reason) {
             Ok(row) => self.node.journal.update(row),
             Err(failure) => tracing::error!("{failure}"),
+        }
+    }
+
+    /// Paused is what an operator asked for: it is seen only once a crash cannot take it back.
+    fn pause(&self) {
+        let paused = self.job.foresee(Event::Pause, "paused by an operator").and_then(|row| {
+            self.node.journal.update_durably(row.clone())?;
+            self.job.show(row);
+            Ok(())
+        });
+        if let Err(failure) = paused {
+            tracing::error!("{failure}");
         }
     }
 
@@ -198,9 +212,14 @@ impl<'a> Line<'a> {
                     row.failure = Some(failure);
                     row.not_before_ms = Some(self.node.now_ms().saturating_add_unsigned(ms));
                 }
-                self.job.reset_order();
                 Counts::add(&self.node.counts.retried);
                 self.park(Event::Retry, &reason);
+                // An operator may have asked after the failure was looked at.
+                match self.job.take_order() {
+                    Order::Abort => self.abort(),
+                    Order::Pause => self.pause(),
+                    Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
+                }
             }
             Verdict::GiveUp => {
                 self.undo();

@@ -29,7 +29,9 @@ pub(in crate::engine) fn remove_copy(
     if let Some(shard) = shard {
         reclaim_placed(root, store, name, key, shard)?;
     }
-    Ok(remove_staging(&root.dir().open(MIGRATING)?, name)?)
+    remove_staging(&root.dir().open(MIGRATING)?, name)?;
+    // A rename that failed leaves the parents that were made for it.
+    Ok(shard.map_or(Ok(()), |shard| remove_empty_parents(root.dir(), shard, key))?)
 }
 
 /// Takes a copy that was placed, but never committed, back into the staging directory it came from.

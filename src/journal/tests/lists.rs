@@ -41,6 +41,9 @@ fn matches(filter: &Filter, migration: &Migration) -> bool {
         && filter.tablet_id.is_none_or(|tablet| tablet == migration.key.tablet_id)
         && filter.source.as_ref().is_none_or(|wanted| is_disk(wanted, &migration.source))
         && filter.destination.as_ref().is_none_or(|wanted| is_disk(wanted, &migration.destination))
+        && filter.either_end.as_ref().is_none_or(|wanted| {
+            is_disk(wanted, &migration.source) || is_disk(wanted, &migration.destination)
+        })
         && filter.created_since_ms.is_none_or(|since| migration.created_ms >= since)
         && filter.created_until_ms.is_none_or(|until| migration.created_ms < until)
 }
@@ -57,32 +60,38 @@ fn any_time() -> impl Strategy<Value = i64> {
     (0..60_i64).prop_map(|n| n * 10)
 }
 
+fn any_end() -> impl Strategy<Value = Option<DiskMatch>> {
+    option::weighted(0.3, any_disk_match())
+}
+
 fn any_filter() -> impl Strategy<Value = Filter> {
     (
         prop_oneof![Just(Vec::new()), subsequence(Status::ALL, 1..=Status::ALL.len())],
         option::weighted(0.3, select(Phase::ALL)),
         option::weighted(0.3, (0..6_i64).prop_map(TabletId)),
-        option::weighted(0.3, any_disk_match()),
-        option::weighted(0.3, any_disk_match()),
+        [any_end(), any_end(), any_end()],
         option::weighted(0.3, any_time()),
         option::weighted(0.3, any_time()),
         select([Order::NewestFirst, Order::OldestFirst].as_slice()),
         1..20_u32,
     )
-        .prop_map(|(statuses, phase, tablet_id, source, destination, since, until, order, limit)| {
-            Filter {
-                statuses,
-                phase,
-                tablet_id,
-                source,
-                destination,
-                created_since_ms: since,
-                created_until_ms: until,
-                order,
-                after: None,
-                limit,
-            }
-        })
+        .prop_map(
+            |(statuses, phase, tablet_id, [source, destination, either_end], since, until, order, limit)| {
+                Filter {
+                    statuses,
+                    phase,
+                    tablet_id,
+                    source,
+                    destination,
+                    either_end,
+                    created_since_ms: since,
+                    created_until_ms: until,
+                    order,
+                    after: None,
+                    limit,
+                }
+            },
+        )
 }
 
 #[test]

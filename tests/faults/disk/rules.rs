@@ -128,9 +128,10 @@ impl Rule {
     }
 }
 
-/// Offsets of the pages of `bytes` that begin with `marker`.
+/// Offsets of the pages of `bytes` that begin with `marker`. A file system with blocks smaller than a page may put them at
+/// any sector.
 fn marked_pages<'b>(bytes: &'b [u8], marker: &'b [u8]) -> impl Iterator<Item = usize> + 'b {
-    (0..bytes.len()).step_by(PAGE_SIZE).filter(|&at| bytes[at..].starts_with(marker))
+    (0..bytes.len()).step_by(512).filter(|&at| bytes[at..].starts_with(marker))
 }
 
 /// The action for one operation on `bytes` (none for a flush): the rules are asked in order, the first that hits decides

@@ -117,61 +117,75 @@ fn hostile_request(rng: &mut Rng, address: SocketAddr) -> bool {
     stream.read(&mut answer).is_ok_and(|len| len > 0)
 }
 
+const PATHS: [&str; 12] = [
+    "/api/tablet_migration",
+    "/api/v1/migrations",
+    "/api/v1/migrations/1",
+    "/api/v1/tablets/1",
+    "/api/v1/disks",
+    "/api/v1/trash",
+    "/api/restore_tablet",
+    "/api/show_config",
+    "/api/meta/header/1",
+    "/api/calc_crc",
+    "/tablets_json",
+    "/metrics",
+];
+const NAMES: [&str; 8] =
+    ["goal", "tablet_id", "schema_hash", "disk", "limit", "status", "pretty", "envelope"];
+const VALUES: [&str; 10] = [
+    "status",
+    "-1",
+    "99999999999999999999",
+    "%00",
+    "%ff%fe",
+    "../../../etc/passwd",
+    "",
+    "1e9",
+    "'\"><",
+    "\u{202e}",
+];
+
+fn pick(rng: &mut Rng, list: &[&'static str]) -> &'static str {
+    list[upto(rng, list.len())]
+}
+
+fn upto(rng: &mut Rng, bound: usize) -> usize {
+    usize::try_from(rng.below(bound as u64)).expect("below a usize")
+}
+
+/// A request that no honest client sends.
 fn payload(rng: &mut Rng) -> Vec<u8> {
-    const PATHS: [&str; 12] = [
-        "/api/tablet_migration",
-        "/api/v1/migrations",
-        "/api/v1/migrations/1",
-        "/api/v1/tablets/1",
-        "/api/v1/disks",
-        "/api/v1/trash",
-        "/api/restore_tablet",
-        "/api/show_config",
-        "/api/meta/header/1",
-        "/api/calc_crc",
-        "/tablets_json",
-        "/metrics",
-    ];
-    const NAMES: [&str; 8] =
-        ["goal", "tablet_id", "schema_hash", "disk", "limit", "status", "pretty", "envelope"];
-    const VALUES: [&str; 10] = [
-        "status",
-        "-1",
-        "99999999999999999999",
-        "%00",
-        "%ff%fe",
-        "../../../etc/passwd",
-        "",
-        "1e9",
-        "'\"><",
-        "\u{202e}",
-    ];
-    let pick = |rng: &mut Rng, list: &[&'static str]| {
-        list[usize::try_from(rng.below(list.len() as u64)).expect("an index")]
-    };
+    const TO_CREATE: &str =
+        "POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n";
     let path = pick(rng, &PATHS);
-    match rng.below(10) {
+    let text = match rng.below(10) {
         0 => {
-            let len = usize::try_from(rng.below(2000)).expect("small");
-            rng.bytes(len)
+            let len = upto(rng, 2000);
+            return rng.bytes(len);
         }
-        1 => format!("GET {path} HTTP/9.9\r\n\r\n").into_bytes(),
-        2 => format!("{} {path} HTTP/1.1\r\nHost: x\r\n\r\n", "Q".repeat(1 + usize::try_from(rng.below(3000)).expect("small"))).into_bytes(),
-        3 => format!("GET {path} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(100_000)).into_bytes(),
+        1 => format!("GET {path} HTTP/9.9\r\n\r\n"),
+        2 => format!("{} {path} HTTP/1.1\r\nHost: x\r\n\r\n", "Q".repeat(1 + upto(rng, 3000))),
+        3 => format!("GET {path} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "y".repeat(100_000)),
         4 => {
             let headers: String = (0..300).map(|n| format!("X-{n}: {n}\r\n")).collect();
-            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n").into_bytes()
+            format!("GET {path} HTTP/1.1\r\nHost: x\r\n{headers}\r\n")
         }
-        5 => "POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n{".to_owned().into_bytes(),
+        5 => format!("{TO_CREATE}Content-Length: 99999999999\r\n\r\n{{"),
         6 => {
-            let body = format!("{}{}", "[".repeat(20_000), "{\"tablet_id\":");
-            format!("POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len()).into_bytes()
+            let body = format!("{}{{\"tablet_id\":", "[".repeat(20_000));
+            format!("{TO_CREATE}Content-Length: {}\r\n\r\n{body}", body.len())
         }
-        7 => "POST /api/v1/migrations HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nfffffffffffffffff\r\n".to_owned().into_bytes(),
-        8 => format!("GET {path}/{} HTTP/1.1\r\nHost: x\r\n\r\n", "%2e%2e/".repeat(usize::try_from(rng.below(500)).expect("small"))).into_bytes(),
+        7 => {
+            format!("{TO_CREATE}Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\nfffffffffffffffff\r\n")
+        }
+        8 => format!("GET {path}/{} HTTP/1.1\r\nHost: x\r\n\r\n", "%2e%2e/".repeat(upto(rng, 500))),
         _ => {
-            let query: Vec<_> = (0..rng.below(12)).map(|_| format!("{}={}", pick(rng, &NAMES), pick(rng, &VALUES))).collect();
-            format!("GET {path}?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", query.join("&")).into_bytes()
+            let parameters = rng.below(12);
+            let query: Vec<_> =
+                (0..parameters).map(|_| format!("{}={}", pick(rng, &NAMES), pick(rng, &VALUES))).collect();
+            format!("GET {path}?{} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", query.join("&"))
         }
-    }
+    };
+    text.into_bytes()
 }

@@ -89,15 +89,43 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     Ok(())
 }
 
-/// One flip on the way to the destination with this rule of the protocol left out.
-pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, rule: &str) -> io::Result<Result<(), String>> {
+/// A node with one tablet of marked pages, and with these rules of the protocol left out.
+fn marked_node(bench: &Bench<'_>, sizes: &[usize], left_out: &str) -> io::Result<(Rig, TabletKey, Rng)> {
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, FsKind::Ext4)?;
-    let contents: Vec<_> = SIZES.iter().map(|&size| marked(&mut rng, size)).collect();
+    let contents: Vec<_> = sizes.iter().map(|&size| marked(&mut rng, size)).collect();
     let key = rig.node.add_tablet_of(0, 1, &contents);
+    crate::harness::make_root(&rig.node.roots[1]);
     rig.mark_base()?;
-    rig.node.env.push(("TABLETD_MUTANT", rule.to_owned()));
+    rig.node.env.push(("TABLETD_MUTANT", left_out.to_owned()));
+    Ok((rig, key, rng))
+}
+
+/// One flip on the way to the destination with these rules left out.
+pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, left_out: &str) -> io::Result<Result<(), String>> {
+    let (rig, key, mut rng) = marked_node(bench, SIZES, left_out)?;
     one_flip(&rig, &mut rng, key, 0, Where::ToDestination)
+}
+
+/// The `k`-th write of the tablet's data fails with EIO, with these rules left out; `None` when there are fewer.
+pub(super) fn fail_a_write_without(
+    bench: &Bench<'_>,
+    left_out: &str,
+    k: u64,
+) -> io::Result<Option<Result<(), String>>> {
+    // None that is written directly: such a write tells its writer.
+    let (mut rig, key, _) = marked_node(bench, &SIZES[1..], left_out)?;
+    let daemon = rig.node.try_start().map_err(io::Error::other)?;
+    let faulty = rig.disks.inject(1, Rule::nth(On::Write, k, Action::Eio).only_holding(MARKER))?;
+    let id = daemon.try_accept(key, &rig.node.disk(1)).map_err(io::Error::other)?;
+    daemon.try_wait_until_idle(super::PATIENCE).map_err(io::Error::other)?;
+    let migration = daemon.get(&format!("/api/v1/migrations/{id}"));
+    let hit = rig.disks.status(1)?.faults > 0;
+    drop(faulty);
+    daemon.kill();
+    rig.node.env.clear();
+    let found = rig.node.examine(ReadFrom::Medium).map(drop);
+    Ok(hit.then(|| found.map_err(|what| format!("{what}; the migration is {}", migration["status"]))))
 }
 
 /// Moves the tablet while a bit flips. The outer error is the harness's.
@@ -109,10 +137,10 @@ fn one_flip(
     place: Where,
 ) -> io::Result<Result<(), String>> {
     let (node, to) = (&rig.node, 1 - at);
-    forget_pages(rig, key, at)?;
     let bit = usize::try_from(rng.next() >> 8).expect("56 bits fit");
     let flip = Action::Flip { bit };
-    let spot = rotten_spot(rig, rng, at)?;
+    let spots = rotten_spots(rig, rng, key, at)?;
+    forget_pages(rig, key, at)?;
     let (disk, rule) = match place {
         Where::SourceAtRest => (at, None),
         Where::FromSource => (at, Some(Rule::nth(On::Read, 1 + rng.below(3), flip))),
@@ -122,7 +150,7 @@ fn one_flip(
     let before = rig.disks.status(disk)?.faults;
     let daemon = node.try_start().map_err(io::Error::other)?;
     if place == Where::SourceAtRest {
-        rig.disks.rot(at, spot.0, spot.1)?;
+        rot(rig, at, &spots)?;
     }
     let faulty = rule.map(|rule| rig.disks.inject(disk, rule.only_holding(MARKER))).transpose()?;
     let id = daemon.try_accept(key, &node.disk(to)).map_err(io::Error::other)?;
@@ -149,11 +177,13 @@ fn one_flip(
     };
     if place == Where::SourceAtRest {
         // Left as it was found, and mended by the test.
-        rig.disks.rot(at, spot.0, spot.1)?;
-        forget_pages(rig, key, at)?;
+        rot(rig, at, &spots)?;
     }
     if !caught {
         return Ok(Err(format!("{place:?}, bit {bit}: not caught: {migration:#}")));
+    }
+    if !completed {
+        forget_pages(rig, key, at)?;
     }
     let promise = Promise { id, key, to, accepted_at: 0, completed_at: completed.then_some(0) };
     let daemon = match node.try_start() {
@@ -174,17 +204,19 @@ fn marked(rng: &mut Rng, size: usize) -> Vec<u8> {
     bytes
 }
 
-/// A byte and a bit of the live tablet's data on a disk.
-fn rotten_spot(rig: &Rig, rng: &mut Rng, disk: usize) -> io::Result<(usize, u8)> {
-    let name = &rig.node.expected.values().next().expect("one tablet").files()[0].name;
-    let file = rig.node.tablet_dir(disk, *rig.node.expected.keys().next().expect("one tablet")).join(name);
+/// Where a byte of the live tablet lies on a disk, and one of its bits. What was purged from trash had the same bytes and
+/// may still be there: all of them rot.
+fn rotten_spots(rig: &Rig, rng: &mut Rng, key: TabletKey, disk: usize) -> io::Result<(Vec<usize>, u8)> {
+    let file = rig.node.tablet_dir(disk, key).join(&rig.node.expected[&key].files()[0].name);
     let bytes = std::fs::read(&file).when(|| format!("read {}", file.display()))?;
-    let needle = &bytes[MARKER.len()..MARKER.len() + 64];
-    let places = rig.disks.find(disk, needle)?;
-    // The copies in trash have the same bytes; after a purge there is one, but its blocks may still hold them.
-    let place = places.first().copied().ok_or_else(|| io::Error::other("the tablet is not on its disk"))?;
+    let places = rig.disks.find(disk, &bytes[MARKER.len()..MARKER.len() + 64])?;
+    let within = usize::try_from(rng.below(64)).expect("below 64");
     let bit = u8::try_from(rng.below(8)).expect("below 8");
-    Ok((place + usize::try_from(rng.below(64)).expect("below 64"), bit))
+    Ok((places.into_iter().map(|place| place + within).collect(), bit))
+}
+
+fn rot(rig: &Rig, disk: usize, (places, bit): &(Vec<usize>, u8)) -> io::Result<()> {
+    places.iter().try_for_each(|&place| rig.disks.rot(disk, place, *bit))
 }
 
 /// Makes the next read of the tablet come from the disk.

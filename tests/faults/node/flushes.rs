@@ -34,7 +34,7 @@ fn each_flush(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
     let step = if bench.scale == Scale::Short { 3 } else { 1 };
     let mut reached = 0;
     for k in (1..=FLUSHES).step_by(step) {
-        match lose_cache(bench, kind, k, None)? {
+        match lose_cache(bench, kind, k)? {
             None => break,
             Some(found) => {
                 reached = k;
@@ -48,18 +48,11 @@ fn each_flush(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 
 /// One migration whose `k`-th flush of the destination fails; `None` when it makes fewer. The outer error is the
 /// harness's.
-pub(super) fn lose_cache(
-    bench: &Bench<'_>,
-    kind: FsKind,
-    k: u64,
-    left_out: Option<&str>,
-) -> io::Result<Option<Result<(), String>>> {
+fn lose_cache(bench: &Bench<'_>, kind: FsKind, k: u64) -> io::Result<Option<Result<(), String>>> {
     let mut rig = Rig::new(bench, kind)?;
     let key = rig.node.add_tablet(0, 1, &[200_000, 5000]);
     crate::harness::make_root(&rig.node.roots[1]);
-    rig.node.env.extend(left_out.map(|rule| ("TABLETD_MUTANT", rule.to_owned())));
     let daemon = rig.node.try_start().map_err(io::Error::other)?;
-    rig.node.env.clear();
     rig.mark_base()?;
     let faulty = rig.disks.inject(1, Rule::nth(On::Flush, k, Action::LoseCache))?;
     let id = daemon.try_accept(key, &rig.node.disk(1)).map_err(io::Error::other)?;

@@ -1,0 +1,218 @@
+//! The parts, each alone: `cargo bench --bench parts`. With `TABLETD_BENCH_MILLION=1` the scan is tried on a million
+//! tablets too, which takes minutes and some 12 GB of the temporary directory.
+
+use std::fs;
+use std::hint::black_box;
+use std::path::Path;
+use std::time::Duration;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use tabletd::journal::{Journal, Operation};
+use tabletd::model::{
+    Counters, DiskIndex, DiskRef, DiskUuid, FileEntry, Manifest, Migration, MigrationId, Mode, Priority,
+    ShardId, Status, TabletKey, TabletRecord, TabletState,
+};
+use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
+use tabletd::rules::transition::{Event, transition};
+use tabletd::storage::{
+    KnownAs, LookForDirectories, NativeStore, Root, decode_record, decode_summary, encode_record,
+    read_header, scan_root, synthesize_header,
+};
+use tempfile::TempDir;
+
+fn record(tablet_id: i64, files: usize) -> TabletRecord {
+    let key = TabletKey::new(tablet_id, 567_997_577);
+    let shard_id = ShardId(u16::try_from(tablet_id % 1024).expect("below 1024"));
+    let file =
+        |n: usize| FileEntry { name: format!("0200{n:012}_0.dat"), size_bytes: 16_384, crc32: Some(7) };
+    TabletRecord {
+        generation: 1,
+        key,
+        partition_id: 9,
+        shard_id,
+        state: TabletState::Running,
+        manifest: Manifest::new((0..files).map(file).collect()).expect("plain names"),
+        tablet_meta: synthesize_header(key, 9, shard_id, 1_700_000_000),
+    }
+}
+
+fn checksum(c: &mut Criterion) {
+    let mut group = c.benchmark_group("checksum");
+    for size in [16 << 10, 1 << 20] {
+        let block: Vec<u8> = (0..size).map(|n: usize| n.to_le_bytes()[0]).collect();
+        group.throughput(Throughput::Bytes(size as u64));
+        group.bench_with_input(BenchmarkId::new("crc32", size), &block, |b, block| {
+            b.iter(|| crc32fast::hash(black_box(block)));
+        });
+    }
+    group.finish();
+}
+
+fn records(c: &mut Criterion) {
+    let mut group = c.benchmark_group("record");
+    let header = synthesize_header(TabletKey::new(15_672, 5), 9, ShardId(4), 1_700_000_000);
+    group.bench_function("read_header", |b| b.iter(|| read_header(black_box(header.get()))));
+    for files in [1, 20, 500] {
+        let record = record(15_672, files);
+        let bytes = encode_record(&record).expect("records serialise");
+        group.bench_with_input(BenchmarkId::new("encode", files), &record, |b, record| {
+            b.iter(|| encode_record(black_box(record)));
+        });
+        group.bench_with_input(BenchmarkId::new("decode", files), &bytes, |b, bytes| {
+            b.iter(|| decode_record(black_box(bytes)));
+        });
+        group.bench_with_input(BenchmarkId::new("decode_summary", files), &bytes, |b, bytes| {
+            b.iter(|| decode_summary(black_box(bytes)));
+        });
+    }
+    group.finish();
+}
+
+/// A root of that many tablets of three files; their directories stand empty.
+fn root_of(dir: &Path, tablets: i64) -> (Root, NativeStore) {
+    let root = Root::open(&dir.display().to_string(), KnownAs::New).expect("a fresh directory");
+    for tablet in 1..=tablets {
+        let record = record(tablet, 3);
+        let data = dir.join(format!("data/{}/{tablet}/567997577", record.shard_id));
+        fs::create_dir_all(data).expect("a tablet directory");
+        let bytes = encode_record(&record).expect("records serialise");
+        fs::write(dir.join(format!("meta/{}.json", record.key)), bytes).expect("a record");
+    }
+    let store = NativeStore::open(root.dir()).expect("meta/ is there");
+    (root, store)
+}
+
+fn scan(c: &mut Criterion) {
+    let mut group = c.benchmark_group("scan");
+    group.sample_size(10).measurement_time(Duration::from_secs(3));
+    let million = std::env::var_os("TABLETD_BENCH_MILLION").map(|_| 1_000_000);
+    for tablets in [10_000, 100_000].into_iter().chain(million) {
+        let dir = TempDir::new().expect("a temporary directory");
+        let (root, store) = root_of(dir.path(), tablets);
+        group.throughput(Throughput::Elements(tablets.unsigned_abs()));
+        for (name, look) in
+            [("records", LookForDirectories::No), ("records_and_directories", LookForDirectories::Yes)]
+        {
+            group.bench_function(BenchmarkId::new(name, tablets), |b| {
+                b.iter(|| scan_root(&root, &store, look).expect("a good root").records.len());
+            });
+        }
+    }
+    group.finish();
+}
+
+fn migration(tablet_id: i64) -> Migration {
+    let disk = |n: u128| DiskRef { uuid: DiskUuid(uuid::Uuid::from_u128(n)), path: format!("/data/disk{n}") };
+    Migration {
+        id: MigrationId(0),
+        key: TabletKey::new(tablet_id, 567_997_577),
+        source: disk(1),
+        destination: disk(2),
+        mode: Mode::Auto,
+        priority: Priority::Normal,
+        status: Status::Queued,
+        paused_in: None,
+        status_reason: "accepted".to_owned(),
+        attempts: 0,
+        not_before_ms: None,
+        source_shard: None,
+        destination_shard: None,
+        counters: Counters::default(),
+        steps: Vec::new(),
+        failure: None,
+        receipt: None,
+        request_reason: String::new(),
+        created_ms: 1_700_000_000_000,
+        updated_ms: 1_700_000_000_000,
+        last_progress_ms: None,
+        finished_ms: None,
+    }
+}
+
+fn journal(c: &mut Criterion) {
+    let mut group = c.benchmark_group("journal");
+    group.sample_size(20).measurement_time(Duration::from_secs(3));
+    for batch in [1, 16, 256] {
+        let dir = TempDir::new().expect("a temporary directory");
+        let (mut journal, _) = Journal::open(dir.path()).expect("a fresh journal");
+        let mut rows: Vec<_> = (1..=batch).map(migration).collect();
+        let accepts: Vec<_> = rows.iter().map(Operation::Accept).collect();
+        let ids = journal.commit(&accepts).expect("a fresh journal takes rows");
+        for (row, id) in rows.iter_mut().zip(ids) {
+            row.id = id.expect("accepted");
+        }
+        group.throughput(Throughput::Elements(batch.unsigned_abs()));
+        // Each durable, with one sync per batch.
+        group.bench_function(BenchmarkId::new("transitions", batch), |b| {
+            let mut n = 0;
+            b.iter(|| {
+                n += 1;
+                let status = Status::ALL[n % Status::ALL.len()];
+                rows.iter_mut().for_each(|row| row.status = status);
+                let updates: Vec<_> = rows.iter().map(Operation::Update).collect();
+                journal.commit(&updates).expect("committed")
+            });
+        });
+    }
+    group.finish();
+}
+
+const NODE: NodeLimits = NodeLimits { running: 64, small_bytes: 4 << 20, small_batch: 32 };
+
+fn slots(_: DiskIndex) -> DiskSlots {
+    DiskSlots { read_limit: 4, write_limit: 4, readable: true, writable: true }
+}
+
+/// A queue of that many between all pairs of eight disks.
+fn queue_of(length: u64) -> Schedule {
+    let mut queue = Schedule::default();
+    for n in 0..length {
+        let (source, destination) = (n % 8, (n % 8 + 1 + n / 8 % 7) % 8);
+        let disk = |n: u64| DiskIndex(u16::try_from(n).expect("below eight"));
+        queue.push(Waiting {
+            id: MigrationId(n + 1),
+            source: disk(source),
+            destination: disk(destination),
+            priority: Priority::Normal,
+            size_bytes: if n % 3 == 0 { 1 << 30 } else { 1 << 20 },
+            not_before_ms: None,
+        });
+    }
+    queue
+}
+
+fn schedule(c: &mut Criterion) {
+    let mut group = c.benchmark_group("schedule");
+    for length in [1_000, 100_000] {
+        let mut queue = queue_of(length);
+        let mut running = std::collections::VecDeque::from(queue.start_due(0, NODE, &slots));
+        // As it goes on: one ends, whoever may now start does.
+        group.bench_function(BenchmarkId::new("one_ends_another_starts", length), |b| {
+            b.iter(|| {
+                let ended = running.pop_front().expect("as many start as end");
+                queue.finished(ended);
+                let again = MigrationId(ended.0 + length);
+                let (source, destination) = (DiskIndex(0), DiskIndex(1));
+                queue.push(Waiting {
+                    id: again,
+                    source,
+                    destination,
+                    priority: Priority::Low,
+                    size_bytes: 1,
+                    not_before_ms: None,
+                });
+                running.extend(queue.start_due(0, NODE, &slots));
+            });
+        });
+        group.bench_function(BenchmarkId::new("nothing_may_start", length), |b| {
+            b.iter_batched_ref(|| (), |()| queue.start_due(0, NODE, &slots).len(), BatchSize::SmallInput);
+        });
+    }
+    group.finish();
+    c.bench_function("transition", |b| {
+        b.iter(|| transition(black_box(Status::Copying), black_box(Event::CopyVerified)));
+    });
+}
+
+criterion_group!(parts, checksum, records, scan, journal, schedule);
+criterion_main!(parts);
