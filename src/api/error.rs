@@ -46,15 +46,19 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         ErrorCode::TabletNotFound
         | ErrorCode::DiskNotFound
         | ErrorCode::MigrationNotFound
+        | ErrorCode::TaskNotFound
         | ErrorCode::TrashNotFound => StatusCode::NOT_FOUND,
         ErrorCode::AlreadyOnDisk
         | ErrorCode::DiskFull
         | ErrorCode::NoSpace
         | ErrorCode::MigrationExists
         | ErrorCode::IllegalTransition
+        | ErrorCode::PlanRefused
         | ErrorCode::Aborted => StatusCode::CONFLICT,
         // What the caller believes of the node is not so.
-        ErrorCode::SchemaHashMismatch | ErrorCode::DiskChanged => StatusCode::PRECONDITION_FAILED,
+        ErrorCode::SchemaHashMismatch | ErrorCode::DiskChanged | ErrorCode::PlanDrifted => {
+            StatusCode::PRECONDITION_FAILED
+        }
         ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::TabletUnavailable
         | ErrorCode::DiskUnavailable

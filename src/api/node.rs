@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView,
-    Totals, TrashView,
+    DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
+    TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
-use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord};
+use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan};
 
 /// Whether a changed key outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +40,14 @@ pub trait Node: Send + Sync + 'static {
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure>;
+    fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure>;
+    fn tasks(&self) -> Vec<TaskView>;
+    fn task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn start_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn delete_task(&self, id: TaskId) -> Result<(), Failure>;
+    fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer>;
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView>;
     fn tablet(&self, key: TabletKey) -> Option<TabletView>;
     fn tablets(&self, filter: &TabletFilter) -> Page<TabletView>;
@@ -86,6 +94,30 @@ impl Node for Engine {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::retry(self, id)
+    }
+    fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
+        Self::plan_task(self, request)
+    }
+    fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
+        Self::create_task(self, request)
+    }
+    fn tasks(&self) -> Vec<TaskView> {
+        Self::tasks(self)
+    }
+    fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::task(self, id)
+    }
+    fn start_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::start_task(self, id)
+    }
+    fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::stop_task(self, id)
+    }
+    fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
+        Self::delete_task(self, id)
+    }
+    fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
+        Self::explain(self, key, disk)
     }
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
         Self::tablets_by_id(self, id)

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId};
+use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -93,11 +93,17 @@ pub enum Command {
     },
     /// Show the disks: condition, space, tablets, work.
     Disks,
-    /// Take a disk out of service, or back in.
+    /// Empty a disk, take it out of service, or back in.
     Disk {
-        /// Which of the two.
+        /// Which of these.
         #[command(subcommand)]
         command: DiskCommand,
+    },
+    /// Plans and the tasks that carry them out.
+    Task {
+        /// What to do.
+        #[command(subcommand)]
+        command: TaskCommand,
     },
     /// List the tablets the daemon serves.
     Tablets(TabletsArgs),
@@ -107,7 +113,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// Work on a storage root itself, without a daemon: import, check, show.
+    /// Ask why a tablet may go to a disk or not; or work on a storage root itself, without a daemon: import, check, show.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -177,6 +183,8 @@ fn parse_phase(text: &str) -> Result<Phase, String> {
 /// `disk ...`.
 #[derive(Debug, Subcommand)]
 pub enum DiskCommand {
+    /// Move every tablet of a disk to others, by a plan that is shown first.
+    Drain(DrainArgs),
     /// Take a suspect or disabled disk back into service, after a probe.
     Enable {
         /// Its path, written as in storage_root_path.
@@ -186,6 +194,61 @@ pub enum DiskCommand {
     Disable {
         /// Its path, written as in storage_root_path.
         path: String,
+    },
+}
+
+/// `disk drain`.
+#[derive(Debug, Args)]
+pub struct DrainArgs {
+    /// Its path, written as in storage_root_path.
+    pub path: String,
+    /// Only show the plan.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Watch it to its end; goes on when the daemon restarts.
+    #[arg(long)]
+    pub follow: bool,
+    /// Use disks of another medium where the same has no room.
+    #[arg(long)]
+    pub any_medium: bool,
+    /// Do what can be done when not every tablet fits elsewhere; else nothing is moved then.
+    #[arg(long)]
+    pub what_fits: bool,
+    /// Why, for the record.
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    pub reason: String,
+}
+
+/// `task ...`.
+#[derive(Debug, Subcommand)]
+pub enum TaskCommand {
+    /// List all tasks.
+    List,
+    /// Show one with its plan.
+    Show {
+        /// Its number.
+        id: TaskId,
+        /// Watch it to its end instead; goes on when the daemon restarts.
+        #[arg(long)]
+        follow: bool,
+    },
+    /// Let it move tablets; a finished one tries those again that it gave up.
+    Start {
+        /// Its number.
+        id: TaskId,
+    },
+    /// Start no further moves; those under way go on.
+    Stop {
+        /// Its number.
+        id: TaskId,
+    },
+    /// Forget one that is not running; its migrations stay.
+    Delete {
+        /// Its number.
+        id: TaskId,
     },
 }
 
@@ -243,9 +306,17 @@ pub struct PurgeArgs {
     pub yes: bool,
 }
 
-/// `tablet ...`: offline.
+/// `tablet ...`: offline, but for `explain`.
 #[derive(Debug, Subcommand)]
 pub enum TabletCommand {
+    /// Ask the daemon whether a tablet may go to a disk, and what each rule says to it.
+    Explain {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// The disk, written as in storage_root_path.
+        #[arg(long, value_name = "PATH")]
+        disk: String,
+    },
     /// Make a directory of files a tablet of a root, in the way a migration would write it.
     ///
     /// A directory that stands at ROOT/data/SHARD/TABLET_ID/SCHEMA_HASH is adopted where it is.

@@ -8,10 +8,10 @@ use ureq::Agent;
 
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
-    Action, CreateMigration, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
-    RestoreTablet, Tablet, TrashItem,
+    Action, CreateMigration, CreateTask, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
+    RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem,
 };
-use crate::model::{ErrorCode, MigrationId};
+use crate::model::{ErrorCode, MigrationId, TabletId, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the daemon's own limit of a request, so that its answer is heard.
@@ -86,6 +86,42 @@ impl Client {
     /// Tells a migration what to do.
     pub(super) fn act(&self, id: MigrationId, action: Action) -> Result<Answer<Migration>, CliError> {
         self.post(&format!("/api/v1/migrations/{id}/action"), &action)
+    }
+
+    /// Makes a plan, or a task of it.
+    pub(super) fn create_task(&self, request: &CreateTask) -> Result<Answer<Task>, CliError> {
+        self.post("/api/v1/tasks", request)
+    }
+
+    /// All tasks, without their plans.
+    pub(super) fn tasks(&self) -> Result<Answer<List<Task>>, CliError> {
+        self.get("/api/v1/tasks", &vec![])
+    }
+
+    /// One task.
+    pub(super) fn task(&self, id: TaskId) -> Result<Answer<Task>, CliError> {
+        self.get(&format!("/api/v1/tasks/{id}"), &vec![])
+    }
+
+    /// Tells a task what to do.
+    pub(super) fn act_on_task(&self, id: TaskId, action: TaskAction) -> Result<Answer<Task>, CliError> {
+        self.post(&format!("/api/v1/tasks/{id}/action"), &action)
+    }
+
+    /// Forgets a task.
+    pub(super) fn delete_task(&self, id: TaskId) -> Result<(), CliError> {
+        let answer = self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call();
+        let mut answer = answer.map_err(|error| self.not_answered(&error))?;
+        if answer.status().is_success() {
+            return Ok(());
+        }
+        let text = answer.body_mut().read_to_string().map_err(|error| self.not_answered(&error))?;
+        Err(self.refused(answer.status().as_u16(), &text))
+    }
+
+    /// What each rule says to a move of a tablet to a disk.
+    pub(super) fn explain(&self, tablet: TabletId, disk: &str) -> Result<Answer<List<RuleAnswer>>, CliError> {
+        self.get(&format!("/api/v1/tablets/{tablet}/explain"), &vec![("disk", disk.to_owned())])
     }
 
     /// All disks.

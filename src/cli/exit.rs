@@ -1,7 +1,7 @@
 //! How `tabletctl` ends: the statuses scripts may rely on, and the one error type that carries them.
 
 use std::fmt;
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use crate::model::Failure;
 
@@ -70,4 +70,25 @@ pub fn print(text: &str) -> Result<(), CliError> {
 pub fn print_json(value: &impl serde::Serialize) -> Result<(), CliError> {
     let text = serde_json::to_string_pretty(value).map_err(|error| CliError::new(Exit::Failed, error))?;
     print(&(text + "\n"))
+}
+
+/// Shows `what` and asks; anything but a yes ends the command with `refused`.
+///
+/// # Errors
+/// [`Exit::Usage`] when nobody is there to be asked, [`Exit::Refused`] without a yes.
+pub fn confirm(what: &str, question: &str, refused: &str) -> Result<(), CliError> {
+    if !io::stdin().is_terminal() {
+        let text = "nobody is here to be asked: add --yes, or --dry-run to look first";
+        return Err(CliError::new(Exit::Usage, text));
+    }
+    let unreadable = |error| CliError::new(Exit::Failed, format!("the answer cannot be read: {error}"));
+    eprint!("{what}{question} [y/N] ");
+    io::stderr().flush().map_err(unreadable)?;
+    let mut answer = String::new();
+    io::stdin().read_line(&mut answer).map_err(unreadable)?;
+    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
+        Ok(())
+    } else {
+        Err(CliError::new(Exit::Refused, refused))
+    }
 }

@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow` and `node` one command each; [`offline`] works on roots without a daemon. Knows the API's wire types
+//! `jobs`, `follow`, `node` and `tasks` the commands; [`offline`] works on roots without a daemon. Knows the API's wire types
 //! and the storage, never the engine.
 
 pub mod args;
@@ -12,15 +12,18 @@ mod jobs;
 mod node;
 pub mod offline;
 mod table;
+mod tasks;
 
 use clap::CommandFactory;
 
-use args::{CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TrashCommand};
+use args::{
+    CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TaskCommand, TrashCommand,
+};
 use client::{Client, Service};
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
 
-use crate::api::wire::{Action, NoParameters};
+use crate::api::wire::{Action, NoParameters, TaskAction};
 
 /// Actions take no parameters yet.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -46,6 +49,8 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Disks => node::disks(&client()?, output),
+        Command::Disk { command: DiskCommand::Drain(args) } => tasks::drain(&client()?, args, output),
+        Command::Task { command } => run_task(&client()?, command, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {
             node::set_service(&client()?, path, Service::Enable, output)
         }
@@ -58,12 +63,26 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             node::restore(&client()?, *tablet_id, *schema_hash, entry.clone(), output)
         }
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
+        Command::Tablet { command: TabletCommand::Explain { tablet_id, disk } } => {
+            tasks::explain(&client()?, *tablet_id, disk, output)
+        }
         Command::Tablet { command } => run_offline(command, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);
             exit::print(&String::from_utf8_lossy(&script))
         }
+    }
+}
+
+fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {
+    match command {
+        TaskCommand::List => tasks::list(client, output),
+        TaskCommand::Show { id, follow: false } => tasks::show(client, *id, output),
+        TaskCommand::Show { id, follow: true } => tasks::follow(client, *id, output),
+        TaskCommand::Start { id } => tasks::act(client, *id, TaskAction::Start(AT_ONCE), output),
+        TaskCommand::Stop { id } => tasks::act(client, *id, TaskAction::Stop(AT_ONCE), output),
+        TaskCommand::Delete { id } => tasks::delete(client, *id, output),
     }
 }
 
@@ -75,6 +94,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
+        TabletCommand::Explain { .. } => Err(CliError::new(Exit::Usage, "explain asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }

@@ -1,10 +1,8 @@
 //! Commands about the node: disks, tablets, trash.
 
-use std::io::{IsTerminal, Write};
-
 use super::args::{Output, PurgeArgs, TabletsArgs};
 use super::client::{Answer, Client, Query, Service};
-use super::exit::{CliError, Exit, print};
+use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
 use crate::api::wire::{Disk, PurgeTrash, RestoreTablet, TrashItem};
@@ -57,7 +55,8 @@ fn remarks(disk: &Disk) -> String {
     let shared = &disk.shares_file_system_with;
     let shared = (!shared.is_empty()).then(|| format!("on one file system with {}", shared.join(", ")));
     let reason = Some(disk.condition_reason.clone()).filter(|reason| !reason.is_empty());
-    [reason, shared].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let safe = disk.safe_to_remove.then(|| "safe to remove".to_owned());
+    [reason, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// `disk enable`, `disk disable`.
@@ -214,7 +213,9 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
         };
     }
     if !args.yes {
-        ask(&rows(&plan.data, "would be purged"), plan.data.iter().filter(|item| item.purged).count())?;
+        let count = plan.data.iter().filter(|item| item.purged).count();
+        let question = format!("Purge {count} tablets from trash for good?");
+        confirm(&rows(&plan.data, "would be purged"), &question, "nothing was purged")?;
     }
     let Answer { value: outcome, text } = client.purge(&PurgeTrash { dry_run: false, ..request })?;
     match output {
@@ -222,23 +223,4 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
         Output::Text => print(&rows(&outcome.data, "purged"))?,
     }
     if outcome.data.iter().all(|item| item.purged) { Ok(()) } else { Err(CliError::reported()) }
-}
-
-fn ask(plan: &str, count: usize) -> Result<(), CliError> {
-    if !std::io::stdin().is_terminal() {
-        return Err(CliError::new(
-            Exit::Usage,
-            "nobody is here to be asked: add --yes, or --dry-run to look first",
-        ));
-    }
-    let unreadable = |error| CliError::new(Exit::Failed, format!("the answer cannot be read: {error}"));
-    eprint!("{plan}Purge {count} tablets from trash for good? [y/N] ");
-    std::io::stderr().flush().map_err(unreadable)?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer).map_err(unreadable)?;
-    if ["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()) {
-        Ok(())
-    } else {
-        Err(CliError::new(Exit::Refused, "nothing was purged"))
-    }
 }

@@ -121,6 +121,11 @@ impl Catalog {
         self.usage.get(&disk).copied().unwrap_or_default()
     }
 
+    /// Tablets that were seen in trash or quarantine and that nobody owns.
+    pub(super) fn ownerless(&self) -> usize {
+        self.highest_seen.keys().filter(|key| !self.tablets.contains_key(key)).count()
+    }
+
     /// Remembers a generation seen anywhere.
     pub(super) fn saw_generation(&mut self, key: TabletKey, generation: u64) {
         let highest = self.highest_seen.entry(key).or_default();

@@ -10,7 +10,7 @@ use std::thread::JoinHandle;
 
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
 
 /// Operations committed together at most.
 const BATCH_MAX: usize = 4096;
@@ -26,6 +26,9 @@ enum Request {
     RaiseNextId(MigrationId, Reply<()>),
     AddUptime(u64, Reply<u64>),
     Prune(u64),
+    AddTask(Box<Task>, Reply<TaskId>),
+    UpdateTask(Box<Task>, Reply<()>),
+    DeleteTask(TaskId, Reply<()>),
     Stop,
 }
 
@@ -36,6 +39,21 @@ pub(super) struct Loaded {
     pub(super) finished: Vec<Migration>,
     pub(super) damaged_rows: Vec<String>,
     pub(super) uptime_seconds: u64,
+    pub(super) tasks: Vec<Task>,
+}
+
+/// A write that has its place in the order of writes, and may not be durable yet.
+#[must_use = "it may fail"]
+pub(super) struct Posted<T>(Receiver<Result<T, Failure>>);
+
+impl<T> Posted<T> {
+    /// Waits until it is durable.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(super) fn wait(self) -> Result<T, Failure> {
+        self.0.recv().map_err(|_| unavailable("the journal is closed"))?
+    }
 }
 
 /// The way to the journal thread.
@@ -70,10 +88,29 @@ impl JournalHandle {
     }
 
     fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
+        self.post(request).wait()
+    }
+
+    fn post<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Posted<T> {
         let (reply, answer) = mpsc::sync_channel(1);
-        let ended = || unavailable("the journal is closed");
-        self.sender.send(request(reply)).map_err(|_| ended())?;
-        answer.recv().map_err(|_| ended())?
+        // A closed journal drops the request and with it the way back: whoever waits is told.
+        let _ = self.sender.send(request(reply));
+        Posted(answer)
+    }
+
+    /// Records a new task, durably, and returns its number.
+    pub(super) fn add_task(&self, task: Task) -> Result<TaskId, Failure> {
+        self.ask(|reply| Request::AddTask(Box::new(task), reply))
+    }
+
+    /// Records how a task stands. Does not wait, so that it can be called where the order of changes is decided.
+    pub(super) fn update_task(&self, task: Task) -> Posted<()> {
+        self.post(|reply| Request::UpdateTask(Box::new(task), reply))
+    }
+
+    /// Forgets a task. Does not wait, as [`Self::update_task`].
+    pub(super) fn delete_task(&self, id: TaskId) -> Posted<()> {
+        self.post(|reply| Request::DeleteTask(id, reply))
     }
 
     /// Records a new migration, durably, and returns its number.
@@ -134,14 +171,16 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let unfinished = journal.unfinished()?;
     let finished = journal.recent_finished(finished)?;
     let uptime_seconds = journal.uptime_seconds()?;
-    let damaged_rows =
-        unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}")).collect();
+    let (tasks, damaged_tasks) = journal.tasks()?;
+    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}"));
+    let damaged_rows = damaged_rows.chain(damaged_tasks).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
         finished: finished.migrations,
         damaged_rows,
         uptime_seconds,
+        tasks,
     };
     Ok((journal, loaded))
 }
@@ -251,6 +290,9 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
                 tracing::error!("journal: {error}");
             }
         }
+        Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),
+        Request::UpdateTask(task, reply) => send(&reply, journal.update_task(&task)),
+        Request::DeleteTask(id, reply) => send(&reply, journal.delete_task(id)),
         Request::Stop => return false,
         Request::Accept(..) | Request::Update(..) => unreachable!("batched by the caller"),
     }

@@ -21,6 +21,7 @@
 
 mod catalog;
 mod disk;
+mod facts;
 mod flush;
 mod housekeeping;
 mod job;
@@ -30,9 +31,11 @@ mod node;
 mod open;
 mod query;
 mod recover;
+mod removal;
 mod scheduler;
 mod start;
 mod submit;
+mod tasks;
 mod thread;
 mod trash;
 mod view;
@@ -42,12 +45,14 @@ use std::time::Duration;
 
 pub use start::StartError;
 pub use view::{
-    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, StepTotals, Submit, TabletFilter, TabletView,
-    Totals, TrashView,
+    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals,
+    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
 
 use crate::config::{self, Config, SetError};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord};
+use crate::model::{
+    ErrorCode, Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+};
 use node::Node;
 
 /// How long a probe asked for by an operator may take.
@@ -119,6 +124,64 @@ impl Engine {
     /// As [`Engine::submit`]; `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         submit::retry(&self.0, id)
+    }
+
+    /// Makes a plan and keeps nothing.
+    ///
+    /// # Errors
+    /// `PLAN_REFUSED`; `DISK_NOT_FOUND`, `TABLET_NOT_FOUND` for what the request names.
+    pub fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
+        tasks::plan(&self.0, request)
+    }
+
+    /// Makes a plan and keeps it as a task that is stopped; it is journalled when this returns.
+    ///
+    /// # Errors
+    /// As [`Engine::plan_task`]; `QUEUE_FULL` when too many are kept already.
+    pub fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
+        tasks::create(&self.0, request)
+    }
+
+    /// All tasks, ascending by number.
+    pub fn tasks(&self) -> Vec<TaskView> {
+        tasks::list(&self.0)
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`.
+    pub fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::show(&self.0, id)
+    }
+
+    /// Lets a task submit its moves; a finished one tries those again that it gave up.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; before its first move `PLAN_DRIFTED` and `PLAN_REFUSED`.
+    pub fn start_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::start(&self.0, id)
+    }
+
+    /// No further moves are submitted; those under way go on.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::stop(&self.0, id)
+    }
+
+    /// Forgets a task that is not running; its migrations stay.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
+        tasks::delete(&self.0, id)
+    }
+
+    /// Every rule's answer to: may this tablet go to that disk?
+    pub fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
+        facts::explain_move(&self.0, key, disk)
     }
 
     /// All tablets of an id on this node (normally one).

@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
+use super::tasks::TaskBook;
 use super::view::StepTotals;
 use crate::config::{self, Config};
 use crate::model::{
@@ -26,6 +27,7 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter};
 /// journal.
 pub(super) struct Node {
     pub(super) config: RwLock<Config>,
+    tasks: Mutex<TaskBook>,
     pub(super) disks: Vec<Arc<Disk>>,
     catalog: RwLock<Catalog>,
     board: Mutex<Board>,
@@ -140,6 +142,7 @@ impl Node {
         let limiter = Limiter::new(config.node_rate_limit_bytes_per_sec);
         Self {
             config: RwLock::new(config),
+            tasks: Mutex::default(),
             disks,
             catalog: RwLock::new(catalog),
             board: Mutex::default(),
@@ -166,6 +169,10 @@ impl Node {
 
     pub(super) fn catalog_mut(&self) -> RwLockWriteGuard<'_, Catalog> {
         self.catalog.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn tasks(&self) -> MutexGuard<'_, TaskBook> {
+        lock(&self.tasks)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {

@@ -10,6 +10,7 @@ use md5::{Digest, Md5};
 use super::catalog::Entry;
 use super::disk::visit;
 use super::node::Node;
+use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
 use super::view::{DiskView, MigrationFilter, Page, TabletFilter, TabletView, Totals};
 use crate::journal;
@@ -235,6 +236,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
                 queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
+                not_safe_because: not_safe_to_remove(node, disk, &jobs),
             }
         })
         .collect()

@@ -11,8 +11,8 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::node::{Counts, Node};
 use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
-use super::scheduler;
 use super::thread::{descriptor_limit, spawn_isolated};
+use super::{scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, TabletKey};
@@ -113,7 +113,9 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.catalog().unavailable().count(),
         node.board().alive.len()
     );
+    tasks::take_up(&node, remembered.tasks);
     scheduler::start(&node)?;
+    tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
     Ok(node)
 }
@@ -321,6 +323,7 @@ pub(super) fn new_row(
         failure: None,
         receipt: None,
         request_reason: String::new(),
+        task: None,
         created_ms: now,
         updated_ms: now,
         last_progress_ms: None,

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::facts::Known;
 use super::job::{Job, Order};
 use super::line::remove_copy;
 use super::node::{Counts, Node};
@@ -12,7 +13,7 @@ use super::start::new_row;
 use super::view::Submit;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, Status, TabletKey};
-use crate::rules::admission::{DestinationFacts, Facts, TabletFacts, admit};
+use crate::rules::admission::admit;
 use crate::rules::transition::{Event, transition};
 
 /// Accepts a migration. Its row is durable when this returns.
@@ -26,6 +27,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     row.mode = submit.mode;
     row.priority = submit.priority;
     row.request_reason.clone_from(&submit.reason);
+    row.task = submit.task;
     match node.journal.accept(row.clone()) {
         Ok(id) => row.id = id,
         Err(failure) => {
@@ -62,49 +64,13 @@ struct Granted {
 
 fn grant(node: &Node, submit: &Submit) -> Result<Granted, Failure> {
     let key = submit.key;
-    let hang_after = node.hang_after();
-    let limits = node.capacity_limits();
-    let queue_limit = node.config().migration_queue_size as usize;
-    let queue_length = node.schedule().waiting_count();
-    let running = node.board().latest.get(&key).copied();
-    let running = running.and_then(|id| node.job(id)).map(|job| {
-        let row = job.lock();
-        (row.id, row.destination.path.clone())
-    });
-    let conditions: Vec<_> = node.disks.iter().map(|disk| disk.condition(hang_after)).collect();
-    let known_disks: Vec<_> = node.disks.iter().map(|disk| disk.path.as_str()).collect();
+    let known = Known::look(node, key);
     let destination = node.disk_at(&submit.destination);
-
     let mut catalog = node.catalog_mut();
-    let other_schema = catalog.with_id(key.tablet_id).map(|(key, _)| key.schema_hash).next();
-    let unavailable = catalog.why_unavailable(key).map(str::to_owned);
-    let entry = catalog.get(key).copied();
-    let tablet = match (&entry, &unavailable, other_schema) {
-        (Some(entry), _, _) => TabletFacts::On {
-            disk: &node.disk(entry.disk).path,
-            condition: &conditions[usize::from(entry.disk.0)],
-            size_bytes: entry.size_bytes,
-        },
-        (None, Some(why), _) => TabletFacts::Unavailable(why),
-        (None, None, Some(found)) => TabletFacts::OtherSchema(found),
-        (None, None, None) => TabletFacts::Unknown,
-    };
-    let owner = entry.and_then(|entry| entry.migration);
-    let facts = Facts {
-        tablet,
-        destination: destination.map(|disk| DestinationFacts {
-            condition: &conditions[usize::from(disk.index.0)],
-            capacity: disk.capacity(),
-            reserved_bytes: disk.reserved_bytes(),
-        }),
-        known_disks: &known_disks,
-        running: owner.map(|id| running.as_ref().map_or((id, "another disk"), |(id, to)| (*id, to.as_str()))),
-        queue_length,
-        queue_limit,
-        limits,
-    };
+    let facts = known.facts(&catalog, &submit.destination);
     admit(key, &submit.destination, &facts)?;
 
+    let entry = catalog.get(key).copied();
     let (Some(entry), Some(destination)) = (entry, destination) else {
         return Err(Failure::new(ErrorCode::Internal, "admitted without a tablet or a disk"));
     };
@@ -245,6 +211,7 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
         mode: ended.mode,
         priority: ended.priority,
         reason: ended.request_reason.clone(),
+        task: ended.task,
     };
     let granted = grant(node, &again)?;
     let mut row = ended;

@@ -1,8 +1,11 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
+use std::sync::Arc;
+
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, Medium, MigrationId, Mode, Phase, Priority, ShardId,
-    Status, Step, TabletId, TabletKey, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Medium, MigrationId, Mode, Phase,
+    PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId, TaskProgress,
+    TaskRequest, TimestampMs,
 };
 
 /// A request to move one tablet.
@@ -18,6 +21,56 @@ pub struct Submit {
     pub priority: Priority,
     /// Who asks and why, for the record.
     pub reason: String,
+    /// The task it is part of.
+    pub task: Option<TaskId>,
+}
+
+/// A request for a task.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Its name, for people.
+    pub name: String,
+    /// What to plan.
+    pub request: TaskRequest,
+    /// What to do when it cannot be done in full.
+    pub completeness: PlanCompleteness,
+    /// Who asks and why, for the record.
+    pub reason: String,
+}
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct TaskView {
+    /// What the journal has of it.
+    pub task: Arc<Task>,
+    /// How its moves stand.
+    pub progress: TaskProgress,
+    /// Moves given up; the first hundred.
+    pub failed: Vec<FailedMove>,
+    /// What it waits for, or what is to be done with it, in words.
+    pub status_reason: String,
+}
+
+/// What one rule says about a move that was only thought of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RuleAnswer {
+    /// Name of the rule.
+    pub rule: &'static str,
+    /// Whether it lets the tablet go; `None` when it cannot be asked.
+    pub allows: Option<bool>,
+    /// The numbers it looked at, in words.
+    pub detail: String,
+    /// Whether it binds every move, or only those of plans.
+    pub binds: RuleBinds,
+}
+
+/// Whom a rule binds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RuleBinds {
+    /// Every move.
+    EveryMove,
+    /// Moves of plans.
+    Plans,
 }
 
 /// One page of a list.
@@ -121,6 +174,8 @@ pub struct DiskView {
     pub queued_to: u64,
     /// Current bandwidth limit in bytes per second; 0 means none.
     pub rate_limit_bytes_per_sec: u64,
+    /// Why the disk must not be pulled now; `None` when it may be.
+    pub not_safe_because: Option<String>,
 }
 
 /// One tablet in trash.

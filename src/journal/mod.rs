@@ -1,4 +1,4 @@
-//! The durable record of migrations: one SQLite file, `<state_dir>/journal.db`.
+//! The durable record of migrations and tasks: one SQLite file, `<state_dir>/journal.db`.
 //!
 //! A migration is in the journal before the client hears "submitted", and its row follows it to its end. The journal
 //! remembers; it never decides who owns a tablet (the disks do), never judges a change of status, and reads no clock.
@@ -20,7 +20,7 @@
 //! # Rooms
 //!
 //! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`.
+//! `write` and `query`, and `task`, which does both for tasks.
 
 mod aside;
 mod error;
@@ -28,6 +28,7 @@ mod open;
 mod query;
 mod row;
 mod schema;
+mod task;
 mod write;
 
 #[cfg(test)]

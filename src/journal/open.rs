@@ -74,6 +74,7 @@ impl Journal {
         let mut journal =
             Self { conn, file: files.db, next_id: 1, first_error: OnceCell::new(), _lock: lock };
         schema::allow_writes(&journal.conn)
+            .and_then(|()| schema::upgrade(&journal.conn))
             .map_err(|source| journal.fail("setting up the journal", source))?;
         for sql in [LAST_NUMBERED, LAST_ROW] {
             let last_id = last_id(&journal.conn, sql)
@@ -186,12 +187,13 @@ fn check_database(files: &Files, conn: &Connection) -> Result<(), Rejection> {
     let reject = |error| sqlite_rejection(files, "checking the journal", error);
     let stamp = |pragma| conn.pragma_query_value(None, pragma, |row| row.get::<_, i32>(0)).map_err(reject);
     // Again, now through the write-ahead log: a newer release may have stopped half-way through an upgrade.
-    check_stamp(files, stamp("application_id")?.cast_unsigned(), stamp("user_version")?)?;
+    let version = stamp("user_version")?;
+    check_stamp(files, stamp("application_id")?.cast_unsigned(), version)?;
     let verdict: String = conn.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(reject)?;
     if verdict != "ok" {
         return Err(Rejection::Damage(verdict));
     }
-    for probe in schema::PROBES {
+    for probe in schema::probes(version) {
         conn.prepare(probe).map_err(|error| match error.sqlite_error_code() {
             Some(ErrorCode::Unknown) | None => Rejection::Damage(error.to_string()),
             Some(_) => reject(error),

@@ -1,7 +1,7 @@
 //! The tables, and how a connection to them is set up. Nothing here looks at a migration.
 //!
-//! The version of the format is SQLite's `user_version`. A change of the tables raises [`VERSION`] and adds an upgrade
-//! step to `open`; a file of a higher version is refused there.
+//! The version of the format is SQLite's `user_version`. A change of the tables raises [`VERSION`] and adds a step
+//! to [`upgrade`]; a file of a higher version is refused there.
 
 use std::path::Path;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 1;
+pub(super) const VERSION: i32 = 2;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -54,13 +54,45 @@ pub(super) const TABLES: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Added by version 2. `doc` is the truth, as in table `migration`.
+const TASK_TABLE: &str = "
+    CREATE TABLE task (
+        id         INTEGER PRIMARY KEY AUTOINCREMENT,
+        status     TEXT    NOT NULL,
+        created_ms INTEGER NOT NULL,
+        updated_ms INTEGER NOT NULL,
+        doc_crc32  INTEGER NOT NULL,
+        doc        TEXT    NOT NULL
+    ) STRICT;
+";
+
 /// Fails to compile as a statement if a table or column is missing.
-pub(super) const PROBES: [&str; 3] = [
+const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
      task, created_ms, updated_ms, finished_ms, doc_crc32, doc FROM migration",
     "SELECT key, value FROM state",
     "SELECT name, seq FROM sqlite_sequence",
 ];
+
+/// The same for what version 2 added.
+const PROBES_2: [&str; 1] = ["SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"];
+
+/// What a file of this version must answer.
+pub(super) fn probes(version: i32) -> impl Iterator<Item = &'static str> {
+    let since_2 = if version >= 2 { &PROBES_2[..] } else { &[] };
+    PROBES.iter().chain(since_2).copied()
+}
+
+/// Brings the tables of an older version to [`VERSION`], whole or not at all.
+pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
+    let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if version < 2 {
+        conn.execute_batch(&format!(
+            "BEGIN IMMEDIATE; {TASK_TABLE} PRAGMA user_version = {VERSION}; COMMIT;"
+        ))?;
+    }
+    Ok(())
+}
 
 /// Makes the tables in an empty database, stamped with [`APPLICATION_ID`] and [`VERSION`], and turns it to WAL.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
@@ -70,6 +102,7 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {VERSION};
          {TABLES}
+         {TASK_TABLE}
          COMMIT;
          PRAGMA journal_mode = WAL;"
     ))

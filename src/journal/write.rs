@@ -125,7 +125,7 @@ impl Journal {
         Ok(Pruned { deleted: deleted as u64, rest })
     }
 
-    fn transact<T>(
+    pub(super) fn transact<T>(
         &mut self,
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,

@@ -45,6 +45,12 @@ error_codes! {
     MigrationExists = "MIGRATION_EXISTS",
     /// No migration of that number or for that tablet is known.
     MigrationNotFound = "MIGRATION_NOT_FOUND",
+    /// No task of that number is known.
+    TaskNotFound = "TASK_NOT_FOUND",
+    /// There is no plan for what was asked, or it cannot be done in full.
+    PlanRefused = "PLAN_REFUSED",
+    /// The node is no longer as it was when the plan was made.
+    PlanDrifted = "PLAN_DRIFTED",
     /// The queue is at its bound.
     QueueFull = "QUEUE_FULL",
     /// That step or action is not allowed in the present status.

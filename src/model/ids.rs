@@ -54,6 +54,11 @@ pub struct ShardId(pub u16);
 #[serde(transparent)]
 pub struct MigrationId(pub u64);
 
+/// Number of a task: assigned by the journal, increasing, never reused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TaskId(pub u64);
+
 /// What identifies a tablet on one node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct TabletKey {
@@ -99,6 +104,13 @@ impl FromStr for MigrationId {
     }
 }
 
+impl FromStr for TaskId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse_plain_decimal("task id", "a positive whole number", text, |n| *n > 0).map(Self)
+    }
+}
+
 /// `<tablet_id>_<schema_hash>`, the stem of a metadata record's file name.
 impl FromStr for TabletKey {
     type Err = InvalidId;
@@ -121,7 +133,7 @@ macro_rules! display_inner {
         }
     )*};
 }
-display_inner!(TabletId, SchemaHash, ShardId, MigrationId);
+display_inner!(TabletId, SchemaHash, ShardId, MigrationId, TaskId);
 
 impl fmt::Display for TabletKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

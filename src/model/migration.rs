@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Step, StepStatus, TabletKey};
+use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Step, StepStatus, TabletKey, TaskId};
 
 /// Milliseconds since the Unix epoch. For people to read; no rule ever compares two of them to decide ownership.
 pub type TimestampMs = i64;
@@ -152,6 +152,9 @@ pub struct Migration {
     /// Who asked and why, free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub request_reason: String,
+    /// The task it is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<TaskId>,
     /// When it was accepted.
     pub created_ms: TimestampMs,
     /// When a status or counter last changed.

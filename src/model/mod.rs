@@ -7,13 +7,19 @@ mod manifest;
 mod migration;
 mod status;
 mod tablet;
+mod task;
 
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
-pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey};
+pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
 pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
 pub use status::{Phase, Status, Step, StepStatus};
 pub use tablet::{RecordSummary, TabletRecord, TabletState};
+pub use task::{
+    DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveTarget, PlanCompleteness, PlanOutcome, PlannedDisk,
+    PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress, TaskRequest, TaskResult,
+    TaskStatus,
+};

@@ -54,6 +54,9 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::Aborted
         | ErrorCode::JournalUnavailable
         | ErrorCode::ShuttingDown
+        | ErrorCode::TaskNotFound
+        | ErrorCode::PlanRefused
+        | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::Internal => false,
     }

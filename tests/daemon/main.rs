@@ -8,3 +8,4 @@ mod inputs;
 mod kills;
 mod lifecycle;
 mod recovery;
+mod tasks;

@@ -116,6 +116,13 @@ impl Daemon {
         answer.body_mut().read_json().expect("JSON")
     }
 
+    /// DELETE; it must be granted.
+    pub(crate) fn delete(&self, path: &str) {
+        let answer =
+            agent().delete(self.url(path)).call().unwrap_or_else(|error| panic!("DELETE {path}: {error}"));
+        assert!(answer.status().is_success(), "DELETE {path}: {}", answer.status());
+    }
+
     pub(crate) fn run(&self, key: TabletKey, disk: &str) -> Value {
         self.get(&format!(
             "/api/tablet_migration?goal=run&tablet_id={}&schema_hash={}&disk={disk}",

@@ -9,12 +9,12 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    DiskView, MigrationFilter, Page, PurgeOutcome, PurgeSelect, Submit, TabletFilter, TabletView, Totals,
-    TrashView,
+    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit,
+    TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
 use crate::model::{
     ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, ShardId, Status, TabletId, TabletKey,
-    TabletRecord, TabletState,
+    TabletRecord, TabletState, TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -108,6 +108,36 @@ impl Node for FakeNode {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("retry", id, Status::Queued)
+    }
+    fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
+        self.note(format!("plan {:?}", request.request))?;
+        Ok(sample::task().task.plan.clone())
+    }
+    fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
+        self.note(format!("create {} {:?}", request.name, request.request))?;
+        Ok(sample::task())
+    }
+    fn tasks(&self) -> Vec<TaskView> {
+        vec![sample::task()]
+    }
+    fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        let unknown = || Failure::new(ErrorCode::TaskNotFound, format!("there is no task {id}"));
+        Some(sample::task()).filter(|view| view.task.id == id).ok_or_else(unknown)
+    }
+    fn start_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        self.note(format!("start task {id}"))?;
+        self.task(id)
+    }
+    fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        self.note(format!("stop task {id}"))?;
+        self.task(id)
+    }
+    fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
+        self.note(format!("delete task {id}"))
+    }
+    fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
+        let detail = format!("{key} to {disk}");
+        vec![RuleAnswer { rule: "space", allows: Some(true), detail, binds: RuleBinds::EveryMove }]
     }
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
         self.answers().tablets.iter().filter(|tablet| tablet.key.tablet_id == id).cloned().collect()

@@ -1,9 +1,10 @@
 //! One of each, for tests.
 
-use crate::engine::{DiskView, TabletView, TrashView};
+use crate::engine::{DiskView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
-    MigrationId, Mode, Phase, Priority, Receipt, ShardId, Status, Step, StepRecord, StepStatus, TabletKey,
+    MigrationId, Mode, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status,
+    Step, StepRecord, StepStatus, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -49,6 +50,7 @@ pub(crate) fn migration(status: Status) -> Migration {
             trash_path: Some("trash/20240101000000.0/1/2".into()),
         }),
         request_reason: String::new(),
+        task: None,
         created_ms: DATA_STARTED_MS,
         updated_ms: DATA_STARTED_MS,
         last_progress_ms: None,
@@ -75,6 +77,7 @@ pub(crate) fn disk(path: &str) -> DiskView {
         queued_from: 0,
         queued_to: 2,
         rate_limit_bytes_per_sec: 0,
+        not_safe_because: Some("it holds 1 tablets".into()),
     }
 }
 
@@ -105,5 +108,47 @@ pub(crate) fn trash() -> TrashView {
         migration_id: Some(MigrationId(7)),
         retired_ms: Some(DATA_STARTED_MS),
         kept_because: "due".into(),
+    }
+}
+
+/// Task 3, a drain of `/d1` with one move, not started yet.
+pub(crate) fn task() -> TaskView {
+    let disk = |path: &str| DiskRef { uuid: DiskUuid(uuid::Uuid::nil()), path: path.to_owned() };
+    let planned = PlannedMove {
+        key: KEY,
+        source: disk("/d1"),
+        destination: disk("/d2"),
+        size_bytes: 100,
+        why: "its disk is being drained".into(),
+    };
+    let task = Task {
+        id: TaskId(3),
+        name: "empty d1".into(),
+        request: TaskRequest::Drain { disks: vec!["/d1".into()], media: Default::default() },
+        plan: TaskPlan {
+            moves: vec![planned],
+            total_bytes: 100,
+            disks: Vec::new(),
+            left_out: Vec::new(),
+            fits_nowhere: Vec::new(),
+            score_before: 1.5,
+            score_after: 0.5,
+            outcome: PlanOutcome::Reaches,
+            completeness: PlanCompleteness::AllOrNothing,
+            fingerprint: 7,
+        },
+        status: TaskStatus::Stopped,
+        reason: String::new(),
+        created_ms: DATA_STARTED_MS,
+        updated_ms: DATA_STARTED_MS,
+        started_ms: None,
+        finished_ms: None,
+        result: None,
+    };
+    TaskView {
+        task: std::sync::Arc::new(task),
+        progress: TaskProgress { moves_total: 1, moves_pending: 1, bytes_total: 100, ..Default::default() },
+        failed: Vec::new(),
+        status_reason: "planned; start it to move".into(),
     }
 }

@@ -83,6 +83,7 @@ pub(super) async fn create(
         mode: request.mode,
         priority: request.priority,
         reason,
+        task: None,
     };
     let migration = app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await?;
     let location = format!("/api/v1/migrations/{}", migration.id);

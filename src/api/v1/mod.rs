@@ -1,4 +1,4 @@
-//! The job API, `/api/v1`: migrations as resources with steps, logs and counters; tablets, disks, trash; the node at a
+//! The job API, `/api/v1`: migrations as resources with steps, logs and counters; tasks; tablets, disks, trash; the node at a
 //! glance.
 //!
 //! Lists are `{"total", "data"}`, errors `{"error_msg", "error_code"}` with the HTTP status that fits. Parameters and
@@ -10,6 +10,7 @@ mod migrations;
 mod shape;
 mod status;
 mod tablets;
+mod tasks;
 mod trash;
 
 use axum::http::StatusCode;
@@ -29,6 +30,10 @@ pub(super) fn routes() -> Router<App> {
         .route("/migrations/{id}/action", post(migrations::act))
         .route("/tablets", get(tablets::list))
         .route("/tablets/{tablet_id}", get(tablets::show))
+        .route("/tablets/{tablet_id}/explain", get(tablets::explain))
+        .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tasks/{id}", get(tasks::show).delete(tasks::delete))
+        .route("/tasks/{id}/action", post(tasks::act))
         .route("/disks", get(disks::list))
         .route("/disks/enable", post(disks::enable))
         .route("/disks/disable", post(disks::disable))

@@ -12,7 +12,7 @@ use crate::api::app::App;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::invalid;
-use crate::api::wire::{List, Tablet};
+use crate::api::wire::{List, RuleAnswer, Tablet};
 use crate::engine::TabletFilter;
 use crate::model::{ErrorCode, Failure, TabletId, TabletKey};
 
@@ -50,4 +50,26 @@ pub(super) async fn show(
         node.tablet(key).ok_or_else(unknown)
     });
     Ok(Json(tablet.await?.into()))
+}
+
+/// `GET /tablets/{tablet_id}/explain?disk=[&schema_hash=]`: may it go there, and what does each rule say?
+pub(super) async fn explain(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    let query = parameters(&parts, &["schema_hash", "disk"])?;
+    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let schema_hash = query.read("schema_hash")?;
+    let disk: String = query.require("disk", "a path, written as in storage_root_path")?;
+    let answers = app.try_ask(Touches::Memory, move |node| {
+        let key = match schema_hash {
+            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
+            None => only_key(node, tablet_id)?,
+        };
+        Ok(node.explain(key, &disk))
+    });
+    let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
+    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    Ok((Extension(IsList), Json(List { total, data })).into_response())
 }

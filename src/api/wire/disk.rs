@@ -51,6 +51,12 @@ pub struct Disk {
     pub queued_to: u64,
     /// Bandwidth limit; 0 is none.
     pub rate_limit_bytes_per_sec: u64,
+    /// Whether the disk may be pulled now without losing a tablet; an older daemon does not say, which is no.
+    #[serde(default)]
+    pub safe_to_remove: bool,
+    /// Every reason why not; `null` when it is safe.
+    #[serde(default)]
+    pub not_safe_because: Option<String>,
 }
 
 /// The right to read from, or write to, one disk.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FailureBody, Timestamp};
-use crate::model::{MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId};
+use crate::model::{MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId};
 
 /// `POST /api/v1/migrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +83,9 @@ pub struct Migration {
     pub priority: Priority,
     /// Why it was asked for.
     pub reason: String,
+    /// The task it is part of.
+    #[serde(default)]
+    pub task_id: Option<TaskId>,
     /// Attempts begun.
     pub attempts: u32,
     /// Steps run so far, oldest first.

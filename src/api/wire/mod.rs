@@ -9,13 +9,15 @@ mod from_engine;
 mod migration;
 mod status;
 mod tablet;
+mod task;
 mod time;
 mod trash;
 
 pub use disk::{Disk, DiskPath, Slots};
 pub use migration::{Action, CreateMigration, DiskCounters, LogLine, Migration, NoParameters, Receipt, Step};
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
-pub use tablet::Tablet;
+pub use tablet::{RuleAnswer, Tablet};
+pub use task::{CreateTask, Task, TaskAction};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 

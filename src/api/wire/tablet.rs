@@ -28,3 +28,16 @@ pub struct Tablet {
     /// Why it is not served; `null` when it is.
     pub unavailable: Option<String>,
 }
+
+/// What one rule says about a move that was only thought of: `GET /api/v1/tablets/{id}/explain?disk=`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleAnswer {
+    /// A stable name.
+    pub rule: String,
+    /// Whether it lets the tablet go; `null` when it cannot be asked.
+    pub allows: Option<bool>,
+    /// The numbers it looked at, in words.
+    pub detail: String,
+    /// It binds moves that a plan makes, not one that is asked for by name.
+    pub plans_only: bool,
+}

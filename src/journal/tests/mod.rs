@@ -5,6 +5,7 @@ mod exclusion;
 mod lists;
 mod measure;
 mod samples;
+mod tasks;
 mod writes;
 
 use std::fs;

@@ -75,6 +75,7 @@ async fn submit(app: &App, caller: Caller, key: TabletKey, disk: String) -> Resu
         mode: Mode::Auto,
         priority: Priority::Normal,
         reason: format!("/api/tablet_migration, called from {caller}"),
+        task: None,
     };
     app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await
 }

@@ -107,6 +107,9 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::TimedOut
         | ErrorCode::JournalUnavailable
         | ErrorCode::ShuttingDown
+        | ErrorCode::TaskNotFound
+        | ErrorCode::PlanRefused
+        | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::ResourceExhausted
         | ErrorCode::Internal => release.fail("INTERNAL_ERROR", "Migration task submission failed"),
@@ -181,6 +184,9 @@ const fn olap_status(code: ErrorCode) -> i32 {
         | ErrorCode::TimedOut
         | ErrorCode::JournalUnavailable
         | ErrorCode::ShuttingDown
+        | ErrorCode::TaskNotFound
+        | ErrorCode::PlanRefused
+        | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::Internal => -1, // OLAP_ERR_OTHER_ERROR
     }
@@ -219,6 +225,9 @@ fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String)
         | ErrorCode::Aborted
         | ErrorCode::JournalUnavailable
         | ErrorCode::ShuttingDown
+        | ErrorCode::TaskNotFound
+        | ErrorCode::PlanRefused
+        | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::ResourceExhausted
         | ErrorCode::InvalidArgument

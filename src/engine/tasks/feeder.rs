@@ -1,0 +1,280 @@
+//! The feeder: one thread that submits the moves of running tasks, a few ahead of what can run, and sees them end.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{Entry, MoveState, Stock, change};
+use crate::engine::node::Node;
+use crate::engine::thread::spawn_isolated;
+use crate::engine::view::Submit;
+use crate::engine::{query, submit};
+use crate::model::{
+    DiskUuid, ErrorCode, Failure, Migration, MigrationId, Mode, PlannedMove, Priority, Status, Task, TaskId,
+    TaskStatus,
+};
+
+/// How long the feeder sleeps at most when nothing rings.
+const NAP_MAX: Duration = Duration::from_millis(500);
+/// A destination that refused a move is not asked again for so long.
+const HOLD: Duration = Duration::from_secs(1);
+
+/// Destinations that refused, and until when they are left alone.
+type Holds = HashMap<(TaskId, DiskUuid), Instant>;
+
+/// Starts the feeder's thread.
+///
+/// # Errors
+/// No thread can be made.
+pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
+    let node = Arc::clone(node);
+    spawn_isolated("tasks", move || {
+        let mut holds = Holds::new();
+        while !node.is_stopping() {
+            let active =
+                |entry: &&Entry| entry.task.started_ms.is_some() && entry.task.status != TaskStatus::Finished;
+            let tasks: Vec<_> =
+                node.tasks().entries.values().filter(active).map(|entry| Arc::clone(&entry.task)).collect();
+            let now = Instant::now();
+            holds.retain(|_, until| *until > now);
+            for task in &tasks {
+                feed(&node, task, &mut holds);
+            }
+            // Rung by every migration that ends; one that ended while we looked is seen after the nap at the latest.
+            let schedule = node.schedule();
+            drop(node.wait_for_bell(schedule, NAP_MAX));
+        }
+    })
+    .map(drop)
+}
+
+/// One look at one task.
+fn feed(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
+    take_stock(node, task);
+    see_ends(node, task);
+    submit_more(node, task, holds);
+    finish(node, task);
+}
+
+/// After a start of the daemon: which moves are done, which are under way, which were given up.
+fn take_stock(node: &Node, task: &Task) {
+    let to_take = |entry: &Entry| entry.stock == Stock::ToTake;
+    if !node.tasks().get(task.id).is_ok_and(to_take) {
+        return;
+    }
+    let found: Vec<_> = task
+        .plan
+        .moves
+        .iter()
+        .map(|planned| match place(node, task.id, planned) {
+            Place::AtDestination => MoveState::Done,
+            Place::OnItsWay(id) => MoveState::Running(id),
+            Place::Elsewhere(why) => MoveState::Failed(why),
+            Place::AtSource | Place::NotNow(_) => match query::latest_migration(node, planned.key) {
+                Some(last) if last.task == Some(task.id) && last.status.is_final() => ended(&last),
+                _ => MoveState::Pending,
+            },
+        })
+        .collect();
+    if let Ok(entry) = node.tasks().get_mut(task.id) {
+        entry.moves = found;
+        entry.stock = Stock::Taken;
+    }
+}
+
+/// Where the tablet of a move is.
+enum Place {
+    AtSource,
+    AtDestination,
+    /// This task's migration is moving it.
+    OnItsWay(MigrationId),
+    /// It cannot be moved now, and why.
+    NotNow(String),
+    /// It will not be moved by this plan, and why.
+    Elsewhere(String),
+}
+
+fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
+    let key = planned.key;
+    let (entry, unavailable) = {
+        let catalog = node.catalog();
+        (catalog.get(key).copied(), catalog.why_unavailable(key).map(str::to_owned))
+    };
+    let Some(entry) = entry else {
+        return match unavailable {
+            Some(why) => Place::NotNow(format!("tablet {key} is unavailable: {why}")),
+            None => Place::Elsewhere("the tablet is not on this node any more".to_owned()),
+        };
+    };
+    if let Some(id) = entry.migration {
+        let ours = node.job(id).is_some_and(|job| job.lock().task == Some(task));
+        return match ours {
+            true => Place::OnItsWay(id),
+            false => Place::NotNow(format!("another migration ({id}) is moving tablet {key}")),
+        };
+    }
+    let disk = node.disk(entry.disk);
+    match disk.opened.get().map(|opened| opened.identity.uuid) {
+        Some(uuid) if uuid == planned.destination.uuid => Place::AtDestination,
+        Some(uuid) if uuid == planned.source.uuid => Place::AtSource,
+        _ => {
+            Place::Elsewhere(format!("the tablet is on {} now, where the plan does not expect it", disk.path))
+        }
+    }
+}
+
+/// What a migration that has ended makes of its move.
+fn ended(migration: &Migration) -> MoveState {
+    if migration.status == Status::Completed {
+        return MoveState::Done;
+    }
+    let why = migration.failure.as_ref().map_or(migration.status_reason.as_str(), |f| f.message.as_str());
+    MoveState::Failed(format!("migration {} is {}: {why}", migration.id, migration.status))
+}
+
+/// Looks after the moves under way.
+fn see_ends(node: &Node, task: &Task) {
+    let running: Vec<_> = match node.tasks().get(task.id) {
+        Ok(entry) => entry
+            .moves
+            .iter()
+            .enumerate()
+            .filter_map(|(at, state)| match state {
+                MoveState::Running(id) => Some((at, *id)),
+                _ => None,
+            })
+            .collect(),
+        Err(_) => return,
+    };
+    for (at, id) in running.into_iter().filter(|(_, id)| node.job(*id).is_none()) {
+        let state = match query::migration(node, id) {
+            Some(migration) if migration.status.is_final() => ended(&migration),
+            Some(_) => continue,
+            // Forgotten by the journal: where the tablet is says how it ended.
+            None => MoveState::Pending,
+        };
+        set(node, task.id, at, state);
+    }
+}
+
+fn set(node: &Node, task: TaskId, at: usize, state: MoveState) {
+    if let Ok(entry) = node.tasks().get_mut(task)
+        && let Some(known) = entry.moves.get_mut(at)
+    {
+        *known = state;
+    }
+}
+
+/// Moves of one task that may be under way at once: enough that no slot waits for the feeder, few enough that a stop is
+/// soon felt and others find room in the queue.
+fn ahead(node: &Node) -> usize {
+    let limits = node.node_limits();
+    let queue = node.config().migration_queue_size as usize;
+    (2 * limits.running.max(limits.small_batch)).min(queue / 2).max(1)
+}
+
+/// Submits what may be submitted now.
+fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
+    let ahead = ahead(node);
+    let (pending, mut room) = match node.tasks().get(task.id) {
+        Ok(entry) if entry.task.status == TaskStatus::Running => {
+            let running = entry.moves.iter().filter(|state| matches!(state, MoveState::Running(_))).count();
+            let pending = entry.moves.iter().enumerate().filter(|(_, state)| **state == MoveState::Pending);
+            (pending.map(|(at, _)| at).collect::<Vec<_>>(), ahead.saturating_sub(running))
+        }
+        _ => return,
+    };
+    let mut waits = None;
+    for at in pending {
+        if room == 0 || node.is_stopping() || !is_running(node, task.id) {
+            break;
+        }
+        let planned = &task.plan.moves[at];
+        let held = holds.contains_key(&(task.id, planned.destination.uuid));
+        match if held { continue } else { carry_out(node, task, planned) } {
+            Ok(state) => {
+                room -= usize::from(matches!(state, MoveState::Running(_)));
+                set(node, task.id, at, state);
+            }
+            Err(failure) => {
+                if failure.code == ErrorCode::ShuttingDown {
+                    return;
+                }
+                waits = Some(failure.message.clone());
+                // What concerns one tablet holds up nobody else.
+                let its_own =
+                    matches!(failure.code, ErrorCode::TabletUnavailable | ErrorCode::MigrationExists);
+                if failure.code == ErrorCode::QueueFull {
+                    break;
+                }
+                if !its_own {
+                    holds.insert((task.id, planned.destination.uuid), Instant::now() + HOLD);
+                }
+            }
+        }
+    }
+    let nothing_held = !holds.keys().any(|(id, _)| *id == task.id);
+    if let Ok(entry) = node.tasks().get_mut(task.id) {
+        match waits {
+            Some(why) => entry.waits = why,
+            None if nothing_held => entry.waits.clear(),
+            None => {}
+        }
+    }
+}
+
+fn is_running(node: &Node, task: TaskId) -> bool {
+    node.tasks().get(task).is_ok_and(|entry| entry.task.status == TaskStatus::Running)
+}
+
+/// Submits one move, or sees that it need not, or cannot ever, be submitted.
+///
+/// # Errors
+/// Not now, and why.
+fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<MoveState, Failure> {
+    match place(node, task.id, planned) {
+        Place::AtSource => {}
+        Place::AtDestination => return Ok(MoveState::Done),
+        Place::OnItsWay(id) => return Ok(MoveState::Running(id)),
+        Place::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
+        Place::Elsewhere(why) => return Ok(MoveState::Failed(why)),
+    }
+    let Some(destination) = node.disk_by_uuid(planned.destination.uuid) else {
+        let text = format!("disk {} is not here", planned.destination.path);
+        return Err(Failure::new(ErrorCode::DiskUnavailable, text));
+    };
+    let migration = submit::submit(
+        node,
+        &Submit {
+            key: planned.key,
+            destination: destination.path.clone(),
+            mode: Mode::Auto,
+            priority: Priority::Normal,
+            reason: format!("task {}: {}", task.id, planned.why),
+            task: Some(task.id),
+        },
+    )?;
+    Ok(MoveState::Running(migration.id))
+}
+
+/// Ends a task of which nothing is left to be done.
+fn finish(node: &Node, task: &Task) {
+    let posted = {
+        let mut book = node.tasks();
+        let Ok(entry) = book.get_mut(task.id) else { return };
+        let open = |state: &MoveState| matches!(state, MoveState::Pending | MoveState::Running(_));
+        if entry.task.status == TaskStatus::Finished || entry.moves.iter().any(open) {
+            return;
+        }
+        let result = entry.result();
+        entry.moves = Vec::new();
+        change(node, entry, |task, now| {
+            task.status = TaskStatus::Finished;
+            task.finished_ms = Some(now);
+            task.result = Some(result);
+        })
+    };
+    if let Err(failure) = posted.wait() {
+        tracing::error!(task = %task.id, "its end could not be journalled: {failure}; the next start sees it again");
+    }
+}

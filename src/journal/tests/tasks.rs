@@ -1,0 +1,84 @@
+//! Tasks in the journal, and the upgrade of a file that has no table for them.
+
+use rusqlite::Connection;
+use tempfile::tempdir;
+
+use super::samples::sample;
+use super::{accept, open};
+use crate::model::{PlanCompleteness, PlanOutcome, Task, TaskId, TaskPlan, TaskRequest, TaskStatus};
+
+fn task() -> Task {
+    Task {
+        id: TaskId(0),
+        name: "even out".to_owned(),
+        request: TaskRequest::Rebalance { medium: None },
+        plan: TaskPlan {
+            moves: Vec::new(),
+            total_bytes: 0,
+            disks: Vec::new(),
+            left_out: Vec::new(),
+            fits_nowhere: Vec::new(),
+            score_before: 2.25,
+            score_after: 0.5,
+            outcome: PlanOutcome::Reaches,
+            completeness: PlanCompleteness::WhatFits,
+            fingerprint: 9,
+        },
+        status: TaskStatus::Stopped,
+        reason: String::new(),
+        created_ms: 1,
+        updated_ms: 1,
+        started_ms: None,
+        finished_ms: None,
+        result: None,
+    }
+}
+
+#[test]
+fn tasks_are_kept_changed_and_deleted_and_their_numbers_never_come_again() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let first = journal.add_task(&task()).unwrap();
+    let second = journal.add_task(&task()).unwrap();
+    assert_eq!((first, second), (TaskId(1), TaskId(2)));
+    let running = Task { id: first, status: TaskStatus::Running, started_ms: Some(5), ..task() };
+    journal.update_task(&running).unwrap();
+    journal.delete_task(second).unwrap();
+    journal.close().unwrap();
+    let (mut journal, _) = open(dir.path());
+    assert_eq!(journal.tasks().unwrap(), (vec![running], Vec::new()));
+    assert_eq!(journal.add_task(&task()).unwrap(), TaskId(3));
+}
+
+#[test]
+fn a_damaged_task_is_told_and_stops_nobody() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    journal.add_task(&task()).unwrap();
+    let kept = journal.add_task(&task()).unwrap();
+    journal.close().unwrap();
+    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
+    raw.execute_batch("UPDATE task SET doc = replace(doc, 'even', 'odd!') WHERE id = 1").unwrap();
+    drop(raw);
+    let (tasks, damaged) = open(dir.path()).0.tasks().unwrap();
+    assert_eq!(tasks.iter().map(|task| task.id).collect::<Vec<_>>(), [kept]);
+    assert!(damaged[0].contains("task 1"), "{damaged:?}");
+}
+
+#[test]
+fn a_file_of_version_1_is_upgraded_with_its_rows() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let id = accept(&mut journal, &sample(1));
+    journal.close().unwrap();
+    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
+    raw.execute_batch("DROP TABLE task; PRAGMA user_version = 1").unwrap();
+    drop(raw);
+    let (mut journal, _) = open(dir.path());
+    assert!(journal.get(id).unwrap().is_some());
+    journal.add_task(&task()).unwrap();
+    journal.close().unwrap();
+    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
+    let version: i32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+    assert_eq!(version, 2);
+}

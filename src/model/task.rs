@@ -1,0 +1,299 @@
+//! A task: many moves under one name, made from one plan that does not change once it is made.
+//!
+//! Disks are named by identity and path, never by their position: a task outlives the run of the daemon that planned it.
+
+use serde::{Deserialize, Serialize};
+
+use super::{DiskRef, DiskUuid, Medium, TabletId, TabletKey, TaskId, TimestampMs};
+
+/// What is asked of the planner. Disks by path, as configured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+pub enum TaskRequest {
+    /// Empty disks.
+    Drain {
+        /// Which.
+        disks: Vec<String>,
+        /// Onto which others.
+        #[serde(default)]
+        media: DrainMedia,
+    },
+    /// Bring selected tablets to disks, or to a medium.
+    Move {
+        /// Which tablets.
+        #[serde(default)]
+        select: TabletSelector,
+        /// Where to.
+        to: MoveTarget,
+    },
+    /// Make the disks of one medium equally full.
+    Rebalance {
+        /// Of this medium only; of each by itself when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        medium: Option<Medium>,
+    },
+}
+
+impl TaskRequest {
+    /// `drain`, `move` or `rebalance`.
+    pub const fn kind(&self) -> &'static str {
+        match self {
+            Self::Drain { .. } => "drain",
+            Self::Move { .. } => "move",
+            Self::Rebalance { .. } => "rebalance",
+        }
+    }
+}
+
+/// Onto which disks a drain may move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DrainMedia {
+    /// Of the same medium only.
+    #[default]
+    Same,
+    /// Of another where the same has no room.
+    Any,
+}
+
+/// Which tablets a `move` is about. Each field narrows it; an empty one asks nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TabletSelector {
+    /// On one of these disks.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<String>,
+    /// Of one of these partitions.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub partitions: Vec<i64>,
+    /// One of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tablets: Vec<TabletId>,
+    /// At least this large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub min_size_bytes: Option<u64>,
+    /// At most this large.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_size_bytes: Option<u64>,
+    /// On a disk of this medium now.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub medium: Option<Medium>,
+}
+
+/// Where selected tablets go: `{"disks": [...]}` or `{"medium": "SSD"}`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveTarget {
+    /// To one of these disks.
+    Disks(Vec<String>),
+    /// To any disk of this medium.
+    Medium(Medium),
+}
+
+/// What a task does that cannot be done in full.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanCompleteness {
+    /// It does not start.
+    #[default]
+    AllOrNothing,
+    /// It does what it can.
+    WhatFits,
+}
+
+/// One tablet goes from one disk to another.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedMove {
+    /// Which tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// From.
+    pub source: DiskRef,
+    /// To.
+    pub destination: DiskRef,
+    /// Its size when it was planned.
+    pub size_bytes: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// A disk at one moment. Disks of one file system share its bytes and show the same figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedLevel {
+    /// In use or promised, trash included. It does not fall on a source before its trash is purged.
+    pub committed_bytes: u64,
+    /// Share of the disk, in thousandths.
+    pub committed_permille: u64,
+    /// The same without trash and without tablets that are leaving.
+    pub load_bytes: u64,
+    /// Share of the disk, in thousandths.
+    pub load_permille: u64,
+    /// Tablets on it.
+    pub tablets: u64,
+}
+
+/// One disk before and after the plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedDisk {
+    /// Its path.
+    pub path: String,
+    /// Its identity; `None` while it has never been opened.
+    pub uuid: Option<DiskUuid>,
+    /// When it was planned.
+    pub before: PlannedLevel,
+    /// When every move is done and no trash is purged yet.
+    pub after: PlannedLevel,
+}
+
+/// A tablet the request is about that does not move, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftOut {
+    /// Which.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// The rule, in words.
+    pub reason: String,
+}
+
+/// A tablet that must move and fits nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FitsNowhere {
+    /// Which.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// Path of the disk where it stays.
+    pub source: String,
+    /// Its size.
+    pub size_bytes: u64,
+    /// Every other disk with the reason, in words.
+    pub tried: Vec<String>,
+}
+
+/// How far a plan goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PlanOutcome {
+    /// All that was asked for, tablets left out for a rule excepted.
+    Reaches,
+    /// Its length is at the limit; another plan goes on from there.
+    CutShort,
+    /// Something fits nowhere, or no further move helps.
+    FallsShort,
+}
+
+/// The frozen list of moves and what is known of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TaskPlan {
+    /// In the order of service.
+    pub moves: Vec<PlannedMove>,
+    /// Sum of the moves.
+    pub total_bytes: u64,
+    /// Every disk, as configured.
+    pub disks: Vec<PlannedDisk>,
+    /// Tablets the request is about that do not move.
+    pub left_out: Vec<LeftOut>,
+    /// Tablets that must move and cannot.
+    pub fits_nowhere: Vec<FitsNowhere>,
+    /// How uneven the disks in service are, in percentage points; 0 is even.
+    pub score_before: f64,
+    /// And afterwards.
+    pub score_after: f64,
+    /// How far it goes.
+    pub outcome: PlanOutcome,
+    /// What it does when it cannot be done in full.
+    pub completeness: PlanCompleteness,
+    /// Of the disks and tablets it was made from: a plan whose node has changed is refused.
+    pub fingerprint: u32,
+}
+
+/// Where a task stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TaskStatus {
+    /// It submits nothing: created and not started yet, or stopped.
+    Stopped,
+    /// It submits its moves.
+    Running,
+    /// None of its moves is left to be done.
+    Finished,
+}
+
+impl TaskStatus {
+    /// The lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Running => "running",
+            Self::Finished => "finished",
+        }
+    }
+}
+
+/// How the moves of a task stand.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct TaskProgress {
+    /// Moves of the plan.
+    pub moves_total: u64,
+    /// Not submitted yet.
+    pub moves_pending: u64,
+    /// Submitted: queued, running or paused.
+    pub moves_running: u64,
+    /// Done.
+    pub moves_completed: u64,
+    /// Given up.
+    pub moves_failed: u64,
+    /// Sum of the moves.
+    pub bytes_total: u64,
+    /// Of the moves that are done.
+    pub bytes_completed: u64,
+}
+
+/// A move that was given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FailedMove {
+    /// Which tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// Why.
+    pub reason: String,
+}
+
+/// How a finished task ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskResult {
+    /// Its moves.
+    pub progress: TaskProgress,
+    /// Those given up; the first hundred.
+    pub failed: Vec<FailedMove>,
+}
+
+/// The task resource, as the journal keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Task {
+    /// Number.
+    pub id: TaskId,
+    /// Its name, for people.
+    pub name: String,
+    /// What was asked.
+    pub request: TaskRequest,
+    /// What came of it.
+    pub plan: TaskPlan,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// Who asked and why, free text.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// When it was planned.
+    pub created_ms: TimestampMs,
+    /// When its status last changed.
+    pub updated_ms: TimestampMs,
+    /// When it was first started: from then on its own moves change the node, and its fingerprint is not asked again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_ms: Option<TimestampMs>,
+    /// When it finished.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_ms: Option<TimestampMs>,
+    /// How it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<TaskResult>,
+}

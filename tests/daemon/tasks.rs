@@ -1,0 +1,202 @@
+//! Tasks: a disk is drained by one of them, through kills; a plan is looked at before anything moves, and refused when
+//! the node has changed since.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MntFlags, MsFlags};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::harness::{Daemon, Node, PATIENCE, make_root};
+
+/// Small file systems in memory, unmounted when dropped.
+struct Mounted(Vec<PathBuf>);
+
+impl Mounted {
+    /// On each of these directories one, where mounting is allowed.
+    fn on(dirs: &[PathBuf]) -> Self {
+        let mount = |dir: &&PathBuf| {
+            nix::mount::mount(Some("tmpfs"), *dir, Some("tmpfs"), MsFlags::empty(), Some("size=64m")).is_ok()
+        };
+        Self(dirs.iter().take_while(mount).cloned().collect())
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        for dir in &self.0 {
+            let _ = nix::mount::umount2(dir, MntFlags::MNT_DETACH);
+        }
+    }
+}
+
+/// A node whose first disk is on a file system of its own: between roots that share one a drain frees nothing, and the
+/// planner refuses it. `None` where there is no second file system to be had without being root.
+fn two_file_systems(destinations: usize) -> Option<(Node, TempDir)> {
+    let memory = PathBuf::from("/dev/shm");
+    let source = tempfile::tempdir_in(memory).ok()?;
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let device = |path| std::os::unix::fs::MetadataExt::dev(&std::fs::metadata(path).expect("there"));
+    if device(source.path()) == device(dir.path()) {
+        return None;
+    }
+    let mut roots = vec![source.path().join("disk")];
+    roots.extend((1..=destinations).map(|n| dir.path().join(format!("disk{n}"))));
+    roots.iter().for_each(|root| make_root(root));
+    Some((Node::on(dir, roots), source))
+}
+
+fn drain_of(node: &Node, dry_run: bool) -> Value {
+    json!({"name": "empty it", "dry_run": dry_run, "request": {"kind": "drain", "disks": [node.disk(0)]}})
+}
+
+fn disk(daemon: &Daemon, path: &str) -> Value {
+    let disks = daemon.get("/api/v1/disks");
+    let found = disks["data"].as_array().into_iter().flatten().find(|disk| disk["path"] == path);
+    found.cloned().unwrap_or_else(|| panic!("{path} is not in {disks}"))
+}
+
+fn act(daemon: &Daemon, id: u64, action: &str) -> Value {
+    daemon.post(&format!("/api/v1/tasks/{id}/action"), &json!({ action: {} }))
+}
+
+/// Waits until the task is as wanted; checks at every look that the source is not called safe too early.
+fn wait_for(daemon: &Daemon, id: u64, source: &str, wanted: impl Fn(&Value) -> bool) -> Value {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let source = disk(daemon, source);
+        assert!(source["safe_to_remove"] == false || source["tablet_count"] == 0, "{source:#}");
+        let task = daemon.get(&format!("/api/v1/tasks/{id}"));
+        if wanted(&task) {
+            return task;
+        }
+        assert!(Instant::now() < deadline, "the task does not get there: {task:#}\n{}", daemon.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_drain_goes_on_through_a_kill_and_only_then_is_the_disk_safe_to_remove() {
+    let Some((mut node, _memory)) = two_file_systems(2) else {
+        eprintln!("skipped: /dev/shm is no file system of its own");
+        return;
+    };
+    // Two destinations that share a file system are one place to the planner.
+    let mounted = Mounted::on(&node.roots[1..]);
+    node.roots[1..].iter().for_each(|root| make_root(root));
+    for id in 1..=60 {
+        node.add_tablet(0, id, &[100_000, 5000]);
+    }
+    // Slow enough to be killed in the middle.
+    node.settings = "node_rate_limit_bytes_per_sec = 4000000\nsmall_migration_batch = 2\n\
+                     max_tablet_migration_threads = 4"
+        .to_owned();
+    let daemon = node.start();
+    let task = daemon.post("/api/v1/tasks", &drain_of(&node, false));
+    let id = task["id"].as_u64().unwrap_or_else(|| panic!("{task:#}"));
+    assert_eq!((&task["status"], &task["moves_total"]), (&json!("stopped"), &json!(60)), "{task:#}");
+    let moves = task["plan"]["moves"].as_array().expect("moves");
+    if mounted.0.len() < 2 {
+        eprintln!("mounting is not allowed here: the drain has one destination instead of two");
+    }
+    for n in 1..=mounted.0.len() {
+        assert!(moves.iter().any(|planned| planned["destination"]["path"] == node.disk(n)), "disk {n}");
+    }
+    let source = disk(&daemon, &node.disk(0));
+    assert_eq!(source["safe_to_remove"], false);
+    let why = source["not_safe_because"].as_str().expect("a reason");
+    assert!(why.contains("60 tablets"), "{why}");
+
+    assert_eq!(act(&daemon, id, "start")["status"], "running");
+    let completed = |task: &Value| task["moves_completed"].as_u64().expect("a number");
+    wait_for(&daemon, id, &node.disk(0), |task| completed(task) >= 5);
+    let stopped = act(&daemon, id, "stop");
+    assert_eq!(stopped["status"], "stopped", "{stopped:#}");
+    assert!(completed(&stopped) < 60, "{stopped:#}");
+    wait_for(&daemon, id, &node.disk(0), |task| task["moves_running"] == 0);
+    let at_rest = completed(&daemon.get(&format!("/api/v1/tasks/{id}")));
+    assert_eq!(disk(&daemon, &node.disk(0))["tablet_count"], 60 - at_rest);
+
+    // Its own moves are no drift.
+    assert_eq!(act(&daemon, id, "start")["status"], "running");
+    wait_for(&daemon, id, &node.disk(0), |task| completed(task) >= at_rest + 5);
+    daemon.kill();
+    node.settings.clear();
+    let daemon = node.start();
+    let task = wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
+    assert_eq!((completed(&task), &task["moves_failed"]), (60, &json!(0)), "{task:#}");
+    assert_eq!(task["bytes_completed"], task["bytes_total"]);
+    let source = disk(&daemon, &node.disk(0));
+    assert_eq!((&source["safe_to_remove"], &source["not_safe_because"]), (&json!(true), &Value::Null));
+    assert_eq!(disk(&daemon, &node.disk(1))["safe_to_remove"], false);
+    // Each tablet was moved by one migration of the task, not by one for every start.
+    assert_eq!(daemon.get("/api/v1/migrations")["total"], 60);
+    assert_eq!(act(&daemon, id, "start")["error_code"], "ILLEGAL_TRANSITION");
+    daemon.delete(&format!("/api/v1/tasks/{id}"));
+    assert_eq!(daemon.get("/api/v1/tasks")["total"], 0);
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tasks")["total"], 0, "a deleted task came back");
+    daemon.stop();
+    assert!(node.assert_whole().values().all(|root| *root > 0));
+}
+
+#[test]
+fn a_dry_run_changes_nothing_and_a_plan_is_refused_after_drift() {
+    let Some((mut node, _memory)) = two_file_systems(1) else {
+        eprintln!("skipped: /dev/shm is no file system of its own");
+        return;
+    };
+    let keys: Vec<_> = (1..=4).map(|id| node.add_tablet(0, id, &[5000])).collect();
+    let daemon = node.start();
+    let plan = daemon.post("/api/v1/tasks", &drain_of(&node, true));
+    assert_eq!((&plan["id"], &plan["moves_total"]), (&Value::Null, &json!(4)), "{plan:#}");
+    let only_named =
+        daemon.post("/api/v1/tasks", &json!({"request": {"kind": "drain", "disks": [node.disk(0)]}}));
+    assert_eq!(only_named["id"], Value::Null, "a dry run is the default: {only_named:#}");
+    assert_eq!(daemon.get("/api/v1/tasks")["total"], 0);
+    assert_eq!(daemon.get("/api/v1/migrations")["total"], 0);
+
+    let id = daemon.post("/api/v1/tasks", &drain_of(&node, false))["id"].as_u64().expect("a task");
+    // A plan is kept over a restart, and is still good: nothing has changed.
+    daemon.stop();
+    let daemon = node.start();
+    let kept = daemon.get(&format!("/api/v1/tasks/{id}"));
+    assert_eq!(kept["plan"]["moves"], plan["plan"]["moves"]);
+    // Somebody else moves a tablet of the plan.
+    let migration = daemon.accept(keys[0], &node.disk(1));
+    daemon.wait_for(migration, &["completed"]);
+    let refused = act(&daemon, id, "start");
+    assert_eq!(refused["error_code"], "PLAN_DRIFTED", "{refused:#}");
+    assert_eq!(daemon.get(&format!("/api/v1/tasks/{id}"))["status"], "stopped");
+    assert_eq!(daemon.get("/api/v1/migrations")["total"], 1);
+
+    let unknown = json!({"request": {"kind": "drain", "disks": ["/nowhere"]}});
+    assert_eq!(daemon.post("/api/v1/tasks", &unknown)["error_code"], "DISK_NOT_FOUND");
+    assert_eq!(act(&daemon, 99, "start")["error_code"], "TASK_NOT_FOUND");
+    daemon.stop();
+}
+
+#[test]
+fn a_drain_that_fits_nowhere_is_refused_before_anything_moves() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000]);
+    let daemon = node.start();
+    let task = daemon.post("/api/v1/tasks", &drain_of(&node, false));
+    // Both roots are on one file system: the drain would free nothing.
+    let answer = match task["id"].as_u64() {
+        Some(id) => act(&daemon, id, "start"),
+        None => task,
+    };
+    assert_eq!(answer["error_code"], "PLAN_REFUSED", "{answer:#}");
+    assert_eq!(daemon.get("/api/v1/migrations")["total"], 0);
+
+    let answers = daemon.get(&format!("/api/v1/tablets/{}/explain?disk={}", key.tablet_id, node.disk(1)));
+    let rules = answers["data"].as_array().expect("rules");
+    let answer =
+        |name: &str| rules.iter().find(|rule| rule["rule"] == name).unwrap_or_else(|| panic!("{name}"));
+    assert_eq!(answer("space")["allows"], true, "{answers:#}");
+    assert_eq!(answer("other_file_system")["allows"], false, "{answers:#}");
+    daemon.stop();
+}
