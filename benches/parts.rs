@@ -131,6 +131,7 @@ fn migration(tablet_id: i64) -> Migration {
         created_ms: 1_700_000_000_000,
         updated_ms: 1_700_000_000_000,
         last_progress_ms: None,
+        task: None,
         finished_ms: None,
     }
 }

@@ -19,7 +19,7 @@ Results: benches/results/<disks>-<fs>.json and .svg.
   --rate BYTES    bytes per second of the limited disks, each way (1000000000)
   --images DIR    where the images of `disk` are (the system's temporary directory)
   --source DIR    copies from and to these directories instead of making disks
-  --dest DIR
+  --dest DIR      (and --state DIR, for the daemon's journal, among the OPTIONS)
   --quick         small workloads and two rounds: to see that everything works
   OPTIONS         passed on: --workload L,S,M,T  --only NAME,...  --rounds N  --unverified  --conf 'key = value'
 
@@ -126,11 +126,12 @@ for kind in "${kinds[@]}"; do
             *) die "--disks $kind: ram, limited or disk" ;;
         esac
         dir=$(mktemp -d "$images/tabletd-bench.XXXXXX")
-        "$here/mkdisks.sh" --count 2 --size "$size" --fs "$type" "${where[@]}" "$dir" >&2
+        "$here/mkdisks.sh" --count 3 --size "$size" --fs "$type" "${where[@]}" "$dir" >&2
         if [[ $kind == limited ]] && ! limit_rate; then
             say "limited: neither blkio (cgroup v1) nor io.max (cgroup v2) is here; left out"
         else
-            measure --disks "$kind-$type" --source "$dir/disk1" --dest "$dir/disk2" "${options[@]}"
+            measure --disks "$kind-$type" --source "$dir/disk1" --dest "$dir/disk2" --state "$dir/disk3" \
+                "${options[@]}"
         fi
         unlimit_rate
         "$here/mkdisks.sh" --remove "$dir"

@@ -42,7 +42,7 @@ pub(crate) struct Place {
     pub(crate) workload: Workload,
     pub(crate) source_root: PathBuf,
     pub(crate) dest_root: PathBuf,
-    /// The daemon's journal and log: beside the source, so that no third disk takes part.
+    /// The daemon's journal and log.
     pub(crate) scratch: PathBuf,
     pub(crate) settings: Vec<String>,
 }

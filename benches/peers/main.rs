@@ -33,6 +33,9 @@ struct Arguments {
     /// Directory on the disk that is copied to.
     #[arg(long)]
     dest: Option<PathBuf>,
+    /// Directory for the daemon's journal, on a disk of its own as on a real node; beside the source when not given.
+    #[arg(long)]
+    state: Option<PathBuf>,
     /// What these disks are, for the report: a name of letters, digits and dashes.
     #[arg(long, default_value = "given")]
     disks: String,
@@ -82,7 +85,10 @@ fn main() -> Result<(), String> {
     for letter in &arguments.workload {
         let workload = Workload::named(letter, arguments.quick)?;
         eprintln!("{}: laying out {} on {}", letter, workload.describe(), source.display());
-        let place = Place::new(workload.clone(), source, dest, &arguments.conf)?;
+        let mut place = Place::new(workload.clone(), source, dest, &arguments.conf)?;
+        if let Some(state) = &arguments.state {
+            place.scratch = state.join("tabletd-bench.daemon");
+        }
         place.lay_out()?;
         let (present, missing) = contestant::for_workload(&workload, &arguments.only);
         for name in missing {

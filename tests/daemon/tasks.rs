@@ -8,7 +8,7 @@ use nix::mount::{MntFlags, MsFlags};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::harness::{Daemon, Node, PATIENCE, make_root};
+use crate::harness::{Daemon, Node, make_root};
 
 /// Small file systems in memory, unmounted when dropped.
 struct Mounted(Vec<PathBuf>);
@@ -63,7 +63,7 @@ fn act(daemon: &Daemon, id: u64, action: &str) -> Value {
 
 /// Waits until the task is as wanted; checks at every look that the source is not called safe too early.
 fn wait_for(daemon: &Daemon, id: u64, source: &str, wanted: impl Fn(&Value) -> bool) -> Value {
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + crate::harness::daemon::PATIENCE;
     loop {
         let source = disk(daemon, source);
         assert!(source["safe_to_remove"] == false || source["tablet_count"] == 0, "{source:#}");

@@ -3,7 +3,7 @@
 //! Shared by the suites below `tests/`; each uses its part.
 #![allow(dead_code, unused_imports)]
 
-mod daemon;
+pub(crate) mod daemon;
 mod oracle;
 
 use std::collections::BTreeMap;
