@@ -15,11 +15,13 @@
 //! | [`transfer`] | bytes from one disk to another: copy, sync, read back | who owns a tablet |
 //! | [`journal`] | the durable record of migrations (SQLite) | disks |
 //! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
+//! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
 //! | [`cli`] | `tabletctl` | the engine |
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
+pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("model", &[]),
+    ("access", &[]),
     ("rules", &["model"]),
     ("config", &["model"]),
     ("storage", &["model", "fault"]),
@@ -14,9 +15,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("journal", &["model"]),
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
-    ("api", &["model", "config", "storage", "engine"]),
+    ("api", &["model", "access", "config", "storage", "engine"]),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
-    ("cli", &["model", "config", "storage", "transfer", "api::wire"]),
+    ("cli", &["model", "access", "config", "storage", "transfer", "api::wire"]),
 ];
 
 /// Lines a room may have. A larger one wants splitting by subject.

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::tokens::{Lifetime, parse_role};
+use crate::access::Role;
 use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
@@ -19,9 +21,10 @@ Exit status:
 #[derive(Debug, Parser)]
 #[command(name = "tabletctl", version, after_help = EXIT_STATUS)]
 pub struct Cli {
-    /// Where the daemon listens; with credentials as in http://USER:PASSWORD@HOST:PORT.
+    /// Where the daemon listens: http://HOST:PORT or https://HOST:PORT.
     #[arg(
         long,
+        visible_alias = "url",
         global = true,
         value_name = "URL",
         env = "TABLETD_ADDR",
@@ -29,12 +32,29 @@ pub struct Cli {
         hide_env_values = true
     )]
     pub addr: String,
+    /// Who asks, and whom to believe.
+    #[command(flatten)]
+    pub trust: TrustArgs,
     /// Print JSON: the daemon's answer, unchanged, or the report of an offline command.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+/// Who asks, and whom to believe.
+#[derive(Debug, Default, Args)]
+pub struct TrustArgs {
+    /// The token to show; better from the environment or a file, which other users cannot read.
+    #[arg(long, global = true, value_name = "TOKEN", env = "TABLETD_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A file with the token in its first line.
+    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_TOKEN_FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Believe certificates signed by, or equal to, those in this PEM file, and no others.
+    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_CA")]
+    pub ca: Option<PathBuf>,
 }
 
 /// Form of what is printed on standard output.
@@ -119,6 +139,8 @@ pub enum Command {
         #[command(subcommand)]
         command: TabletCommand,
     },
+    /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
+    Token(TokenArgs),
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -333,6 +355,55 @@ pub enum TabletCommand {
         /// The storage root.
         #[arg(long, value_name = "ROOT")]
         root: PathBuf,
+    },
+}
+
+/// `token ...`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Which node's.
+    #[command(flatten)]
+    pub place: TokenPlace,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// Where the tokens are.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct TokenPlace {
+    /// The node's be.conf, whose tokens_file is used; else that of DORIS_HOME.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
+    /// The file of tokens itself.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, once; only its hash is kept.
+    Create {
+        /// Who or what will hold it; also the user name for Digest.
+        name: String,
+        /// viewer reads, operator moves tablets, admin also purges and configures.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+        /// How long it is valid: 90d, 12h, 15m, or never.
+        #[arg(long, value_name = "TIME", default_value = "90d")]
+        expires: Lifetime,
+        /// Keep nothing that could answer Digest; it can then be shown as Bearer and Basic only.
+        #[arg(long)]
+        no_digest: bool,
+    },
+    /// List tokens, ended ones too.
+    List,
+    /// End a token now.
+    Revoke {
+        /// Its name.
+        name: String,
     },
 }
 

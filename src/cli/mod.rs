@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `node` and `tasks` the commands; [`offline`] works on roots without a daemon. Knows the API's wire types
+//! `jobs`, `follow`, `node` and `tasks` the commands; `tokens` works on the file of tokens and [`offline`] works on roots without a daemon. Knows the API's wire types
 //! and the storage, never the engine.
 
 pub mod args;
@@ -13,6 +13,7 @@ mod node;
 pub mod offline;
 mod table;
 mod tasks;
+mod tokens;
 
 use clap::CommandFactory;
 
@@ -34,7 +35,7 @@ const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
 /// With the exit status and the sentence to end with.
 pub fn run(cli: &Cli) -> Result<(), CliError> {
     let output = if cli.json { Output::Json } else { Output::Text };
-    let client = || Client::new(&cli.addr);
+    let client = || Client::new(&cli.addr, &cli.trust);
     match &cli.command {
         Command::Migrate(args) => jobs::migrate(&client()?, args, output),
         Command::Status(args) => jobs::status(&client()?, args, output),
@@ -67,6 +68,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             tasks::explain(&client()?, *tablet_id, disk, output)
         }
         Command::Tablet { command } => run_offline(command, output),
+        Command::Token(args) => tokens::run(args, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);

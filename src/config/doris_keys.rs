@@ -4,7 +4,7 @@
 use super::keys::KEYS;
 
 const REPLICATION: &str = "cluster traffic: this daemon serves HTTP only";
-const TLS: &str = "the daemon speaks plain HTTP: put a proxy before it";
+const TLS: &str = "tls_certificate_file and tls_private_key_file turn TLS on";
 const COPY: &str = "what appears during a copy is caught up once the tablet's gate is closed";
 const SLOTS: &str = "slots per disk and max_tablet_migration_threads decide";
 const ALWAYS_SYNCED: &str = "data and records are always synced";

@@ -9,7 +9,7 @@ use super::keys::{Config, KEYS};
 use super::problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 use super::schema::Key;
 use super::storage_root::{EntryError, StorageRoots, parse_storage_root_path};
-use super::value::{HttpAuth, Refusal};
+use super::value::Refusal;
 
 /// What a configuration depends on beside its text.
 pub struct Surroundings<'a> {
@@ -155,15 +155,21 @@ impl<'a> Reading<'a> {
             // An empty list that was *written* is a mistake to point at, not a wish for the default.
             ROOTS_KEY if !self.written.contains(key) => doris_home.map(|home| format!("{home}/storage")),
             CUSTOM_DIR_KEY => Some(conf_dir.to_string_lossy().into_owned()),
-            "state_dir" => Some(match doris_home {
-                Some(home) => format!("{home}/state"),
-                // `<home>/conf/be.conf` shows the home; any other folder is taken for it, so that nothing is ever
-                // written beside a folder that was named.
-                None => {
-                    let home = conf_dir.parent().filter(|_| conf_dir.ends_with("conf")).unwrap_or(conf_dir);
-                    home.join("state").to_string_lossy().into_owned()
-                }
-            }),
+            "state_dir" | "audit_log_file" => {
+                let below_home = if key == "state_dir" { "state" } else { "log/audit.log" };
+                Some(match doris_home {
+                    Some(home) => format!("{home}/{below_home}"),
+                    // `<home>/conf/be.conf` shows the home; any other folder is taken for it, so that nothing is ever
+                    // written beside a folder that was named.
+                    None => {
+                        let home =
+                            conf_dir.parent().filter(|_| conf_dir.ends_with("conf")).unwrap_or(conf_dir);
+                        home.join(below_home).to_string_lossy().into_owned()
+                    }
+                })
+            }
+            // Its row comes after that of state_dir, which so is settled.
+            "tokens_file" => Some(format!("{}/tokens", self.config.state_dir)),
             _ => None,
         }
     }
@@ -183,14 +189,10 @@ impl<'a> Reading<'a> {
     fn refuse_exposure(&mut self) {
         const HOST: &str = "webserver_bind_host";
         const AUTH: &str = "enable_all_http_auth";
-        if self.config.enable_all_http_auth == HttpAuth::Required {
-            let what = "this release has no credentials to ask for";
-            let help =
-                "leave it false and listen on loopback, or put a proxy that asks for them before the port";
-            self.problems.push(Problem::of_setting(self.place(AUTH), AUTH, "true", what, help));
-        } else if !self.config.webserver_bind_host.is_loopback() && !self.written.contains(AUTH) {
+        if !self.config.webserver_bind_host.is_loopback() && !self.written.contains(AUTH) {
             let what = "opens the port to the network, where anybody could move data";
-            let help = "listen on 127.0.0.1, or write enable_all_http_auth = false to say that this is meant";
+            let help = "listen on 127.0.0.1, or write enable_all_http_auth = true and make tokens with tabletctl \
+                        token create, or write enable_all_http_auth = false to say that this is meant";
             let host = self.config.webserver_bind_host.to_string();
             self.problems.push(Problem::of_setting(self.place(HOST), HOST, &host, what, help));
         }

@@ -8,7 +8,9 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
-use super::value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, Value};
+use super::value::{
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, LoopbackAccess, Value,
+};
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;
@@ -56,8 +58,25 @@ config_keys! {
     /// Threads that answer HTTP requests.
     webserver_num_workers: u32 = 48, Fixed, Range(1, 4096);
 
-    /// Whether every HTTP request wants credentials.
+    /// Whether every HTTP request but /api/health wants credentials, also before the first token is made; after that
+    /// every request does, whatever this says. Beyond loopback it has to be written, one way or the other.
     enable_all_http_auth: HttpAuth = HttpAuth::Off, Fixed, Any;
+
+    /// Whether requests from this host need no credentials although others do.
+    allow_loopback_without_credentials: LoopbackAccess = LoopbackAccess::AsOthers, Fixed, Any;
+
+    /// File of the tokens. Default `tokens` in state_dir.
+    tokens_file: String = String::new(), Fixed, AbsolutePath;
+
+    /// Names the header Host may have while the service listens on loopback, beside localhost and addresses; separated
+    /// by commas. It keeps pages of other sites from reaching the service under a name of theirs.
+    http_allowed_hosts: String = String::new(), Fixed, Any;
+
+    /// Certificate chain in PEM, the node's own first; with tls_private_key_file it turns TLS on. Read again when it changes.
+    tls_certificate_file: String = String::new(), Fixed, AbsolutePath;
+
+    /// Private key of the certificate, in PEM.
+    tls_private_key_file: String = String::new(), Fixed, AbsolutePath;
 
     /// Time a client has to send its request head, in milliseconds.
     http_header_read_timeout_ms: u32 = 5_000, Fixed, Range(1, MAX_I32);
@@ -184,4 +203,14 @@ config_keys! {
 
     /// How much is logged.
     sys_log_level: LogLevel = LogLevel::Info, Fixed, Any;
+
+    /// File of one line per request that changes, or tried to change, something. Default `${DORIS_HOME}/log/audit.log`;
+    /// without DORIS_HOME `log/audit.log` beside the default of state_dir.
+    audit_log_file: String = String::new(), Fixed, AbsolutePath;
+
+    /// Size from which the audit log is put aside and begun anew, in bytes.
+    audit_log_max_bytes: u64 = 67_108_864, Fixed, Range(4096, i64::MAX);
+
+    /// Audit logs put aside that are kept.
+    audit_log_keep_files: u32 = 8, Fixed, Range(1, 1000);
 }

@@ -161,6 +161,12 @@ impl Config {
                 what: "copy_memory_limit_bytes must hold at least one copy_block_bytes",
             });
         }
+        if self.tls_certificate_file.is_empty() != self.tls_private_key_file.is_empty() {
+            conflicts.push(Conflict {
+                keys: ["tls_certificate_file", "tls_private_key_file"],
+                what: "tls_certificate_file and tls_private_key_file are set together or not at all",
+            });
+        }
         conflicts
     }
 }

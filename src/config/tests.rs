@@ -286,6 +286,7 @@ fn some_value(key: &Key, seed: u64) -> String {
             "storage_root_path" => format!("/disk{seed},medium:ssd"),
             "broken_storage_path" => format!("/disk{seed};"),
             "webserver_bind_host" => "::1".to_owned(),
+            "http_allowed_hosts" => format!("n{seed}"),
             _ if key.type_name == "bool" => (seed % 2 == 1).to_string(),
             // "one of a, b, c"
             _ => {
@@ -307,7 +308,9 @@ fn beyond_loopback_is_served_only_on_purpose() {
     assert!(refused("webserver_bind_host = 0.0.0.0").contains("that this is meant"));
     assert_eq!(refused("webserver_bind_host = 0.0.0.0\nenable_all_http_auth = false"), "");
     assert_eq!(refused("webserver_bind_host = ::1"), "");
-    assert!(refused("enable_all_http_auth = true").contains("no credentials"));
+    assert_eq!(refused("webserver_bind_host = 0.0.0.0\nenable_all_http_auth = true"), "");
+    assert_eq!(refused("enable_all_http_auth = true"), "");
+    assert!(refused("tls_certificate_file = /c").contains("set together"));
 }
 
 proptest! {
@@ -347,8 +350,7 @@ proptest! {
             let value = some_value(key, seed);
             let mut next = config.clone();
             prop_assert_eq!(key.assign(&mut next, &value), Ok(()), "{} = {}", key.name, value);
-            // Credentials cannot be asked for yet; the test below holds that.
-            if next.conflicts().is_empty() && next.enable_all_http_auth == HttpAuth::Off {
+            if next.conflicts().is_empty() {
                 config = next;
             }
         }

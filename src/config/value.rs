@@ -186,6 +186,14 @@ words! {
         Required = "true",
     }
 
+    /// Whether this host needs credentials where others do (`allow_loopback_without_credentials`).
+    LoopbackAccess as "bool" {
+        /// Like any other.
+        AsOthers = "false",
+        /// It needs none.
+        Free = "true",
+    }
+
     /// What start-up does with the tablet directories the records name (`catalog_check_on_start`).
     CatalogCheck as "bool" {
         /// Believes the records.

@@ -1,0 +1,153 @@
+//! The file of tokens: read whole, replaced whole, by one writer at a time.
+//!
+//! A crash leaves the old file or the new one. Only its owner may read it (0600). Knows nothing of who asks for what.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use nix::fcntl::{Flock, FlockArg};
+use serde::{Deserialize, Serialize};
+
+use super::{Token, Tokens};
+
+const FORMAT: u32 = 1;
+
+/// Why the file could not be read or replaced.
+#[derive(Debug, thiserror::Error)]
+pub enum TokenFileError {
+    /// The file system says no.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// It is not what is written there.
+    #[error("{}: not a file of tokens ({why}); nobody is let in by it until it is mended or removed", path.display())]
+    Damaged {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Contents {
+    format: u32,
+    tokens: Vec<Token>,
+}
+
+/// The tokens in the file at `path`; none when there is no file.
+///
+/// # Errors
+/// It cannot be read, or not understood.
+pub fn read(path: &Path) -> Result<Tokens, TokenFileError> {
+    let bytes = match fs::read(path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tokens::default()),
+        Err(source) => return Err(TokenFileError::Io { path: path.to_owned(), source }),
+    };
+    let damaged = |why: String| TokenFileError::Damaged { path: path.to_owned(), why };
+    let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
+    if contents.format != FORMAT {
+        return Err(damaged(format!("format {} is not known to this release", contents.format)));
+    }
+    Ok(Tokens(contents.tokens))
+}
+
+/// Changes the tokens in the file at `path`; concurrent changes wait for each other.
+///
+/// # Errors
+/// As [`read`]; the file cannot be replaced (it is then as it was); or what `change` says, and nothing is written.
+pub fn change<T, E: From<TokenFileError>>(
+    path: &Path,
+    change: impl FnOnce(&mut Tokens) -> Result<T, E>,
+) -> Result<T, E> {
+    let io = |source| TokenFileError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(folder).map_err(io)?;
+    // A file beside it, because the file itself is another one after each change.
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true).mode(0o600);
+    let lock = options.open(path.with_extension("lock")).map_err(io)?;
+    let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| io(errno.into()))?;
+    let mut tokens = read(path)?;
+    let answer = change(&mut tokens)?;
+    replace(path, folder, tokens).map_err(io)?;
+    Ok(answer)
+}
+
+fn replace(path: &Path, folder: &Path, tokens: Tokens) -> io::Result<()> {
+    let mut text = serde_json::to_string_pretty(&Contents { format: FORMAT, tokens: tokens.0 })?;
+    text.push('\n');
+    let unfinished = path.with_extension("tmp");
+    match fs::remove_file(&unfinished) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&unfinished, path)?;
+    File::open(folder)?.sync_all()
+}
+
+/// 32 bytes from the kernel's generator.
+///
+/// # Errors
+/// `/dev/urandom` cannot be read.
+pub fn random_bytes() -> io::Result<[u8; 32]> {
+    let mut bytes = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::super::Role;
+    use super::super::token::tests::token;
+    use super::*;
+
+    #[test]
+    fn tokens_are_kept_for_their_owner_only_and_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state/tokens");
+        assert_eq!(read(&path).unwrap(), Tokens::default());
+        let (made, _) = token("ops", Role::Operator, 1);
+        let add = |tokens: &mut Tokens| -> Result<(), TokenFileError> {
+            tokens.0.push(made.clone());
+            Ok(())
+        };
+        change(&path, add).unwrap();
+        assert_eq!(read(&path).unwrap(), Tokens(vec![made.clone()]));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_refused_change_writes_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        let refused = change(&path, |tokens| -> Result<(), TokenFileError> {
+            tokens.0.clear();
+            Err(TokenFileError::Damaged { path: "x".into(), why: "no".into() })
+        });
+        assert!(refused.is_err() && !path.exists());
+    }
+
+    #[test]
+    fn what_is_no_file_of_tokens_is_an_error_and_never_an_empty_list() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("tokens");
+        for text in ["", "{}", "[]", r#"{"format":2,"tokens":[]}"#, r#"{"format":1,"tokens":[],"x":1}"#] {
+            fs::write(&path, text).unwrap();
+            assert!(matches!(read(&path), Err(TokenFileError::Damaged { .. })), "{text}");
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Which role a request needs: one table over method, path and, for the Doris endpoint that moves on GET, its goal.
+//!
+//! Paths are those after the server has dropped empty parts (`//api//health` is `/api/health`). A path nobody serves has
+//! a need as well, so that a stranger cannot tell which exist.
+
+use super::Role;
+
+/// What a request has to show.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// Nothing, ever.
+    Nothing,
+    /// This role.
+    Role(Role),
+}
+
+/// The endpoint of Doris that moves a tablet on GET.
+const TABLET_MIGRATION: &str = "/api/tablet_migration";
+
+/// Paths whose changes an administrator makes.
+const ADMIN_PATHS: [&str; 2] = ["/api/update_config", "/api/v1/trash/purge"];
+
+/// The role that `method` on `path` needs; `goals` are the values of the parameter `goal`, in order.
+pub fn needed<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>) -> Need {
+    if path == "/api/health" && matches!(method, "GET" | "HEAD") {
+        return Need::Nothing;
+    }
+    if !changes_something(method, path, goals) {
+        return Need::Role(Role::Viewer);
+    }
+    Need::Role(if ADMIN_PATHS.contains(&path) { Role::Admin } else { Role::Operator })
+}
+
+/// Whether a request may change something: everything but GET, HEAD and OPTIONS does, and a GET on the Doris endpoint
+/// that does not plainly ask for a status.
+pub fn changes_something<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>) -> bool {
+    match method {
+        "GET" | "HEAD" if path == TABLET_MIGRATION => {
+            // Of several goals the releases take the first and the documentation refuses: none may be `run`.
+            let mut goals = goals.peekable();
+            goals.peek().is_none() || goals.any(|goal| goal != "status")
+        }
+        "GET" | "HEAD" | "OPTIONS" => false,
+        _ => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reading_needs_a_viewer_changing_an_operator_and_what_cannot_be_undone_an_admin() {
+        let role = Need::Role;
+        for (method, path, goals, expected) in [
+            ("GET", "/api/health", &[][..], Need::Nothing),
+            ("POST", "/api/health", &[], role(Role::Operator)),
+            ("GET", "/metrics", &[], role(Role::Viewer)),
+            ("GET", "/api/v1/migrations", &[], role(Role::Viewer)),
+            ("GET", "/api/v1/openapi.json", &[], role(Role::Viewer)),
+            ("OPTIONS", "/api/v1/migrations", &[], role(Role::Viewer)),
+            ("POST", "/api/v1/migrations", &[], role(Role::Operator)),
+            ("DELETE", "/api/v1/migrations/7", &[], role(Role::Operator)),
+            ("POST", "/api/v1/disks/disable", &[], role(Role::Operator)),
+            ("POST", "/api/restore_tablet", &[], role(Role::Operator)),
+            ("POST", "/api/v1/trash/purge", &[], role(Role::Admin)),
+            ("POST", "/api/update_config", &[], role(Role::Admin)),
+            ("GET", "/api/show_config", &[], role(Role::Viewer)),
+            ("GET", "/api/tablet_migration", &["run"], role(Role::Operator)),
+            ("GET", "/api/tablet_migration", &["status"], role(Role::Viewer)),
+            ("GET", "/api/tablet_migration", &["status", "run"], role(Role::Operator)),
+            ("GET", "/api/tablet_migration", &["run", "status"], role(Role::Operator)),
+            ("GET", "/api/tablet_migration", &["STATUS"], role(Role::Operator)),
+            ("GET", "/api/tablet_migration", &[], role(Role::Operator)),
+            ("HEAD", "/api/tablet_migration", &["run"], role(Role::Operator)),
+            ("BREW", "/api/v1/coffee", &[], role(Role::Operator)),
+        ] {
+            assert_eq!(needed(method, path, goals.iter().copied()), expected, "{method} {path} {goals:?}");
+        }
+    }
+}
