@@ -2,20 +2,58 @@
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
 
-/// The address a request came from.
+/// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Caller(pub(super) SocketAddr);
+pub(super) struct Address(pub(super) SocketAddr);
 
+/// Who was let in, and what it turned out to want; shared with the audit log.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    address: Address,
+    token: Option<Arc<str>>,
+    notes: Arc<Mutex<Notes>>,
+}
+
+/// What is known of a request once it has been understood.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Notes {
+    /// What was asked for, in words.
+    pub(super) asked: Vec<String>,
+    /// The code of a refusal that has no HTTP status of its own.
+    pub(super) refused: Option<&'static str>,
+}
+
+/// `ops at 127.0.0.1:50000`; the address alone for who needed no credentials.
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
+        if let Some(token) = &self.token {
+            write!(f, "{token} at ")?;
+        }
+        fmt::Display::fmt(&self.address.0, f)
     }
 }
 
 impl Caller {
-    /// Logs that this caller asks for `what`, before it is done.
-    pub(super) fn asks(self, what: fmt::Arguments<'_>) {
+    /// The holder of the token of this name, at that address.
+    pub(super) fn new(address: Address, token: Option<String>) -> Self {
+        Self { address, token: token.map(Into::into), notes: Arc::default() }
+    }
+
+    /// Logs that this caller asks for `what`, before it is done, and has the audit log say so too.
+    pub(super) fn asks(&self, what: fmt::Arguments<'_>) {
         tracing::info!(caller = %self, "asked to {what}");
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).asked.push(what.to_string());
+    }
+
+    /// Notes for the audit log that nothing was changed although the HTTP status will not say so.
+    pub(super) fn was_refused(&self, code: &'static str) {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).refused = Some(code);
+    }
+
+    /// What was noted so far.
+    pub(super) fn notes(&self) -> Notes {
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }

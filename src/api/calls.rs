@@ -3,7 +3,6 @@
 //! Each kind of call has its own bound, so that calls stuck on a hung disk leave the others their threads. A call that
 //! takes too long is answered for; it goes on, and keeps its place until it returns. Nothing here retries.
 
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -54,8 +53,10 @@ impl Calls {
             Touches::Disk => &self.disk,
         };
         let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
+        let deadline = tokio::time::Instant::now() + self.limit;
+        let place = tokio::time::timeout_at(deadline, Arc::clone(places).acquire_owned()).await;
+        let place = place.map_err(|_| too_many(touches))?.map_err(|_| stopping())?;
         let run = async {
-            let place = Arc::clone(places).acquire_owned().await.map_err(|_| stopping())?;
             let thread = tokio::task::spawn_blocking(move || {
                 let _place = place;
                 call()
@@ -68,7 +69,7 @@ impl Calls {
                 }
             })
         };
-        within(self.limit, run).await.unwrap_or_else(|| Err(self.too_long(touches)))
+        tokio::time::timeout_at(deadline, run).await.unwrap_or_else(|_| Err(self.too_long(touches)))
     }
 
     fn too_long(&self, touches: Touches) -> Failure {
@@ -85,8 +86,15 @@ impl Calls {
     }
 }
 
-async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
-    tokio::time::timeout(limit, future).await.ok()
+/// No place came free in time: the call was never begun.
+fn too_many(touches: Touches) -> Failure {
+    let what = match touches {
+        Touches::Memory => "in memory",
+        Touches::Journal => "on the journal",
+        Touches::Disk => "on disks",
+    };
+    let text = format!("too many calls {what} are under way; this one was not begun");
+    Failure::new(ErrorCode::TooManyRequests, text)
 }
 
 #[cfg(test)]
@@ -100,16 +108,16 @@ mod tests {
         let calls = Calls::new(4, Duration::from_millis(50));
         let (release, held) = mpsc::channel::<()>();
         let held = Arc::new(std::sync::Mutex::new(held));
-        for _ in 0..3 {
+        for expected in [ErrorCode::DiskUnavailable, ErrorCode::DiskUnavailable, ErrorCode::TooManyRequests] {
             let held = Arc::clone(&held);
             let stuck = calls.run(Touches::Disk, move || held.lock().unwrap().recv()).await;
-            assert_eq!(stuck.unwrap_err().code, ErrorCode::DiskUnavailable);
+            assert_eq!(stuck.unwrap_err().code, expected);
         }
         assert_eq!(calls.run(Touches::Memory, || 7).await, Ok(7));
         assert_eq!(calls.run(Touches::Journal, || 8).await, Ok(8));
         drop(release);
         let released = async { while calls.run(Touches::Disk, || 9).await != Ok(9) {} };
-        within(Duration::from_secs(10), released)
+        tokio::time::timeout(Duration::from_secs(10), released)
             .await
             .expect("places come back with the calls that held them");
     }

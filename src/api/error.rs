@@ -7,36 +7,85 @@ use super::wire::ErrorBody;
 use crate::model::{ErrorCode, Failure};
 
 /// A refusal on its way out.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
+    hint: Option<&'static str>,
+    details: Option<serde_json::Value>,
 }
+
+/// The code of a refusal, beside the answer that carries it in its body.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RefusedAs(pub(super) &'static str);
 
 impl Problem {
     /// One that HTTP has a word for and the engine has not.
     pub(super) fn of_http(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
+        Self { status, code, message: message.into(), hint: None, details: None }
+    }
+
+    /// With what helps.
+    pub(super) fn hint(self, hint: &'static str) -> Self {
+        Self { hint: Some(hint), ..self }
+    }
+
+    /// With facts for programs.
+    pub(super) fn details(self, details: serde_json::Value) -> Self {
+        Self { details: Some(details), ..self }
     }
 }
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
-        Self { status: http_status(failure.code), code: failure.code.as_str(), message: failure.message }
+        Self {
+            status: http_status(failure.code),
+            code: failure.code.as_str(),
+            message: failure.message,
+            hint: hint(failure.code),
+            details: None,
+        }
     }
 }
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
-        let body = ErrorBody { error_msg: self.message, error_code: self.code.to_owned() };
+        let body = ErrorBody {
+            error_msg: self.message,
+            error_code: self.code.to_owned(),
+            error_name: self.code.to_owned(),
+            hint: self.hint.map(str::to_owned),
+            details: self.details,
+        };
         let mut response = (self.status, axum::Json(body)).into_response();
+        response.extensions_mut().insert(RefusedAs(self.code));
         if retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         response
     }
+}
+
+/// What helps against a refusal with `code`, whatever its words; none where the sentence has said it.
+const fn hint(code: ErrorCode) -> Option<&'static str> {
+    Some(match code {
+        ErrorCode::TabletNotFound => "GET /api/v1/tablets lists the tablets of this node",
+        ErrorCode::DiskNotFound => "GET /api/v1/disks lists the disks; write the path as storage_root_path has it",
+        ErrorCode::MigrationNotFound => "GET /api/v1/migrations lists those that are remembered",
+        ErrorCode::TaskNotFound => "GET /api/v1/tasks lists them",
+        ErrorCode::TrashNotFound => "GET /api/v1/trash lists what is there",
+        ErrorCode::MigrationExists => "wait for the other migration, or abort it",
+        ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",
+        ErrorCode::PlanDrifted => "make a new plan of the same request",
+        ErrorCode::QueueFull => "repeat later; migration_queue_size bounds the queue",
+        ErrorCode::TooManyRequests => "nothing was done; repeat later, with fewer requests at once",
+        ErrorCode::ShuttingDown => "repeat when the daemon is back",
+        ErrorCode::JournalUnavailable | ErrorCode::DiskUnavailable => "GET /api/v1/disks says how each disk is",
+        ErrorCode::Internal => "the daemon's log says where",
+        _ => return None,
+    })
 }
 
 /// The status a refusal with `code` has at `/api/v1`.
@@ -59,7 +108,7 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         ErrorCode::SchemaHashMismatch | ErrorCode::DiskChanged | ErrorCode::PlanDrifted => {
             StatusCode::PRECONDITION_FAILED
         }
-        ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
+        ErrorCode::QueueFull | ErrorCode::TooManyRequests => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::TabletUnavailable
         | ErrorCode::DiskUnavailable
         | ErrorCode::TimedOut

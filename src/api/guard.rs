@@ -1,23 +1,65 @@
-//! Keeps web pages away from what changes the node. The main endpoint of Doris moves data on GET, so a page anywhere
-//! could make a browser on the node's host move tablets with an image tag. Browsers say where a request comes from;
-//! scripts and command lines say nothing and pass.
+//! Keeps web pages away from the node. The main endpoint of Doris moves data on GET, so a page anywhere could make a
+//! browser on the node's host move tablets with an image tag; and a page whose own name is made to point at loopback
+//! (DNS rebinding) could read the answers as well. Browsers say where a request comes from and which name they asked
+//! for; scripts and command lines say nothing, or an address, and pass.
+
+use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::http::{HeaderMap, StatusCode, header};
 
 use super::error::Problem;
 
-/// Refuses what a page of another site makes a browser ask for, unless it only reads.
-pub(super) async fn refuse_other_sites(request: Request, next: Next) -> Response {
-    let reads_only = matches!(*request.method(), Method::GET | Method::HEAD)
-        && request.uri().path() != super::doris::TABLET_MIGRATION_PATH;
-    if !reads_only && comes_from_another_site(request.headers()) {
-        let text = "asked for by a page of another site; use a script or tabletctl";
-        return Problem::of_http(StatusCode::FORBIDDEN, "CROSS_SITE", text).into_response();
+/// The names under which the service may be asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Hosts {
+    /// Any: it listens beyond loopback, where names are the network's business.
+    Any,
+    /// Addresses, `localhost` and these.
+    Named(Vec<String>),
+}
+
+impl Hosts {
+    /// For a service at `address`; `more` as the key `http_allowed_hosts` has it.
+    pub(super) fn new(address: SocketAddr, more: &str) -> Self {
+        if !address.ip().is_loopback() {
+            return Self::Any;
+        }
+        let more = more.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        Self::Named(std::iter::once("localhost".to_owned()).chain(more).collect())
     }
-    next.run(request).await
+
+    /// Whether the value of the header Host may be this. An address is always fine: no page is served under it unless
+    /// the service itself serves it.
+    fn allow(&self, host: &str) -> bool {
+        let Self::Named(names) = self else { return true };
+        let name = match host.rsplit_once(':') {
+            Some((name, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => name,
+            _ => host,
+        };
+        let address = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+        address.parse::<IpAddr>().is_ok() || names.contains(&name.trim_end_matches('.').to_ascii_lowercase())
+    }
+}
+
+/// Why a request is not listened to, whoever sends it: a foreign name, or another site's page that would change something.
+pub(super) fn refusal(request: &Request, changes: bool, hosts: &Hosts) -> Option<Problem> {
+    if let Some(host) = request.headers().get(header::HOST)
+        && !host.to_str().is_ok_and(|host| hosts.allow(host))
+    {
+        let text = "the service does not answer to the name in the header Host";
+        return Some(
+            Problem::of_http(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", text)
+                .hint("use an address or localhost, or add the name to http_allowed_hosts in be.conf"),
+        );
+    }
+    // The Doris endpoint as a whole: also its status is asked for by scripts only.
+    let changes = changes || request.uri().path() == super::doris::TABLET_MIGRATION_PATH;
+    if changes && comes_from_another_site(request.headers()) {
+        let text = "asked for by a page of another site; use a script or tabletctl";
+        return Some(Problem::of_http(StatusCode::FORBIDDEN, "CROSS_SITE", text));
+    }
+    None
 }
 
 fn comes_from_another_site(headers: &HeaderMap) -> bool {
@@ -61,5 +103,29 @@ mod tests {
         ] {
             assert_eq!(comes_from_another_site(&headers(pairs)), refused, "{pairs:?}");
         }
+    }
+
+    #[test]
+    fn on_loopback_names_are_known_or_refused_and_addresses_pass() {
+        let hosts = Hosts::new("127.0.0.1:8040".parse().unwrap(), " node7.example , n");
+        for (host, allowed) in [
+            ("127.0.0.1:8040", true),
+            ("[::1]:8040", true),
+            ("[::1]", true),
+            ("10.1.2.3", true),
+            ("localhost", true),
+            ("LOCALHOST:1", true),
+            ("localhost.", true),
+            ("node7.example:8040", true),
+            ("n", true),
+            ("evil.example", false),
+            ("localhost.evil.example", false),
+            ("127.0.0.1.evil.example:8040", false),
+            ("", false),
+            ("localhost:evil", false),
+        ] {
+            assert_eq!(hosts.allow(host), allowed, "{host}");
+        }
+        assert!(Hosts::new("0.0.0.0:1".parse().unwrap(), "").allow("any.example"));
     }
 }

@@ -1,10 +1,11 @@
 //! HTTP on port 8040: what a Doris node answers (`doris`) and the job API below `/api/v1` (`v1`).
 //!
 //! Rooms in reading order: [`wire`] says what goes over the wire; [`Node`] is all the API knows of the engine; [`Server`]
-//! owns the socket; `router` lists every path. Nothing here decides anything about tablets or disks: a handler turns a
+//! owns the socket; `router` lists every path; `auth` says who may. Nothing here decides anything about tablets or disks: a handler turns a
 //! request into one call of the node and its answer into bytes.
 
 mod app;
+mod auth;
 mod caller;
 mod calls;
 mod doris;
@@ -18,8 +19,11 @@ mod server;
 mod stall;
 #[cfg(test)]
 mod tests;
+mod tls;
 mod v1;
 pub mod wire;
 
+pub use auth::{Access, AccessError};
 pub use node::{ConfigChangeError, Node, Persistence};
 pub use server::{Limits, Server, Stopped};
+pub use tls::{Tls, TlsError};

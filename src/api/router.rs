@@ -1,8 +1,10 @@
 //! Every path in one place, and what surrounds all of them: limits, compression, a catch for panics.
 
+use std::sync::Arc;
+
 use axum::Router;
 use axum::extract::Request;
-use axum::http::{StatusCode, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -11,30 +13,75 @@ use tower_http::compression::CompressionLayer;
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::app::App;
+use super::auth::{self, Access};
 use super::error::Problem;
+use super::guard::Hosts;
 use super::server::Limits;
-use super::{doris, guard, metrics, v1};
+use super::{doris, metrics, v1};
+
+/// What surrounds every route, beside the limits.
+pub(super) struct Around {
+    /// Who may.
+    pub(super) access: Access,
+    /// Under which names.
+    pub(super) hosts: Hosts,
+    /// Over which transport.
+    pub(super) transport: Transport,
+}
+
+/// Whether the wire can be listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// Yes.
+    Plain,
+    /// No.
+    Tls,
+}
 
 /// The service. Layers read from the bottom up: the last one meets a request first.
-pub(super) fn build(app: App, limits: &Limits) -> Router {
+pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
     let request_timeout = limits.request_timeout;
-    Router::new()
-        .merge(doris::routes())
-        .nest("/api/v1", v1::routes())
-        .route("/metrics", get(metrics::show))
-        .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
+    let Around { access, hosts, transport } = around;
+    routes()
         .with_state(app)
-        .layer(middleware::from_fn(guard::refuse_other_sites))
+        .layer(middleware::from_fn_with_state((access, Arc::new(hosts)), auth::let_in))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
             tokio::time::timeout(request_timeout, next.run(request)).await.unwrap_or_else(|_| too_slow())
         }))
-        .layer(CompressionLayer::new().gzip(true))
         .layer(middleware::map_response(explain_large_body))
         .layer(CatchPanicLayer::custom(|_| {
             let text = "the request failed inside; the daemon's log says where";
             Problem::of_http(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", text).into_response()
         }))
+        .layer(middleware::from_fn(v1::shape))
+        .layer(middleware::map_response(move |response| async move { dress(response, transport) }))
+        .layer(CompressionLayer::new().gzip(true))
+}
+
+fn routes() -> Router<App> {
+    Router::new()
+        .merge(doris::routes())
+        .nest(v1::PREFIX, v1::routes())
+        .route("/metrics", get(metrics::show))
+        .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
+}
+
+/// What every answer says to browsers and about the API.
+fn dress(mut response: Response, transport: Transport) -> Response {
+    let headers = response.headers_mut();
+    headers.insert("x-api-version", HeaderValue::from_static(v1::VERSION));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers
+        .entry(header::CONTENT_SECURITY_POLICY)
+        .or_insert(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
+    if transport == Transport::Tls {
+        let year = HeaderValue::from_static("max-age=31536000");
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, year);
+    }
+    response
 }
 
 /// Doris splits paths at `/` and forgets empty parts, so `//api//health/` is `/api/health`.
@@ -55,7 +102,7 @@ fn too_slow() -> Response {
     let text = "the request was not complete, or not answered, in time";
     let mut response = Problem::of_http(StatusCode::SERVICE_UNAVAILABLE, "TIMED_OUT", text).into_response();
     // The rest of the request may still be on its way.
-    response.headers_mut().insert(header::CONNECTION, header::HeaderValue::from_static("close"));
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
     response
 }
 

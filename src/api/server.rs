@@ -4,6 +4,7 @@
 //! comes free within the time limits below. Nothing here knows a path.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
@@ -17,17 +18,23 @@ use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulConnection, GracefulShutdown, Watcher};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::app::App;
-use super::caller::Caller;
+use super::auth::{Access, Target};
+use super::caller::Address;
 use super::calls::Calls;
+use super::guard::Hosts;
 use super::node::Node;
-use super::router::{self, normalize};
+use super::router::{self, Around, Transport, normalize};
 use super::stall::StallGuard;
+use super::tls::Tls;
 use crate::config::Config;
 
 /// What the service may cost.
@@ -72,11 +79,13 @@ pub enum Stopped {
 }
 
 /// A bound listener.
-#[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     limits: Limits,
+    access: Access,
+    allowed_hosts: String,
+    tls: Option<Tls>,
 }
 
 impl Server {
@@ -85,11 +94,23 @@ impl Server {
     ///
     /// # Errors
     /// As `bind(2)`.
-    pub fn bind(host: IpAddr, port: u16, limits: Limits) -> io::Result<Self> {
+    pub fn bind(host: IpAddr, port: u16, limits: Limits, access: Access) -> io::Result<Self> {
         let listener = TcpListener::bind((host, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits })
+        Ok(Self { listener, address, limits, access, allowed_hosts: String::new(), tls: None })
+    }
+
+    /// Answers to these names too while it listens on loopback; separated by commas.
+    #[must_use]
+    pub fn also_named(self, hosts: &str) -> Self {
+        Self { allowed_hosts: hosts.to_owned(), ..self }
+    }
+
+    /// Speaks TLS, and nothing else, when there is a certificate.
+    #[must_use]
+    pub fn with_tls(self, tls: Option<Tls>) -> Self {
+        Self { tls, ..self }
     }
 
     /// The address taken, with its real port.
@@ -108,12 +129,17 @@ impl Server {
         stop: impl Future<Output = ()>,
         grace: Duration,
     ) -> io::Result<Stopped> {
-        let Self { listener, address, limits } = self;
+        let Self { listener, address, limits, access, allowed_hosts, tls } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         // A call into the node answers for itself before the whole request is given up.
         let calls = Calls::new(limits.workers, limits.request_timeout.mul_f64(0.9));
-        let router = router::build(App::new(node, calls, address), &limits);
-        tracing::info!("listening on http://{address}");
+        let (transport, scheme) = match tls {
+            None => (Transport::Plain, "http"),
+            Some(_) => (Transport::Tls, "https"),
+        };
+        let around = Around { access, hosts: Hosts::new(address, &allowed_hosts), transport };
+        let router = router::build(App::new(node, calls, address), &limits, around);
+        tracing::info!("listening on {scheme}://{address}");
 
         let places = Arc::new(Semaphore::new(limits.connections));
         let graceful = GracefulShutdown::new();
@@ -122,11 +148,11 @@ impl Server {
                 let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
                 match listener.accept().await {
                     Ok((stream, peer)) => {
-                        let connection =
-                            graceful.watch(connection(stream, Caller(peer), router.clone(), &limits));
+                        let (watcher, router) = (graceful.watcher(), router.clone());
+                        let (acceptor, limits) = (tls.as_ref().map(Tls::acceptor), limits.clone());
                         tokio::spawn(async move {
-                            if let Err(error) = connection.await {
-                                tracing::debug!(%peer, "connection ended: {error}");
+                            if let Err(why) = serve_one(stream, peer, acceptor, router, &limits, watcher).await {
+                                tracing::debug!(%peer, "connection ended: {why}");
                             }
                             drop(place);
                         });
@@ -145,24 +171,48 @@ impl Server {
         }
         drop(listener);
         tracing::info!("no longer listening; {} connections open", graceful.count());
-        match tokio::time::timeout(grace, graceful.shutdown()).await {
+        match timeout(grace, graceful.shutdown()).await {
             Ok(()) => Ok(Stopped::Drained),
             Err(_) => Ok(Stopped::CutOff),
         }
     }
 }
 
-fn connection(
+/// Greets, then answers the requests of one connection until it ends.
+async fn serve_one(
     stream: TcpStream,
-    caller: Caller,
+    peer: SocketAddr,
+    acceptor: Option<TlsAcceptor>,
     router: Router,
     limits: &Limits,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = hyper::Error> + Send + 'static {
+    watcher: Watcher,
+) -> Result<(), Box<dyn Error + Send + Sync>> {
     // Answers are small and written whole; waiting to fill a packet only delays them.
     let _ = stream.set_nodelay(true);
+    let stream = StallGuard::new(stream, limits.request_timeout);
+    let ended = match acceptor {
+        None => watcher.watch(connection(stream, Address(peer), router, limits)).await,
+        Some(acceptor) => {
+            // A client that never ends its greeting costs a place, for as long as one that never ends its head.
+            let greeted = timeout(limits.header_read_timeout, acceptor.accept(stream)).await;
+            let stream = greeted.map_err(|_| "the TLS handshake was not complete in time")??;
+            watcher.watch(connection(stream, Address(peer), router, limits)).await
+        }
+    };
+    Ok(ended?)
+}
+
+fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    address: Address,
+    router: Router,
+    limits: &Limits,
+) -> impl GracefulConnection<Error = hyper::Error, Output = hyper::Result<()>> + Send + 'static {
     let service = service_fn(move |mut request: Request<Incoming>| {
+        let target = Target(request.uri().to_string());
         normalize(request.uri_mut());
-        request.extensions_mut().insert(caller);
+        request.extensions_mut().insert(target);
+        request.extensions_mut().insert(address);
         let router = router.clone();
         async move {
             Ok::<_, Infallible>(
@@ -175,5 +225,5 @@ fn connection(
         .header_read_timeout(limits.header_read_timeout)
         .max_header_size(limits.header_bytes)
         .max_buf_size(limits.header_bytes.max(64 << 10))
-        .serve_connection(TokioIo::new(StallGuard::new(stream, limits.request_timeout)), service)
+        .serve_connection(TokioIo::new(stream), service)
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use tabletd::api::{Limits, Server};
+use tabletd::api::{Access, Limits, Server, Tls};
 use tabletd::config::{Config, Loaded, LogLevel};
 use tabletd::engine::Engine;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -82,13 +82,15 @@ fn run(loaded: Loaded) -> Result<(), String> {
         stop_asked().map_err(|error| format!("cannot watch for signals: {error}"))?
     };
     let config = loaded.config.clone();
-    let server = Server::bind(config.webserver_bind_host, config.webserver_port, Limits::from(&config))
+    let access = Access::new(&config).map_err(|error| error.to_string())?;
+    let tls = Tls::new(&config).map_err(|error| error.to_string())?;
+    let (host, port) = (config.webserver_bind_host, config.webserver_port);
+    let server = Server::bind(host, port, Limits::from(&config), access)
         .map_err(|error| {
-            format!(
-                "cannot listen on {}:{} (webserver_bind_host, webserver_port): {error}",
-                config.webserver_bind_host, config.webserver_port
-            )
-        })?;
+            format!("cannot listen on {host}:{port} (webserver_bind_host, webserver_port): {error}")
+        })?
+        .also_named(&config.http_allowed_hosts)
+        .with_tls(tls);
     let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
     let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
     tracing::info!("stopping: {served:?}");

@@ -1,11 +1,17 @@
 //! The HTTP client of the job API. The only room here that speaks HTTP.
 
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use ureq::Agent;
+use ureq::http::Request;
+use ureq::http::header::AUTHORIZATION;
+use ureq::middleware::MiddlewareNext;
+use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::{Agent, SendBody};
 
+use super::args::TrustArgs;
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
@@ -48,18 +54,30 @@ impl Client {
     /// A client of the daemon at `addr`; nothing is sent yet.
     ///
     /// # Errors
-    /// [`Exit::Usage`] for an address that cannot be one.
-    pub(super) fn new(addr: &str) -> Result<Self, CliError> {
+    /// [`Exit::Usage`] for an address that cannot be one, and for files of a token or of certificates that cannot be used.
+    pub(super) fn new(addr: &str, trust: &TrustArgs) -> Result<Self, CliError> {
         let base = match addr.split_once("://") {
-            Some(("http", _)) => addr.to_owned(),
+            Some(("http" | "https", _)) => addr.to_owned(),
             None => format!("http://{addr}"),
             Some((scheme, _)) => {
-                let text = format!("--addr: {scheme}:// is not spoken here; use http://HOST:PORT");
+                let text = format!("--addr: {scheme}:// is not spoken here; use http://HOST:PORT or https://HOST:PORT");
                 return Err(CliError::new(Exit::Usage, text));
             }
         };
+        let authorization = token(trust)?.map(|token| format!("Bearer {token}"));
+        let mut tls = TlsConfig::builder();
+        if let Some(file) = &trust.ca {
+            tls = tls.root_certs(RootCerts::new_with_certs(&certificates(file)?));
+        }
         let config = Agent::config_builder()
             .http_status_as_error(false)
+            .tls_config(tls.build())
+            .middleware(move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
+                if let Some(value) = authorization.as_deref().and_then(|value| value.parse().ok()) {
+                    request.headers_mut().insert(AUTHORIZATION, value);
+                }
+                next.handle(request)
+            })
             .timeout_connect(Some(CONNECT_TIMEOUT))
             .timeout_global(Some(CALL_TIMEOUT))
             // A node's own daemon is never behind a proxy, whatever the environment says.
@@ -191,7 +209,7 @@ impl Client {
     }
 
     fn refused(&self, status: u16, text: &str) -> CliError {
-        let Ok(ErrorBody { error_msg, error_code }) = serde_json::from_str(text) else {
+        let Ok(ErrorBody { error_msg, error_code, hint, .. }) = serde_json::from_str(text) else {
             let text =
                 format!("{} answers {status}, and not as tabletd does: is it another server?", self.shown());
             return CliError::new(if status < 500 { Exit::Refused } else { Exit::Failed }, text);
@@ -201,7 +219,8 @@ impl Client {
             _ if error_code == ErrorCode::ShuttingDown.as_str() => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        CliError::new(exit, format!("{error_msg} ({error_code})"))
+        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
+        CliError::new(exit, format!("{error_msg} ({error_code}){hint}"))
     }
 
     fn not_answered(&self, error: &ureq::Error) -> CliError {
@@ -221,11 +240,29 @@ impl Client {
 
     /// The address without credentials.
     fn shown(&self) -> String {
-        match self.base.split_once("://").and_then(|(_, rest)| rest.rsplit_once('@')) {
-            Some((_, host)) => format!("http://{host}"),
-            None => self.base.clone(),
+        let Some((scheme, rest)) = self.base.split_once("://") else { return self.base.clone() };
+        format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
+    }
+}
+
+fn token(trust: &TrustArgs) -> Result<Option<String>, CliError> {
+    let Some(file) = &trust.token_file else { return Ok(trust.token.clone()) };
+    let text = std::fs::read_to_string(file)
+        .map_err(|error| CliError::new(Exit::Usage, format!("--token-file {}: {error}", file.display())))?;
+    Ok(text.lines().next().map(|line| line.trim().to_owned()))
+}
+
+fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, CliError> {
+    let unusable =
+        |why: &dyn std::fmt::Display| CliError::new(Exit::Usage, format!("--ca {}: {why}", file.display()));
+    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
+    let mut found = Vec::new();
+    for item in parse_pem(&pem) {
+        if let PemItem::Certificate(certificate) = item.map_err(|error| unusable(&error))? {
+            found.push(certificate);
         }
     }
+    if found.is_empty() { Err(unusable(&"no certificate in it")) } else { Ok(found) }
 }
 
 #[cfg(test)]
@@ -234,15 +271,16 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_out_its_scheme_and_shows_no_password() {
-        let shown = |addr| Client::new(addr).map(|client| client.shown()).map_err(|error| error.exit);
+        let shown = |addr| Client::new(addr, &TrustArgs::default()).map(|client| client.shown()).map_err(|error| error.exit);
         assert_eq!(shown("127.0.0.1:1").as_deref(), Ok("http://127.0.0.1:1"));
         assert_eq!(shown("http://me:secret@host:1/").as_deref(), Ok("http://host:1"));
-        assert_eq!(shown("https://host"), Err(Exit::Usage));
+        assert_eq!(shown("https://host").as_deref(), Ok("https://host"));
+        assert_eq!(shown("ftp://host"), Err(Exit::Usage));
     }
 
     #[test]
     fn refusals_keep_the_daemons_sentence_and_say_who_is_to_blame_by_status() {
-        let client = Client::new("h:1").expect("an address");
+        let client = Client::new("h:1", &TrustArgs::default()).expect("an address");
         let body = r#"{"error_msg":"tablet 7 is unknown","error_code":"TABLET_NOT_FOUND"}"#;
         let error = client.refused(404, body);
         assert_eq!(

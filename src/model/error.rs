@@ -53,6 +53,8 @@ error_codes! {
     PlanDrifted = "PLAN_DRIFTED",
     /// The queue is at its bound.
     QueueFull = "QUEUE_FULL",
+    /// More requests of one kind are under way than the node takes at once; nothing was done.
+    TooManyRequests = "TOO_MANY_REQUESTS",
     /// That step or action is not allowed in the present status.
     IllegalTransition = "ILLEGAL_TRANSITION",
     /// Bytes of the source differ from its manifest, or a file is missing: the source is reported and left alone.

@@ -29,6 +29,7 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         // Space is freed, descriptors return, a disk comes back.
         ErrorCode::NoSpace
         | ErrorCode::DiskFull
+        | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::IoError
         | ErrorCode::TimedOut

@@ -9,3 +9,4 @@ mod kills;
 mod lifecycle;
 mod recovery;
 mod tasks;
+mod who;

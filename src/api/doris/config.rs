@@ -54,6 +54,10 @@ pub(super) async fn update(
         caller.asks(format_args!("set {key} to {value:?} ({persistence:?})"));
         let (name, text) = (key.to_owned(), value.to_owned());
         let set = app.ask(Touches::Disk, move |node| node.set_config(&name, &text, persistence)).await;
+        // The answer is 200 either way.
+        if !matches!(set, Ok(Ok(()))) {
+            caller.was_refused("BAD");
+        }
         let reason = match set {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error.to_string()),

@@ -18,13 +18,13 @@ pub(super) async fn restore(
     Extension(caller): Extension<Caller>,
     RawQuery(raw): RawQuery,
 ) -> Response {
-    match answer(&app, caller, &Query::parse(raw.as_deref())).await {
+    match answer(&app, &caller, &Query::parse(raw.as_deref())).await {
         Ok(()) => json(StatusCode::OK, status_json("OK", "OK")),
         Err(text) => json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", &text)),
     }
 }
 
-async fn answer(app: &App, caller: Caller, query: &Query) -> Result<(), String> {
+async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String> {
     for name in ["tablet_id", "schema_hash"] {
         if query.first(name).is_empty() {
             return Err(format!("parameter {name} not specified in url."));

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::fake::FakeNode;
-use crate::api::{Limits, Server, Stopped};
+use crate::api::{Access, Limits, Server, Stopped};
 use crate::config::Config;
 
 /// No answer of a working server takes this long.
@@ -38,8 +38,12 @@ pub(super) fn start() -> Running {
 }
 
 pub(super) fn start_with(limits: Limits) -> Running {
+    start_behind(limits, Access::open())
+}
+
+pub(super) fn start_behind(limits: Limits, access: Access) -> Running {
     let node = Arc::new(FakeNode::new());
-    let server = Server::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, limits).unwrap();
+    let server = Server::bind(IpAddr::V4(Ipv4Addr::LOCALHOST), 0, limits, access).unwrap();
     let address = server.local_addr();
     let (stop, stopped) = oneshot::channel();
     let served = Arc::clone(&node);
@@ -115,10 +119,11 @@ impl Reply {
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.head
-            .lines()
-            .filter_map(|line| line.split_once(": "))
-            .find(|(key, _)| key.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value)
+        self.headers(name).first().copied()
+    }
+
+    pub(super) fn headers(&self, name: &str) -> Vec<&str> {
+        let pairs = self.head.lines().filter_map(|line| line.split_once(": "));
+        pairs.filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value).collect()
     }
 }

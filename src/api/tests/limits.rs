@@ -28,7 +28,7 @@ fn short(header_read_timeout_ms: u64, request_timeout_ms: u64) -> Limits {
 fn a_client_that_never_ends_its_head_is_closed() {
     let server = start_with(short(100, 30_000));
     let mut slow = server.connect();
-    slow.write_all(b"GET /api/health HTTP/1.1\r\nHost: n\r\n").unwrap();
+    slow.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n").unwrap();
     let answer = reads_to_the_end(&mut slow);
     assert!(!String::from_utf8_lossy(&answer).contains("To Be Added"));
     let mut idle = server.connect();
@@ -39,7 +39,7 @@ fn a_client_that_never_ends_its_head_is_closed() {
 fn a_connection_is_kept_for_the_next_request_and_not_for_long() {
     let server = start_with(short(1_000, 30_000));
     let mut stream = server.connect();
-    let request = b"GET /api/health HTTP/1.1\r\nHost: n\r\n\r\n";
+    let request = b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n";
     stream.write_all(request).unwrap();
     let mut first = [0; 20];
     stream.read_exact(&mut first).unwrap();
@@ -53,7 +53,7 @@ fn a_body_that_does_not_arrive_is_answered_for() {
     let server = start_with(short(5_000, 200));
     let mut stream = server.connect();
     stream
-        .write_all(b"POST /api/v1/trash/purge HTTP/1.1\r\nHost: n\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{")
+        .write_all(b"POST /api/v1/trash/purge HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: 50\r\n\r\n{")
         .unwrap();
     let reply = Reply::read(&mut stream);
     assert_eq!((reply.status, &reply.json()["error_code"]), (503, &"TIMED_OUT".into()));
@@ -62,13 +62,13 @@ fn a_body_that_does_not_arrive_is_answered_for() {
 #[test]
 fn a_head_or_a_body_above_its_limit_is_refused() {
     let server = start_with(Limits { header_bytes: 8192, body_bytes: 1024, ..limits() });
-    let long = format!("GET /api/health?x={} HTTP/1.1\r\nHost: n\r\n\r\n", "y".repeat(20_000));
+    let long = format!("GET /api/health?x={} HTTP/1.1\r\nHost: localhost\r\n\r\n", "y".repeat(20_000));
     assert!(matches!(server.send(&long).status, 414 | 431));
     let large = format!("{{\"path\":\"{}\"}}", "z".repeat(2000));
     let reply = server.post("/api/v1/disks/enable", &large);
     assert_eq!((reply.status, &reply.json()["error_code"]), (413, &"PAYLOAD_TOO_LARGE".into()));
     let chunked = format!(
-        "POST /api/v1/disks/enable HTTP/1.1\r\nHost: n\r\nConnection: close\r\nContent-Type: application/json\r\n\
+        "POST /api/v1/disks/enable HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: application/json\r\n\
          Transfer-Encoding: chunked\r\n\r\n{:x}\r\n{large}\r\n0\r\n\r\n",
         large.len()
     );
@@ -101,11 +101,11 @@ fn a_hung_disk_is_answered_for_and_holds_up_nothing_else() {
 fn connections_above_the_bound_wait_for_a_place() {
     let server = start_with(Limits { connections: 1, ..limits() });
     let mut first = server.connect();
-    first.write_all(b"GET /api/health HTTP/1.1\r\nHost: n\r\n\r\n").unwrap();
+    first.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut byte = [0];
     first.read_exact(&mut byte).unwrap();
     let mut second = server.connect();
-    second.write_all(b"GET /api/health HTTP/1.1\r\nHost: n\r\nConnection: close\r\n\r\n").unwrap();
+    second.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
     second.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     assert!(second.read(&mut byte).is_err(), "the only place is taken");
     drop(first);
@@ -119,7 +119,7 @@ fn a_client_that_never_reads_its_answer_loses_its_place() {
     let many = (1..400_000).map(|id| sample::tablet(TabletKey::new(id, 2), "/d1")).collect();
     server.node.answers().tablets = many;
     let mut deaf = server.connect();
-    deaf.write_all(b"GET /tablets_json?limit=all HTTP/1.1\r\nHost: n\r\n\r\n").unwrap();
+    deaf.write_all(b"GET /tablets_json?limit=all HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut byte = [0];
     deaf.read_exact(&mut byte).unwrap();
     assert_eq!(server.get("/api/health").status, 200);
@@ -129,7 +129,7 @@ fn a_client_that_never_reads_its_answer_loses_its_place() {
 fn a_stop_lets_requests_finish_and_closes_idle_connections() {
     let mut server = start();
     let mut idle = server.connect();
-    idle.write_all(b"GET /api/health HTTP/1.1\r\nHost: n\r\n\r\n").unwrap();
+    idle.write_all(b"GET /api/health HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     let mut byte = [0];
     idle.read_exact(&mut byte).unwrap();
     server.ask_to_stop();
@@ -144,7 +144,7 @@ fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     let (release, held) = mpsc::channel();
     server.node.answers().hung = Some(held);
     let mut stuck = server.connect();
-    stuck.write_all(b"GET /api/v1/trash HTTP/1.1\r\nHost: n\r\n\r\n").unwrap();
+    stuck.write_all(b"GET /api/v1/trash HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     // The request is under way once the node has been asked.
     while server.node.answers().hung.is_some() {
         std::thread::yield_now();

@@ -1,6 +1,7 @@
 //! Request bodies: JSON, said to be JSON, of a bounded size.
 
 use axum::body::Bytes;
+use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -23,14 +24,18 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let text = format!("the content type must be application/json, got {kind:?}");
             return Err(Problem::of_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text));
         }
-        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| {
-            if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-                too_large_problem()
-            } else {
-                invalid(format!("the body did not arrive whole: {}", rejection.body_text())).into()
-            }
-        })?;
+        let bytes =
+            Bytes::from_request(request, state).await.map_err(|rejection| not_whole(&rejection))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| invalid(format!("the body: {error}")).into())
+    }
+}
+
+/// What a body that did not arrive, or is too large, is answered with.
+pub(in crate::api) fn not_whole(rejection: &BytesRejection) -> Problem {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        too_large_problem()
+    } else {
+        invalid(format!("the body did not arrive whole: {}", rejection.body_text())).into()
     }
 }
 

@@ -16,13 +16,20 @@ mod trash;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use axum::{Router, middleware};
+use axum::Router;
 
 use super::app::App;
 use super::error::Problem;
 use super::query::{Query, Strict};
 
-/// Every path of this room, below `/api/v1`.
+pub(super) use shape::shape;
+
+/// Where this room is.
+pub(super) const PREFIX: &str = "/api/v1";
+/// Of the API: the first number changes when a client has to, the second when something was added.
+pub(super) const VERSION: &str = "1.1";
+
+/// Every path of this room, below [`PREFIX`].
 pub(super) fn routes() -> Router<App> {
     Router::new()
         .route("/migrations", get(migrations::list).post(migrations::create))
@@ -46,7 +53,6 @@ pub(super) fn routes() -> Router<App> {
             Problem::of_http(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", text)
         })
         .fallback(async || Problem::of_http(StatusCode::NOT_FOUND, "NOT_FOUND", "no such path below /api/v1"))
-        .layer(middleware::from_fn(shape::shape))
 }
 
 /// The parameters of a request, of which only `accepted` are known.

@@ -1,16 +1,18 @@
 //! `pretty=true` and `envelope=true`, on every path and on errors: the answer is made as usual and then laid out anew.
 //!
 //! `envelope` is for clients that see neither status nor headers: a single result becomes `{"status", "envelope"}`, a
-//! list keeps its form and gains `status`. The HTTP status stays.
+//! list keeps its form and gains `status`. `envelope=content` names the second field `content`, as MongoDB's later APIs do.
+//! The HTTP status stays, but for 204, which becomes 200.
 
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
-use axum::http::{HeaderValue, Uri, header};
+use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
 use super::super::error::Problem;
 use super::super::query::{Query, invalid};
+use super::PREFIX;
 use crate::model::Failure;
 
 /// Marks an answer that is a list.
@@ -37,16 +39,23 @@ enum Wrap {
     #[default]
     Bare,
     Envelope,
+    Content,
 }
 
 /// The layer: takes its two parameters out of the query, so that handlers need not know them.
-pub(super) async fn shape(mut request: Request, next: Next) -> Response {
+pub(in crate::api) async fn shape(mut request: Request, next: Next) -> Response {
+    if !request.uri().path().starts_with(PREFIX) {
+        return next.run(request).await;
+    }
     let shape = match take_switches(request.uri_mut()) {
         Ok(shape) => shape,
         Err(failure) => return Problem::from(failure).into_response(),
     };
     let response = next.run(request).await;
-    if shape == Shape::default() {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let is_json = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"application/json"));
+    // A page, or a stream of events, is no result that could be wrapped.
+    if shape == Shape::default() || !is_json {
         return response;
     }
     lay_out(response, shape).await
@@ -64,7 +73,11 @@ fn take_switches(uri: &mut Uri) -> Result<Shape, Failure> {
     };
     let shape = Shape {
         layout: if is_on("pretty")? { Layout::Pretty } else { Layout::Compact },
-        wrap: if is_on("envelope")? { Wrap::Envelope } else { Wrap::Bare },
+        wrap: match given.text("envelope") {
+            Some("content") => Wrap::Content,
+            _ if is_on("envelope")? => Wrap::Envelope,
+            _ => Wrap::Bare,
+        },
     };
     let path = uri.path();
     let stripped = if rest.is_empty() { path.to_owned() } else { format!("{path}?{}", rest.join("&")) };
@@ -84,10 +97,19 @@ async fn lay_out(response: Response, shape: Shape) -> Response {
             .into_response();
     };
     let status = parts.status.as_u16();
+    let text = if text.is_empty() && shape.wrap != Wrap::Bare {
+        // 204 has no room for an envelope.
+        parts.status = StatusCode::OK;
+        parts.headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        "null".to_owned()
+    } else {
+        text
+    };
     let text = match (shape.wrap, parts.extensions.get::<IsList>(), text.strip_prefix('{')) {
         (Wrap::Bare, _, _) => text,
-        (Wrap::Envelope, Some(IsList), Some(rest)) => format!("{{\"status\":{status},{rest}"),
+        (_, Some(IsList), Some(rest)) => format!("{{\"status\":{status},{rest}"),
         (Wrap::Envelope, _, _) => format!("{{\"status\":{status},\"envelope\":{text}}}"),
+        (Wrap::Content, _, _) => format!("{{\"status\":{status},\"content\":{text}}}"),
     };
     let text = match shape.layout {
         Layout::Compact => text,
@@ -158,6 +180,7 @@ mod tests {
             ("/m", "/m", Layout::Compact, Wrap::Bare),
             ("/m?pretty=true", "/m", Layout::Pretty, Wrap::Bare),
             ("/m?a=1&envelope=true&b=2", "/m?a=1&b=2", Layout::Compact, Wrap::Envelope),
+            ("/m?envelope=content", "/m", Layout::Compact, Wrap::Content),
             ("/m?pretty=false&pretties=1", "/m?pretties=1", Layout::Compact, Wrap::Bare),
         ] {
             let mut uri: Uri = given.parse().unwrap();

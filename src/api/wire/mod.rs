@@ -38,8 +38,17 @@ pub struct ErrorBody {
     /// What happened, to what, and what helps.
     pub error_msg: String,
     /// A stable name: one of [`crate::model::ErrorCode`], or of HTTP itself (`NOT_FOUND`, `METHOD_NOT_ALLOWED`,
-    /// `PAYLOAD_TOO_LARGE`).
+    /// `PAYLOAD_TOO_LARGE`), or of who may (`UNAUTHENTICATED`, `FORBIDDEN`, `CROSS_SITE`, `HOST_NOT_ALLOWED`).
     pub error_code: String,
+    /// The same name once more, for clients that take a code for a number.
+    #[serde(default)]
+    pub error_name: String,
+    /// What to do about it, where the sentence has not said it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// Facts for programs, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<serde_json::Value>,
 }
 
 /// `{"code", "message"}`: the failure of a migration.

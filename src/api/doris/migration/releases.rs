@@ -111,6 +111,7 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::PlanRefused
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::Internal => release.fail("INTERNAL_ERROR", "Migration task submission failed"),
     }
@@ -175,7 +176,7 @@ const fn olap_status(code: ErrorCode) -> i32 {
         ErrorCode::UnexpectedEntry => -121,               // OLAP_ERR_COPY_FILE_ERROR
         ErrorCode::SyncFailed | ErrorCode::IoError => -106, // OLAP_ERR_IO_ERROR
         ErrorCode::RecordDamaged => -211,                 // OLAP_ERR_PARSE_PROTOBUF_ERROR
-        ErrorCode::ResourceExhausted => -100,             // OLAP_ERR_OS_ERROR
+        ErrorCode::ResourceExhausted | ErrorCode::TooManyRequests => -100,             // OLAP_ERR_OS_ERROR
         ErrorCode::InvalidArgument => -203,               // OLAP_ERR_INPUT_PARAMETER_ERROR
         ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull
@@ -229,6 +230,7 @@ fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String)
         | ErrorCode::PlanRefused
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::InvalidArgument
         | ErrorCode::Internal => ("INTERNAL_ERROR", format!("disk migrate failed try later, tablet_id={id}")),

@@ -1,0 +1,105 @@
+//! Who may, over HTTP: the layer that lets a request in or answers 401 or 403, and that has every request which changes
+//! something written to the audit log.
+//!
+//! Rooms: `watch` keeps the tokens in memory as their file changes, `audit` writes the log, `challenge` makes the refusals.
+//! The decision itself is [`crate::access`]'s. Handlers see a [`Caller`](super::caller::Caller) and nothing of tokens.
+
+mod audit;
+mod challenge;
+mod layer;
+mod watch;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use audit::Audit;
+
+use crate::access::{self, Anonymous, Door, Entry, Nonces, TokenFileError, Tokens};
+use crate::config::{Config, HttpAuth, LoopbackAccess};
+
+pub(super) use layer::{Target, let_in};
+pub(super) use watch::Watched;
+
+/// Everything the service knows about who may. Cheap to clone.
+#[derive(Clone)]
+pub struct Access {
+    door: Door,
+    tokens: Watched<Tokens>,
+    nonces: Arc<Nonces>,
+    audit: Option<Arc<Audit>>,
+}
+
+/// Why the service cannot guard itself.
+#[derive(Debug, thiserror::Error)]
+pub enum AccessError {
+    /// The tokens are there and cannot be read.
+    #[error(transparent)]
+    Tokens(#[from] TokenFileError),
+    /// The audit log cannot be written.
+    #[error("audit_log_file {}: {source}", path.display())]
+    Audit {
+        /// Which file.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// There is no randomness, or no thread, to be had.
+    #[error("cannot guard the HTTP service: {0}")]
+    System(#[from] io::Error),
+}
+
+impl Access {
+    /// As the configuration has it. The file of tokens is looked at again whenever it changes.
+    ///
+    /// # Errors
+    /// [`AccessError`].
+    pub fn new(config: &Config) -> Result<Self, AccessError> {
+        let path = PathBuf::from(&config.tokens_file);
+        let audit_path = PathBuf::from(&config.audit_log_file);
+        let audit = Audit::open(&audit_path, config.audit_log_max_bytes, config.audit_log_keep_files)
+            .map_err(|source| AccessError::Audit { path: audit_path, source })?;
+        let door = Door {
+            anonymous: match config.enable_all_http_auth {
+                HttpAuth::Off => Anonymous::UntilTokensExist,
+                HttpAuth::Required => Anonymous::Never,
+            },
+            loopback: match config.allow_loopback_without_credentials {
+                LoopbackAccess::AsOthers => Entry::AsOthers,
+                LoopbackAccess::Free => Entry::Free,
+            },
+        };
+        let tokens = access::read(&path)?;
+        let reread = path.clone();
+        let once_there_were = AtomicBool::new(tokens.exist());
+        let tokens = Watched::start("tokens", vec![path], tokens, move || {
+            let tokens = access::read(&reread).map_err(|error| error.to_string())?;
+            // A file that vanished with its disk must not open the door.
+            if once_there_were.fetch_or(tokens.exist(), Ordering::Relaxed) && !tokens.exist() {
+                return Err(format!("{} is gone or empty; a restart believes it", reread.display()));
+            }
+            Ok(tokens)
+        })?;
+        Ok(Self { door, tokens, nonces: Arc::new(Nonces::new(access::random_bytes()?)), audit: Some(Arc::new(audit)) })
+    }
+
+    /// Everybody may everything and nothing is written down.
+    #[cfg(test)]
+    pub(super) fn open() -> Self {
+        Self::of_tokens(Tokens::default())
+    }
+
+    /// With these tokens, which stay as they are.
+    #[cfg(test)]
+    pub(super) fn of_tokens(tokens: Tokens) -> Self {
+        let door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Entry::AsOthers };
+        Self { door, tokens: Watched::fixed(tokens), nonces: Arc::new(Nonces::new([5; 32])), audit: None }
+    }
+
+    /// With this audit log.
+    #[cfg(test)]
+    pub(super) fn audited(self, path: &std::path::Path) -> Self {
+        Self { audit: Some(Arc::new(Audit::open(path, 1 << 20, 2).expect("a new file"))), ..self }
+    }
+}
