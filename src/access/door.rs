@@ -101,12 +101,7 @@ impl Door {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn decide(
-        &self,
-        asking: &Asking<'_>,
-        tokens: &Tokens,
-        nonces: &Nonces,
-    ) -> Result<Caller, Refusal> {
+    pub fn decide(&self, asking: &Asking<'_>, tokens: &Tokens, nonces: &Nonces) -> Result<Caller, Refusal> {
         let Need::Role(needed) = asking.need else {
             return Ok(Caller { token: None, role: Role::Viewer });
         };
@@ -166,7 +161,9 @@ fn by_digest<'a>(
     let proven = ha1.is_some_and(|ha1| proves(answer, ha1, asking.method));
     match (token, proven, state) {
         (Some(token), true, NonceState::Fresh) => Ok(token),
-        (Some(_), true, _) => Err(Refusal::Unproven { why: "the challenge has ended; here is another", stale: true }),
+        (Some(_), true, _) => {
+            Err(Refusal::Unproven { why: "the challenge has ended; here is another", stale: true })
+        }
         _ => Err(unproven("the Digest answer is wrong, or its token takes no Digest")),
     }
 }
@@ -283,7 +280,10 @@ mod tests {
             other => panic!("{other:?}"),
         };
         assert!(refused(&answer(&admin, &nonce, target), 1_000_000), "stale");
-        assert!(!refused(&answer(&viewer, &nonce, target), 1_000_000), "a wrong answer is not told to repeat");
+        assert!(
+            !refused(&answer(&viewer, &nonce, target), 1_000_000),
+            "a wrong answer is not told to repeat"
+        );
         assert!(!refused(&answer(&viewer, &nonce, target), 2_000));
         assert!(!refused(&answer(&admin, &nonce, "/api/v1/disks"), 2_000));
         assert!(!refused(&answer(&admin, "x", target), 2_000));

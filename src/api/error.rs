@@ -72,7 +72,9 @@ impl IntoResponse for Problem {
 const fn hint(code: ErrorCode) -> Option<&'static str> {
     Some(match code {
         ErrorCode::TabletNotFound => "GET /api/v1/tablets lists the tablets of this node",
-        ErrorCode::DiskNotFound => "GET /api/v1/disks lists the disks; write the path as storage_root_path has it",
+        ErrorCode::DiskNotFound => {
+            "GET /api/v1/disks lists the disks; write the path as storage_root_path has it"
+        }
         ErrorCode::MigrationNotFound => "GET /api/v1/migrations lists those that are remembered",
         ErrorCode::TaskNotFound => "GET /api/v1/tasks lists them",
         ErrorCode::TrashNotFound => "GET /api/v1/trash lists what is there",
@@ -82,7 +84,9 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::QueueFull => "repeat later; migration_queue_size bounds the queue",
         ErrorCode::TooManyRequests => "nothing was done; repeat later, with fewer requests at once",
         ErrorCode::ShuttingDown => "repeat when the daemon is back",
-        ErrorCode::JournalUnavailable | ErrorCode::DiskUnavailable => "GET /api/v1/disks says how each disk is",
+        ErrorCode::JournalUnavailable | ErrorCode::DiskUnavailable => {
+            "GET /api/v1/disks says how each disk is"
+        }
         ErrorCode::Internal => "the daemon's log says where",
         _ => return None,
     })

@@ -25,7 +25,8 @@ impl Hosts {
         if !address.ip().is_loopback() {
             return Self::Any;
         }
-        let more = more.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
+        let more =
+            more.split(',').map(|name| name.trim().to_ascii_lowercase()).filter(|name| !name.is_empty());
         Self::Named(std::iter::once("localhost".to_owned()).chain(more).collect())
     }
 

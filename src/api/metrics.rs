@@ -16,6 +16,13 @@ use crate::engine::{DiskView, Totals};
 
 const CONDITIONS: [&str; 5] = ["online", "suspect", "hung", "broken", "disabled"];
 
+#[utoipa::path(
+    get,
+    path = "/metrics",
+    operation_id = "metrics",
+    tag = "node",
+    responses((status = 200, body = String, content_type = "text/plain", description = "Counters and gauges"))
+)]
 pub(super) async fn show(State(app): State<App>) -> Response {
     match app.ask(Touches::Memory, |node| render(&node.totals(), &node.disks())).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response(),

@@ -8,6 +8,7 @@ mod app;
 mod auth;
 mod caller;
 mod calls;
+mod document;
 mod doris;
 mod error;
 mod guard;
@@ -15,6 +16,7 @@ mod metrics;
 mod node;
 mod query;
 mod router;
+mod routes;
 mod server;
 mod stall;
 #[cfg(test)]

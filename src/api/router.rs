@@ -59,10 +59,18 @@ pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
         .layer(CompressionLayer::new().gzip(true))
 }
 
+/// Every path that is served.
+#[cfg(test)]
+pub(super) fn paths() -> Vec<String> {
+    let below = v1::routes().paths.into_iter().map(|path| format!("{}{path}", v1::PREFIX));
+    let doris = doris::routes().paths.into_iter().map(str::to_owned);
+    below.chain(doris).chain(["/metrics".to_owned()]).collect()
+}
+
 fn routes() -> Router<App> {
     Router::new()
-        .merge(doris::routes())
-        .nest(v1::PREFIX, v1::routes())
+        .merge(doris::routes().router)
+        .nest(v1::PREFIX, v1::router())
         .route("/metrics", get(metrics::show))
         .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
 }

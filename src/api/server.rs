@@ -151,7 +151,9 @@ impl Server {
                         let (watcher, router) = (graceful.watcher(), router.clone());
                         let (acceptor, limits) = (tls.as_ref().map(Tls::acceptor), limits.clone());
                         tokio::spawn(async move {
-                            if let Err(why) = serve_one(stream, peer, acceptor, router, &limits, watcher).await {
+                            if let Err(why) =
+                                serve_one(stream, peer, acceptor, router, &limits, watcher).await
+                            {
                                 tracing::debug!(%peer, "connection ended: {why}");
                             }
                             drop(place);

@@ -60,7 +60,9 @@ impl Client {
             Some(("http" | "https", _)) => addr.to_owned(),
             None => format!("http://{addr}"),
             Some((scheme, _)) => {
-                let text = format!("--addr: {scheme}:// is not spoken here; use http://HOST:PORT or https://HOST:PORT");
+                let text = format!(
+                    "--addr: {scheme}:// is not spoken here; use http://HOST:PORT or https://HOST:PORT"
+                );
                 return Err(CliError::new(Exit::Usage, text));
             }
         };
@@ -271,7 +273,9 @@ mod tests {
 
     #[test]
     fn an_address_may_leave_out_its_scheme_and_shows_no_password() {
-        let shown = |addr| Client::new(addr, &TrustArgs::default()).map(|client| client.shown()).map_err(|error| error.exit);
+        let shown = |addr| {
+            Client::new(addr, &TrustArgs::default()).map(|client| client.shown()).map_err(|error| error.exit)
+        };
         assert_eq!(shown("127.0.0.1:1").as_deref(), Ok("http://127.0.0.1:1"));
         assert_eq!(shown("http://me:secret@host:1/").as_deref(), Ok("http://host:1"));
         assert_eq!(shown("https://host").as_deref(), Ok("https://host"));

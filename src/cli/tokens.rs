@@ -59,7 +59,8 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
     let token = Token::new(wish, &secret).map_err(|error| CliError::new(Exit::Usage, error))?;
     change(path, |tokens| {
         if tokens.named(wish.name).is_some() {
-            let text = format!("there is a token {} already; revoke it first, or choose another name", wish.name);
+            let text =
+                format!("there is a token {} already; revoke it first, or choose another name", wish.name);
             return Err(CliError::new(Exit::Refused, text));
         }
         tokens.0.push(token);
@@ -99,7 +100,8 @@ fn list(path: &std::path::Path, now_ms: i64, output: Output) -> Result<(), CliEr
             .collect();
         return print_json(&json!({ "total": rows.len(), "data": rows }));
     }
-    let mut table = Table::new(&["NAME", "ROLE", "STATUS", "CREATED", "EXPIRES"].map(|name| (name, Align::Left)));
+    let mut table =
+        Table::new(&["NAME", "ROLE", "STATUS", "CREATED", "EXPIRES"].map(|name| (name, Align::Left)));
     for token in &tokens.0 {
         let expires = token.expires_ms.map_or_else(|| "never".to_owned(), time);
         let standing = token.standing(now_ms).as_str().to_owned();
@@ -112,7 +114,10 @@ fn revoke(path: &std::path::Path, name: &str, now_ms: i64, output: Output) -> Re
     change(path, |tokens| {
         let standing = tokens.0.iter_mut().find(|token| token.name == name && token.revoked_ms.is_none());
         let Some(token) = standing else {
-            return Err(CliError::new(Exit::Refused, format!("there is no token {name} that could be revoked")));
+            return Err(CliError::new(
+                Exit::Refused,
+                format!("there is no token {name} that could be revoked"),
+            ));
         };
         token.revoked_ms = Some(now_ms);
         Ok(())
@@ -164,9 +169,13 @@ mod tests {
 
     #[test]
     fn lifetimes_have_a_unit() {
-        for (text, seconds) in
-            [("90d", Some(7_776_000)), ("12h", Some(43_200)), ("1m", Some(60)), ("0s", Some(0)), ("never", None)]
-        {
+        for (text, seconds) in [
+            ("90d", Some(7_776_000)),
+            ("12h", Some(43_200)),
+            ("1m", Some(60)),
+            ("0s", Some(0)),
+            ("never", None),
+        ] {
             assert_eq!(text.parse(), Ok(Lifetime(seconds)), "{text}");
         }
         for text in ["", "d", "90", "-1d", "1y", "1.5h", "ä"] {

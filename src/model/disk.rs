@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 
 /// Storage medium of a root. The spelling is that of `storage_root_path`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
 pub enum Medium {
     /// Rotating disk; Doris's default.
@@ -46,8 +46,11 @@ impl fmt::Display for Medium {
 }
 
 /// Identity of a storage root, drawn once and kept in its `disk.json`. It moves with the disk; the path does not.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
 #[serde(transparent)]
+#[schema(value_type = String)]
 pub struct DiskUuid(pub uuid::Uuid);
 
 impl fmt::Display for DiskUuid {

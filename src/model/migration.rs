@@ -8,7 +8,7 @@ use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Step, StepStatus, T
 pub type TimestampMs = i64;
 
 /// How far a migration goes by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Mode {
     /// To the end.
@@ -21,7 +21,20 @@ pub enum Mode {
 }
 
 /// Order of service. Within one priority: first come, first served.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[derive(
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    utoipa::ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
     /// After everything else.
@@ -34,7 +47,7 @@ pub enum Priority {
 }
 
 /// A disk as a migration names it: by identity, and by path for people.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DiskRef {
     /// Which disk, wherever it is mounted.
     pub uuid: DiskUuid,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{DiskRef, DiskUuid, Medium, TabletId, TabletKey, TaskId, TimestampMs};
 
 /// What is asked of the planner. Disks by path, as configured.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum TaskRequest {
     /// Empty disks.
@@ -46,7 +46,7 @@ impl TaskRequest {
 }
 
 /// Onto which disks a drain may move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum DrainMedia {
     /// Of the same medium only.
@@ -57,7 +57,7 @@ pub enum DrainMedia {
 }
 
 /// Which tablets a `move` is about. Each field narrows it; an empty one asks nothing.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct TabletSelector {
     /// On one of these disks.
@@ -81,7 +81,7 @@ pub struct TabletSelector {
 }
 
 /// Where selected tablets go: `{"disks": [...]}` or `{"medium": "SSD"}`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MoveTarget {
     /// To one of these disks.
@@ -91,7 +91,7 @@ pub enum MoveTarget {
 }
 
 /// What a task does that cannot be done in full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanCompleteness {
     /// It does not start.
@@ -102,7 +102,7 @@ pub enum PlanCompleteness {
 }
 
 /// One tablet goes from one disk to another.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlannedMove {
     /// Which tablet.
     #[serde(flatten)]
@@ -118,7 +118,7 @@ pub struct PlannedMove {
 }
 
 /// A disk at one moment. Disks of one file system share its bytes and show the same figures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlannedLevel {
     /// In use or promised, trash included. It does not fall on a source before its trash is purged.
     pub committed_bytes: u64,
@@ -133,7 +133,7 @@ pub struct PlannedLevel {
 }
 
 /// One disk before and after the plan.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PlannedDisk {
     /// Its path.
     pub path: String,
@@ -146,7 +146,7 @@ pub struct PlannedDisk {
 }
 
 /// A tablet the request is about that does not move, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LeftOut {
     /// Which.
     #[serde(flatten)]
@@ -156,7 +156,7 @@ pub struct LeftOut {
 }
 
 /// A tablet that must move and fits nowhere.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FitsNowhere {
     /// Which.
     #[serde(flatten)]
@@ -170,7 +170,7 @@ pub struct FitsNowhere {
 }
 
 /// How far a plan goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanOutcome {
     /// All that was asked for, tablets left out for a rule excepted.
@@ -182,7 +182,7 @@ pub enum PlanOutcome {
 }
 
 /// The frozen list of moves and what is known of it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TaskPlan {
     /// In the order of service.
     pub moves: Vec<PlannedMove>,
@@ -207,7 +207,7 @@ pub struct TaskPlan {
 }
 
 /// Where a task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskStatus {
     /// It submits nothing: created and not started yet, or stopped.
@@ -230,7 +230,7 @@ impl TaskStatus {
 }
 
 /// How the moves of a task stand.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TaskProgress {
     /// Moves of the plan.
     pub moves_total: u64,
@@ -249,7 +249,7 @@ pub struct TaskProgress {
 }
 
 /// A move that was given up.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FailedMove {
     /// Which tablet.
     #[serde(flatten)]

@@ -67,7 +67,10 @@ fn a_token_made_while_the_daemon_runs_is_asked_for_honoured_and_taken_back() {
     soon(&list, &operator, 4);
     let listed = tabletctl(&["token", "list", "--json", "--conf", &conf], &[]);
     let listed: Value = serde_json::from_slice(&listed.stdout).expect("JSON");
-    assert_eq!((&listed["data"][0]["name"], &listed["data"][0]["status"]), (&"ops".into(), &"revoked".into()));
+    assert_eq!(
+        (&listed["data"][0]["name"], &listed["data"][0]["status"]),
+        (&"ops".into(), &"revoked".into())
+    );
     daemon.stop();
 
     let lines = audit(&node);
@@ -77,10 +80,7 @@ fn a_token_made_while_the_daemon_runs_is_asked_for_honoured_and_taken_back() {
         .collect();
     assert_eq!(
         told,
-        [
-            "\"ops\" \"/api/v1/migrations\" 201 \"tidy\"",
-            "\"ops\" \"/api/v1/trash/purge\" 403 null",
-        ]
+        ["\"ops\" \"/api/v1/migrations\" 201 \"tidy\"", "\"ops\" \"/api/v1/trash/purge\" 403 null",]
     );
     let kept = std::fs::read_to_string(node.dir.path().join("state/tokens")).expect("the tokens");
     assert!(!kept.contains(&operator) && !format!("{lines:?}{}", node_log(&node)).contains(&operator));

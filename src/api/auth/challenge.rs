@@ -17,7 +17,9 @@ pub(super) fn refuse(refusal: &Refusal, nonces: &Nonces, now_ms: i64) -> Respons
             let nonce = nonces.issue(now_ms);
             let stale = if *stale { ", stale=true" } else { "" };
             for challenge in [
-                format!("Digest realm=\"{REALM}\", qop=\"auth\", algorithm=SHA-256, nonce=\"{nonce}\"{stale}"),
+                format!(
+                    "Digest realm=\"{REALM}\", qop=\"auth\", algorithm=SHA-256, nonce=\"{nonce}\"{stale}"
+                ),
                 format!("Basic realm=\"{REALM}\", charset=\"UTF-8\""),
                 format!("Bearer realm=\"{REALM}\""),
             ] {

@@ -37,7 +37,8 @@ pub(in crate::api) async fn let_in(
 ) -> Response {
     let extensions = request.extensions();
     let address = extensions.get::<Address>().copied().expect("every connection has its address");
-    let target = extensions.get::<Target>().map_or_else(|| request.uri().to_string(), |target| target.0.clone());
+    let target =
+        extensions.get::<Target>().map_or_else(|| request.uri().to_string(), |target| target.0.clone());
     let now = Timestamp::now();
     let (need, changes) = what_it_is(&request);
     let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
@@ -45,7 +46,8 @@ pub(in crate::api) async fn let_in(
     if let Some(problem) = guard::refusal(&request, changes, &hosts) {
         return record.end(problem.into_response());
     }
-    let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+    let authorization =
+        request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
     let asking = Asking {
         method: request.method().as_str(),
         target: &target,

@@ -81,7 +81,12 @@ impl Access {
             }
             Ok(tokens)
         })?;
-        Ok(Self { door, tokens, nonces: Arc::new(Nonces::new(access::random_bytes()?)), audit: Some(Arc::new(audit)) })
+        Ok(Self {
+            door,
+            tokens,
+            nonces: Arc::new(Nonces::new(access::random_bytes()?)),
+            audit: Some(Arc::new(audit)),
+        })
     }
 
     /// Everybody may everything and nothing is written down.

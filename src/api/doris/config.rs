@@ -15,6 +15,16 @@ use crate::api::query::Query;
 use crate::config::{Mutability, ShownKey};
 
 /// `[["name","type","value","true"],…]`, the fourth saying whether it can be changed; all of them, or one.
+#[utoipa::path(
+    get,
+    path = "/api/show_config",
+    operation_id = "show_config",
+    tag = "doris",
+    params(
+        ("conf_item" = Option<String>, Query, description = "Only this key"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "Name, type, value, whether it can be changed"))
+)]
 pub(super) async fn show(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let wanted = Query::parse(raw.as_deref()).first("conf_item").to_owned();
     match app.ask(Touches::Memory, <dyn Node>::shown_config).await {
@@ -39,6 +49,16 @@ fn row(key: &ShownKey) -> String {
 }
 
 /// Sets every key given, in order; `persist=true` keeps them. One answer per key.
+#[utoipa::path(
+    post,
+    path = "/api/update_config",
+    operation_id = "update_config",
+    tag = "doris",
+    params(
+        ("persist" = Option<String>, Query, description = "true keeps it in be_custom.conf"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "What became of each key"))
+)]
 pub(super) async fn update(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -24,6 +24,14 @@ use crate::model::TabletId;
 /// What Doris says of a rowset without files.
 const NO_FILES: u32 = 0x92a8_fc17;
 
+#[utoipa::path(
+    get,
+    path = "/api/calc_crc",
+    operation_id = "calc_crc",
+    tag = "doris",
+    params(("tablet_id" = String, Query, description = "The tablet")),
+    responses((status = 200, body = serde_json::Value, description = "One number for its contents, or why not"))
+)]
 pub(super) async fn calc(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let begin = Instant::now();
     let body = match answer(&app, &Query::parse(raw.as_deref())).await {

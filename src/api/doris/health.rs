@@ -8,10 +8,24 @@ use super::json;
 /// Doris's answer, byte for byte; it says no more than that the process answers.
 const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 
+#[utoipa::path(
+    get,
+    path = "/api/health",
+    operation_id = "health",
+    tag = "doris",
+    responses((status = 200, body = serde_json::Value, description = "The process answers"))
+)]
 pub(super) async fn health() -> Response {
     json(StatusCode::OK, HEALTHY.to_owned())
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/be_version_info",
+    operation_id = "be_version_info",
+    tag = "doris",
+    responses((status = 200, body = serde_json::Value, description = "Which release this is"))
+)]
 pub(super) async fn version() -> Response {
     let version = serde_json::json!(env!("CARGO_PKG_VERSION"));
     let [major, minor, patch] =

@@ -14,6 +14,18 @@ use crate::storage::header_with_shard;
 
 /// Shows the tablet's `TabletMetaPB`, or its size. `byte_to_base64` is taken and changes nothing: the header is kept as
 /// it was given, and the shipped way of giving one has its bytes in base64 already.
+#[utoipa::path(
+    get,
+    path = "/api/meta/{operation}/{tablet_id}",
+    operation_id = "tablet_meta",
+    tag = "doris",
+    params(
+        ("operation" = String, Path, description = "header or data_size"),
+        ("tablet_id" = String, Path, description = "The tablet"),
+        ("byte_to_base64" = Option<String>, Query, description = "Changes nothing"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "The header, or the sizes"))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Path((operation, tablet_id)): Path<(String, String)>,

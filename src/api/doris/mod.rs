@@ -7,6 +7,7 @@
 mod config;
 mod cpp_number;
 mod crc;
+mod document;
 mod health;
 mod meta;
 mod migration;
@@ -14,19 +15,20 @@ mod rapid_json;
 mod restore;
 mod tablets;
 
-use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
-use super::app::App;
+use super::routes::Routes;
+
+pub(super) use document::Described;
 
 /// The endpoint that moves tablets, on GET.
 pub(super) const TABLET_MIGRATION_PATH: &str = "/api/tablet_migration";
 
 /// Every path of this room.
-pub(super) fn routes() -> Router<App> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route(TABLET_MIGRATION_PATH, migration::route())
         .route("/api/health", get(health::health))
         .route("/api/be_version_info", get(health::version))

@@ -13,6 +13,17 @@ use crate::api::calls::Touches;
 use crate::api::query::Query;
 use crate::model::{ErrorCode, Failure, TabletKey};
 
+#[utoipa::path(
+    post,
+    path = "/api/restore_tablet",
+    operation_id = "doris_restore_tablet",
+    tag = "doris",
+    params(
+        ("tablet_id" = String, Query, description = "The tablet"),
+        ("schema_hash" = String, Query, description = "Its schema"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "Served again"))
+)]
 pub(super) async fn restore(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

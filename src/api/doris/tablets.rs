@@ -66,6 +66,17 @@ struct TabletName {
 }
 
 /// `GET /api/tablets_distribution?group_by=partition[&partition_id=P]`.
+#[utoipa::path(
+    get,
+    path = "/api/tablets_distribution",
+    operation_id = "tablets_distribution",
+    tag = "doris",
+    params(
+        ("group_by" = String, Query, description = "partition"),
+        ("partition_id" = Option<String>, Query, description = "Only this one, with its tablets"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "Partition, disk, number of tablets"))
+)]
 pub(super) async fn distribution(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let query = Query::parse(raw.as_deref());
     let refused = |text: &str| json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", text));
@@ -154,6 +165,16 @@ impl Spread {
 }
 
 /// `GET /tablets_json?limit=N|all`; 1000 when not said.
+#[utoipa::path(
+    get,
+    path = "/tablets_json",
+    operation_id = "tablets_json",
+    tag = "doris",
+    params(
+        ("limit" = Option<String>, Query, description = "A number, or all"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "Ids of tablets"))
+)]
 pub(super) async fn list(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let query = Query::parse(raw.as_deref());
     let (msg, limit) = match query.first("limit") {

@@ -1,5 +1,6 @@
 //! The API against a made-up node, over real sockets.
 
+mod document;
 mod doris;
 mod fake;
 mod http;

@@ -50,7 +50,10 @@ fn once_tokens_exist_a_request_without_one_is_answered_with_every_way_to_show_it
     }
     assert_eq!(server.get("/api/health").status, 200, "health is open");
     let wrapped = server.get("/api/v1/disks?envelope=true").json();
-    assert_eq!((&wrapped["status"], &wrapped["envelope"]["error_code"]), (&401.into(), &"UNAUTHENTICATED".into()));
+    assert_eq!(
+        (&wrapped["status"], &wrapped["envelope"]["error_code"]),
+        (&401.into(), &"UNAUTHENTICATED".into())
+    );
 }
 
 #[test]
@@ -70,7 +73,8 @@ fn each_role_may_what_it_may_and_is_told_which_role_it_lacks() {
             let reply = ask(&server, method, target, &bearer(seed), body);
             assert_eq!(reply.status, expected, "{method} {target} by {seed}: {}", reply.text());
             if expected == 403 {
-                let needed = if method == "POST" && !target.contains("migrations") { "admin" } else { "operator" };
+                let needed =
+                    if method == "POST" && !target.contains("migrations") { "admin" } else { "operator" };
                 assert_eq!(reply.json()["details"]["role_needed"], needed, "{target}");
             }
         }

@@ -24,8 +24,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             let text = format!("the content type must be application/json, got {kind:?}");
             return Err(Problem::of_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text));
         }
-        let bytes =
-            Bytes::from_request(request, state).await.map_err(|rejection| not_whole(&rejection))?;
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| not_whole(&rejection))?;
         serde_json::from_slice(&bytes).map(Self).map_err(|error| invalid(format!("the body: {error}")).into())
     }
 }

@@ -16,6 +16,13 @@ use crate::api::node::Node;
 use crate::api::wire::{Disk, DiskPath, List};
 
 /// `GET /disks`, in the order of `storage_root_path`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/disks",
+    operation_id = "list_disks",
+    tag = "disks",
+    responses((status = 200, body = List<Disk>, description = "Every configured disk"))
+)]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let data: Vec<Disk> =
@@ -25,6 +32,14 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
 }
 
 /// `POST /disks/enable`: back into service, after a probe.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/enable",
+    operation_id = "enable_disk",
+    tag = "disks",
+    request_body = DiskPath,
+    responses((status = 200, body = Disk, description = "In service"))
+)]
 pub(super) async fn enable(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -37,6 +52,14 @@ pub(super) async fn enable(
 }
 
 /// `POST /disks/disable`: out of service; what it holds stays readable.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/disable",
+    operation_id = "disable_disk",
+    tag = "disks",
+    request_body = DiskPath,
+    responses((status = 200, body = Disk, description = "Out of service"))
+)]
 pub(super) async fn disable(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

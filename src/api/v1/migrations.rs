@@ -30,6 +30,23 @@ fn shown(migration: model::Migration) -> Migration {
 
 /// `GET /migrations`: filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
 /// `source_disk`, `dest_disk`; pages by `marker` (the last id of the page before) and `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/migrations",
+    operation_id = "list_migrations",
+    tag = "migrations",
+    params(
+        ("status" = Option<String>, Query, description = "Several, separated by commas"),
+        ("phase" = Option<String>, Query, description = "Several, separated by commas"),
+        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
+        ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
+        ("source_disk" = Option<String>, Query, description = "From it"),
+        ("dest_disk" = Option<String>, Query, description = "To it"),
+        ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 10000"),
+    ),
+    responses((status = 200, body = List<Migration>, description = "One page of them, ascending by number"))
+)]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     let accepted = &["status", "phase", "tablet_id", "disk", "source_disk", "dest_disk", "marker", "limit"];
     let filter = filter(&parameters(&parts, accepted)?)?;
@@ -60,6 +77,15 @@ fn words<T: FromStr<Err = String>>(query: &Strict, name: &'static str) -> Result
 }
 
 /// `POST /migrations`: 201, and where to look.
+#[utoipa::path(
+    post,
+    path = "/api/v1/migrations",
+    operation_id = "create_migration",
+    tag = "migrations",
+    request_body = CreateMigration,
+    responses((status = 201, body = Migration, description = "Accepted, and durable; it runs by itself")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
 pub(super) async fn create(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -124,6 +150,16 @@ fn read_id(text: &str) -> Result<MigrationId, Failure> {
 }
 
 /// `GET /migrations/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/migrations/{id}",
+    operation_id = "show_migration",
+    tag = "migrations",
+    params(
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    responses((status = 200, body = Migration, description = "As it stands; also after its end"))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -137,6 +173,16 @@ pub(super) async fn show(
 }
 
 /// `DELETE /migrations/{id}`: aborts it; 202, because undoing takes its time.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/migrations/{id}",
+    operation_id = "abort_migration",
+    tag = "migrations",
+    params(
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    responses((status = 202, body = Migration, description = "It is being undone"))
+)]
 pub(super) async fn abort(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -148,6 +194,17 @@ pub(super) async fn abort(
 }
 
 /// `POST /migrations/{id}/action`: 202 and the migration as it stands then.
+#[utoipa::path(
+    post,
+    path = "/api/v1/migrations/{id}/action",
+    operation_id = "act_on_migration",
+    tag = "migrations",
+    params(
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    request_body = Action,
+    responses((status = 202, body = Migration, description = "As it stands then"))
+)]
 pub(super) async fn act(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -6,6 +6,7 @@
 
 pub(super) mod body;
 mod disks;
+mod document;
 mod migrations;
 mod shape;
 mod status;
@@ -13,15 +14,17 @@ mod tablets;
 mod tasks;
 mod trash;
 
+use axum::Router;
 use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::routing::{get, post};
-use axum::Router;
 
 use super::app::App;
 use super::error::Problem;
 use super::query::{Query, Strict};
+use super::routes::Routes;
 
+pub(super) use document::Described;
 pub(super) use shape::shape;
 
 /// Where this room is.
@@ -30,8 +33,8 @@ pub(super) const PREFIX: &str = "/api/v1";
 pub(super) const VERSION: &str = "1.1";
 
 /// Every path of this room, below [`PREFIX`].
-pub(super) fn routes() -> Router<App> {
-    Router::new()
+pub(super) fn routes() -> Routes {
+    Routes::new()
         .route("/migrations", get(migrations::list).post(migrations::create))
         .route("/migrations/{id}", get(migrations::show).delete(migrations::abort))
         .route("/migrations/{id}/action", post(migrations::act))
@@ -48,6 +51,14 @@ pub(super) fn routes() -> Router<App> {
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
         .route("/status", get(status::show))
+        .route("/openapi.json", get(document::json))
+        .route("/docs", get(document::page))
+}
+
+/// The same, with answers for everything else below [`PREFIX`].
+pub(super) fn router() -> Router<App> {
+    routes()
+        .router
         .method_not_allowed_fallback(async || {
             let text = "this path does not answer that method; the header Allow says which it does";
             Problem::of_http(StatusCode::METHOD_NOT_ALLOWED, "METHOD_NOT_ALLOWED", text)

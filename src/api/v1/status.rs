@@ -11,6 +11,13 @@ use crate::api::error::Problem;
 use crate::api::wire::NodeStatus;
 
 /// `GET /status`: never waits for a disk.
+#[utoipa::path(
+    get,
+    path = "/api/v1/status",
+    operation_id = "show_status",
+    tag = "node",
+    responses((status = 200, body = NodeStatus, description = "The node at a glance"))
+)]
 pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<NodeStatus>, Problem> {
     parameters(&parts, &[])?;
     Ok(Json(app.ask(Touches::Memory, |node| NodeStatus::from_engine(node.totals(), &node.disks())).await?))

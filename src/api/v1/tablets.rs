@@ -19,6 +19,19 @@ use crate::model::{ErrorCode, Failure, TabletId, TabletKey};
 const MAX_LIMIT: i64 = 100_000;
 
 /// `GET /tablets`: filters `disk` and `partition_id`; pages by `marker` (the last id of the page before) and `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets",
+    operation_id = "list_tablets",
+    tag = "tablets",
+    params(
+        ("disk" = Option<String>, Query, description = "On the disk at this path"),
+        ("partition_id" = Option<i64>, Query, description = "Of this partition"),
+        ("marker" = Option<TabletId>, Query, description = "The last id of the page before"),
+        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 100000"),
+    ),
+    responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
+)]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     let query = parameters(&parts, &["disk", "partition_id", "marker", "limit"])?;
     let filter = TabletFilter {
@@ -33,6 +46,17 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
 }
 
 /// `GET /tablets/{tablet_id}[?schema_hash=]`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}",
+    operation_id = "show_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+        ("schema_hash" = Option<crate::model::SchemaHash>, Query, description = "Needed where it is known under several"),
+    ),
+    responses((status = 200, body = Tablet, description = "The tablet"))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -53,6 +77,18 @@ pub(super) async fn show(
 }
 
 /// `GET /tablets/{tablet_id}/explain?disk=[&schema_hash=]`: may it go there, and what does each rule say?
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}/explain",
+    operation_id = "explain_move",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+        ("disk" = String, Query, description = "Where it would go: a path as in storage_root_path"),
+        ("schema_hash" = Option<crate::model::SchemaHash>, Query, description = "Needed where it is known under several"),
+    ),
+    responses((status = 200, body = List<RuleAnswer>, description = "What each rule says"))
+)]
 pub(super) async fn explain(
     State(app): State<App>,
     Path(id): Path<String>,

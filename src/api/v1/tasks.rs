@@ -23,6 +23,13 @@ use crate::model::{Failure, TaskId};
 const NAME_MAX_BYTES: usize = 200;
 
 /// `GET /tasks`, ascending by number, without their plans.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks",
+    operation_id = "list_tasks",
+    tag = "tasks",
+    responses((status = 200, body = List<Task>, description = "All of them, without their plans"))
+)]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let tasks = app.ask(Touches::Memory, <dyn Node>::tasks).await?;
@@ -32,6 +39,14 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
 }
 
 /// `POST /tasks`: 200 and the plan for a dry run, which is the default; else 201 and a task that is stopped.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tasks",
+    operation_id = "create_task",
+    tag = "tasks",
+    request_body = CreateTask,
+    responses((status = 200, body = Task, description = "Only planned: a dry run, which is the default"), (status = 201, body = Task, description = "Made, and stopped"))
+)]
 pub(super) async fn create(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -64,6 +79,16 @@ fn read_id(text: &str) -> Result<TaskId, Failure> {
 }
 
 /// `GET /tasks/{id}`, with its plan.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks/{id}",
+    operation_id = "show_task",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+    ),
+    responses((status = 200, body = Task, description = "With its plan"))
+)]
 pub(super) async fn show(
     State(app): State<App>,
     Path(id): Path<String>,
@@ -75,6 +100,17 @@ pub(super) async fn show(
 }
 
 /// `POST /tasks/{id}/action`: 202 and the task as it stands then.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tasks/{id}/action",
+    operation_id = "act_on_task",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+    ),
+    request_body = TaskAction,
+    responses((status = 202, body = Task, description = "As it stands then"))
+)]
 pub(super) async fn act(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -93,6 +129,16 @@ pub(super) async fn act(
 }
 
 /// `DELETE /tasks/{id}`: 204; its migrations stay.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tasks/{id}",
+    operation_id = "delete_task",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+    ),
+    responses((status = 204, description = "Forgotten"))
+)]
 pub(super) async fn delete(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

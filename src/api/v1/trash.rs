@@ -25,6 +25,13 @@ fn all<T: serde::Serialize>(data: Vec<T>) -> Response {
 }
 
 /// `GET /trash`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/trash",
+    operation_id = "list_trash",
+    tag = "trash",
+    responses((status = 200, body = List<TrashItem>, description = "Everything in trash"))
+)]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let items = app.try_ask(Touches::Disk, <dyn Node>::trash).await?;
@@ -32,6 +39,14 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
 }
 
 /// `POST /trash/restore`: the tablet is served again from the disk whose trash it was in.
+#[utoipa::path(
+    post,
+    path = "/api/v1/trash/restore",
+    operation_id = "restore_tablet",
+    tag = "trash",
+    request_body = RestoreTablet,
+    responses((status = 200, body = Tablet, description = "Served again"))
+)]
 pub(super) async fn restore(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
@@ -51,6 +66,14 @@ pub(super) async fn restore(
 }
 
 /// `POST /trash/purge`: what is not needed any more goes; the answer says of each tablet whether it went.
+#[utoipa::path(
+    post,
+    path = "/api/v1/trash/purge",
+    operation_id = "purge_trash",
+    tag = "trash",
+    request_body = PurgeTrash,
+    responses((status = 200, body = List<PurgedItem>, description = "What became of each"))
+)]
 pub(super) async fn purge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

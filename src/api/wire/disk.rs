@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Medium;
 
 /// `POST /api/v1/disks/enable` and `/disable`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPath {
     /// Path, written as in `storage_root_path`.
@@ -13,7 +13,7 @@ pub struct DiskPath {
 }
 
 /// One disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Disk {
     /// Path as configured.
     pub path: String,
@@ -60,7 +60,7 @@ pub struct Disk {
 }
 
 /// The right to read from, or write to, one disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Slots {
     /// Held by migrations now.
     pub in_use: u32,

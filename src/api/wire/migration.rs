@@ -6,7 +6,7 @@ use super::{FailureBody, Timestamp};
 use crate::model::{MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId};
 
 /// `POST /api/v1/migrations`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateMigration {
     /// What moves.
@@ -28,7 +28,7 @@ pub struct CreateMigration {
 }
 
 /// `POST /api/v1/migrations/{id}/action`: an object with exactly one key, `{"pause": {}}`; `null` for `{}` is accepted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Stop where it is, keep what is copied.
@@ -54,12 +54,12 @@ impl Action {
 }
 
 /// `{}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NoParameters {}
 
 /// One migration.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Migration {
     /// Number; increasing, never used again.
     pub id: MigrationId,
@@ -114,7 +114,7 @@ pub struct Migration {
 }
 
 /// Bytes and files. Each only grows within one attempt, and `processed + remaining = total` always holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct DiskCounters {
     /// Size of the tablet.
     pub disk_total_bytes: u64,
@@ -135,7 +135,8 @@ pub struct DiskCounters {
 }
 
 /// One run of one step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = StepRun)]
 pub struct Step {
     /// Which.
     pub step: crate::model::Step,
@@ -150,7 +151,7 @@ pub struct Step {
 }
 
 /// One line of a step's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct LogLine {
     /// When.
     pub at: Timestamp,
@@ -159,7 +160,7 @@ pub struct LogLine {
 }
 
 /// Proof of a completed move.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Receipt {
     /// Generation of the destination's record.
     pub generation: u64,

@@ -24,7 +24,7 @@ pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 use serde::{Deserialize, Serialize};
 
 /// A list: one page of what matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct List<T> {
     /// How many match in all, not only on this page.
     pub total: u64,
@@ -33,7 +33,7 @@ pub struct List<T> {
 }
 
 /// A refusal or a failure.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct ErrorBody {
     /// What happened, to what, and what helps.
     pub error_msg: String,
@@ -52,7 +52,7 @@ pub struct ErrorBody {
 }
 
 /// `{"code", "message"}`: the failure of a migration.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct FailureBody {
     /// A stable name, one of [`crate::model::ErrorCode`].
     pub code: String,

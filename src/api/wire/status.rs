@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::Step;
 
 /// `GET /api/v1/status`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct NodeStatus {
     /// Release of the daemon.
     pub version: String,
@@ -28,7 +28,7 @@ pub struct NodeStatus {
 }
 
 /// Counters since the start of the process.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MigrationTotals {
     /// Accepted.
     pub accepted: u64,
@@ -59,7 +59,7 @@ pub struct MigrationTotals {
 }
 
 /// One step, all migrations together.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct StepTotal {
     /// Which.
     pub step: Step,

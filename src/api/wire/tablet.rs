@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
 
 /// One tablet.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Tablet {
     /// Identity.
     pub tablet_id: TabletId,
@@ -30,7 +30,7 @@ pub struct Tablet {
 }
 
 /// What one rule says about a move that was only thought of: `GET /api/v1/tablets/{id}/explain?disk=`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct RuleAnswer {
     /// A stable name.
     pub rule: String,

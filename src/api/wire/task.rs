@@ -6,7 +6,7 @@ use super::{NoParameters, Timestamp};
 use crate::model::{FailedMove, PlanCompleteness, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus};
 
 /// `POST /api/v1/tasks`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateTask {
     /// Its name, for people.
@@ -30,7 +30,7 @@ const fn only_look() -> bool {
 }
 
 /// `POST /api/v1/tasks/{id}/action`: an object with exactly one key, `{"start": {}}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskAction {
     /// Submit its moves; a finished task tries those again that it gave up.
@@ -50,7 +50,7 @@ impl TaskAction {
 }
 
 /// One task.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Task {
     /// Number; increasing, never used again. `null` for a plan that was only looked at.
     pub id: Option<TaskId>,

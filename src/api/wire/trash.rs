@@ -6,7 +6,7 @@ use super::Timestamp;
 use crate::model::{MigrationId, SchemaHash, TabletId};
 
 /// One tablet in trash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TrashItem {
     /// Path of its disk.
     pub disk: String,
@@ -31,7 +31,7 @@ pub struct TrashItem {
 }
 
 /// `POST /api/v1/trash/restore`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreTablet {
     /// The tablet.
@@ -44,7 +44,7 @@ pub struct RestoreTablet {
 }
 
 /// `POST /api/v1/trash/purge`. Every field given narrows the choice; at least one is needed, or `all`.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PurgeTrash {
     /// On the disk at this path.
@@ -65,7 +65,7 @@ pub struct PurgeTrash {
 }
 
 /// What became of one tablet in trash.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PurgedItem {
     /// Which.
     #[serde(flatten)]

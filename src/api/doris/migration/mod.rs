@@ -36,7 +36,21 @@ async fn only_get() -> Response {
     response
 }
 
-async fn handle(
+#[utoipa::path(
+    get,
+    path = "/api/tablet_migration",
+    operation_id = "tablet_migration",
+    tag = "doris",
+    params(
+        ("goal" = Option<String>, Query, description = "run or status"),
+        ("tablet_id" = Option<String>, Query, description = "The tablet"),
+        ("schema_hash" = Option<String>, Query, description = "Its schema"),
+        ("disk" = Option<String>, Query, description = "Where to; for run"),
+    ),
+    responses((status = 200, body = super::document::DorisAnswer, description = "Whatever happens; the field status says what")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn handle(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     RawQuery(raw): RawQuery,
@@ -132,7 +146,13 @@ async fn answer_as_release(app: &App, caller: &Caller, query: &Query, release: R
     }
 }
 
-async fn run_as_release(app: &App, caller: &Caller, key: TabletKey, disk: String, release: Release) -> String {
+async fn run_as_release(
+    app: &App,
+    caller: &Caller,
+    key: TabletKey,
+    disk: String,
+    release: Release,
+) -> String {
     let found = app.ask(Touches::Memory, move |node| match release {
         Release::V1_1 => node.tablet(key),
         Release::V3_0 => best_match(node.tablets_by_id(key.tablet_id), key),

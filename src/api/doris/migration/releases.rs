@@ -176,7 +176,7 @@ const fn olap_status(code: ErrorCode) -> i32 {
         ErrorCode::UnexpectedEntry => -121,               // OLAP_ERR_COPY_FILE_ERROR
         ErrorCode::SyncFailed | ErrorCode::IoError => -106, // OLAP_ERR_IO_ERROR
         ErrorCode::RecordDamaged => -211,                 // OLAP_ERR_PARSE_PROTOBUF_ERROR
-        ErrorCode::ResourceExhausted | ErrorCode::TooManyRequests => -100,             // OLAP_ERR_OS_ERROR
+        ErrorCode::ResourceExhausted | ErrorCode::TooManyRequests => -100, // OLAP_ERR_OS_ERROR
         ErrorCode::InvalidArgument => -203,               // OLAP_ERR_INPUT_PARAMETER_ERROR
         ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull

@@ -1,0 +1,126 @@
+//! The OpenAPI 3.1 document: what the handlers say of themselves, and what holds for all of them (who may, the two
+//! switches, refusals, whether the work is done when the answer comes). Made once.
+
+mod page;
+
+use std::sync::LazyLock;
+
+use serde_json::{Map, Value, json};
+use utoipa::OpenApi as _;
+
+use super::{doris, metrics, v1};
+use crate::access::{Need, needed};
+
+#[derive(utoipa::OpenApi)]
+#[openapi(paths(metrics::show))]
+struct Rest;
+
+static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
+static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&document()));
+
+/// The document as text.
+pub(super) fn json() -> &'static str {
+    &JSON
+}
+
+/// The document as a page for people.
+pub(super) fn page() -> &'static str {
+    &PAGE
+}
+
+/// The document.
+pub(super) fn document() -> Value {
+    let mut described = v1::Described::openapi();
+    described.merge(doris::Described::openapi());
+    described.merge(Rest::openapi());
+    let mut document = serde_json::to_value(described).expect("a document of names and texts serialises");
+    document["info"] = json!({
+        "title": "tabletd",
+        "version": v1::VERSION,
+        "summary": "Moves tablets between the disks of one node.",
+        "description": "Lists are {total, data}; refusals are {error_msg, error_code, error_name, hint, details}. \
+                        pretty and envelope work on every path. x-execution says whether the work is done when the \
+                        answer comes (synchronous) or goes on (asynchronous); x-role which role a token needs.",
+        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+    });
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer" },
+        "basic": { "type": "http", "scheme": "basic", "description": "Any user name; the token is the password." },
+        "digest": { "type": "http", "scheme": "digest", "description": "SHA-256; the user is the token's name." },
+    });
+    document["components"]["schemas"]["Enveloped"] = json!({
+        "description": "An answer to envelope=true or envelope=content.",
+        "type": "object",
+        "required": ["status"],
+        "properties": { "status": { "type": "integer" } },
+        "anyOf": [{ "required": ["envelope"] }, { "required": ["content"] }],
+    });
+    if let Some(paths) = document["paths"].as_object_mut() {
+        for (path, item) in paths {
+            for (method, operation) in item.as_object_mut().into_iter().flatten() {
+                complete(path, &method.to_uppercase(), operation);
+            }
+        }
+    }
+    document
+}
+
+/// What every operation has in common.
+fn complete(path: &str, method: &str, operation: &mut Value) {
+    let is_ours = path.starts_with(v1::PREFIX);
+    // The endpoint of Doris asks for more when it is asked to run.
+    match needed(method, path, std::iter::empty()) {
+        Need::Nothing => operation["security"] = json!([]),
+        Need::Role(role) => {
+            operation["x-role"] = json!(role);
+            operation["security"] = json!([{ "bearer": [] }, { "basic": [] }, { "digest": [] }]);
+        }
+    }
+    let goes_on = operation["responses"].get("202").is_some();
+    if operation.get("x-execution").is_none() {
+        operation["x-execution"] = json!(if goes_on { "asynchronous" } else { "synchronous" });
+    }
+    if let Some(responses) = operation["responses"].as_object_mut() {
+        if is_ours {
+            responses.values_mut().for_each(may_be_enveloped);
+        }
+        refusals(responses, is_ours);
+    }
+    if is_ours {
+        let switch = |name: &str, values: &[&str], text: &str| {
+            json!({
+                "name": name, "in": "query", "required": false, "description": text,
+                "schema": { "type": "string", "enum": values },
+            })
+        };
+        let mut parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        parameters.push(switch("pretty", &["true", "false"], "Lay the answer out for people"));
+        let text = "Put the HTTP status into the answer, for clients that see nothing else of it";
+        parameters.push(switch("envelope", &["true", "false", "content"], text));
+        operation["parameters"] = Value::Array(parameters);
+    }
+}
+
+fn may_be_enveloped(response: &mut Value) {
+    if let Some(schema) = response.pointer_mut("/content/application~1json/schema") {
+        let bare = schema.take();
+        *schema = json!({ "anyOf": [bare, { "$ref": "#/components/schemas/Enveloped" }] });
+    }
+}
+
+fn refusals(responses: &mut Map<String, Value>, is_ours: bool) {
+    for (status, text) in [
+        ("401", "It is not known who asks"),
+        ("403", "Who asks may not, or a page of another site asks"),
+        ("4XX", "Refused: nothing was changed"),
+        ("5XX", "Failed, or no answer in time"),
+    ] {
+        let mut response = json!({ "description": text });
+        if is_ours {
+            let schema = json!({ "$ref": "#/components/schemas/ErrorBody" });
+            response["content"] = json!({ "application/json": { "schema": schema } });
+            may_be_enveloped(&mut response);
+        }
+        responses.entry(status).or_insert(response);
+    }
+}

@@ -1,0 +1,72 @@
+//! `/api/v1/openapi.json` and `/api/v1/docs`, and which handlers of this room the document describes. A new handler is
+//! named here; a test compares the document with the router.
+
+use axum::http::header;
+use axum::http::request::Parts;
+use axum::response::{IntoResponse as _, Response};
+use utoipa::OpenApi;
+
+use super::parameters;
+use crate::api::document;
+use crate::api::error::Problem;
+use crate::api::wire::ErrorBody;
+
+/// Every operation of this room.
+#[derive(OpenApi)]
+#[openapi(
+    paths(
+        super::migrations::list,
+        super::migrations::create,
+        super::migrations::show,
+        super::migrations::abort,
+        super::migrations::act,
+        super::tablets::list,
+        super::tablets::show,
+        super::tablets::explain,
+        super::tasks::list,
+        super::tasks::create,
+        super::tasks::show,
+        super::tasks::act,
+        super::tasks::delete,
+        super::disks::list,
+        super::disks::enable,
+        super::disks::disable,
+        super::trash::list,
+        super::trash::restore,
+        super::trash::purge,
+        super::status::show,
+        json,
+        page,
+    ),
+    components(schemas(ErrorBody))
+)]
+pub(in crate::api) struct Described;
+
+/// `GET /openapi.json`: this API as an OpenAPI 3.1 document.
+#[utoipa::path(
+    get,
+    path = "/api/v1/openapi.json",
+    operation_id = "openapi",
+    tag = "node",
+    responses((status = 200, body = serde_json::Value, description = "The document"))
+)]
+pub(super) async fn json(parts: Parts) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    Ok(([(header::CONTENT_TYPE, "application/json")], document::json()).into_response())
+}
+
+/// `GET /docs`: the same for people; needs nothing from any other server.
+#[utoipa::path(
+    get,
+    path = "/api/v1/docs",
+    operation_id = "docs",
+    tag = "node",
+    responses((status = 200, body = String, content_type = "text/html", description = "A page"))
+)]
+pub(super) async fn page(parts: Parts) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
+    let headers =
+        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
+    Ok((headers, document::page()).into_response())
+}
