@@ -148,6 +148,17 @@ fn the_documented_import_table_is_the_one_in_force() {
 }
 
 #[test]
+fn every_capability_has_one_row() {
+    let text = std::fs::read_to_string(root().join("docs/capabilities.md")).expect("readable");
+    for (letter, last) in [('D', 23), ('N', 28), ('S', 21), ('A', 19), ('T', 43)] {
+        for number in 1..=last {
+            let row = format!("\n| {letter}{number} | ");
+            assert_eq!(text.matches(&row).count(), 1, "{letter}{number}");
+        }
+    }
+}
+
+#[test]
 fn every_dependency_has_its_reason() {
     let cargo = std::fs::read_to_string(root().join("Cargo.toml")).expect("readable");
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");

@@ -15,6 +15,12 @@ use crate::access::{Need, needed};
 #[openapi(paths(metrics::show))]
 struct Rest;
 
+/// Requests that are one of several objects, each of which refuses fields it does not know; not seen by the derive.
+const CLOSED: [&str; 4] = ["Action", "MoveTarget", "TaskAction", "TaskRequest"];
+
+/// Identifiers have bounds that their types have not.
+const SMALLEST: [(&str, u8); 4] = [("MigrationId", 1), ("SchemaHash", 0), ("TabletId", 1), ("TaskId", 1)];
+
 static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
 static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&document()));
 
@@ -55,6 +61,15 @@ pub(super) fn document() -> Value {
         "properties": { "status": { "type": "integer" } },
         "anyOf": [{ "required": ["envelope"] }, { "required": ["content"] }],
     });
+    for (name, minimum) in SMALLEST {
+        document["components"]["schemas"][name]["minimum"] = json!(minimum);
+    }
+    for name in CLOSED {
+        let variants = document["components"]["schemas"][name]["oneOf"].as_array_mut();
+        for variant in variants.into_iter().flatten() {
+            variant["additionalProperties"] = json!(false);
+        }
+    }
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {

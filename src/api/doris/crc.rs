@@ -29,7 +29,7 @@ const NO_FILES: u32 = 0x92a8_fc17;
     path = "/api/calc_crc",
     operation_id = "calc_crc",
     tag = "doris",
-    params(("tablet_id" = String, Query, description = "The tablet")),
+    params(("tablet_id" = Option<String>, Query, description = "The tablet")),
     responses((status = 200, body = serde_json::Value, description = "One number for its contents, or why not"))
 )]
 pub(super) async fn calc(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {

@@ -36,14 +36,14 @@ fn shown(migration: model::Migration) -> Migration {
     operation_id = "list_migrations",
     tag = "migrations",
     params(
-        ("status" = Option<String>, Query, description = "Several, separated by commas"),
-        ("phase" = Option<String>, Query, description = "Several, separated by commas"),
+        ("status" = Option<Vec<model::Status>>, Query, explode = false, description = "Several, separated by commas"),
+        ("phase" = Option<Vec<model::Phase>>, Query, explode = false, description = "Several, separated by commas"),
         ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
         ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
         ("source_disk" = Option<String>, Query, description = "From it"),
         ("dest_disk" = Option<String>, Query, description = "To it"),
         ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 10000"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "At most so many, 1 to 10000"),
     ),
     responses((status = 200, body = List<Migration>, description = "One page of them, ascending by number"))
 )]

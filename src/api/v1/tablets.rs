@@ -26,9 +26,9 @@ const MAX_LIMIT: i64 = 100_000;
     tag = "tablets",
     params(
         ("disk" = Option<String>, Query, description = "On the disk at this path"),
-        ("partition_id" = Option<i64>, Query, description = "Of this partition"),
+        ("partition_id" = Option<i64>, Query, minimum = 0, description = "Of this partition"),
         ("marker" = Option<TabletId>, Query, description = "The last id of the page before"),
-        ("limit" = Option<u32>, Query, description = "At most so many, 1 to 100000"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000"),
     ),
     responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
 )]
