@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
     DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
-    TabletFilter, TabletView, TaskView, Totals, TrashView,
+    TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
 };
 use crate::model::{
     Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
@@ -35,6 +35,7 @@ pub enum ConfigChangeError {
 #[allow(missing_docs)]
 pub trait Node: Send + Sync + 'static {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure>;
+    fn validate(&self, submit: &Submit) -> Validation;
     fn migration(&self, id: MigrationId) -> Option<Migration>;
     fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
@@ -82,6 +83,9 @@ pub trait Node: Send + Sync + 'static {
 impl Node for Engine {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         Self::submit(self, submit)
+    }
+    fn validate(&self, submit: &Submit) -> Validation {
+        Self::validate(self, submit)
     }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         Self::migration(self, id)

@@ -15,7 +15,8 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
     let accepted = client.submit(&CreateMigration {
         tablet_id: args.tablet_id,
         schema_hash: args.schema_hash,
-        dest_disk: args.disk.clone(),
+        dest_disk: Some(args.disk.clone()),
+        dest_medium: None,
         mode: Mode::Auto,
         priority: match args.priority {
             PriorityArg::Low => Priority::Low,
@@ -24,6 +25,8 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
         },
         reason: args.reason.clone(),
         rate_bytes_per_sec: None,
+        precondition: None,
+        dry_run: false,
     })?;
     let id = accepted.value.id;
     if output == Output::Text {
@@ -194,7 +197,7 @@ fn details(migration: &Migration) -> String {
         );
         line("trash", receipt.trash_path.clone().unwrap_or_default());
     }
-    for step in &migration.steps {
+    for step in migration.steps.iter().flatten() {
         let ended = match (step.status, step.ended_at) {
             (StepStatus::Running, _) | (_, None) => String::new(),
             (_, Some(time)) => format!(" .. {time}"),

@@ -47,8 +47,9 @@ use std::time::Duration;
 pub use start::StartError;
 pub use steer::{next_steps, waits_at_gate};
 pub use view::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals,
-    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Destination, DiskView, ListOrder, MigrationFilter, NewTask, Page, Precondition, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals,
+    TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
@@ -81,6 +82,11 @@ impl Engine {
     /// The refusal, with its reason.
     pub fn submit(&self, request: &Submit) -> Result<Migration, Failure> {
         submit::submit(&self.0, request)
+    }
+
+    /// What would become of a request. Nothing is changed.
+    pub fn validate(&self, request: &Submit) -> Validation {
+        submit::validate(&self.0, request)
     }
 
     /// One migration with the progress of this moment; also after its end.

@@ -9,8 +9,8 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit,
-    TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Destination, DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
+    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
 };
 use crate::model::{
     ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, Priority, ShardId, Status, Step,
@@ -80,11 +80,23 @@ impl Node for FakeNode {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         self.note(format!(
             "submit {} {} {:?} {:?}",
-            submit.key, submit.destination, submit.mode, submit.priority
+            submit.key,
+            match &submit.destination {
+                Destination::Disk(path) => path.clone(),
+                Destination::Medium(medium) => medium.to_string(),
+            },
+            submit.mode,
+            submit.priority
         ))?;
         let migration = sample::migration(Status::Queued);
         self.answers().migration = Some(migration.clone());
         Ok(migration)
+    }
+    fn validate(&self, submit: &Submit) -> Validation {
+        let _ = self.note(format!("validate {}", submit.key));
+        let refusal = self.answers().refusal.clone();
+        let checks = self.explain(submit.key, "/d2");
+        Validation { destination: Some("/d2".into()), checks, refusal }
     }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         self.answers().migration.clone().filter(|migration| migration.id == id)

@@ -2,7 +2,7 @@
 
 use super::{
     Blocker, Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, PurgedItem,
-    Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem,
+    Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem, Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, TabletView, TaskView, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
@@ -41,7 +41,7 @@ impl Migration {
             reverts: migration.steering.reverts,
             reverted_by: migration.steering.reverted_by,
             attempts: migration.attempts,
-            steps: migration.steps.into_iter().map(Into::into).collect(),
+            steps: Some(migration.steps.into_iter().map(Into::into).collect()),
             counters,
             speed_bytes_per_sec: speed,
             bps: speed,
@@ -157,6 +157,18 @@ impl From<TabletView> for Tablet {
             file_count: view.file_count,
             migration_id: view.migration,
             unavailable: view.unavailable,
+        }
+    }
+}
+
+impl From<engine::Validation> for Validation {
+    fn from(validation: engine::Validation) -> Self {
+        Self {
+            dry_run: true,
+            would_be_accepted: validation.refusal.is_none(),
+            dest_disk: validation.destination,
+            error: validation.refusal.map(Into::into),
+            checks: validation.checks.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -370,7 +382,14 @@ mod tests {
             let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
             let text = serde_json::to_string(&shown).unwrap();
             assert_eq!(serde_json::from_str::<Migration>(&text).unwrap(), shown);
-            for field in ["disk_total_bytes", "source_disk", "created_at", "last_progress_at"] {
+            for field in [
+                "memory_remaining_bytes",
+                "next_steps",
+                "disk_total_bytes",
+                "source_disk",
+                "created_at",
+                "last_progress_at",
+            ] {
                 assert!(text.contains(&format!("\"{field}\":")), "{field} in {text}");
             }
         }

@@ -16,7 +16,7 @@ mod trash;
 pub use disk::{Disk, DiskPath, Slots};
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
-    Receipt, RunStep, Step,
+    Precondition, Receipt, RunStep, Step, Validation,
 };
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{RuleAnswer, Tablet};
