@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
-    TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
+    DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
+    RuleAnswer, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
 };
 use crate::model::{
     Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
@@ -39,6 +39,10 @@ pub trait Node: Send + Sync + 'static {
     fn migration(&self, id: MigrationId) -> Option<Migration>;
     fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
+    /// Waits for nothing.
+    fn event_cursor(&self) -> EventCursor;
+    /// Waits for nothing.
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch;
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
@@ -95,6 +99,12 @@ impl Node for Engine {
     }
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         Self::migrations(self, filter)
+    }
+    fn event_cursor(&self) -> EventCursor {
+        Self::event_cursor(self)
+    }
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        Self::events_after(self, cursor, of)
     }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::abort(self, id)

@@ -21,6 +21,7 @@
 
 mod catalog;
 mod disk;
+mod events;
 mod facts;
 mod flush;
 mod housekeeping;
@@ -44,6 +45,7 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
 pub use steer::{next_steps, waits_at_gate};
 pub use view::{
@@ -102,6 +104,16 @@ impl Engine {
     /// Migrations, ascending by number.
     pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         query::migrations(&self.0, filter)
+    }
+
+    /// Where somebody begins who wants to hear what happens from now on. Waits for nothing.
+    pub fn event_cursor(&self) -> EventCursor {
+        self.0.events.now()
+    }
+
+    /// What happened after `cursor` to one migration, or to all. Waits for nothing.
+    pub fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        self.0.events.after(cursor, of)
     }
 
     /// Calls a migration off. Asynchronous: one that is running stops at its next block.

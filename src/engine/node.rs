@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
 use super::disk::Disk;
+use super::events::EventRing;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
@@ -39,6 +40,7 @@ pub(super) struct Node {
     pub(super) limiter: Limiter,
     pub(super) syncs: Arc<SyncCounts>,
     pub(super) counts: Counts,
+    pub(super) events: Arc<EventRing>,
     pub(super) started: Instant,
     /// Counted up-time, all runs together, in seconds.
     pub(super) uptime_sec: AtomicU64,
@@ -167,6 +169,7 @@ impl Node {
             limiter,
             syncs,
             counts: Counts::default(),
+            events: Arc::default(),
             started: Instant::now(),
             uptime_sec: AtomicU64::new(uptime_sec),
             stopping: AtomicBool::new(false),

@@ -59,7 +59,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     }
     fault::point("accepted");
     Counts::add(&node.counts.accepted);
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.alive.insert(row.id, Arc::clone(&job));
@@ -372,7 +372,7 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
         give_back(node, row.key, &row, granted.size_bytes);
         return Err(failure);
     }
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.revive(id);

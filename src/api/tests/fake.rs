@@ -9,8 +9,9 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    Destination, DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
-    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
+    Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Validation,
 };
 use crate::model::{
     ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, Priority, ShardId, Status, Step,
@@ -108,6 +109,12 @@ impl Node for FakeNode {
         let _ = self.note(format!("{filter:?}"));
         let items: Vec<_> = self.answers().migration.clone().into_iter().collect();
         Page { total: 40, items }
+    }
+    fn event_cursor(&self) -> EventCursor {
+        "1-0".parse().unwrap()
+    }
+    fn events_after(&self, cursor: EventCursor, _of: Option<MigrationId>) -> EventBatch {
+        EventBatch { events: Vec::new(), next: cursor, continuity: Continuity::Whole }
     }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("abort", id, Status::Aborting)

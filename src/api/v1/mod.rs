@@ -6,6 +6,7 @@
 
 pub(super) mod body;
 mod disks;
+mod events;
 mod migrations;
 mod of_tablet;
 mod shape;
@@ -31,6 +32,8 @@ pub(super) fn routes() -> Router<App> {
         .route("/migrations/{id}", get(migrations::show).delete(migrations::abort))
         .route("/migrations/{id}/action", post(migrations::act))
         .route("/migrations/{id}/run", post(migrations::run))
+        .route("/migrations/{id}/events", get(events::of_one))
+        .route("/events", get(events::of_all))
         .route("/tablets", get(tablets::list))
         .route("/tablets/{tablet_id}", get(tablets::show))
         .route("/tablets/{tablet_id}/explain", get(tablets::explain))

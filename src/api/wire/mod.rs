@@ -5,6 +5,7 @@
 //! taken for an absent one). Bytes are whole numbers, times RFC 3339 in UTC.
 
 mod disk;
+mod event;
 mod from_engine;
 mod migration;
 mod status;
@@ -14,6 +15,7 @@ mod time;
 mod trash;
 
 pub use disk::{Disk, DiskPath, Slots};
+pub use event::Event;
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
