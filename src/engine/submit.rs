@@ -212,6 +212,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Resu
         // there is none.
         let mut schedule = node.schedule();
         if schedule.is_running(id) {
+            if order == Order::Abort && job.order() == Order::Abort {
+                return Ok(());
+            }
             if !job.ask(order) {
                 let text = format!("migration {id}: its swap has begun and can only be finished");
                 return Err(Failure::new(ErrorCode::IllegalTransition, text));
