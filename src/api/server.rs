@@ -138,7 +138,10 @@ impl Server {
             Some(_) => (Transport::Tls, "https"),
         };
         let around = Around { access, hosts: Hosts::new(address, &allowed_hosts), transport };
-        let router = router::build(App::new(node, calls, address), &limits, around);
+        // Streams hold their connections: they leave most of the places to requests that end.
+        let app = App::new(node, calls, address, limits.connections / 4);
+        let streams = app.streams();
+        let router = router::build(app, &limits, around);
         tracing::info!("listening on {scheme}://{address}");
 
         let places = Arc::new(Semaphore::new(limits.connections));
@@ -172,6 +175,7 @@ impl Server {
             () = stop => {}
         }
         drop(listener);
+        streams.end();
         tracing::info!("no longer listening; {} connections open", graceful.count());
         match timeout(grace, graceful.shutdown()).await {
             Ok(()) => Ok(Stopped::Drained),

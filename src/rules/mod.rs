@@ -3,6 +3,8 @@
 pub mod admission;
 pub mod capacity;
 pub mod explain;
+pub mod gate;
+pub mod placement;
 pub mod planning;
 pub mod recovery;
 pub mod retry;

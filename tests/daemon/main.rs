@@ -2,12 +2,15 @@
 
 mod disks;
 mod document;
+mod events;
 mod flushes;
 #[path = "../support/mod.rs"]
 mod harness;
 mod inputs;
 mod kills;
 mod lifecycle;
+mod modes;
 mod recovery;
+mod requests;
 mod tasks;
 mod who;

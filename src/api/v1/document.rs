@@ -9,17 +9,25 @@ use utoipa::OpenApi;
 use super::parameters;
 use crate::api::document;
 use crate::api::error::Problem;
-use crate::api::wire::ErrorBody;
+use crate::api::wire::{ErrorBody, Event};
 
 /// Every operation of this room.
 #[derive(OpenApi)]
 #[openapi(
     paths(
         super::migrations::list,
-        super::migrations::create,
+        super::submit::create,
         super::migrations::show,
         super::migrations::abort,
         super::migrations::act,
+        super::migrations::run,
+        super::events::of_all,
+        super::events::of_one,
+        super::of_tablet::list,
+        super::of_tablet::show,
+        super::of_tablet::abort,
+        super::of_tablet::act,
+        super::of_tablet::run,
         super::tablets::list,
         super::tablets::show,
         super::tablets::explain,
@@ -38,7 +46,7 @@ use crate::api::wire::ErrorBody;
         json,
         page,
     ),
-    components(schemas(ErrorBody))
+    components(schemas(ErrorBody, Event))
 )]
 pub(in crate::api) struct Described;
 

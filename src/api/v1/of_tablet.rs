@@ -1,0 +1,169 @@
+//! `/api/v1/tablets/{tablet_id}/migrations[/{id}]`: the same resources as below `/migrations`, of one tablet. One of another
+//! tablet is not found here.
+
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::{Extension, Json};
+
+use super::body::Body;
+use super::migrations::{LIST_PARAMETERS, answer_list, apply, filter, read_id, run_step, shown};
+use super::parameters;
+use crate::api::app::App;
+use crate::api::caller::Caller;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::query::invalid;
+use crate::api::wire::{Action, List, Migration, RunStep, Timestamp};
+use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId, TaskId};
+
+fn read_tablet(text: &str) -> Result<TabletId, Failure> {
+    text.parse().map_err(|error| invalid(format!("{error}")))
+}
+
+/// `GET .../migrations`: filters as those of all migrations.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}/migrations",
+    operation_id = "list_migrations_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("status" = Option<Vec<model::Status>>, Query, explode = false, description = "Several, separated by commas"),
+        ("phase" = Option<Vec<model::Phase>>, Query, explode = false, description = "Several, separated by commas"),
+        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
+        ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
+        ("source_disk" = Option<String>, Query, description = "From it"),
+        ("dest_disk" = Option<String>, Query, description = "To it"),
+        ("task" = Option<TaskId>, Query, description = "Made by this task"),
+        ("since" = Option<Timestamp>, Query, description = "Accepted then or later"),
+        ("before" = Option<Timestamp>, Query, description = "Accepted before"),
+        ("sort" = Option<String>, Query, pattern = "^-?id$", description = "id or -id"),
+        ("with_steps" = Option<bool>, Query, description = "With what the steps said"),
+        ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "At most so many, 1 to 10000"),
+    ),
+    responses((status = 200, body = List<Migration>, description = "One page of them"))
+)]
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(tablet): Path<String>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    let query = parameters(&parts, LIST_PARAMETERS)?;
+    let mut filter = filter(&query)?;
+    let tablet = read_tablet(&tablet)?;
+    if filter.tablet_id.is_some_and(|asked| asked != tablet) {
+        return Err(invalid(format!("parameter tablet_id: the path is about tablet {tablet}")).into());
+    }
+    filter.tablet_id = Some(tablet);
+    answer_list(app, &query, filter).await
+}
+
+/// The migration the path names, which must be one of the tablet it names.
+async fn found(app: &App, (tablet, id): (String, String)) -> Result<model::Migration, Problem> {
+    let (tablet, id) = (read_tablet(&tablet)?, read_id(&id)?);
+    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let unknown = || {
+        Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} of tablet {tablet} is known"))
+    };
+    Ok(found.filter(|migration| migration.key.tablet_id == tablet).ok_or_else(unknown)?)
+}
+
+async fn id_of(app: &App, path: (String, String)) -> Result<MigrationId, Problem> {
+    Ok(found(app, path).await?.id)
+}
+
+/// `GET .../migrations/{id}`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}/migrations/{id}",
+    operation_id = "show_migration_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    responses((status = 200, body = Migration, description = "As it stands"))
+)]
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Json<Migration>, Problem> {
+    parameters(&parts, &[])?;
+    Ok(Json(shown(found(&app, path).await?)))
+}
+
+/// `DELETE .../migrations/{id}`.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tablets/{tablet_id}/migrations/{id}",
+    operation_id = "abort_migration_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    responses((status = 202, body = Migration, description = "It is being undone"))
+)]
+pub(super) async fn abort(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    apply(app, caller, id, Action::Abort(None)).await
+}
+
+/// `POST .../migrations/{id}/action`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/migrations/{id}/action",
+    operation_id = "act_on_migration_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    request_body = Action,
+    responses((status = 202, body = Migration, description = "As it stands then"))
+)]
+pub(super) async fn act(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+    Body(action): Body<Action>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    apply(app, caller, id, action).await
+}
+
+/// `POST .../migrations/{id}/run`.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/migrations/{id}/run",
+    operation_id = "run_step_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("id" = MigrationId, Path, description = "Its number"),
+    ),
+    request_body = RunStep,
+    responses((status = 202, body = Migration, description = "As it stands then"))
+)]
+pub(super) async fn run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+    Body(RunStep { step }): Body<RunStep>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    run_step(app, caller, id, step).await
+}
