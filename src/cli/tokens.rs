@@ -6,9 +6,10 @@ use std::path::PathBuf;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::json;
 
-use super::args::{Output, TokenArgs, TokenCommand, TokenPlace};
+use super::args::Output;
 use super::exit::{CliError, Exit, print, print_json};
 use super::table::{Align, Table};
+use super::token_args::{TokenArgs, TokenCommand, TokenPlace};
 use crate::access::{self, NewToken, Role, Secret, Token, TokenFileError, change};
 use crate::config::Config;
 

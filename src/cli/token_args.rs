@@ -1,0 +1,57 @@
+//! The command line of `tabletctl token`. Nothing is done here.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::tokens::{Lifetime, parse_role};
+use crate::access::Role;
+
+/// `token ...`.
+#[derive(Debug, Args)]
+pub struct TokenArgs {
+    /// Which node's.
+    #[command(flatten)]
+    pub place: TokenPlace,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: TokenCommand,
+}
+
+/// Where the tokens are.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub struct TokenPlace {
+    /// The node's be.conf, whose tokens_file is used; else that of DORIS_HOME.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub conf: Option<PathBuf>,
+    /// The file of tokens itself.
+    #[arg(long, global = true, value_name = "FILE")]
+    pub file: Option<PathBuf>,
+}
+
+/// What to do with tokens.
+#[derive(Debug, Subcommand)]
+pub enum TokenCommand {
+    /// Make a token and print it, once; only its hash is kept.
+    Create {
+        /// Who or what will hold it; also the user name for Digest.
+        name: String,
+        /// viewer reads, operator moves tablets, admin also purges and configures.
+        #[arg(long, value_parser = parse_role)]
+        role: Role,
+        /// How long it is valid: 90d, 12h, 15m, or never.
+        #[arg(long, value_name = "TIME", default_value = "90d")]
+        expires: Lifetime,
+        /// Keep nothing that could answer Digest; it can then be shown as Bearer and Basic only.
+        #[arg(long)]
+        no_digest: bool,
+    },
+    /// List tokens, ended ones too.
+    List,
+    /// End a token now.
+    Revoke {
+        /// Its name.
+        name: String,
+    },
+}
