@@ -20,7 +20,10 @@ bin=${CARGO_TARGET_DIR:-$home/target}/debug
 work=$(mktemp -d)
 pid=
 stop() {
-    if [[ -n $pid ]]; then kill "$pid" 2>/dev/null && wait "$pid" || true; fi
+    if [[ -n $pid ]]; then
+        kill "$pid" 2>/dev/null || true
+        wait "$pid" || true
+    fi
     rm -rf -- "$work"
 }
 trap stop EXIT
