@@ -75,4 +75,10 @@ else
     say "shellcheck is not installed: the scripts' syntax was checked, their habits were not"
 fi
 
+if command -v schemathesis >/dev/null; then
+    step scripts/fuzz_api.sh
+else
+    say "schemathesis is not installed: the API was compared with its document by our own requests only"
+fi
+
 printf '\nall checks passed in %d s\n' "$SECONDS"

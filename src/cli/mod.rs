@@ -1,7 +1,8 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `node` and `tasks` the commands; `tokens` works on the file of tokens and [`offline`] works on roots without a daemon. Knows the API's wire types and the storage, never the engine.
+//! `jobs`, `follow`, `events`, `node` and `tasks` the commands; [`tokens`] works on the file of tokens, [`offline`] on roots
+//! without a daemon. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
 mod client;
