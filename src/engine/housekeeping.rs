@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::clock::steady_ms;
 use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
@@ -67,7 +68,7 @@ fn stop_the_stuck(node: &Node) {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
-        if since > 0 && node.now_ms() - since > limit_ms {
+        if since > 0 && steady_ms() - since > limit_ms {
             job.ask(Order::TimeOut);
         }
     }

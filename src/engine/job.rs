@@ -4,20 +4,15 @@ use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use crate::model::{
-    ErrorCode, Failure, LogEntry, Migration, Status, Step, StepRecord, StepStatus, TimestampMs,
-};
+pub(super) use super::clock::now_ms;
+use super::clock::{steady_ms, to_wall_ms};
+use crate::model::{ErrorCode, Failure, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
 use crate::rules::transition::{Event, transition};
 
 /// Lines kept of one step's log, and steps kept of one migration: a row in the journal stays small through any number
 /// of attempts.
 const LOG_LINES_MAX: usize = 100;
 const STEPS_MAX: usize = 24;
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> TimestampMs {
-    chrono::Utc::now().timestamp_millis()
-}
 
 /// What has been asked of a running migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +40,7 @@ pub(super) struct Progress {
     pub(super) resumed_bytes: AtomicU64,
     pub(super) verified_files: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
+    /// By the steady clock; 0 before the first.
     pub(super) last_progress_ms: AtomicI64,
 }
 
@@ -93,7 +89,7 @@ impl Job {
         counters.throttled_ms = load(&self.progress.throttled_ms);
         let at = self.progress.last_progress_ms.load(Ordering::Relaxed);
         if at > 0 {
-            migration.last_progress_ms = Some(at);
+            migration.last_progress_ms = Some(to_wall_ms(at));
         }
     }
 
@@ -108,7 +104,7 @@ impl Job {
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        progress.last_progress_ms.store(now_ms(), Ordering::Relaxed);
+        progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
 
     /// All of it is on the destination: progress that nobody was there to count.

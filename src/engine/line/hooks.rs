@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Line;
+use crate::engine::clock::steady_ms;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
@@ -79,7 +80,7 @@ impl Line<'_> {
     }
 
     fn moved(&self) {
-        self.job.progress.last_progress_ms.store(self.node.now_ms(), Ordering::Relaxed);
+        self.job.progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
 }
 
