@@ -5,14 +5,19 @@
 //! completed is never back on its source.
 
 mod attack;
+mod clock;
 mod corruption;
+mod damage;
 mod flushes;
 mod gone;
+mod hang;
 mod kills;
 mod left_out;
 mod powercut;
 mod promises;
+mod recovery_cuts;
 mod rig;
+mod startup;
 mod syscalls;
 
 use std::time::Duration;
@@ -26,11 +31,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         powercut::SCENARIOS,
+        recovery_cuts::SCENARIOS,
         kills::SCENARIOS,
         syscalls::SCENARIOS,
+        startup::SCENARIOS,
         corruption::SCENARIOS,
         flushes::SCENARIOS,
         gone::SCENARIOS,
+        hang::SCENARIOS,
+        clock::SCENARIOS,
+        damage::SCENARIOS,
         attack::SCENARIOS,
         left_out::SCENARIOS,
     ]

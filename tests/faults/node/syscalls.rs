@@ -32,7 +32,7 @@ const CHANGES: &[Fault] = &[EIO, ENOSPC, EDQUOT, EROFS, Fault::Kill];
 
 /// What may happen to which call. `read` and `write` are also what the runtime wakes its threads with: these are
 /// counted on the files of the migration only.
-const ANYWHERE: &[(&str, &[Fault])] = &[
+pub(super) const ANYWHERE: &[(&str, &[Fault])] = &[
     ("pread64", &[EIO, Fault::Kill]),
     ("pwrite64", CHANGES),
     ("fsync", &[EIO, ENOSPC, EDQUOT, Fault::Kill]),
@@ -50,12 +50,13 @@ const ANYWHERE: &[(&str, &[Fault])] = &[
     ("ftruncate", &[EIO, ENOSPC, Fault::Kill]),
     ("getdents64", &[EIO, Fault::Kill]),
 ];
-const ON_FILES: &[(&str, &[Fault])] = &[("read", &[EIO, Fault::Kill]), ("write", CHANGES)];
+pub(super) const ON_FILES: &[(&str, &[Fault])] = &[("read", &[EIO, Fault::Kill]), ("write", CHANGES)];
 
 /// Answers that are not true, on the tablet's files only: what a disk's own journal promises is trusted.
 const LIES: &[(&str, &[Fault])] = &[
-    ("pread64", &[Fault::CorruptAfter { argument: 2 }]),
-    ("pwrite64", &[Fault::CorruptBefore { argument: 2 }, Fault::Lie(4096)]),
+    // "That was the end of the file", and "that many bytes" over a buffer nobody filled.
+    ("pread64", &[Fault::CorruptAfter { argument: 2 }, Fault::Lie(0), Fault::Lie(512), Fault::Lie(4096)]),
+    ("pwrite64", &[Fault::CorruptBefore { argument: 2 }, Fault::Lie(0), Fault::Lie(512), Fault::Lie(4096)]),
     ("fdatasync", &[Fault::Lie(0)]),
 ];
 
