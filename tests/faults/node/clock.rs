@@ -94,7 +94,11 @@ impl Stage {
             _ => 1,
         };
         let faulty = (when == When::BetweenAttempts)
-            .then(|| self.rig.disks.inject(to, Rule::next(On::Write, Action::Eio)))
+            .then(|| {
+                let file = self.rig.node.tablet_dir(self.at, self.key).join("02000000_0.dat");
+                let marker = &std::fs::read(file)?[..64];
+                self.rig.disks.inject(self.at, Rule::next(On::Read, Action::Eio).only_holding(marker))
+            })
             .transpose()?;
         let id = daemon.try_accept(self.key, &self.rig.node.disk(to)).map_err(io::Error::other)?;
         let reached = |migration: &Value| match when {

@@ -17,6 +17,7 @@ mod powercut;
 mod promises;
 mod recovery_cuts;
 mod rig;
+mod short_io;
 mod startup;
 mod syscalls;
 
@@ -34,6 +35,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         recovery_cuts::SCENARIOS,
         kills::SCENARIOS,
         syscalls::SCENARIOS,
+        short_io::SCENARIOS,
         startup::SCENARIOS,
         corruption::SCENARIOS,
         flushes::SCENARIOS,

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Owed, Promise, settle};
+use super::promises::{Owed, Promise, empty_quarantine, settle};
 use super::rig::Rig;
 use super::syscalls::{ANYWHERE, ON_FILES};
 use crate::census::Census;
@@ -144,11 +144,16 @@ impl Interrupted {
         let starting = node.spawn_stopped();
         let attached = tracer.attach(starting.child.id(), cell)?;
         starting.go_on();
-        if let Ok(mut daemon) = starting.wait_until_listening(super::PATIENCE) {
-            self.wait_for_its_work(&mut daemon);
-            // First the daemon, then strace: it ends with what it traces.
-            daemon.kill();
-        }
+        let said = match starting.wait_until_listening(super::PATIENCE) {
+            Ok(mut daemon) => {
+                self.wait_for_its_work(&mut daemon);
+                let said = daemon.said();
+                // First the daemon, then strace: it ends with what it traces.
+                daemon.kill();
+                said
+            }
+            Err(said) => said,
+        };
         let hits = attached.hits()?;
         let census = attached.detach()?;
         let daemon = match node.try_start() {
@@ -160,7 +165,15 @@ impl Interrupted {
             _ => Owed::Completed,
         };
         let promises: Vec<_> = self.promises.iter().collect();
-        Ok((census, hits, settle(node, daemon, &promises, owed, ReadFrom::Medium)))
+        if owed == Owed::Ended
+            && let Err(what) =
+                daemon.try_wait_until_idle(super::PATIENCE).and_then(|()| empty_quarantine(node))
+        {
+            // A copy whose commit was in doubt may be set aside: nothing was lost with it.
+            return Ok((census, hits, Err(what)));
+        }
+        let found = settle(node, daemon, &promises, owed, ReadFrom::Medium);
+        Ok((census, hits, found.map_err(|what| format!("{what}\nthe hurt daemon said:\n{said}"))))
     }
 
     /// Until every promised migration has ended or is in doubt, the daemon is gone, or it has had its time.

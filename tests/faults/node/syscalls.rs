@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Owed, Promise, check_nothing_came_back, settle};
+use super::promises::{Owed, Promise, check_nothing_came_back, empty_quarantine, settle};
 use super::rig::Rig;
 use crate::census::Census;
 use crate::mounts::FsKind;
@@ -205,12 +205,7 @@ impl Stage {
         self.last_id =
             daemon.try_migrations()?.iter().filter_map(|known| known["id"].as_u64()).max().unwrap_or(0);
         // A copy whose commit was in doubt may be set aside: nothing was lost with it.
-        for root in &node.roots {
-            let quarantine = root.join("quarantine");
-            for name in crate::harness::read_dir_names(&quarantine) {
-                std::fs::remove_dir_all(quarantine.join(name)).map_err(|error| error.to_string())?;
-            }
-        }
+        empty_quarantine(node)?;
         settle(node, daemon, &seen.promise.iter().collect::<Vec<_>>(), Owed::Ended, ReadFrom::Medium)?;
         self.at = node.examine(ReadFrom::Cache)?[&self.key];
         Ok(())
