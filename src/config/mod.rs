@@ -8,6 +8,8 @@
 //! node's existing file starts this daemon: keys that mean nothing here are reported as ignored, never refused.
 
 mod doris_keys;
+#[cfg(test)]
+mod fuzz;
 mod grammar;
 mod interpret;
 mod keys;
