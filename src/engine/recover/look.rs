@@ -65,3 +65,22 @@ fn judge(code: ErrorCode, why: String) -> Look {
         _ => Look::Unreadable(why),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_did_not_give_is_not_damage() {
+        for (code, is_damage) in [
+            (ErrorCode::RecordDamaged, true),
+            (ErrorCode::SourceDamaged, true),
+            (ErrorCode::UnexpectedEntry, true),
+            (ErrorCode::IoError, false),
+            (ErrorCode::ResourceExhausted, false),
+            (ErrorCode::DiskUnavailable, false),
+        ] {
+            assert_eq!(matches!(judge(code, String::new()), Look::Damaged(_)), is_damage, "{code:?}");
+        }
+    }
+}

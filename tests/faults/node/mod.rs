@@ -20,6 +20,7 @@ mod rig;
 mod short_io;
 mod startup;
 mod syscalls;
+mod two;
 
 use std::time::Duration;
 
@@ -43,6 +44,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
         hang::SCENARIOS,
         clock::SCENARIOS,
         damage::SCENARIOS,
+        two::SCENARIOS,
         attack::SCENARIOS,
         left_out::SCENARIOS,
     ]
