@@ -26,10 +26,9 @@ fn races(bench: &mut Bench<'_>) -> io::Result<()> {
     let (mut one, mut none) = (0, 0);
     for trial in 0..trials {
         let second = if trial % 2 == 0 { &own_state } else { &same_state };
-        let (left, right) = std::thread::scope(|scope| {
-            let other = scope.spawn(|| second.try_start());
-            (first.try_start(), other.join().unwrap_or_else(|_| Err("panicked".to_owned())))
-        });
+        let (left, right) = (first.spawn(), second.spawn());
+        let (left, right) =
+            (left.wait_until_listening(super::PATIENCE), right.wait_until_listening(super::PATIENCE));
         let found = match (&left, &right) {
             (Ok(_), Ok(_)) => Err("both serve the same roots".to_owned()),
             (Err(left), Err(right)) => {
@@ -43,13 +42,13 @@ fn races(bench: &mut Bench<'_>) -> io::Result<()> {
             }
             (Ok(serving), Err(said)) | (Err(said), Ok(serving)) => {
                 one += 1;
-                let whole = serving.try_get("/api/v1/tablets").is_ok_and(|tablets| tablets["total"] == 4);
+                let tablets = serving.try_get("/api/v1/tablets");
+                let whole = tablets.as_ref().is_ok_and(|tablets| tablets["total"] == 4);
                 if whole && said.contains("in use") {
                     Ok(())
                 } else {
-                    Err(format!(
-                        "the one that serves does not serve all, or the other does not say why:\n{said}"
-                    ))
+                    let serving = serving.said();
+                    Err(format!("one serves {tablets:?} and says:\n{serving}\nthe other says:\n{said}"))
                 }
             }
         };
