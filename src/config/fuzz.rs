@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::*;
 
+#[allow(clippy::duplicate_mod)] // of two rooms that may not import each other
 #[path = "../../tests/support/mutator.rs"]
 mod mutator;
 

@@ -221,8 +221,8 @@ impl Daemon {
         const PAGE: usize = 500;
         let mut all: Vec<Value> = Vec::new();
         loop {
-            let marker = all.last().map_or(Value::from(0), |last| last["id"].clone());
-            let mut list = self.try_get(&format!("/api/v1/migrations?limit={PAGE}&marker={marker}"))?;
+            let marker = all.last().map(|last| format!("&marker={}", last["id"])).unwrap_or_default();
+            let mut list = self.try_get(&format!("/api/v1/migrations?limit={PAGE}{marker}"))?;
             let Value::Array(page) = list["data"].take() else {
                 return Err(format!("not a list of migrations: {list}"));
             };

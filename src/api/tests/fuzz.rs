@@ -19,6 +19,7 @@ use crate::api::router::{build, normalize};
 use crate::api::wire;
 use crate::config::Dialect;
 
+#[allow(clippy::duplicate_mod)] // of two rooms that may not import each other
 #[path = "../../../tests/support/mutator.rs"]
 mod mutator;
 
