@@ -6,9 +6,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, Value};
+use crate::model::DailyWindows;
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;
@@ -118,6 +120,10 @@ config_keys! {
     /// Wait before the second attempt, in milliseconds; it doubles with each further one.
     migration_retry_backoff_ms: u32 = 1_000, Mutable, Range(0, 3_600_000);
 
+    /// Hours of the day, local time, in which copies start: `22:00-06:00`, several separated by commas; empty is always.
+    /// What runs goes on to its end, and high priority starts at any hour.
+    migration_window: DailyWindows = DailyWindows::default(), Mutable, Any;
+
     /// Time running migrations have to reach a safe point when the daemon is told to stop, in seconds.
     shutdown_grace_sec: u32 = 30, Fixed, Range(0, 86_400);
 
@@ -139,6 +145,9 @@ config_keys! {
 
     /// Bytes per second copied from, and to, one disk; 0 is no limit.
     disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// The same for single disks, instead of what holds for all: `path:rate`, separated by `;`.
+    disk_rate_limit_overrides: DiskRates = DiskRates::default(), Mutable, Any;
 
     /// Bytes per second copied on the whole node; 0 is no limit.
     node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);

@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use crate::model::DailyWindows;
+
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -127,6 +129,19 @@ impl Value for IpAddr {
     }
     fn accepted() -> String {
         "an IP address, such as 127.0.0.1, 0.0.0.0 or ::".to_owned()
+    }
+}
+
+impl Value for DailyWindows {
+    const TYPE_NAME: &'static str = "std::string";
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::Validate)
+    }
+    fn render(&self) -> String {
+        self.to_string()
+    }
+    fn accepted() -> String {
+        "windows such as 22:00-06:00, separated by commas, or nothing".to_owned()
     }
 }
 

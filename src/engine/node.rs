@@ -26,7 +26,7 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter};
 /// Locks are taken in the order of the fields and held for moments only; no lock is held over a call on a disk or on the
 /// journal.
 pub(super) struct Node {
-    pub(super) config: RwLock<Config>,
+    config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
     pub(super) disks: Vec<Arc<Disk>>,
     catalog: RwLock<Catalog>,
@@ -163,6 +163,10 @@ impl Node {
         self.config.read().unwrap_or_else(PoisonError::into_inner)
     }
 
+    pub(super) fn config_mut(&self) -> RwLockWriteGuard<'_, Config> {
+        self.config.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(super) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
         self.catalog.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,8 +247,10 @@ impl Node {
     }
 
     pub(super) fn node_limits(&self) -> NodeLimits {
+        let priority_min = super::gentle::priority_min(self);
         let config = self.config();
         NodeLimits {
+            priority_min,
             running: config.max_tablet_migration_threads as usize,
             small_bytes: config.small_migration_bytes,
             small_batch: config.small_migration_batch as usize,

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use super::catalog::Entry;
 use super::disk::visit;
+use super::gentle::outside_window;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
@@ -45,7 +46,7 @@ fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
     match row.status {
         Status::Queued => {
-            if let Some(why) = why_waiting(node, row.id) {
+            if let Some(why) = outside_window(node, row).or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,

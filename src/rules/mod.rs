@@ -10,3 +10,4 @@ pub mod schedule;
 pub mod throttle;
 pub mod transition;
 pub mod trash;
+pub mod window;

@@ -12,6 +12,16 @@ pub struct DiskPath {
     pub path: String,
 }
 
+/// `POST /api/v1/disks/limits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskLimits {
+    /// Path, written as in `storage_root_path`.
+    pub path: String,
+    /// Bytes per second copied from and to it; 0 is no limit, `null` the limit of all disks.
+    pub rate_bytes_per_sec: Option<u64>,
+}
+
 /// One disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {

@@ -1,0 +1,68 @@
+//! How hard the daemon pushes: seen, and changed while it runs.
+
+use serde_json::{Value, json};
+
+use crate::harness::Node;
+
+fn disk<'a>(disks: &'a Value, path: &str) -> &'a Value {
+    let found = disks["data"].as_array().expect("a list").iter().find(|disk| disk["path"] == path);
+    found.unwrap_or_else(|| panic!("no {path} in {disks}"))
+}
+
+#[test]
+fn one_disk_is_limited_by_its_path_while_others_go_by_the_common_limit() {
+    let mut node = Node::new(3);
+    let tablets: Vec<_> = (0..2).map(|n| node.add_tablet(0, 7 + n, &[3_000_000])).collect();
+    let slow = node.disk(1);
+    node.settings =
+        format!("disk_rate_limit_bytes_per_sec = 500000000\ndisk_rate_limit_overrides = {slow}:100000");
+    let daemon = node.start();
+    let rates = |daemon: &crate::harness::Daemon| -> Vec<u64> {
+        let disks = daemon.get("/api/v1/disks");
+        let rate = |n| disk(&disks, &node.disk(n))["rate_limit_bytes_per_sec"].as_u64().expect("a rate");
+        (0..3).map(rate).collect()
+    };
+    assert_eq!(rates(&daemon), [500_000_000, 100_000, 500_000_000]);
+
+    let waits = daemon.accept(tablets[0], &slow);
+    let passes = daemon.accept(tablets[1], &node.disk(2));
+    daemon.wait_for(passes, &["completed"]);
+    assert_eq!(daemon.migration(waits)["status"], "copying", "30 s at its rate");
+
+    // Freed by name: the waiting one feels it at once.
+    daemon.post("/api/v1/disks/limits", &json!({ "path": slow, "rate_bytes_per_sec": 0 }));
+    let done = daemon.wait_for(waits, &["completed"]);
+    assert!(done["throttled_ms"].as_u64() > Some(0), "{done:#}");
+    assert_eq!(rates(&daemon), [500_000_000, 0, 500_000_000]);
+    let shown = daemon.get("/api/show_config?conf_item=disk_rate_limit_overrides");
+    assert_eq!(shown[0][2], format!("{slow}:0"));
+
+    daemon.post("/api/v1/disks/limits", &json!({ "path": slow, "rate_bytes_per_sec": null }));
+    daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=77", &Value::Null);
+    assert_eq!(rates(&daemon), [77, 77, 77]);
+    daemon.stop();
+}
+
+#[test]
+fn outside_its_window_a_migration_waits_and_says_until_when_and_high_priority_goes() {
+    let mut node = Node::new(2);
+    let (first, second) = (node.add_tablet(0, 7, &[1000]), node.add_tablet(0, 8, &[1000]));
+    // Twelve hours away, so that no midnight, leap or slow machine opens it during the test.
+    let hour = |offset| (chrono::Timelike::hour(&chrono::Local::now()) + offset) % 24;
+    node.settings = format!("migration_window = {:02}:00-{:02}:00", hour(12), hour(13));
+    let daemon = node.start();
+    let waits = daemon.accept(first, &node.disk(1));
+    let urgent = daemon.post(
+        "/api/v1/migrations",
+        &json!({ "tablet_id": second.tablet_id, "dest_disk": node.disk(1), "priority": "high" }),
+    );
+    daemon.wait_for(urgent["id"].as_u64().expect("a number"), &["completed"]);
+    let queued = daemon.migration(waits);
+    let reason = queued["status_reason"].as_str().expect("a reason");
+    assert_eq!(queued["status"], "queued", "{queued:#}");
+    assert!(reason.starts_with("outside the window ") && reason.contains("; opens in 1"), "{reason}");
+
+    daemon.post("/api/update_config?migration_window=", &Value::Null);
+    daemon.wait_for(waits, &["completed"]);
+    daemon.stop();
+}
