@@ -57,7 +57,11 @@ fn remarks(disk: &Disk) -> String {
     let reason = Some(disk.condition_reason.clone()).filter(|reason| !reason.is_empty());
     let limit = Some(disk.rate_limit_bytes_per_sec).filter(|rate| *rate > 0).map(limit_text);
     let safe = disk.safe_to_remove.then(|| "safe to remove".to_owned());
-    [reason, limit, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let pace = disk.pace.as_ref().map(|pace| match pace.rate_bytes_per_sec {
+        0 => format!("adaptive: {}", pace.reason),
+        rate => format!("adaptive, {} per second now: {}", human_bytes(rate), pace.reason),
+    });
+    [reason, limit, pace, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// `disk enable`, `disk disable`.

@@ -9,7 +9,9 @@ use std::net::{IpAddr, Ipv4Addr};
 use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
-use super::value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, Value};
+use super::value::{
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, Throttle, Value,
+};
 use crate::model::DailyWindows;
 
 const MAX_I32: i64 = i32::MAX as i64;
@@ -151,6 +153,16 @@ config_keys! {
 
     /// Bytes per second copied on the whole node; 0 is no limit.
     node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// Whether copies back off by themselves while others use the disks: `none`, or `adaptive`, which follows the latency of
+    /// each disk and the kernel's I/O pressure, below the limits above.
+    migration_throttle: Throttle = Throttle::None, Mutable, Any;
+
+    /// Bytes per second a disk is copied from and to at least, however much adaptive throttling backs off.
+    migration_throttle_floor_bytes_per_sec: u64 = 4_194_304, Mutable, Range(65_536, i64::MAX);
+
+    /// I/O class of the threads that copy: `best_effort`, or `idle`, which only the schedulers bfq and mq-deadline honour.
+    migration_io_class: IoClass = IoClass::BestEffort, Mutable, Any;
 
     /// Threads that copy the files of one migration.
     copy_threads_per_migration: u32 = 4, Fixed, Range(1, 64);

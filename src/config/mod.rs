@@ -32,4 +32,4 @@ pub use storage_root::{
     BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,
     parse_storage_root_path,
 };
-pub use value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel};
+pub use value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, Throttle};

@@ -219,6 +219,22 @@ words! {
         V3_0 = "3.0",
     }
 
+    /// How copies are served by the kernel's I/O scheduler (`migration_io_class`).
+    IoClass as "std::string" {
+        /// As everybody else, or as the daemon was started.
+        BestEffort = "best_effort",
+        /// When nobody else wants the disk.
+        Idle = "idle",
+    }
+
+    /// Whether copies back off by themselves (`migration_throttle`).
+    Throttle as "std::string" {
+        /// No: only limits that are set.
+        None = "none",
+        /// When the disk or the kernel says that others wait.
+        Adaptive = "adaptive",
+    }
+
     /// How the two limits of a disk combine (`migration_capacity_rule`).
     CapacityRule as "std::string" {
         /// Either limit passed makes a disk full.

@@ -1,14 +1,17 @@
-//! How hard migrations may push: rates of disks and of the node, and the hours in which copies start. Applies what the
-//! configuration says now; keeps nothing of its own.
+//! How hard migrations may push: rates of disks and of the node, the I/O class of copying threads, and the hours in which
+//! copies start. Applies what the configuration says now; keeps nothing of its own. How rates adapt is in `pace`.
 
+use std::cell::Cell;
+use std::sync::Once;
 use std::time::Duration;
 
 use chrono::Timelike;
 
 use super::node::Node;
-use crate::config::Config;
+use crate::config::{Config, IoClass};
 use crate::model::{Migration, Priority};
 use crate::rules::window::{closed_text, opens_in};
+use crate::storage::os::{IO_PRIORITY_IDLE, io_priority, set_io_priority};
 
 /// The limit of the disk at `path`, in bytes per second; 0 is none.
 pub(super) fn disk_rate(config: &Config, path: &str) -> u64 {
@@ -68,4 +71,43 @@ fn window_opens_in(node: &Node) -> Option<Duration> {
         return None;
     }
     opens_in(&config.migration_window, chrono::Local::now().num_seconds_from_midnight())
+}
+
+thread_local! {
+    /// The I/O priority this thread had before it was made idle.
+    static OWN_PRIORITY: Cell<Option<i32>> = const { Cell::new(None) };
+}
+
+/// Gives the calling thread the I/O class that copies have now. Cheap when it has it; asked before every block.
+pub(super) fn wear_io_class(class: IoClass) {
+    let changed = match (class, OWN_PRIORITY.get()) {
+        (IoClass::Idle, None) => io_priority().and_then(|own| {
+            set_io_priority(IO_PRIORITY_IDLE)?;
+            OWN_PRIORITY.set(Some(own));
+            Ok(())
+        }),
+        (IoClass::BestEffort, Some(own)) => {
+            OWN_PRIORITY.set(None);
+            set_io_priority(own)
+        }
+        _ => Ok(()),
+    };
+    if let Err(errno) = changed {
+        static WARNED: Once = Once::new();
+        WARNED.call_once(|| {
+            tracing::warn!(
+                "migration_io_class: this system does not let a thread change it ({})",
+                errno.desc()
+            );
+        });
+    }
+}
+
+/// Gives the calling thread its own I/O class back when dropped.
+pub(super) struct OwnIoClass;
+
+impl Drop for OwnIoClass {
+    fn drop(&mut self) {
+        wear_io_class(IoClass::BestEffort);
+    }
 }

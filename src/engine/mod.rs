@@ -30,6 +30,8 @@ mod journal_thread;
 mod line;
 mod node;
 mod open;
+mod pace;
+mod pressure;
 mod query;
 mod recover;
 mod removal;
@@ -46,8 +48,8 @@ use std::time::Duration;
 
 pub use start::StartError;
 pub use view::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals,
-    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    DiskView, MigrationFilter, NewTask, PaceView, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
+    StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
 
 use crate::config::{self, Config, SetError};

@@ -237,6 +237,8 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
                 queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
+                pace: disk.pace.view(),
+                throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
                 not_safe_because: not_safe_to_remove(node, disk, &jobs),
             }
         })

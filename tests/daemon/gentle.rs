@@ -1,8 +1,11 @@
 //! How hard the daemon pushes: seen, and changed while it runs.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 
 use crate::harness::Node;
+use crate::harness::daemon::PATIENCE;
 
 fn disk<'a>(disks: &'a Value, path: &str) -> &'a Value {
     let found = disks["data"].as_array().expect("a list").iter().find(|disk| disk["path"] == path);
@@ -64,5 +67,81 @@ fn outside_its_window_a_migration_waits_and_says_until_when_and_high_priority_go
 
     daemon.post("/api/update_config?migration_window=", &Value::Null);
     daemon.wait_for(waits, &["completed"]);
+    daemon.stop();
+}
+
+/// Names of the daemon's threads that have the idle I/O class now.
+fn idle_threads(pid: u32) -> Vec<String> {
+    let tasks = std::fs::read_dir(format!("/proc/{pid}/task")).expect("a running daemon").flatten();
+    let is_idle = |tid: &str| {
+        let tid: libc::c_int = tid.parse().expect("a number");
+        // SAFETY: takes two integers.
+        let priority = unsafe { libc::syscall(libc::SYS_ioprio_get, 1, tid) };
+        priority >> 13 == 3
+    };
+    let name =
+        |tid: &str| std::fs::read_to_string(format!("/proc/{pid}/task/{tid}/comm")).unwrap_or_default();
+    tasks
+        .map(|task| task.file_name().to_string_lossy().into_owned())
+        .filter(|tid| is_idle(tid))
+        .map(|tid| name(&tid).trim().to_owned())
+        .collect()
+}
+
+/// Waits until it is so.
+fn until(what: &str, is_so: impl Fn() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "never: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn threads_that_copy_take_the_io_class_that_is_set_and_no_other_thread_does() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[10_000; 400]);
+    node.settings = "disk_rate_limit_bytes_per_sec = 500000\nmigration_io_class = idle".to_owned();
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    until("a thread is idle", || !idle_threads(daemon.pid()).is_empty());
+    let names = idle_threads(daemon.pid());
+    assert!(names.iter().all(|name| name.starts_with("move-") || name == "copy"), "{names:?}");
+    daemon.post("/api/update_config?migration_io_class=best_effort", &Value::Null);
+    until("no thread is idle", || idle_threads(daemon.pid()).is_empty());
+    assert_eq!(daemon.migration(id)["status"], "copying", "it was changed while the copy ran");
+    daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &Value::Null);
+    daemon.wait_for(id, &["completed"]);
+    daemon.stop();
+}
+
+#[test]
+fn adaptive_throttling_begins_and_ends_while_a_copy_runs_and_says_what_it_does() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[6_000_000]);
+    node.settings = "migration_throttle = adaptive\nmigration_throttle_floor_bytes_per_sec = 65536\n\
+                     disk_rate_limit_bytes_per_sec = 1000000"
+        .to_owned();
+    let daemon = node.start();
+    let paces = || -> Vec<Value> {
+        let disks = daemon.get("/api/v1/disks");
+        (0..2).map(|n| disk(&disks, &node.disk(n))["pace"].clone()).collect()
+    };
+    assert_eq!(paces(), [Value::Null, Value::Null], "nothing is copied");
+    let id = daemon.accept(key, &node.disk(1));
+    until("both disks are paced", || {
+        paces().iter().all(|pace| pace["reason"].as_str().is_some_and(|why| !why.is_empty()))
+    });
+    for pace in paces() {
+        let rate = pace["rate_bytes_per_sec"].as_u64().expect("a rate");
+        assert!((65_536..=1_000_000).contains(&rate), "between floor and limit: {pace}");
+    }
+    let metrics = daemon.get_text("/metrics");
+    assert!(metrics.contains("tabletd_disk_pace_bytes_per_sec{path="), "{metrics}");
+    daemon.post("/api/update_config?migration_throttle=none", &Value::Null);
+    until("no disk is paced", || paces().iter().all(Value::is_null));
+    assert_eq!(daemon.migration(id)["status"], "copying", "it was changed while the copy ran");
+    daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &Value::Null);
+    daemon.wait_for(id, &["completed"]);
     daemon.stop();
 }
