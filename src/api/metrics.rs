@@ -64,6 +64,7 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
         ("tabletd_migrations_aborted_total", "Migrations aborted.", totals.aborted),
         ("tabletd_migrations_retried_total", "Attempts that are repeated.", totals.retried),
         ("tabletd_copied_bytes_total", "Bytes written to staging.", totals.copied_bytes),
+        ("tabletd_cloned_bytes_total", "Bytes shared with the source instead.", totals.cloned_bytes),
         ("tabletd_verified_bytes_total", "Bytes read back and found right.", totals.verified_bytes),
         ("tabletd_barrier_syncs_total", "syncfs calls of the shared barriers.", totals.barrier_syncs),
         ("tabletd_barrier_waits_total", "Barriers passed by migrations.", totals.barrier_waits),

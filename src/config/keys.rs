@@ -10,7 +10,8 @@ use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, Throttle, Value,
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, SameFileSystem, Throttle,
+    Value,
 };
 use crate::model::DailyWindows;
 
@@ -148,11 +149,11 @@ config_keys! {
     /// Bytes per second copied from, and to, one disk; 0 is no limit.
     disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
 
-    /// The same for single disks, instead of what holds for all: `path:rate`, separated by `;`.
-    disk_rate_limit_overrides: DiskRates = DiskRates::default(), Mutable, Any;
-
     /// Bytes per second copied on the whole node; 0 is no limit.
     node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// The same for single disks, instead of what holds for all: `path:rate`, separated by `;`.
+    disk_rate_limit_overrides: DiskRates = DiskRates::default(), Mutable, Any;
 
     /// Whether copies back off by themselves while others use the disks: `none`, or `adaptive`, which follows the latency of
     /// each disk and the kernel's I/O pressure, below the limits above.
@@ -163,6 +164,10 @@ config_keys! {
 
     /// I/O class of the threads that copy: `best_effort`, or `idle`, which only the schedulers bfq and mq-deadline honour.
     migration_io_class: IoClass = IoClass::BestEffort, Mutable, Any;
+
+    /// How a tablet moves between two roots on one file system: `clone` shares its blocks where the file system can (xfs,
+    /// btrfs), reads them back and writes none; `copy` writes every byte anew.
+    migration_same_file_system: SameFileSystem = SameFileSystem::Clone, Mutable, Any;
 
     /// Threads that copy the files of one migration.
     copy_threads_per_migration: u32 = 4, Fixed, Range(1, 64);

@@ -32,4 +32,6 @@ pub use storage_root::{
     BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,
     parse_storage_root_path,
 };
-pub use value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, Throttle};
+pub use value::{
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, SameFileSystem, Throttle,
+};

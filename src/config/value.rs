@@ -235,6 +235,14 @@ words! {
         Adaptive = "adaptive",
     }
 
+    /// How a tablet moves within one file system (`migration_same_file_system`).
+    SameFileSystem as "std::string" {
+        /// The copy shares its blocks with the source, where the file system can.
+        Clone = "clone",
+        /// Every byte is written anew.
+        Copy = "copy",
+    }
+
     /// How the two limits of a disk combine (`migration_capacity_rule`).
     CapacityRule as "std::string" {
         /// Either limit passed makes a disk full.

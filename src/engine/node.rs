@@ -19,7 +19,7 @@ use crate::model::{
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
-use crate::transfer::{BufferBudget, CopyOptions, Limiter};
+use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 
 /// The node.
 ///
@@ -88,6 +88,7 @@ pub(super) struct Counts {
     pub(super) aborted: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) copied_bytes: AtomicU64,
+    pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_bytes: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
     pub(super) quarantined: AtomicU64,
@@ -286,6 +287,10 @@ impl Node {
             threads: config.copy_threads_per_migration as usize,
             block_bytes: usize::try_from(config.copy_block_bytes).unwrap_or(1 << 20),
             direct_io_min_file_bytes: config.direct_io_min_file_bytes,
+            shared_bytes: match config.migration_same_file_system {
+                config::SameFileSystem::Clone => SharedBytes::WhereOneDevice,
+                config::SameFileSystem::Copy => SharedBytes::Never,
+            },
             ..CopyOptions::default()
         }
     }

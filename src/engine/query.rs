@@ -310,6 +310,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         retried: load(&counts.retried),
         refused: counts.refused(),
         copied_bytes: load(&counts.copied_bytes),
+        cloned_bytes: load(&counts.cloned_bytes),
         verified_bytes: load(&counts.verified_bytes),
         steps: counts.steps(),
         throttled_ms: load(&counts.throttled_ms),

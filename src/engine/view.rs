@@ -274,6 +274,8 @@ pub struct Totals {
     pub refused: Vec<(ErrorCode, u64)>,
     /// Bytes written to staging.
     pub copied_bytes: u64,
+    /// Bytes shared with the source instead.
+    pub cloned_bytes: u64,
     /// Bytes read back and found right.
     pub verified_bytes: u64,
     /// Time and outcome of each step that was run.

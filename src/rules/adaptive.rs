@@ -129,7 +129,7 @@ impl Pacer {
         if rate < near {
             return rate.saturating_add(rate / 4 + 1).min(near);
         }
-        let raised = rate.saturating_add(knee / 500 + 1);
+        let raised = rate.saturating_add(knee / 1000 + 1);
         if raised > knee.saturating_add(knee / 20) {
             self.knee_bytes_per_sec = None;
         }

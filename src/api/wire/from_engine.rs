@@ -69,6 +69,7 @@ impl From<model::Counters> for DiskCounters {
             disk_remaining_bytes: counters.total_bytes.saturating_sub(counters.copied_bytes),
             disk_verified_bytes: counters.verified_bytes,
             disk_resumed_bytes: counters.resumed_bytes,
+            disk_cloned_bytes: counters.cloned_bytes,
             disk_total_files: counters.total_files,
             disk_verified_files: counters.verified_files,
             throttled_ms: counters.throttled_ms,

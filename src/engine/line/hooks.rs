@@ -60,6 +60,13 @@ impl CopyHooks for Line<'_> {
         add(&self.job.progress.resumed_bytes, bytes);
     }
 
+    fn cloned(&self, bytes: u64) {
+        add(&self.job.progress.copied_bytes, bytes);
+        add(&self.job.progress.cloned_bytes, bytes);
+        add(&self.node.counts.cloned_bytes, bytes);
+        self.moved();
+    }
+
     fn log(&self, text: String) {
         self.job.log(text);
     }
