@@ -777,6 +777,7 @@ proptest! {
         direct_io_min_file_bytes in 0_u64..300_000,
         barrier_min_files in 1_usize..6,
         batch_files in 1_usize..8,
+        shared_bytes in prop_oneof![Just(SharedBytes::Never), Just(SharedBytes::WhereOneDevice)],
     ) {
         let place = Place::temporary();
         let files = sizes.iter().enumerate();
@@ -784,7 +785,7 @@ proptest! {
         let manifest = Manifest::new(files.collect()).unwrap();
         let options = CopyOptions {
             threads, block_bytes, window_min_bytes, window_max_bytes, direct_io_min_file_bytes, barrier_min_files,
-            batch_files,
+            batch_files, shared_bytes,
         };
         let verified = place.copy(&manifest, &options, &Owner::default()).unwrap();
         prop_assert_eq!(verified.manifest(), &manifest);
