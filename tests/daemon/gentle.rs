@@ -1,5 +1,7 @@
 //! How hard the daemon pushes: seen, and changed while it runs.
 
+use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -144,4 +146,66 @@ fn adaptive_throttling_begins_and_ends_while_a_copy_runs_and_says_what_it_does()
     daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &Value::Null);
     daemon.wait_for(id, &["completed"]);
     daemon.stop();
+}
+
+/// An xfs in a file, mounted until dropped.
+struct Mounted(tempfile::TempDir);
+
+impl Mounted {
+    fn path(&self) -> std::path::PathBuf {
+        self.0.path().join("mount")
+    }
+
+    /// `None`, said aloud, where this machine cannot mount.
+    fn xfs() -> Option<Self> {
+        let directory = tempfile::tempdir().expect("a directory");
+        std::fs::create_dir(directory.path().join("mount")).expect("a directory");
+        let script = "truncate -s 400M image && mkfs.xfs -qf image && mount -o loop image mount";
+        let made =
+            Command::new("sh").args(["-c", script]).current_dir(directory.path()).output().expect("a shell");
+        if made.status.success() {
+            return Some(Self(directory));
+        }
+        let why = String::from_utf8_lossy(&made.stderr).into_owned();
+        let required = std::env::var("TABLETD_REQUIRE_ROOT_TESTS").is_ok_and(|value| value == "1");
+        assert!(!required, "xfs: {why}");
+        // Not `eprintln!`, which the test harness would swallow.
+        let _ = writeln!(std::io::stderr(), "SKIPPED: a move within one xfs: {}", why.trim());
+        None
+    }
+}
+
+impl Drop for Mounted {
+    fn drop(&mut self) {
+        let unmounted = Command::new("umount").arg(self.path()).status();
+        assert!(unmounted.is_ok_and(|status| status.success()) || std::thread::panicking(), "cannot unmount");
+    }
+}
+
+#[test]
+fn within_one_xfs_a_tablet_moves_by_sharing_its_bytes_and_says_so_unless_told_to_copy() {
+    let Some(mounted) = Mounted::xfs() else { return };
+    let roots: Vec<_> = (0..2).map(|n| mounted.path().join(format!("root{n}"))).collect();
+    for root in &roots {
+        std::fs::create_dir(root).expect("a directory");
+        crate::harness::make_root(root);
+    }
+    let mut node = Node::on(tempfile::tempdir().expect("a directory"), roots);
+    let (first, second) = (node.add_tablet(0, 7, &[300_000, 5]), node.add_tablet(0, 8, &[300_000, 5]));
+    let daemon = node.start();
+    let moved = |key| daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    for (key, cloned_bytes) in [(first, 300_005), (second, 0)] {
+        let done = moved(key);
+        let counters = &done;
+        assert_eq!(counters["disk_cloned_bytes"], cloned_bytes, "{done:#}");
+        assert_eq!(counters["disk_processed_bytes"], 300_005, "{done:#}");
+        assert_eq!(counters["disk_verified_bytes"], 300_005, "{done:#}");
+        let said =
+            done["steps"].to_string().contains("cloned: same file system, bytes shared with the source");
+        assert_eq!(said, cloned_bytes > 0, "{done:#}");
+        daemon.post("/api/update_config?migration_same_file_system=copy", &Value::Null);
+    }
+    assert!(daemon.get_text("/metrics").contains("tabletd_cloned_bytes_total 300005\n"));
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&first], 1);
 }
