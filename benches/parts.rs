@@ -16,8 +16,8 @@ use tabletd::model::{
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
 use tabletd::rules::transition::{Event, transition};
 use tabletd::storage::{
-    KnownAs, LookForDirectories, NativeStore, Root, decode_record, decode_summary, encode_record,
-    read_header, scan_root, synthesize_header,
+    KnownAs, LookForDirectories, NativeStore, Root, ScanProgress, decode_record, decode_summary,
+    encode_record, read_header, scan_root, synthesize_header,
 };
 use tempfile::TempDir;
 
@@ -95,12 +95,18 @@ fn scan(c: &mut Criterion) {
             (dir, root, store)
         });
         group.throughput(Throughput::Elements(tablets.unsigned_abs()));
-        for (name, look) in
-            [("records", LookForDirectories::No), ("records_and_directories", LookForDirectories::Yes)]
-        {
+        for (name, look, readers) in [
+            ("records", LookForDirectories::No, 1),
+            ("records_and_directories", LookForDirectories::Yes, 1),
+            ("by_two_readers", LookForDirectories::Yes, 2),
+        ] {
             group.bench_function(BenchmarkId::new(name, tablets), |b| {
                 let (_, root, store) = &*made;
-                b.iter(|| scan_root(root, store, look).expect("a good root").records.len());
+                let progress = ScanProgress::default();
+                b.iter(|| {
+                    let scan = scan_root(root, store, look, readers, &progress).expect("a good root");
+                    scan.records.len()
+                });
             });
         }
     }

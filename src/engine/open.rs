@@ -1,9 +1,10 @@
 //! Opening the disks: each on a thread of its own that keeps the disk's lock and, from then on, syncs its file system.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, SyncSender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Opened};
@@ -13,11 +14,15 @@ use crate::config::{BrokenDisks, CatalogCheck, Config};
 use crate::model::{Capacity, DiskUuid, ErrorCode, Failure};
 use crate::storage::{
     Dir, FileSystem, KnownAs, LookForDirectories, NativeStore, Root, RootIdentity, RootLock, RootScan,
-    read_small, replace_durably, same_file_system, scan_root,
+    ScanProgress, read_small, replace_durably, same_file_system, scan_root,
 };
 
-/// How long a disk may take to open when the others can serve without it.
+/// How long a disk may take to open, and its scan stand still, when the others can serve without it.
 const OPEN_WAIT_OTHERS_SERVE: Duration = Duration::from_millis(1500);
+/// Readers that share one disk's scan, at most.
+const READERS_MAX: usize = 4;
+/// How often it is looked whether a scan still moves.
+const LOOK_AT_SCAN: Duration = Duration::from_millis(50);
 /// Where the disks seen so far are remembered, in the state directory.
 const KNOWN_DISKS_FILE: &str = "disks.json";
 
@@ -88,16 +93,21 @@ pub(super) fn open_and_scan(
         CatalogCheck::StatDirectories => LookForDirectories::Yes,
         CatalogCheck::TrustRecords => LookForDirectories::No,
     };
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let readers = u32::try_from((processors / disks.len().max(1)).clamp(1, READERS_MAX)).unwrap_or(1);
+    let order = ScanOrder { look, readers };
     let mut opening = Vec::new();
     for disk in disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()) {
         let (report_sender, report) = mpsc::sync_channel(1);
-        let (accepted, go_on) = mpsc::sync_channel::<LookForDirectories>(1);
+        let (accepted, go_on) = mpsc::sync_channel::<ScanOrder>(1);
         let (ready_sender, ready) = mpsc::sync_channel(1);
         let (scan_sender, scan) = mpsc::sync_channel(1);
         let (syncs, barriers) = mpsc::channel();
         let (owned, known_as, counts) = (Arc::clone(disk), known.known_as(&disk.path), Arc::clone(counts));
+        let progress = Arc::new(ScanProgress::default());
+        let scan = Scanning { progress: Arc::clone(&progress), answer: scan };
         let spawned = spawn_isolated("disk", move || {
-            let answers = Answers { report: report_sender, ready: ready_sender, scan: scan_sender };
+            let answers = Answers { report: report_sender, ready: ready_sender, progress, scan: scan_sender };
             keep(&owned, known_as, &answers, &go_on, &barriers, &counts);
         });
         match spawned {
@@ -126,7 +136,7 @@ pub(super) fn open_and_scan(
             continue;
         }
         // The thread locks, probes and scans now, beside the others'.
-        if accepted.send(look).is_ok() {
+        if accepted.send(order).is_ok() {
             probing.push((disk, ready, scan, syncs));
         }
         seen.push((disk, report));
@@ -148,22 +158,58 @@ pub(super) fn open_and_scan(
         let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
         known.remember(&disk.path, report.identity.uuid)?;
         disk.set_capacity(report.capacity);
-        let opened = Opened { identity: report.identity, file_system: report.file_system.clone(), syncs };
-        if disk.opened.set(opened).is_err() {
-            disk.mark_broken("it was opened twice");
-            continue;
-        }
-        scanning.push((disk, scan));
+        scanning.push((
+            disk,
+            scan,
+            Opened { identity: report.identity, file_system: report.file_system.clone(), syncs },
+        ));
     }
     let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
-    for (disk, scan) in scanning {
-        match scan.recv() {
-            Ok(Ok(scan)) => scans[usize::from(disk.index.0)] = Some(scan),
-            Ok(Err(why)) => disk.mark_broken(why),
-            Err(_) => disk.mark_broken("its thread ended"),
+    for (disk, scan, opened) in scanning {
+        match scan.wait(wait) {
+            // Only what was scanned counts as opened: nothing may be moved to a disk that may hold an older copy.
+            Ok(_) if disk.opened.set(opened).is_err() => disk.mark_broken("it was opened twice"),
+            Ok(found) => scans[usize::from(disk.index.0)] = Some(found),
+            Err(why) => disk.mark_broken(why),
         }
     }
     Ok(scans)
+}
+
+/// How a disk is to be scanned.
+#[derive(Clone, Copy)]
+struct ScanOrder {
+    look: LookForDirectories,
+    readers: u32,
+}
+
+/// A scan under way.
+struct Scanning {
+    progress: Arc<ScanProgress>,
+    answer: Receiver<Result<RootScan, String>>,
+}
+
+impl Scanning {
+    /// Waits for it as long as it moves.
+    ///
+    /// # Errors
+    /// It failed, or has stood still for `still`.
+    fn wait(&self, still: Duration) -> Result<RootScan, String> {
+        loop {
+            match self.answer.recv_timeout(LOOK_AT_SCAN) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err("its thread ended".to_owned()),
+                Err(RecvTimeoutError::Timeout) if self.progress.still_for() < still => {}
+                Err(RecvTimeoutError::Timeout) => {
+                    return Err(format!(
+                        "it did not answer for {} ms in the middle of its scan, after {} records",
+                        still.as_millis(),
+                        self.progress.records()
+                    ));
+                }
+            }
+        }
+    }
 }
 
 /// Waits for an answer until the deadline; one that is there already counts after it too.
@@ -176,6 +222,7 @@ struct Answers {
     report: SyncSender<Result<Report, String>>,
     /// It is locked and was written to.
     ready: SyncSender<Result<(), String>>,
+    progress: Arc<ScanProgress>,
     scan: SyncSender<Result<RootScan, String>>,
 }
 
@@ -184,7 +231,7 @@ fn keep(
     disk: &Disk,
     known: KnownAs,
     answers: &Answers,
-    go_on: &Receiver<LookForDirectories>,
+    go_on: &Receiver<ScanOrder>,
     barriers: &Barriers,
     counts: &SyncCounts,
 ) {
@@ -197,7 +244,7 @@ fn keep(
         }
         Err(why) => return drop(answers.report.send(Err(why))),
     };
-    let Ok(look) = go_on.recv() else { return };
+    let Ok(order) = go_on.recv() else { return };
     let _lock = match lock_and_probe(&root) {
         Ok(lock) => lock,
         Err(why) => return drop(answers.ready.send(Err(why))),
@@ -206,7 +253,7 @@ fn keep(
     if answers.ready.send(Ok(())).is_err() {
         return;
     }
-    match scan(&root, look) {
+    match scan(&root, order, &answers.progress) {
         Ok(found) => {
             if answers.scan.send(Ok(found)).is_ok() {
                 flush::serve(disk, &root, barriers, counts);
@@ -227,9 +274,9 @@ fn lock_and_probe(root: &Root) -> Result<RootLock, String> {
     }
 }
 
-fn scan(root: &Root, look: LookForDirectories) -> Result<RootScan, String> {
+fn scan(root: &Root, order: ScanOrder, progress: &ScanProgress) -> Result<RootScan, String> {
     let store = NativeStore::open(root.dir()).map_err(|error| error.to_string())?;
-    scan_root(root, &store, look).map_err(|error| error.to_string())
+    scan_root(root, &store, order.look, order.readers, progress).map_err(|error| error.to_string())
 }
 
 fn open(path: &str, known: KnownAs) -> Result<(Root, Report), String> {
@@ -279,4 +326,31 @@ fn conflict(found: &Report, disk: &Disk, seen: &[(&Arc<Disk>, Report)]) -> Optio
         }
     }
     None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_stands_still_is_not_waited_for_and_one_that_moves_is() {
+        let progress = Arc::new(ScanProgress::default());
+        let (sender, answer) = mpsc::sync_channel(1);
+        let scanning = Scanning { progress: Arc::clone(&progress), answer };
+        let why = scanning.wait(Duration::ZERO).unwrap_err();
+        assert!(why.contains("in the middle of its scan, after 0 records"), "{why}");
+
+        // Three times as long as it may stand still, but never standing still.
+        let still = LOOK_AT_SCAN * 4;
+        let reader = std::thread::spawn(move || {
+            let begun = Instant::now();
+            while begun.elapsed() < still * 3 {
+                progress.tick();
+                std::thread::yield_now();
+            }
+            sender.send(Ok(RootScan::default())).expect("somebody waits");
+        });
+        assert!(scanning.wait(still).is_ok());
+        reader.join().expect("no panic");
+    }
 }

@@ -1,7 +1,7 @@
 //! The lock that makes a root one process's own.
 
 use std::fs::File;
-use std::io::{Read, Seek, Write};
+use std::io::{Read, Write};
 use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
@@ -38,16 +38,16 @@ impl RootLock {
     /// Another process holds it; or the file cannot be opened (a read-only file system answers `EROFS`).
     pub fn acquire(root: &Dir) -> Result<Self, LockError> {
         loop {
-            let file = root.open_file(LOCK_FILE, OFlag::O_RDWR | OFlag::O_CREAT)?;
+            // Held open for reading only: a file open for writing would forbid an operator's `remount,ro`.
+            let file = root.open_file(LOCK_FILE, OFlag::O_RDONLY | OFlag::O_CREAT)?;
             match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
                 // A lock file removed between open and lock would give a second holder: look again by name.
                 Ok(file) if !is_still_named(root, &file)? => {}
-                Ok(mut file) => {
+                Ok(file) => {
                     let failed =
                         |e: std::io::Error| DiskError::from_io("write", root.path().join(LOCK_FILE), &e);
-                    file.set_len(0).map_err(failed)?;
-                    file.rewind().map_err(failed)?;
-                    write!(file, "{}", std::process::id()).map_err(failed)?;
+                    let mut name_tag = root.open_file(LOCK_FILE, OFlag::O_WRONLY | OFlag::O_TRUNC)?;
+                    write!(name_tag, "{}", std::process::id()).map_err(failed)?;
                     return Ok(Self { _file: file });
                 }
                 Err((mut file, Errno::EWOULDBLOCK)) => {

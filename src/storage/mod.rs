@@ -32,12 +32,12 @@ pub use record::{
     synthesize_header,
 };
 pub use root::{KnownAs, Root, RootError, RootIdentity};
-pub use scan::{LookForDirectories, RootScan, StagingItem, scan_root};
+pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};
 pub use staging::{
     Owner, Purpose, Staging, is_placed, read_owner, remove_empty_parents, remove_staging,
     remove_unowned_tablet,
 };
-pub use store::{MetadataStore, ScannedRecord, StagedRecord};
+pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{
     Quarantined, RetiredNote, TrashItem, finish_retiring, list_trash, open_trashed, purge_entry, quarantine,
     read_entry, retire,

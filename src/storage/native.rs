@@ -1,11 +1,13 @@
 //! The embedded metadata store: one JSON file per tablet below `meta/`. The commit point is one rename.
 
+use std::os::unix::ffi::OsStrExt;
+
 use super::dir::{Barrier, Dir, EntryKind};
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small};
 use super::layout::{META, RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, decode_summary};
-use super::store::{MetadataStore, ScannedRecord, StagedRecord};
+use super::store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 use crate::model::{TabletKey, TabletRecord};
 
 /// The records of one root, as files.
@@ -39,8 +41,11 @@ impl NativeStore {
 }
 
 impl MetadataStore for NativeStore {
-    fn scan(&self, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
+    fn scan(&self, share: Share, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
         self.meta.for_each(|name, kind| {
+            if !share.has(name.as_bytes()) {
+                return Ok(());
+            }
             let text = name.to_string_lossy();
             visit(match (kind, parse_record_name(&text)) {
                 (EntryKind::File, Some(key)) => self.read_summary(&text, key)?,

@@ -1,5 +1,9 @@
 //! What a root holds at start-up. Looks, decides nothing, changes nothing.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
 use super::dir::EntryKind;
 use super::error::StorageError;
 use super::file::{ReadFrom, read_small};
@@ -7,7 +11,7 @@ use super::layout::{MIGRATING, QUARANTINE, TRASH, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
 use super::staging::{Owner, read_owner};
-use super::store::{MetadataStore, ScannedRecord};
+use super::store::{MetadataStore, ScannedRecord, Share};
 use super::trash::{RetiredNote, TrashItem, half_retired, list_trash, trash_entries};
 use crate::model::{RecordSummary, TabletKey};
 
@@ -50,26 +54,55 @@ pub struct RootScan {
     pub quarantined: Vec<(TabletKey, u64)>,
 }
 
-/// Scans one root.
+/// How far a scan is, for those who wait for it: a large disk takes long, a hung one stands still.
+#[derive(Debug)]
+pub struct ScanProgress {
+    begun: Instant,
+    moved_ms: AtomicU64,
+    records: AtomicU64,
+}
+
+impl Default for ScanProgress {
+    fn default() -> Self {
+        Self { begun: Instant::now(), moved_ms: AtomicU64::new(0), records: AtomicU64::new(0) }
+    }
+}
+
+impl ScanProgress {
+    /// Records read so far.
+    pub fn records(&self) -> u64 {
+        self.records.load(Ordering::Relaxed)
+    }
+
+    /// How long it has stood still.
+    pub fn still_for(&self) -> Duration {
+        self.begun.elapsed().saturating_sub(Duration::from_millis(self.moved_ms.load(Ordering::Relaxed)))
+    }
+
+    /// It has moved.
+    pub fn tick(&self) {
+        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved_ms.fetch_max(elapsed, Ordering::Relaxed);
+    }
+}
+
+/// Scans one root; `readers` threads share its records.
 ///
 /// # Errors
 /// The root cannot be read at all. A damaged part is a finding, not an error.
 pub fn scan_root(
     root: &Root,
-    store: &dyn MetadataStore,
+    store: &(dyn MetadataStore + Sync),
     look: LookForDirectories,
+    readers: u32,
+    progress: &ScanProgress,
 ) -> Result<RootScan, StorageError> {
+    progress.tick();
     let mut found = RootScan::default();
-    store.scan(&mut |record| match record {
-        ScannedRecord::Good(summary) => found.records.push(summary),
-        ScannedRecord::Damaged { name, key, why } => found.damaged.push((name, key, why)),
-    })?;
-    if look == LookForDirectories::Yes {
-        for record in &found.records {
-            if root.dir().kind(tablet_dir(record.shard_id, record.key))? != Some(EntryKind::Directory) {
-                found.without_directory.push(record.key);
-            }
-        }
+    for part in scan_records(root, store, look, readers, progress)? {
+        found.records.extend(part.records);
+        found.without_directory.extend(part.without_directory);
+        found.damaged.extend(part.damaged);
     }
     let migrating = root.dir().open(MIGRATING)?;
     for entry in migrating.entries()? {
@@ -79,6 +112,7 @@ pub fn scan_root(
             _ => None,
         };
         found.staging.push(StagingItem { name, owner });
+        progress.tick();
     }
     found.trash = list_trash(root.dir())?;
     let trash = root.dir().open(TRASH)?;
@@ -88,9 +122,58 @@ pub fn scan_root(
         } else if trash.open(&entry)?.entries()?.is_empty() {
             found.empty_trash.push(entry);
         }
+        progress.tick();
     }
     found.quarantined = quarantined_generations(root)?;
     Ok(found)
+}
+
+/// The records' part of a scan, one for each reader.
+fn scan_records(
+    root: &Root,
+    store: &(dyn MetadataStore + Sync),
+    look: LookForDirectories,
+    readers: u32,
+    progress: &ScanProgress,
+) -> Result<Vec<RootScan>, StorageError> {
+    let read = |share| {
+        let mut found = RootScan::default();
+        let mut unreadable = Ok(());
+        store.scan(share, &mut |record| {
+            match record {
+                ScannedRecord::Good(summary) => {
+                    if look == LookForDirectories::Yes && unreadable.is_ok() {
+                        match root.dir().kind(tablet_dir(summary.shard_id, summary.key)) {
+                            Ok(Some(EntryKind::Directory)) => {}
+                            Ok(_) => found.without_directory.push(summary.key),
+                            Err(error) => unreadable = Err(error),
+                        }
+                    }
+                    found.records.push(summary);
+                }
+                ScannedRecord::Damaged { name, key, why } => found.damaged.push((name, key, why)),
+            }
+            progress.records.fetch_add(1, Ordering::Relaxed);
+            progress.tick();
+        })?;
+        unreadable?;
+        Ok(found)
+    };
+    thread::scope(|scope| {
+        let mut shares = Share::split(readers);
+        let own = shares.next().unwrap_or(Share::ALL);
+        let others: Vec<_> = shares
+            .map(|share| (share, thread::Builder::new().spawn_scoped(scope, move || read(share))))
+            .collect();
+        let mut parts = vec![read(own)];
+        for (share, reader) in others {
+            // No thread to be had: the share is read all the same.
+            parts.push(
+                reader.map_or_else(|_| read(share), |reader| reader.join().unwrap_or_else(|_| read(share))),
+            );
+        }
+        parts.into_iter().collect()
+    })
 }
 
 fn quarantined_generations(root: &Root) -> Result<Vec<(TabletKey, u64)>, StorageError> {

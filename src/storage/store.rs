@@ -23,6 +23,29 @@ pub enum ScannedRecord {
     },
 }
 
+/// A part of a store's records, told by name: several readers share a scan without talking to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Share {
+    nth: u32,
+    of: u32,
+}
+
+impl Share {
+    /// Everything.
+    pub const ALL: Self = Self { nth: 0, of: 1 };
+
+    /// `parts` shares that have every record in exactly one of them.
+    pub fn split(parts: u32) -> impl Iterator<Item = Self> {
+        let of = parts.max(1);
+        (0..of).map(move |nth| Self { nth, of })
+    }
+
+    /// Whether a record of that name is in it.
+    pub fn has(self, name: &[u8]) -> bool {
+        self.of == 1 || crc32fast::hash(name) % self.of == self.nth
+    }
+}
+
 /// A record written into a staging directory, not yet owning anything.
 #[derive(Debug)]
 pub struct StagedRecord<'a> {
@@ -81,11 +104,11 @@ impl<'a> StagedRecord<'a> {
 /// Who owns which tablet on one root. The embedded implementation is [`super::NativeStore`]; one for a Doris root
 /// (RocksDB) fits behind it with a synced write batch as `commit`.
 pub trait MetadataStore {
-    /// Calls `visit` for every record, in no order.
+    /// Calls `visit` for every record of the share, in no order.
     ///
     /// # Errors
     /// The store itself cannot be read. A damaged record is visited, not an error.
-    fn scan(&self, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError>;
+    fn scan(&self, share: Share, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError>;
 
     /// The record of one tablet.
     ///
@@ -105,4 +128,18 @@ pub trait MetadataStore {
     /// # Errors
     /// As the calls made.
     fn retire(&self, key: TabletKey, into: &Dir, name: &str) -> Result<(), DiskError>;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn every_name_is_in_exactly_one_share(name: Vec<u8>, parts in 0..9_u32) {
+            let having = Share::split(parts).filter(|share| share.has(&name)).count();
+            proptest::prop_assert_eq!(having, 1);
+            proptest::prop_assert!(Share::ALL.has(&name));
+        }
+    }
 }

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::Node;
+use crate::harness::mounts::{Mounted, remount_read_only};
+use crate::harness::{Node, make_root};
 
 #[test]
 fn a_second_daemon_on_a_root_is_refused_and_names_the_holder() {
@@ -97,4 +98,20 @@ fn a_root_through_a_symlink_serves_under_the_name_it_was_configured_by() {
     daemon.stop();
     node.roots[1] = real;
     assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn an_operator_can_remount_a_disk_read_only_under_the_daemon() {
+    let mut node = Node::new(2);
+    let Some(_mounted) = Mounted::on(&node.roots[1..]) else { return };
+    make_root(&node.roots[1]);
+    node.settings = "disk_stat_monitor_interval = 1".to_owned();
+    let key = node.add_tablet(0, 7, &[1000]);
+    let daemon = node.start();
+    remount_read_only(&node.roots[1]).expect("nothing on an idle disk is open for writing");
+    let broken = || daemon.get("/api/v1/disks").to_string().contains("is read-only now");
+    assert!(daemon.becomes(broken), "{}", daemon.get("/api/v1/disks"));
+    assert_eq!(daemon.run(key, &node.disk(1))["error_code"], "DISK_UNAVAILABLE");
+    daemon.stop();
+    assert_eq!(crate::harness::records(&node.roots[0]).expect("records").len(), 1);
 }

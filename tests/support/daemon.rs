@@ -161,6 +161,18 @@ impl Daemon {
         }
     }
 
+    /// Waits until it is so; false when it does not come about.
+    pub(crate) fn becomes(&self, so: impl Fn() -> bool) -> bool {
+        let deadline = Instant::now() + PATIENCE;
+        while !so() {
+            if Instant::now() > deadline {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+        true
+    }
+
     /// Waits until no migration is alive.
     pub(crate) fn wait_until_idle(&self) {
         self.try_wait_until_idle(PATIENCE).unwrap_or_else(|why| panic!("{why}"));

@@ -4,6 +4,7 @@
 #![allow(dead_code, unused_imports)]
 
 pub(crate) mod daemon;
+pub(crate) mod mounts;
 mod oracle;
 
 use std::collections::BTreeMap;

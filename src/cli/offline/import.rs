@@ -17,8 +17,8 @@ use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, Ta
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root,
-    StagedRecord, Staging, StorageError, is_placed, read_owner, remove_staging, remove_unowned_tablet,
-    scan_root,
+    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, remove_staging,
+    remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
 
@@ -70,7 +70,7 @@ impl<'a> Importer<'a> {
     ) -> Result<Self, StorageError> {
         let barrier = SharedBarrier::new(barrier);
         let store = NativeStore::open(root.dir())?;
-        let scan = scan_root(root, &store, LookForDirectories::No)?;
+        let scan = scan_root(root, &store, LookForDirectories::No, 1, &ScanProgress::default())?;
         let mut generations = scan.quarantined.into_iter().collect::<HashMap<_, _>>();
         for item in scan.trash {
             let noted = item.note.map_or(0, |note| note.generation);
