@@ -213,6 +213,8 @@ fn view(pacer: &Pacer, verdict: Verdict, sample: Sample, bounds: Bounds) -> Pace
 struct Probe {
     file: File,
     every: Duration,
+    /// How long this thread has waited for a processor: not the disk's doing. `None` where the kernel does not say.
+    run_delay: Option<File>,
 }
 
 impl Probe {
@@ -226,7 +228,7 @@ impl Probe {
         }
         let file = root.dir().open_for_reading(DISK_FILE, OFlag::O_DIRECT).ok()?;
         let every = if disk.medium == Medium::Hdd { PROBE_EVERY_HDD } else { PROBE_EVERY_SSD };
-        Some(Self { file, every })
+        Some(Self { file, every, run_delay: File::open("/proc/thread-self/schedstat").ok() })
     }
 
     /// Reads again and again for one tick. The answer is exceeded by one read in ten: what somebody with many reads to
@@ -236,12 +238,14 @@ impl Probe {
         let until = Instant::now() + TICK;
         let mut page = Page([0; PROBE_BYTES]);
         while Instant::now() < until {
+            let delayed = self.run_delay();
             let began = Instant::now();
             let read = {
                 let _call = disk.enter("a small read");
                 self.file.read_at(&mut page.0, 0)
             };
-            took.push(began.elapsed());
+            let elapsed = began.elapsed();
+            took.push(elapsed.saturating_sub(self.run_delay().saturating_sub(delayed)));
             if read.is_err() {
                 std::thread::sleep(until.saturating_duration_since(Instant::now()));
                 return None;
@@ -250,6 +254,17 @@ impl Probe {
         }
         let nth = took.len().saturating_sub(1) * 9 / 10;
         (!took.is_empty()).then(|| *took.select_nth_unstable(nth).1)
+    }
+}
+
+impl Probe {
+    /// `/proc/<pid>/schedstat`: time on a processor, time waiting for one, both in nanoseconds, and a count.
+    fn run_delay(&self) -> Duration {
+        let mut text = [0; 64];
+        let read = self.run_delay.as_ref().and_then(|file| file.read_at(&mut text, 0).ok());
+        let text = std::str::from_utf8(&text[..read.unwrap_or(0)]).unwrap_or_default();
+        let waited = text.split(' ').nth(1).and_then(|field| field.parse().ok());
+        Duration::from_nanos(waited.unwrap_or(0))
     }
 }
 

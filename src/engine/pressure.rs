@@ -72,17 +72,25 @@ pub(super) struct Stalls {
     at: Instant,
     some: Option<Duration>,
     ours: Duration,
+    smooth_permille: u32,
 }
 
 impl Stalls {
     /// From now on.
     pub(super) fn new() -> Self {
-        Self { at: Instant::now(), some: total(), ours: OUT.sum() }
+        Self { at: Instant::now(), some: total(), ours: OUT.sum(), smooth_permille: 0 }
     }
 
-    /// The share of the time since the last reading in which others stalled, in thousandths; 0 where the kernel keeps no
-    /// such figure (`CONFIG_PSI`, `psi=0`).
+    /// The share of the last moments in which others stalled, in thousandths, the last reading counting for a quarter; 0
+    /// where the kernel keeps no such figure (`CONFIG_PSI`, `psi=0`).
     pub(super) fn read_permille(&mut self) -> u32 {
+        let smooth = self.smooth_permille;
+        let now = self.read();
+        self.smooth_permille = (smooth * 3 + now) / 4;
+        self.smooth_permille
+    }
+
+    fn read(&mut self) -> u32 {
         let before = std::mem::replace(self, Self::new());
         let (Some(was), Some(is)) = (before.some, self.some) else { return 0 };
         let others = is.saturating_sub(was).saturating_sub(self.ours.saturating_sub(before.ours));

@@ -12,7 +12,9 @@ const LEARN_SAMPLES: u32 = 3;
 /// Latency, in percent of the calm disk's, above which the rate does not rise, and above which it falls.
 const UNEASY_PERCENT: u128 = 125;
 const PRESSED_PERCENT: u128 = 150;
-/// Share of time in which others stalled on I/O, in thousandths, with the same two meanings.
+/// A difference that nobody feels, however many percent it is.
+const UNFELT: Duration = Duration::from_micros(50);
+/// Share of time in which others stalled on I/O, in thousandths above that of the calm disk, with the same two meanings.
 const UNEASY_STALL_PERMILLE: u32 = 100;
 const PRESSED_STALL_PERMILLE: u32 = 200;
 
@@ -58,6 +60,7 @@ pub struct Pacer {
     knee_bytes_per_sec: Option<u64>,
     learned: u32,
     calm_latency: Option<Duration>,
+    calm_stall_permille: Option<u32>,
 }
 
 impl Pacer {
@@ -75,6 +78,7 @@ impl Pacer {
     pub fn learn_again(&mut self) {
         self.learned = 0;
         self.calm_latency = None;
+        self.calm_stall_permille = None;
     }
 
     /// Takes a sample and sets the rate until the next one.
@@ -86,6 +90,8 @@ impl Pacer {
             self.rate_bytes_per_sec = floor;
             // The least of what was seen: one hiccup must not become the measure.
             self.calm_latency = self.calm_latency.into_iter().chain(sample.latency).min();
+            let stall = sample.stall_permille;
+            self.calm_stall_permille = Some(self.calm_stall_permille.map_or(stall, |calm| calm.min(stall)));
             return Verdict::Learning;
         }
         let rate = self.rate_bytes_per_sec.clamp(floor, ceiling);
@@ -107,14 +113,17 @@ impl Pacer {
 
     fn judge(&self, sample: Sample) -> Verdict {
         let slower_than = |percent: u128| match (sample.latency, self.calm_latency) {
-            (Some(now), Some(calm)) => now.as_nanos() * 100 > calm.as_nanos().max(1) * percent,
+            (Some(now), Some(calm)) => {
+                now > calm + UNFELT && now.as_nanos() * 100 > calm.as_nanos() * percent
+            }
             _ => false,
         };
+        let stall_permille = sample.stall_permille.saturating_sub(self.calm_stall_permille.unwrap_or(0));
         if slower_than(PRESSED_PERCENT) {
             Verdict::Latency
-        } else if sample.stall_permille > PRESSED_STALL_PERMILLE {
+        } else if stall_permille > PRESSED_STALL_PERMILLE {
             Verdict::Stalls
-        } else if slower_than(UNEASY_PERCENT) || sample.stall_permille > UNEASY_STALL_PERMILLE {
+        } else if slower_than(UNEASY_PERCENT) || stall_permille > UNEASY_STALL_PERMILLE {
             Verdict::Hold
         } else {
             Verdict::Free
@@ -144,6 +153,16 @@ impl Pacer {
                 calm - (calm - now) / 16
             } else if at_floor {
                 calm + (now - calm) / 16
+            } else {
+                calm
+            });
+        }
+        if let Some(calm) = self.calm_stall_permille {
+            let now = sample.stall_permille;
+            self.calm_stall_permille = Some(if now < calm {
+                calm - (calm - now).div_ceil(16)
+            } else if at_floor {
+                calm + (now - calm).div_ceil(16)
             } else {
                 calm
             });
@@ -188,17 +207,15 @@ mod tests {
     #[test]
     fn each_signal_has_its_word_and_its_direction() {
         for (latency_us, stall_permille, verdict) in [
-            (100, 0, Verdict::Free),
-            (125, 100, Verdict::Free),
-            (126, 0, Verdict::Hold),
-            (100, 101, Verdict::Hold),
-            (151, 0, Verdict::Latency),
-            (100, 201, Verdict::Stalls),
+            (1000, 0, Verdict::Free),
+            (1250, 100, Verdict::Free),
+            (1251, 0, Verdict::Hold),
+            (1000, 101, Verdict::Hold),
+            (1501, 0, Verdict::Latency),
+            (1000, 201, Verdict::Stalls),
         ] {
-            let mut pacer = learned(100);
-            steps_to_ceiling(&mut pacer);
-            let mut low = learned(100);
-            low.step(sample(100, 0), BOUNDS);
+            let mut low = learned(1000);
+            low.step(sample(1000, 0), BOUNDS);
             let before = low.rate_bytes_per_sec();
             assert_eq!(
                 low.step(sample(latency_us, stall_permille), BOUNDS),
@@ -212,6 +229,16 @@ mod tests {
                 _ => assert!(after < before, "{after} {before}"),
             }
         }
+    }
+
+    #[test]
+    fn a_few_microseconds_are_not_felt_and_a_machine_that_always_stalls_is_its_own_measure() {
+        let mut fast = learned(20);
+        assert_eq!(fast.step(sample(70, 0), BOUNDS), Verdict::Free);
+        let mut busy = Pacer::default();
+        (0..LEARN_SAMPLES).for_each(|_| assert_eq!(busy.step(sample(100, 500), BOUNDS), Verdict::Learning));
+        assert_eq!(busy.step(sample(100, 600), BOUNDS), Verdict::Free);
+        assert_eq!(busy.step(sample(100, 701), BOUNDS), Verdict::Stalls);
     }
 
     #[test]
