@@ -27,10 +27,10 @@ impl CopyHooks for Line<'_> {
         };
         wear_io_class(self.node.config().migration_io_class);
         // A limit is on what the disk does, so that a read-back counts as well as a copy.
-        let mut waited = take_of(&self.destination, bytes, &go_on)?;
+        let mut waited = take_of(&self.destination, bytes, go_on)?;
         if traffic == Traffic::Copy {
-            waited += take_of(&self.source, bytes, &go_on)?;
-            waited += self.node.limiter.take(bytes, &go_on)?;
+            waited += take_of(&self.source, bytes, go_on)?;
+            waited += self.node.limiter.take(bytes, go_on)?;
         }
         let waited_ms = to_ms(waited);
         if waited_ms > 0 {
