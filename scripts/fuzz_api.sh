@@ -38,15 +38,15 @@ head -c 5000 /dev/urandom >"$work/tablet/0200_0.dat"
 for tablet_id in 1 2 3; do
     "$bin/tabletctl" tablet import "$work/tablet" --root "$work/disk1" --tablet-id "$tablet_id" --schema-hash 7 >/dev/null
 done
-env -u DORIS_HOME "$bin/tabletd" --conf "$work/conf/be.conf" 2>"$work/log" &
+env -u DORIS_HOME "$bin/tabletd" --conf "$work/conf/be.conf" 2>"$work/said" &
 pid=$!
 url=
 for _ in $(seq 100); do
-    url=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$work/log")
+    url=$(sed -n 's/.*listening on \(http[^ ]*\).*/\1/p' "$work/said")
     [[ -z $url ]] || break
     sleep 0.1
 done
-[[ -n $url ]] || { cat "$work/log" >&2; exit 1; }
+[[ -n $url ]] || { cat "$work/said" >&2; exit 1; }
 
 # Constraints between fields cannot be said in the document, so that a refusal of what the document allows is no finding.
 # Streams do not end.

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::clock::steady_ms;
 use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
+use super::pace;
 use super::steer::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
@@ -27,7 +29,9 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     spawn_isolated("ticker", move || tick(&owned))?;
     for disk in node.disks.iter().filter(|disk| disk.opened.get().is_some()) {
         let (node, disk) = (Arc::clone(node), Arc::clone(disk));
+        let (for_pace, paced) = (Arc::clone(&node), Arc::clone(&disk));
         spawn_isolated("disk-health", move || watch(&node, &disk))?;
+        spawn_isolated("disk-pace", move || pace::serve(&for_pace, &paced))?;
     }
     let owned = Arc::clone(node);
     spawn_isolated("trash", move || sweep(&owned))?;
@@ -69,7 +73,7 @@ fn stop_the_stuck(node: &Node) {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
-        if since > 0 && node.now_ms() - since > limit_ms {
+        if since > 0 && steady_ms() - since > limit_ms {
             job.ask(Order::TimeOut);
         }
     }

@@ -9,6 +9,7 @@ mod status;
 mod steering;
 mod tablet;
 mod task;
+mod window;
 
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
@@ -25,3 +26,4 @@ pub use task::{
     PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress, TaskRequest, TaskResult,
     TaskStatus,
 };
+pub use window::{DailyWindow, DailyWindows, InvalidWindows};

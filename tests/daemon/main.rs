@@ -4,6 +4,7 @@ mod disks;
 mod document;
 mod events;
 mod flushes;
+mod gentle;
 #[path = "../support/mod.rs"]
 mod harness;
 mod inputs;

@@ -3,6 +3,7 @@
 mod document;
 mod doris;
 mod fake;
+mod fuzz;
 mod http;
 mod limits;
 pub(super) mod sample;

@@ -14,7 +14,7 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{Disk, DiskPath, Slots};
+pub use disk::{Disk, DiskLimits, DiskPath, Pace, Slots};
 pub use event::Event;
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
