@@ -17,6 +17,7 @@ use crate::engine::{DiskView, Totals};
 
 const CONDITIONS: [&str; 5] = ["online", "suspect", "hung", "broken", "disabled"];
 
+/// Counters and gauges for Prometheus.
 #[utoipa::path(
     get,
     path = "/metrics",

@@ -5,14 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-<<<<<<< HEAD
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::token_args::TokenArgs;
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
-=======
-use super::token_args::TokenArgs;
-use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
->>>>>>> auth
 
 const EXIT_STATUS: &str = "\
 Exit status:

@@ -10,8 +10,8 @@ use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess, SameFileSystem,
-    Throttle, Value,
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess,
+    SameFileSystem, Throttle, Value,
 };
 use crate::model::DailyWindows;
 

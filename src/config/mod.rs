@@ -35,6 +35,6 @@ pub use storage_root::{
     parse_storage_root_path,
 };
 pub use value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess, SameFileSystem,
-    Throttle,
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess,
+    SameFileSystem, Throttle,
 };

@@ -24,6 +24,7 @@ use crate::model::TabletId;
 /// What Doris says of a rowset without files.
 const NO_FILES: u32 = 0x92a8_fc17;
 
+/// One number for the contents of a tablet.
 #[utoipa::path(
     get,
     path = "/api/calc_crc",

@@ -8,6 +8,7 @@ use super::json;
 /// Doris's answer, byte for byte; it says no more than that the process answers.
 const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 
+/// Whether the process answers.
 #[utoipa::path(
     get,
     path = "/api/health",
@@ -19,6 +20,7 @@ pub(super) async fn health() -> Response {
     json(StatusCode::OK, HEALTHY.to_owned())
 }
 
+/// Which release this is, in the form of Doris.
 #[utoipa::path(
     get,
     path = "/api/be_version_info",

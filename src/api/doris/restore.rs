@@ -13,6 +13,7 @@ use crate::api::calls::Touches;
 use crate::api::query::Query;
 use crate::model::{ErrorCode, Failure, TabletKey};
 
+/// Brings the newest copy of a tablet back from trash.
 #[utoipa::path(
     post,
     path = "/api/restore_tablet",

@@ -11,11 +11,13 @@ use tower::ServiceExt;
 
 use super::fake::FakeNode;
 use super::http::limits;
+use crate::api::Access;
 use crate::api::app::App;
-use crate::api::caller::Caller;
+use crate::api::caller::Address;
 use crate::api::calls::Calls;
+use crate::api::guard::Hosts;
 use crate::api::query::Query;
-use crate::api::router::{build, normalize};
+use crate::api::router::{Around, Transport, build, normalize};
 use crate::api::wire;
 use crate::config::Dialect;
 
@@ -71,7 +73,10 @@ fn a_request_that_is_almost_right_is_answered() {
     let node = Arc::new(FakeNode::new());
     let address: SocketAddr = ([127, 0, 0, 1], 8040).into();
     let served: Arc<dyn crate::api::Node> = Arc::<FakeNode>::clone(&node);
-    let router = build(App::new(served, Calls::new(8, Duration::from_secs(20)), address, 2), &limits());
+    let hosts = Hosts::new(address, "");
+    let around = Around { access: Access::open(), hosts, transport: Transport::Plain };
+    let router =
+        build(App::new(served, Calls::new(8, Duration::from_secs(20)), address, 2), &limits(), around);
     mutator::fuzz("requests", |mutator| {
         node.speak(*mutator.pick(DIALECTS));
         let target = String::from_utf8_lossy(&mutator.mutate(TARGETS)).into_owned();
@@ -85,7 +90,7 @@ fn a_request_that_is_almost_right_is_answered() {
         let mut request =
             request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
         normalize(request.uri_mut());
-        request.extensions_mut().insert(Caller(address));
+        request.extensions_mut().insert(Address(address));
         let (status, kind, bytes) = runtime.block_on(async {
             let response = router.clone().oneshot(request).await.unwrap();
             let kind = response.headers().get(header::CONTENT_TYPE).cloned();

@@ -76,7 +76,7 @@ pub struct Disk {
 }
 
 /// How a disk is paced beside others' work, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Pace {
     /// The rate now; 0 is none.
     pub rate_bytes_per_sec: u64,

@@ -36,6 +36,7 @@ async fn only_get() -> Response {
     response
 }
 
+/// Moves a tablet, or says how its move stands.
 #[utoipa::path(
     get,
     path = "/api/tablet_migration",
