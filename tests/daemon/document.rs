@@ -59,6 +59,7 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("act_on_task", 202, v1("/tasks/2/action"), json!({"start": {}})),
         ("disable_disk", 200, v1("/disks/disable"), json!({"path": here})),
         ("enable_disk", 200, v1("/disks/enable"), json!({"path": here})),
+        ("limit_disk", 200, v1("/disks/limits"), json!({"path": here, "rate_bytes_per_sec": 0})),
         ("list_disks", 200, v1("/disks"), none.clone()),
         ("list_trash", 200, v1("/trash"), none.clone()),
         ("restore_tablet", 404, v1("/trash/restore"), json!({"tablet_id": 99, "schema_hash": HASH})),

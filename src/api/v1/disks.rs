@@ -72,6 +72,14 @@ pub(super) async fn disable(
 }
 
 /// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/limits",
+    operation_id = "limit_disk",
+    tag = "disks",
+    request_body = DiskLimits,
+    responses((status = 200, body = Disk, description = "With its limits"))
+)]
 pub(super) async fn limit(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,

@@ -39,6 +39,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::disks::list,
         super::disks::enable,
         super::disks::disable,
+        super::disks::limit,
         super::trash::list,
         super::trash::restore,
         super::trash::purge,

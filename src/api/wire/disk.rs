@@ -13,7 +13,7 @@ pub struct DiskPath {
 }
 
 /// `POST /api/v1/disks/limits`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiskLimits {
     /// Path, written as in `storage_root_path`.
