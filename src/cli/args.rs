@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
-use super::token_args::TokenArgs;
+use super::token_args::{TokenArgs, TrustArgs};
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
@@ -41,20 +41,6 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
-}
-
-/// Who asks, and whom to believe.
-#[derive(Debug, Default, Args)]
-pub struct TrustArgs {
-    /// The token to show; better from the environment or a file, which other users cannot read.
-    #[arg(long, global = true, value_name = "TOKEN", env = "TABLETD_TOKEN", hide_env_values = true)]
-    pub token: Option<String>,
-    /// A file with the token in its first line.
-    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_TOKEN_FILE", conflicts_with = "token")]
-    pub token_file: Option<PathBuf>,
-    /// Believe certificates signed by, or equal to, those in this PEM file, and no others.
-    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_CA")]
-    pub ca: Option<PathBuf>,
 }
 
 /// Form of what is printed on standard output.

@@ -11,8 +11,8 @@ use ureq::middleware::MiddlewareNext;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, SendBody};
 
-use super::args::TrustArgs;
 use super::exit::{CliError, Exit};
+use super::token_args::TrustArgs;
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration, PurgeTrash,
     PurgedItem, RestoreTablet, RuleAnswer, RunStep, Tablet, Task, TaskAction, TrashItem, Validation,

@@ -1,4 +1,4 @@
-//! The command line of `tabletctl token`. Nothing is done here.
+//! The command line of `tabletctl token`, and how every other command shows one. Nothing is done here.
 
 use std::path::PathBuf;
 
@@ -6,6 +6,20 @@ use clap::{Args, Subcommand};
 
 use super::tokens::{Lifetime, parse_role};
 use crate::access::Role;
+
+/// Who asks, and whom to believe.
+#[derive(Debug, Default, Args)]
+pub struct TrustArgs {
+    /// The token to show; better from the environment or a file, which other users cannot read.
+    #[arg(long, global = true, value_name = "TOKEN", env = "TABLETD_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// A file with the token in its first line.
+    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_TOKEN_FILE", conflicts_with = "token")]
+    pub token_file: Option<PathBuf>,
+    /// Believe certificates signed by, or equal to, those in this PEM file, and no others.
+    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_CA")]
+    pub ca: Option<PathBuf>,
+}
 
 /// `token ...`.
 #[derive(Debug, Args)]
