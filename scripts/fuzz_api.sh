@@ -16,7 +16,7 @@ command -v schemathesis >/dev/null || { usage >&2; exit 2; }
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 home=$(dirname -- "$here")
-bin=${CARGO_TARGET_DIR:-$home/target}/debug
+bin=$(realpath -- "${CARGO_TARGET_DIR:-$home/target}")/debug
 work=$(mktemp -d)
 pid=
 stop() {
@@ -50,6 +50,7 @@ done
 
 # Constraints between fields cannot be said in the document, so that a refusal of what the document allows is no finding.
 # Streams do not end.
+cd -- "$work"
 schemathesis run "$url/api/v1/openapi.json" --url "$url" --include-path-regex '^/api/v1' --exclude-path-regex 'events$' \
     --checks not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance \
     --phases examples,coverage,fuzzing --max-examples 30 "$@"

@@ -98,6 +98,12 @@ fn complete(path: &str, method: &str, operation: &mut Value) {
     if let Some(responses) = operation["responses"].as_object_mut() {
         if is_ours {
             responses.values_mut().for_each(may_be_enveloped);
+            if responses.contains_key("204") {
+                let schema = json!({ "$ref": "#/components/schemas/Enveloped" });
+                let content = json!({ "application/json": { "schema": schema } });
+                let text = "The same, where an envelope is asked for";
+                responses.insert("200".to_owned(), json!({ "description": text, "content": content }));
+            }
         }
         refusals(responses, is_ours);
     }

@@ -29,7 +29,7 @@ fn every_route_is_documented_and_every_documented_path_is_a_route() {
 fn every_path_answers_the_documented_methods_and_no_others() {
     let server = start();
     for path in paths() {
-        let target = path.replace('{', "").replace('}', "");
+        let target = path.replace(['{', '}'], "");
         let reply = server.request("BREW", &target, "", "");
         assert_eq!(reply.status, 405, "{target}");
         let allowed: BTreeSet<String> = reply
