@@ -38,7 +38,8 @@ head -c 5000 /dev/urandom >"$work/tablet/0200_0.dat"
 for tablet_id in 1 2 3; do
     "$bin/tabletctl" tablet import "$work/tablet" --root "$work/disk1" --tablet-id "$tablet_id" --schema-hash 7 >/dev/null
 done
-env -u DORIS_HOME "$bin/tabletd" --conf "$work/conf/be.conf" 2>"$work/said" &
+: >"$work/said"
+env -u DORIS_HOME "$bin/tabletd" --conf "$work/conf/be.conf" 2>>"$work/said" &
 pid=$!
 url=
 for _ in $(seq 100); do
