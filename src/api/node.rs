@@ -7,7 +7,9 @@ use crate::engine::{
     DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
     TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
-use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan};
+use crate::model::{
+    Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+};
 
 /// Whether a changed key outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,6 +42,13 @@ pub trait Node: Send + Sync + 'static {
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure>;
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure>;
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure>;
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure>;
+    fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure>;
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure>;
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure>;
     fn tasks(&self) -> Vec<TaskView>;
@@ -94,6 +103,27 @@ impl Node for Engine {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::retry(self, id)
+    }
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        Self::run_step(self, id, step)
+    }
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::cutover(self, id)
+    }
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::force_complete(self, id)
+    }
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        Self::extend(self, id, seconds)
+    }
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        Self::set_rate(self, id, rate_bytes_per_sec)
+    }
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        Self::set_priority(self, id, priority)
+    }
+    fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
+        Self::revert(self, id, caller)
     }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         Self::plan_task(self, request)

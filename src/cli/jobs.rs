@@ -23,6 +23,7 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
             PriorityArg::High => Priority::High,
         },
         reason: args.reason.clone(),
+        rate_bytes_per_sec: None,
     })?;
     let id = accepted.value.id;
     if output == Output::Text {

@@ -118,6 +118,10 @@ config_keys! {
     /// Wait before the second attempt, in milliseconds; it doubles with each further one.
     migration_retry_backoff_ms: u32 = 1_000, Mutable, Range(0, 3_600_000);
 
+    // 120 h, as Atlas gives a live migration that is ready for its cutover.
+    /// Time a migration waits at a gate to be asked on before it is undone, in seconds; 0 is for ever.
+    cutover_deadline_sec: u32 = 432_000, Mutable, Range(0, MAX_I32);
+
     /// Time running migrations have to reach a safe point when the daemon is told to stop, in seconds.
     shutdown_grace_sec: u32 = 30, Fixed, Range(0, 86_400);
 

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
+use super::steer::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
 use crate::model::{ErrorCode, Failure, Status};
@@ -46,7 +47,7 @@ fn nap(node: &Node, duration: Duration) -> bool {
     false
 }
 
-fn tick(node: &Node) {
+fn tick(node: &Arc<Node>) {
     let mut counted = Instant::now();
     while nap(node, TICK) {
         let seconds = counted.elapsed().as_secs();
@@ -56,6 +57,7 @@ fn tick(node: &Node) {
             Err(failure) => tracing::debug!("{failure}"),
         }
         stop_the_stuck(node);
+        expire_overdue(node);
         node.journal.prune(u64::from(node.config().finished_migration_tasks_size).saturating_mul(10));
     }
 }

@@ -129,6 +129,11 @@ impl JournalHandle {
         let _ = self.sender.send(Request::Update(Box::new(migration), None));
     }
 
+    /// As [`Self::update_durably`], without waiting: for where the order of changes is decided.
+    pub(super) fn post_update(&self, migration: Migration) -> Posted<MigrationId> {
+        self.post(|reply| Request::Update(Box::new(migration), Some(reply)))
+    }
+
     pub(super) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
         self.ask(|reply| Request::Get(id, reply))
     }

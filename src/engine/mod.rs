@@ -34,6 +34,7 @@ mod recover;
 mod removal;
 mod scheduler;
 mod start;
+mod steer;
 mod submit;
 mod tasks;
 mod thread;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use start::StartError;
+pub use steer::{next_steps, waits_at_gate};
 pub use view::{
     DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals,
     Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
@@ -51,8 +53,10 @@ pub use view::{
 
 use crate::config::{self, Config, SetError};
 use crate::model::{
-    ErrorCode, Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+    ErrorCode, Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId,
+    TaskPlan,
 };
+use crate::rules::gate::Verb;
 use node::Node;
 
 /// How long a probe asked for by an operator may take.
@@ -124,6 +128,65 @@ impl Engine {
     /// As [`Engine::submit`]; `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         submit::retry(&self.0, id)
+    }
+
+    /// Does the step behind the gate a migration waits at; [`Step::Abort`] calls it off. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`; `STEP_NOT_ALLOWED` with what is.
+    pub fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        match step {
+            Step::Abort => submit::abort(&self.0, id),
+            step => steer::open_gate(&self.0, id, step, Verb::Run(step)),
+        }
+    }
+
+    /// Swaps a migration in that waits in `ready`. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        steer::open_gate(&self.0, id, Step::Finalize, Verb::Cutover)
+    }
+
+    /// Past every gate, every limit and every other one in line. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        steer::force_complete(&self.0, id)
+    }
+
+    /// Moves the deadline of a migration at a gate.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        steer::extend(&self.0, id, seconds)
+    }
+
+    /// Gives a migration a bandwidth limit of its own, in bytes copied per second; 0 takes it away. Felt at once.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        steer::set_rate(&self.0, id, rate_bytes_per_sec)
+    }
+
+    /// Gives a migration another place in line.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        steer::set_priority(&self.0, id, priority)
+    }
+
+    /// Takes a completed move back by a new migration, while the trash holds its source. The new one is returned.
+    ///
+    /// # Errors
+    /// `NOT_REVERTIBLE` with the reason; as [`Engine::submit`].
+    pub fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
+        steer::revert(&self.0, id, caller)
     }
 
     /// Makes a plan and keeps nothing.

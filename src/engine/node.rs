@@ -323,7 +323,7 @@ impl Node {
         }
         match event {
             Event::Completed => Counts::add(&self.counts.completed),
-            Event::Undone => Counts::add(&self.counts.aborted),
+            Event::Undone | Event::Expired => Counts::add(&self.counts.aborted),
             _ => Counts::add(&self.counts.failed),
         }
         tracing::info!(migration = %row.id, tablet = %row.key, status = %row.status, "{}", row.status_reason);

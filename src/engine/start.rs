@@ -11,11 +11,15 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::node::{Counts, Node};
 use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
+use super::submit::end_undone;
 use super::thread::{descriptor_limit, spawn_isolated};
 use super::{scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, TabletKey};
+use crate::model::{
+    Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, Steering, TabletKey,
+    UndoneFor,
+};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
 use crate::storage::{Owner, RootScan};
@@ -242,7 +246,7 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             let _ = job.advance(Event::Interrupted, "found unfinished at the start; goes on");
             scheduler::requeue(node, &job);
         }
-        MigrationVerdict::StayPaused => own(),
+        MigrationVerdict::StayPaused | MigrationVerdict::StayAtGate => own(),
         MigrationVerdict::Wait => {
             own();
             let why = node.catalog().why_unavailable(key).unwrap_or("a disk is not here").to_owned();
@@ -253,7 +257,8 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             node.end(&job, Event::Completed, "found complete at the start");
         }
         MigrationVerdict::FinishAbort => {
-            node.end(&job, Event::Undone, "aborted by an operator; the source is as it was");
+            let why = job.lock().steering.undone_for;
+            end_undone(node, &job, why.unwrap_or(UndoneFor::Abort));
         }
         MigrationVerdict::Fail => {
             let failure = recover::moved_away(key);
@@ -324,6 +329,7 @@ pub(super) fn new_row(
         receipt: None,
         request_reason: String::new(),
         task: None,
+        steering: Steering::default(),
         created_ms: now,
         updated_ms: now,
         last_progress_ms: None,

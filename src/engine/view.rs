@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Medium, MigrationId, Mode, Phase,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Idempotency, Medium, MigrationId, Mode, Phase,
     PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId, TaskProgress,
     TaskRequest, TimestampMs,
 };
@@ -23,6 +23,32 @@ pub struct Submit {
     pub reason: String,
     /// The task it is part of.
     pub task: Option<TaskId>,
+    /// Its own bandwidth limit in bytes copied per second; `None` or 0 is none.
+    pub rate_bytes_per_sec: Option<u64>,
+    /// Who asks: an address, or a name where callers have one.
+    pub requested_by: String,
+    /// The key of the request.
+    pub idempotency: Option<Idempotency>,
+    /// The migration whose move this one takes back.
+    pub reverts: Option<MigrationId>,
+}
+
+impl Submit {
+    /// The plainest request: at once, to the end, in its turn.
+    pub const fn new(key: TabletKey, destination: String) -> Self {
+        Self {
+            key,
+            destination,
+            mode: Mode::Auto,
+            priority: Priority::Normal,
+            reason: String::new(),
+            task: None,
+            rate_bytes_per_sec: None,
+            requested_by: String::new(),
+            idempotency: None,
+            reverts: None,
+        }
+    }
 }
 
 /// A request for a task.

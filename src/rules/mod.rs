@@ -3,6 +3,7 @@
 pub mod admission;
 pub mod capacity;
 pub mod explain;
+pub mod gate;
 pub mod planning;
 pub mod recovery;
 pub mod retry;

@@ -7,5 +7,6 @@ mod harness;
 mod inputs;
 mod kills;
 mod lifecycle;
+mod modes;
 mod recovery;
 mod tasks;

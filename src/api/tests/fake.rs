@@ -13,8 +13,8 @@ use crate::engine::{
     TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
 use crate::model::{
-    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, ShardId, Status, TabletId, TabletKey,
-    TabletRecord, TabletState, TaskId, TaskPlan,
+    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, Priority, ShardId, Status, Step,
+    TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -108,6 +108,27 @@ impl Node for FakeNode {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("retry", id, Status::Queued)
+    }
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        self.change(&format!("run {step}"), id, Status::Queued)
+    }
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("cutover", id, Status::Queued)
+    }
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("force_complete", id, Status::Copying)
+    }
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        self.change(&format!("extend {seconds}"), id, Status::Ready)
+    }
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        self.change(&format!("limits {rate_bytes_per_sec}"), id, Status::Copying)
+    }
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        self.change(&format!("priority {priority:?}"), id, Status::Queued)
+    }
+    fn revert(&self, id: MigrationId, _caller: &str) -> Result<Migration, Failure> {
+        self.change("revert", id, Status::Queued)
     }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         self.note(format!("plan {:?}", request.request))?;

@@ -17,7 +17,7 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
 use crate::api::query::{Strict, invalid};
-use crate::api::wire::{Action, CreateMigration, List, Migration, Timestamp};
+use crate::api::wire::{Action, CreateMigration, Extend, List, Migration, RunStep, Timestamp};
 use crate::engine::{MigrationFilter, Submit};
 use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, TabletId, TabletKey};
 
@@ -78,12 +78,12 @@ pub(super) async fn create(
     };
     caller.asks(format_args!("move tablet {key} to {:?}: {reason}", request.dest_disk));
     let submit = Submit {
-        key,
-        destination: request.dest_disk,
         mode: request.mode,
         priority: request.priority,
         reason,
-        task: None,
+        requested_by: caller.to_string(),
+        rate_bytes_per_sec: request.rate_bytes_per_sec,
+        ..Submit::new(key, request.dest_disk)
     };
     let migration = app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await?;
     let location = format!("/api/v1/migrations/{}", migration.id);
@@ -159,13 +159,45 @@ pub(super) async fn act(
     apply(app, caller, read_id(&id)?, action).await
 }
 
+/// `POST /migrations/{id}/run {"step": "data"}`: 202; a step that is not in `next_steps` is refused with those that are.
+pub(super) async fn run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(RunStep { step }): Body<RunStep>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("run {step} of migration {id}"));
+    let migration = app.try_ask(Touches::Journal, move |node| node.run_step(id, step)).await?;
+    Ok((StatusCode::ACCEPTED, Json(shown(migration))).into_response())
+}
+
+/// Most seconds a deadline is moved at once: a year.
+const MAX_EXTEND_SECONDS: u64 = 31_536_000;
+
 async fn apply(app: App, caller: Caller, id: MigrationId, action: Action) -> Result<Response, Problem> {
+    if let Action::Extend(Extend { seconds }) = action
+        && !(1..=MAX_EXTEND_SECONDS).contains(&seconds)
+    {
+        let text = format!("extend: seconds must be from 1 to {MAX_EXTEND_SECONDS}, got {seconds}");
+        return Err(invalid(text).into());
+    }
     caller.asks(format_args!("{} migration {id}", action.as_str()));
-    let migration = app.try_ask(Touches::Journal, move |node| match action {
+    // Whether a move can be taken back is seen in the trash of its source.
+    let touches = if matches!(action, Action::Revert(_)) { Touches::Disk } else { Touches::Journal };
+    let migration = app.try_ask(touches, move |node| match action {
         Action::Pause(_) => node.pause(id),
         Action::Resume(_) => node.resume(id),
         Action::Abort(_) => node.abort(id),
         Action::Retry(_) => node.retry(id),
+        Action::Cutover(_) => node.cutover(id),
+        Action::ForceComplete(_) => node.force_complete(id),
+        Action::Extend(extend) => node.extend(id, extend.seconds),
+        Action::Limits(limits) => node.set_rate(id, limits.rate_bytes_per_sec),
+        Action::Priority(priority) => node.set_priority(id, priority),
+        Action::Revert(_) => node.revert(id, &caller.to_string()),
     });
     Ok((StatusCode::ACCEPTED, Json(shown(migration.await?))).into_response())
 }

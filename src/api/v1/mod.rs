@@ -28,6 +28,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/migrations", get(migrations::list).post(migrations::create))
         .route("/migrations/{id}", get(migrations::show).delete(migrations::abort))
         .route("/migrations/{id}/action", post(migrations::act))
+        .route("/migrations/{id}/run", post(migrations::run))
         .route("/tablets", get(tablets::list))
         .route("/tablets/{tablet_id}", get(tablets::show))
         .route("/tablets/{tablet_id}/explain", get(tablets::explain))

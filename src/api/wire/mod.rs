@@ -14,7 +14,10 @@ mod time;
 mod trash;
 
 pub use disk::{Disk, DiskPath, Slots};
-pub use migration::{Action, CreateMigration, DiskCounters, LogLine, Migration, NoParameters, Receipt, Step};
+pub use migration::{
+    Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
+    Receipt, RunStep, Step,
+};
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{RuleAnswer, Tablet};
 pub use task::{CreateTask, Task, TaskAction};

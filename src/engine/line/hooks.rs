@@ -6,6 +6,14 @@ use super::Line;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
+/// Why a wait for a limit ends early.
+enum Leave {
+    /// No limit holds any more.
+    Forced,
+    /// The copy is to stop.
+    Stop(Failure),
+}
+
 impl CopyHooks for Line<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
         self.job.checkpoint()
@@ -20,14 +28,24 @@ impl CopyHooks for Line<'_> {
         // Who waits for a limit is not stuck.
         let go_on = || {
             self.moved();
-            go_on()
+            go_on().map_err(Leave::Stop)?;
+            if self.job.is_forced() { Err(Leave::Forced) } else { Ok(()) }
         };
-        // A limit is on what the disk does, so that a read-back counts as well as a copy.
-        let mut waited = self.destination.limiter.take(bytes, go_on)?;
-        if traffic == Traffic::Copy {
-            waited += self.source.limiter.take(bytes, go_on)?;
-            waited += self.node.limiter.take(bytes, go_on)?;
-        }
+        let limited = || {
+            // A limit is on what the disk does, so that a read-back counts as well as a copy.
+            let mut waited = self.destination.limiter.take(bytes, go_on)?;
+            if traffic == Traffic::Copy {
+                waited += self.job.limiter.take(bytes, go_on)?;
+                waited += self.source.limiter.take(bytes, go_on)?;
+                waited += self.node.limiter.take(bytes, go_on)?;
+            }
+            Ok(waited)
+        };
+        let waited = match if self.job.is_forced() { Err(Leave::Forced) } else { limited() } {
+            Ok(waited) => waited,
+            Err(Leave::Forced) => return Ok(()),
+            Err(Leave::Stop(failure)) => return Err(failure),
+        };
         let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
         if waited_ms > 0 {
             add(&self.job.progress.throttled_ms, waited_ms);
