@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
+use super::task_args::{DrainArgs, TaskCommand};
+use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -113,7 +114,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// Ask why a tablet may go to a disk or not; or work on a storage root itself, without a daemon: import, check, show.
+    /// Explain, pin, unpin: what the daemon knows of one tablet; or work on a storage root itself, without a daemon: import, check, show.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -185,70 +186,28 @@ fn parse_phase(text: &str) -> Result<Phase, String> {
 pub enum DiskCommand {
     /// Move every tablet of a disk to others, by a plan that is shown first.
     Drain(DrainArgs),
-    /// Take a suspect or disabled disk back into service, after a probe.
+    /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.
+    CancelDrain {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Show one disk: condition, space, work, and whether it may be pulled.
+    Show {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Take a suspect or disabled disk back into service, after a probe; what was paused for it goes on.
     Enable {
         /// Its path, written as in storage_root_path.
         path: String,
     },
-    /// Send nothing new to a disk; it goes on serving what it has.
+    /// Send nothing new to a disk, over restarts too, and pause what is being copied to it; it serves what it has.
     Disable {
         /// Its path, written as in storage_root_path.
         path: String,
-    },
-}
-
-/// `disk drain`.
-#[derive(Debug, Args)]
-pub struct DrainArgs {
-    /// Its path, written as in storage_root_path.
-    pub path: String,
-    /// Only show the plan.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub yes: bool,
-    /// Watch it to its end; goes on when the daemon restarts.
-    #[arg(long)]
-    pub follow: bool,
-    /// Use disks of another medium where the same has no room.
-    #[arg(long)]
-    pub any_medium: bool,
-    /// Do what can be done when not every tablet fits elsewhere; else nothing is moved then.
-    #[arg(long)]
-    pub what_fits: bool,
-    /// Why, for the record.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
-}
-
-/// `task ...`.
-#[derive(Debug, Subcommand)]
-pub enum TaskCommand {
-    /// List all tasks.
-    List,
-    /// Show one with its plan.
-    Show {
-        /// Its number.
-        id: TaskId,
-        /// Watch it to its end instead; goes on when the daemon restarts.
-        #[arg(long)]
-        follow: bool,
-    },
-    /// Let it move tablets; a finished one tries those again that it gave up.
-    Start {
-        /// Its number.
-        id: TaskId,
-    },
-    /// Start no further moves; those under way go on.
-    Stop {
-        /// Its number.
-        id: TaskId,
-    },
-    /// Forget one that is not running; its migrations stay.
-    Delete {
-        /// Its number.
-        id: TaskId,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
     },
 }
 
@@ -261,6 +220,9 @@ pub struct TabletsArgs {
     /// Of this partition.
     #[arg(long, value_name = "N")]
     pub partition: Option<i64>,
+    /// Only those that no plan moves.
+    #[arg(long)]
+    pub pinned: bool,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -306,7 +268,7 @@ pub struct PurgeArgs {
     pub yes: bool,
 }
 
-/// `tablet ...`: offline, but for `explain`.
+/// `tablet ...`: some ask the daemon, the others work on a root that no daemon holds.
 #[derive(Debug, Subcommand)]
 pub enum TabletCommand {
     /// Ask the daemon whether a tablet may go to a disk, and what each rule says to it.
@@ -316,6 +278,25 @@ pub enum TabletCommand {
         /// The disk, written as in storage_root_path.
         #[arg(long, value_name = "PATH")]
         disk: String,
+    },
+    /// Pin a tablet: no plan moves it. A migration that is asked for by name does.
+    Pin {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let plans move a tablet again.
+    Unpin {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
     },
     /// Make a directory of files a tablet of a root, in the way a migration would write it.
     ///

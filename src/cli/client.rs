@@ -8,10 +8,11 @@ use ureq::Agent;
 
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
-    Action, CreateMigration, CreateTask, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
-    RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem,
+    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskPath, ErrorBody, List, Migration, PinTablet,
+    PurgeTrash, PurgedItem, RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem, UnpinTablet,
+    UpdateTask,
 };
-use crate::model::{ErrorCode, MigrationId, TabletId, TaskId};
+use crate::model::{ErrorCode, MigrateTarget, MigrationId, TabletId, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the daemon's own limit of a request, so that its answer is heard.
@@ -27,12 +28,15 @@ pub(super) struct Answer<T> {
 }
 
 /// Direction of a change of a disk's service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// Back into service.
     Enable,
     /// Out of service.
-    Disable,
+    Disable {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A daemon.
@@ -93,9 +97,43 @@ impl Client {
         self.post("/api/v1/tasks", request)
     }
 
-    /// All tasks, without their plans.
-    pub(super) fn tasks(&self) -> Result<Answer<List<Task>>, CliError> {
-        self.get("/api/v1/tasks", &vec![])
+    /// Tasks, without their plans.
+    pub(super) fn tasks(&self, query: &Query<'_>) -> Result<Answer<List<Task>>, CliError> {
+        self.get("/api/v1/tasks", query)
+    }
+
+    /// The moves of a task as they stand.
+    pub(super) fn targets(
+        &self,
+        id: TaskId,
+        query: &Query<'_>,
+    ) -> Result<Answer<List<MigrateTarget>>, CliError> {
+        self.get(&format!("/api/v1/tasks/{id}/migrate_targets"), query)
+    }
+
+    /// Changes a stopped task.
+    pub(super) fn update_task(&self, id: TaskId, change: &UpdateTask) -> Result<Answer<Task>, CliError> {
+        self.understand(self.agent.patch(format!("{}/api/v1/tasks/{id}", self.base)).send_json(change))
+    }
+
+    /// Calls off every drain of a disk.
+    pub(super) fn cancel_drain(&self, path: &str) -> Result<Answer<List<Task>>, CliError> {
+        self.post("/api/v1/disks/cancel_drain", &DiskPath { path: path.to_owned() })
+    }
+
+    /// Pins a tablet.
+    pub(super) fn pin(&self, id: TabletId, request: &PinTablet) -> Result<Answer<Tablet>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/pin"), request)
+    }
+
+    /// Unpins a tablet.
+    pub(super) fn unpin(&self, id: TabletId, request: &UnpinTablet) -> Result<Answer<Tablet>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/unpin"), request)
+    }
+
+    /// One disk.
+    pub(super) fn disk(&self, path: &str) -> Result<Answer<Disk>, CliError> {
+        self.get("/api/v1/disks/show", &vec![("path", path.to_owned())])
     }
 
     /// One task.
@@ -131,11 +169,11 @@ impl Client {
 
     /// Takes a disk into or out of service.
     pub(super) fn set_service(&self, path: &str, service: Service) -> Result<Answer<Disk>, CliError> {
-        let url = match service {
-            Service::Enable => "/api/v1/disks/enable",
-            Service::Disable => "/api/v1/disks/disable",
-        };
-        self.post(url, &DiskPath { path: path.to_owned() })
+        let path = path.to_owned();
+        match service {
+            Service::Enable => self.post("/api/v1/disks/enable", &DiskPath { path }),
+            Service::Disable { reason } => self.post("/api/v1/disks/disable", &DisableDisk { path, reason }),
+        }
     }
 
     /// Tablets, ascending by id.

@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `node` and `tasks` the commands; [`offline`] works on roots without a daemon. Knows the API's wire types
+//! `jobs`, `follow`, `node`, `tablet`, `plan` and `tasks` the commands; [`offline`] works on roots without a daemon. Knows the API's wire types
 //! and the storage, never the engine.
 
 pub mod args;
@@ -11,19 +11,21 @@ mod follow;
 mod jobs;
 mod node;
 pub mod offline;
+mod plan;
 mod table;
+mod tablet;
+pub mod task_args;
 mod tasks;
 
 use clap::CommandFactory;
 
-use args::{
-    CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TaskCommand, TrashCommand,
-};
-use client::{Client, Service};
+use args::{CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TrashCommand};
+use client::{Client, Query, Service};
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
+use task_args::TaskCommand;
 
-use crate::api::wire::{Action, NoParameters, TaskAction};
+use crate::api::wire::{Action, NoParameters, PinTablet, TaskAction, UpdateTask};
 
 /// Actions take no parameters yet.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -49,14 +51,18 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Disks => node::disks(&client()?, output),
-        Command::Disk { command: DiskCommand::Drain(args) } => tasks::drain(&client()?, args, output),
+        Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {
             node::set_service(&client()?, path, Service::Enable, output)
         }
-        Command::Disk { command: DiskCommand::Disable { path } } => {
-            node::set_service(&client()?, path, Service::Disable, output)
+        Command::Disk { command: DiskCommand::Disable { path, reason } } => {
+            node::set_service(&client()?, path, Service::Disable { reason: reason.clone() }, output)
         }
+        Command::Disk { command: DiskCommand::CancelDrain { path } } => {
+            tasks::cancel_drain(&client()?, path, output)
+        }
+        Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
         Command::Tablets(args) => node::tablets(&client()?, args, output),
         Command::Trash { command: TrashCommand::List } => node::trash(&client()?, output),
         Command::Trash { command: TrashCommand::Restore { tablet_id, schema_hash, entry } } => {
@@ -64,7 +70,14 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         }
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::Explain { tablet_id, disk } } => {
-            tasks::explain(&client()?, *tablet_id, disk, output)
+            tablet::explain(&client()?, *tablet_id, disk, output)
+        }
+        Command::Tablet { command: TabletCommand::Pin { tablet_id, schema_hash, reason } } => {
+            let request = PinTablet { schema_hash: *schema_hash, reason: reason.clone() };
+            tablet::pin(&client()?, *tablet_id, &request, output)
+        }
+        Command::Tablet { command: TabletCommand::Unpin { tablet_id, schema_hash } } => {
+            tablet::unpin(&client()?, *tablet_id, *schema_hash, output)
         }
         Command::Tablet { command } => run_offline(command, output),
         Command::Completions { shell } => {
@@ -76,14 +89,47 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {
+    let act = |id, action| tasks::act(client, id, action, output);
     match command {
-        TaskCommand::List => tasks::list(client, output),
-        TaskCommand::Show { id, follow: false } => tasks::show(client, *id, output),
-        TaskCommand::Show { id, follow: true } => tasks::follow(client, *id, output),
-        TaskCommand::Start { id } => tasks::act(client, *id, TaskAction::Start(AT_ONCE), output),
-        TaskCommand::Stop { id } => tasks::act(client, *id, TaskAction::Stop(AT_ONCE), output),
-        TaskCommand::Delete { id } => tasks::delete(client, *id, output),
+        TaskCommand::List { status, kind, disk, limit } => {
+            let status = status.iter().map(|status| status.as_str());
+            let mut query = page(*limit, status, disk.as_ref());
+            query.extend(kind.iter().map(|kind| ("kind", kind.clone())));
+            tasks::list(client, &query, output)
+        }
+        TaskCommand::Targets { id, status, disk, limit } => {
+            let status = status.iter().map(|status| status.as_str());
+            tasks::targets(client, *id, &page(*limit, status, disk.as_ref()), output)
+        }
+        TaskCommand::Show { id } => tasks::show(client, *id, output),
+        TaskCommand::Follow { id } => tasks::follow(client, *id, output),
+        TaskCommand::Move(args) => plan::move_tablets(client, args, output),
+        TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
+        TaskCommand::Start { id } => act(*id, TaskAction::Start(AT_ONCE)),
+        TaskCommand::Stop { id } => act(*id, TaskAction::Stop(AT_ONCE)),
+        TaskCommand::Pause { id } => act(*id, TaskAction::Pause(AT_ONCE)),
+        TaskCommand::Resume { id } => act(*id, TaskAction::Resume(AT_ONCE)),
+        TaskCommand::Cancel { id } => act(*id, TaskAction::Cancel(AT_ONCE)),
+        TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
+            let change = UpdateTask {
+                name: name.clone(),
+                priority: priority.map(Into::into),
+                rate_bytes_per_sec: *rate_bytes_per_sec,
+            };
+            tasks::update(client, *id, &change, output)
+        }
+        TaskCommand::Delete { id, yes } => tasks::delete(client, *id, *yes, output),
     }
+}
+
+fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<&String>) -> Query<'static> {
+    let statuses: Vec<_> = statuses.collect();
+    let mut query = vec![("limit", limit.to_string())];
+    if !statuses.is_empty() {
+        query.push(("status", statuses.join(",")));
+    }
+    query.extend(disk.map(|disk| ("disk", disk.clone())));
+    query
 }
 
 fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> {
@@ -94,7 +140,9 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
-        TabletCommand::Explain { .. } => Err(CliError::new(Exit::Usage, "explain asks the daemon")),
+        TabletCommand::Explain { .. } | TabletCommand::Pin { .. } | TabletCommand::Unpin { .. } => {
+            Err(CliError::new(Exit::Usage, "this asks the daemon"))
+        }
         TabletCommand::Show { tablet_id, schema_hash, root } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }

@@ -5,8 +5,9 @@ use super::client::{Answer, Client, Query, Service};
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
-use crate::api::wire::{Disk, PurgeTrash, RestoreTablet, TrashItem};
-use crate::model::{SchemaHash, TabletId};
+use super::tablet::pin_in_words;
+use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RestoreTablet, TrashItem};
+use crate::model::{SchemaHash, TabletId, TaskId};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -51,6 +52,41 @@ pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
     print(&table.render())
 }
 
+/// `disk show`.
+pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: disk, text } = client.disk(path)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let list = |numbers: &[TaskId]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let lines = [
+        ("disk", disk.path.clone()),
+        ("uuid", disk.uuid.clone().unwrap_or_default()),
+        ("medium", disk.medium.to_string()),
+        ("file system", disk.file_system.clone()),
+        ("condition", disk.condition.clone()),
+        ("because", disk.condition_reason.clone()),
+        ("size", human_bytes(disk.total_bytes)),
+        ("free", human_bytes(disk.avail_bytes)),
+        ("reserved", human_bytes(disk.reserved_bytes)),
+        ("tablets", format!("{}, {}", disk.tablet_count, human_bytes(disk.tablet_bytes))),
+        ("trash", human_bytes(disk.trash_bytes)),
+        ("read slots", format!("{} of {}", disk.read_slots.in_use, disk.read_slots.limit)),
+        ("write slots", format!("{} of {}", disk.write_slots.in_use, disk.write_slots.limit)),
+        ("migrations from it", counts(&disk.migrations_from)),
+        ("migrations to it", counts(&disk.migrations_to)),
+        ("tasks", list(&disk.task_ids)),
+        ("safe to remove", if disk.safe_to_remove { "yes" } else { "no" }.to_owned()),
+        ("because", disk.not_safe_because.clone().unwrap_or_default()),
+    ];
+    let told = lines.iter().filter(|(_, value)| !value.is_empty());
+    print(&told.map(|(name, value)| format!("{name:20}{}\n", printable(value))).collect::<String>())
+}
+
+fn counts(counts: &DiskMigrations) -> String {
+    format!("{} running, {} queued, {} paused", counts.running, counts.queued, counts.paused)
+}
+
 fn remarks(disk: &Disk) -> String {
     let shared = &disk.shares_file_system_with;
     let shared = (!shared.is_empty()).then(|| format!("on one file system with {}", shared.join(", ")));
@@ -84,6 +120,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
+    query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
     let Answer { value: list, text } = client.tablets(&query)?;
     if output == Output::Json {
         return print(&text);
@@ -110,7 +147,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
             tablet.generation.to_string(),
             tablet.file_count.to_string(),
             human_bytes(tablet.size_bytes),
-            tablet.unavailable.clone().or(moving).unwrap_or_default(),
+            tablet.unavailable.clone().or(moving).or_else(|| pin_in_words(tablet)).unwrap_or_default(),
         ]);
     }
     print(&(table.render() + &remainder(list.data.len(), list.total)))

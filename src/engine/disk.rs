@@ -113,6 +113,11 @@ impl Disk {
         self.state().disabled = disabled;
     }
 
+    /// Whether an operator took it out of service.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.state().disabled
+    }
+
     /// Back into service, after a probe went well.
     pub(super) fn clear_suspicion(&self) {
         let mut state = self.state();

@@ -1,6 +1,7 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use super::catalog::Catalog;
+use super::marks;
 use super::node::Node;
 use super::tasks::{COOL_DOWN_MS, MIN_MOVE_BYTES};
 use super::view::{RuleAnswer, RuleBinds};
@@ -80,6 +81,7 @@ impl<'a> Known<'a> {
 pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
     let known = Known::look(node, key);
     let last_moved_ms = last_moved_ms(node, key);
+    let pin = marks::pinned(node, key).map_or(Pin::Free, |_| Pin::Pinned);
     let catalog = node.catalog();
     let source = catalog.get(key).map(|entry| node.disk(entry.disk));
     let plans = source.zip(node.disk_at(disk)).map(|(source, destination)| {
@@ -88,7 +90,7 @@ pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleA
             _ => false,
         };
         PlanFacts {
-            pin: Pin::Free,
+            pin,
             last_moved_ms,
             now_ms: node.now_ms(),
             cool_down_ms: COOL_DOWN_MS,

@@ -10,6 +10,7 @@ use super::disk::Disk;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
+use super::marks::Marks;
 use super::tasks::TaskBook;
 use super::view::StepTotals;
 use crate::config::{self, Config};
@@ -28,6 +29,7 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter};
 pub(super) struct Node {
     pub(super) config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
+    marks: Mutex<Marks>,
     pub(super) disks: Vec<Arc<Disk>>,
     catalog: RwLock<Catalog>,
     board: Mutex<Board>,
@@ -143,6 +145,7 @@ impl Node {
         Self {
             config: RwLock::new(config),
             tasks: Mutex::default(),
+            marks: Mutex::default(),
             disks,
             catalog: RwLock::new(catalog),
             board: Mutex::default(),
@@ -173,6 +176,10 @@ impl Node {
 
     pub(super) fn tasks(&self) -> MutexGuard<'_, TaskBook> {
         lock(&self.tasks)
+    }
+
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        lock(&self.marks)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {

@@ -9,14 +9,16 @@ use md5::{Digest, Md5};
 
 use super::catalog::Entry;
 use super::disk::visit;
+use super::marks::Marks;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
-use super::view::{DiskView, MigrationFilter, Page, TabletFilter, TabletView, Totals};
+use super::tasks;
+use super::view::{DiskView, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey,
-    TabletRecord,
+    DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Marked, Migration, MigrationId, Status, TabletId,
+    TabletKey, TabletRecord,
 };
 use crate::storage::layout::tablet_dir;
 use crate::storage::{MetadataStore, same_file_system};
@@ -136,7 +138,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
     })
 }
 
-fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {
+fn view(node: &Node, marks: &Marks, key: TabletKey, entry: &Entry) -> TabletView {
     TabletView {
         key,
         partition_id: entry.partition_id,
@@ -147,41 +149,52 @@ fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {
         file_count: entry.file_count,
         migration: entry.migration.filter(|id| id.0 > 0),
         unavailable: None,
+        pinned: marks.get(&Marked::Pinned(key)).cloned(),
     }
 }
 
+/// A copy, so that it is not locked beside the catalog: marks are few.
+fn marks(node: &Node) -> Marks {
+    node.marks().clone()
+}
+
 pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
-    node.catalog().get(key).map(|entry| view(node, key, entry))
+    let marks = marks(node);
+    node.catalog().get(key).map(|entry| view(node, &marks, key, entry))
 }
 
 pub(super) fn tablets_by_id(node: &Node, id: TabletId) -> Vec<TabletView> {
-    node.catalog().with_id(id).map(|(key, entry)| view(node, key, entry)).collect()
+    let marks = marks(node);
+    node.catalog().with_id(id).map(|(key, entry)| view(node, &marks, key, entry)).collect()
 }
 
 pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let disk = filter.disk.as_ref().map(|path| node.disk_at(path).map(|disk| disk.index));
+    let marks = marks(node);
     let catalog = node.catalog();
-    let matches = |entry: &Entry| {
+    let matches = |key: TabletKey, entry: &Entry| {
         disk.is_none_or(|disk| disk == Some(entry.disk))
             && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
+            && filter.pin.is_none_or(|pin| (pin == Pin::Pinned) == marks.contains_key(&Marked::Pinned(key)))
     };
-    let total = catalog.after(None).filter(|(_, entry)| matches(entry)).count() as u64;
+    let total = catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64;
     let after = filter
         .after
         .map(|tablet_id| TabletKey { tablet_id, schema_hash: crate::model::SchemaHash(i32::MAX) });
     let items = catalog
         .after(after)
-        .filter(|(_, entry)| matches(entry))
+        .filter(|(key, entry)| matches(*key, entry))
         .take(limit)
-        .map(|(key, entry)| view(node, key, entry))
+        .map(|(key, entry)| view(node, &marks, key, entry))
         .collect();
     Page { total, items }
 }
 
 pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
+    let marks = marks(node);
     for (key, entry) in node.catalog().after(None) {
-        visit(&view(node, key, entry));
+        visit(&view(node, &marks, key, entry));
     }
 }
 
@@ -194,13 +207,21 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
     let hang_after = node.hang_after();
     let slots = node.slots();
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
-    let queued: Vec<_> = jobs
+    let ends: Vec<_> = jobs
         .iter()
-        .filter_map(|job| {
+        .map(|job| {
             let row = job.lock();
-            (row.status == Status::Queued).then(|| (row.source.uuid, row.destination.uuid))
+            (row.status, row.source.uuid, row.destination.uuid)
         })
         .collect();
+    let count = |uuid: Option<DiskUuid>, end: fn(&(Status, DiskUuid, DiskUuid)) -> DiskUuid| {
+        let at = ends.iter().filter(|row| Some(end(row)) == uuid);
+        at.fold((0, 0, 0), |(queued, paused, running), (status, ..)| match status {
+            Status::Queued => (queued + 1, paused, running),
+            Status::Paused => (queued, paused + 1, running),
+            _ => (queued, paused, running + 1),
+        })
+    };
     node.disks
         .iter()
         .map(|disk| {
@@ -210,6 +231,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
             let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
             let opened = disk.opened.get();
             let uuid = opened.map(|opened| opened.identity.uuid);
+            let (from, to) = (count(uuid, |row| row.1), count(uuid, |row| row.2));
             DiskView {
                 path: disk.path.clone(),
                 uuid,
@@ -233,8 +255,11 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                     .collect(),
                 read_slots: (reads, slot.read_limit),
                 write_slots: (writes, slot.write_limit),
-                queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
-                queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
+                queued_from: from.0,
+                queued_to: to.0,
+                paused_and_running_from: (from.1, from.2),
+                paused_and_running_to: (to.1, to.2),
+                tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
                 not_safe_because: not_safe_to_remove(node, disk, &jobs),
             }

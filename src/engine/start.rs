@@ -13,7 +13,7 @@ use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, spawn_isolated};
-use super::{scheduler, tasks};
+use super::{marks, scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{
@@ -117,6 +117,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.catalog().unavailable().count(),
         node.board().alive.len()
     );
+    marks::take_up(&node, remembered.marks);
     tasks::take_up(&node, remembered.tasks);
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Idempotency, Medium, MigrationId, Mode, Phase,
-    PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId, TaskProgress,
-    TaskRequest, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Idempotency, Mark, Medium, MigrationId, Mode,
+    MoveOptions, MoveStatus, Phase, PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey,
+    Task, TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
 };
+pub use crate::rules::planning::Pin;
 
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
@@ -60,6 +61,8 @@ pub struct NewTask {
     pub request: TaskRequest,
     /// What to do when it cannot be done in full.
     pub completeness: PlanCompleteness,
+    /// How its moves are submitted.
+    pub options: MoveOptions,
     /// Who asks and why, for the record.
     pub reason: String,
 }
@@ -73,8 +76,49 @@ pub struct TaskView {
     pub progress: TaskProgress,
     /// Moves given up; the first hundred.
     pub failed: Vec<FailedMove>,
-    /// What it waits for, or what is to be done with it, in words.
+    /// What it waits for, what of it is stuck and why, or what is to be done with it, in words.
     pub status_reason: String,
+    /// How it goes on each disk it takes tablets from; empty in lists.
+    pub disks: Vec<TaskDisk>,
+}
+
+/// Which tasks to list. Empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Any of these statuses.
+    pub statuses: Vec<TaskStatus>,
+    /// `drain`, `move` or `rebalance`.
+    pub kind: Option<String>,
+    /// With a move from or to this disk, by path, or asked to drain it.
+    pub disk: Option<String>,
+    /// Numbers above this one (the marker of the page before).
+    pub after: Option<TaskId>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}
+
+/// What is changed of a stopped task; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct TaskChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Order of service of its moves.
+    pub priority: Option<Priority>,
+    /// Bandwidth limit of each move; 0 is none.
+    pub rate_bytes_per_sec: Option<u64>,
+}
+
+/// Which moves of a task to list.
+#[derive(Debug, Clone, Default)]
+pub struct TargetFilter {
+    /// Any of these statuses.
+    pub statuses: Vec<MoveStatus>,
+    /// From or to this disk, by path.
+    pub disk: Option<String>,
+    /// Places in the plan above this one.
+    pub after: Option<u64>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
 }
 
 /// What one rule says about a move that was only thought of.
@@ -136,6 +180,8 @@ pub struct TabletFilter {
     pub disk: Option<String>,
     /// Of this partition.
     pub partition_id: Option<i64>,
+    /// Only those that are pinned, or only those that are not.
+    pub pin: Option<Pin>,
     /// Tablet ids above this one.
     pub after: Option<TabletId>,
     /// At most this many; 0 means 1000.
@@ -163,6 +209,8 @@ pub struct TabletView {
     pub migration: Option<MigrationId>,
     /// Why it is not served; `None` when it is.
     pub unavailable: Option<String>,
+    /// Who says that no plan moves it; `None` when plans may.
+    pub pinned: Option<Mark>,
 }
 
 /// One disk.
@@ -198,6 +246,12 @@ pub struct DiskView {
     pub queued_from: u64,
     /// Migrations waiting to write to it.
     pub queued_to: u64,
+    /// Migrations away from it that are paused, and those that are neither queued nor paused nor ended.
+    pub paused_and_running_from: (u64, u64),
+    /// The same towards it.
+    pub paused_and_running_to: (u64, u64),
+    /// Tasks under way with moves from or to it.
+    pub tasks: Vec<TaskId>,
     /// Current bandwidth limit in bytes per second; 0 means none.
     pub rate_limit_bytes_per_sec: u64,
     /// Why the disk must not be pulled now; `None` when it may be.

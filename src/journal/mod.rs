@@ -20,10 +20,11 @@
 //! # Rooms
 //!
 //! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`, and `task`, which does both for tasks.
+//! `write` and `query`, and `task` and `mark`, which do both for tasks and for what operators have said.
 
 mod aside;
 mod error;
+mod mark;
 mod open;
 mod query;
 mod row;

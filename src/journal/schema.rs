@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -66,6 +66,24 @@ const TASK_TABLE: &str = "
     ) STRICT;
 ";
 
+/// Added by version 3: what an operator has said of a tablet or a disk. `doc` is the truth; `kind` and `subject` are its
+/// key in words.
+const MARK_TABLE: &str = "
+    CREATE TABLE mark (
+        kind      TEXT    NOT NULL,
+        subject   TEXT    NOT NULL,
+        doc_crc32 INTEGER NOT NULL,
+        doc       TEXT    NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What each version added to the one before, and the statements that fail to compile where it is missing.
+const ADDED: [(i32, &str, &str); 2] = [
+    (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
+    (3, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
+];
+
 /// Fails to compile as a statement if a table or column is missing.
 const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
@@ -74,35 +92,31 @@ const PROBES: [&str; 3] = [
     "SELECT name, seq FROM sqlite_sequence",
 ];
 
-/// The same for what version 2 added.
-const PROBES_2: [&str; 1] = ["SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"];
-
 /// What a file of this version must answer.
 pub(super) fn probes(version: i32) -> impl Iterator<Item = &'static str> {
-    let since_2 = if version >= 2 { &PROBES_2[..] } else { &[] };
-    PROBES.iter().chain(since_2).copied()
+    let added = ADDED.iter().filter(move |(since, ..)| *since <= version).map(|(_, _, probe)| *probe);
+    PROBES.iter().copied().chain(added)
 }
 
-/// Brings the tables of an older version to [`VERSION`], whole or not at all.
+/// Brings the tables of an older version to [`VERSION`], each step whole or not at all.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version < 2 {
-        conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TASK_TABLE} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
+    for (to, tables, _) in ADDED.iter().filter(|(to, ..)| *to > version) {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {to}; COMMIT;"))?;
     }
     Ok(())
 }
 
 /// Makes the tables in an empty database, stamped with [`APPLICATION_ID`] and [`VERSION`], and turns it to WAL.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
+    let added: String = ADDED.iter().map(|(_, tables, _)| *tables).collect();
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          BEGIN;
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {VERSION};
          {TABLES}
-         {TASK_TABLE}
+         {added}
          COMMIT;
          PRAGMA journal_mode = WAL;"
     ))

@@ -4,6 +4,7 @@ pub mod admission;
 pub mod capacity;
 pub mod explain;
 pub mod gate;
+pub mod hold;
 pub mod planning;
 pub mod recovery;
 pub mod retry;

@@ -9,4 +9,5 @@ mod kills;
 mod lifecycle;
 mod modes;
 mod recovery;
+mod steering;
 mod tasks;

@@ -2,10 +2,10 @@
 
 use crate::engine::{DiskView, TabletView, TaskView, TrashView};
 use crate::model::{
-    Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
-    MigrationId, Mode, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status,
-    Steering, Step, StepRecord, StepStatus, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest,
-    TaskStatus,
+    Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium,
+    MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness, PlanOutcome,
+    PlannedMove, Priority, Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus, TabletKey, Task,
+    TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -78,6 +78,9 @@ pub(crate) fn disk(path: &str) -> DiskView {
         write_slots: (0, 4),
         queued_from: 0,
         queued_to: 2,
+        paused_and_running_from: (0, 1),
+        paused_and_running_to: (0, 0),
+        tasks: Vec::new(),
         rate_limit_bytes_per_sec: 0,
         not_safe_because: Some("it holds 1 tablets".into()),
     }
@@ -95,6 +98,7 @@ pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
         file_count: 2,
         migration: None,
         unavailable: None,
+        pinned: None,
     }
 }
 
@@ -139,6 +143,7 @@ pub(crate) fn task() -> TaskView {
             completeness: PlanCompleteness::AllOrNothing,
             fingerprint: 7,
         },
+        options: Default::default(),
         status: TaskStatus::Stopped,
         reason: String::new(),
         created_ms: DATA_STARTED_MS,
@@ -152,5 +157,18 @@ pub(crate) fn task() -> TaskView {
         progress: TaskProgress { moves_total: 1, moves_pending: 1, bytes_total: 100, ..Default::default() },
         failed: Vec::new(),
         status_reason: "planned; start it to move".into(),
+        disks: Vec::new(),
+    }
+}
+
+/// The move of [`task`], not submitted yet.
+pub(crate) fn target() -> MigrateTarget {
+    MigrateTarget {
+        position: 0,
+        planned: task().task.plan.moves[0].clone(),
+        status: MoveStatus::Pending,
+        migration_id: None,
+        migration_status: None,
+        reason: String::new(),
     }
 }

@@ -1,6 +1,7 @@
 //! `/api/v1/disks`.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -13,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{Disk, DiskPath, List};
+use crate::api::wire::{DisableDisk, Disk, DiskPath, List, Task};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -36,14 +37,37 @@ pub(super) async fn enable(
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.enable_disk(&path)).await?.into()))
 }
 
-/// `POST /disks/disable`: out of service; what it holds stays readable.
+/// `POST /disks/disable`: out of service; what it holds stays readable, and what is being copied to it is paused.
 pub(super) async fn disable(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
-    Body(DiskPath { path }): Body<DiskPath>,
+    Body(DisableDisk { path, reason }): Body<DisableDisk>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("disable disk {path:?}"));
-    Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path)).await?.into()))
+    caller.asks(format_args!("disable disk {path:?}: {reason}"));
+    let by = caller.to_string();
+    Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path, by, reason)).await?.into()))
+}
+
+/// `GET /disks/show?path=`.
+pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<Disk>, Problem> {
+    let query = parameters(&parts, &["path"])?;
+    let path: String = query.require("path", "a path, written as in storage_root_path")?;
+    Ok(Json(app.try_ask(Touches::Memory, move |node| node.disk(&path)).await?.into()))
+}
+
+/// `POST /disks/cancel_drain`: 202 and the drains that are cancelled; what has moved stays where it is.
+pub(super) async fn cancel_drain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskPath { path }): Body<DiskPath>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("cancel every drain of {path:?}"));
+    let tasks = app.try_ask(Touches::Journal, move |node| node.cancel_drains(&path)).await?;
+    let data: Vec<Task> = tasks.into_iter().map(Task::in_list).collect();
+    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    Ok((StatusCode::ACCEPTED, Extension(IsList), Json(List { total, data })).into_response())
 }

@@ -5,25 +5,29 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
+use super::body::Body;
 use super::migrations::only_key;
 use super::parameters;
 use super::shape::IsList;
 use crate::api::app::App;
+use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
+use crate::api::node::Node;
 use crate::api::query::invalid;
-use crate::api::wire::{List, RuleAnswer, Tablet};
-use crate::engine::TabletFilter;
-use crate::model::{ErrorCode, Failure, TabletId, TabletKey};
+use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, UnpinTablet};
+use crate::engine::{Pin, TabletFilter};
+use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /tablets`: filters `disk` and `partition_id`; pages by `marker` (the last id of the page before) and `limit`.
+/// `GET /tablets`: filters `disk`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
-    let query = parameters(&parts, &["disk", "partition_id", "marker", "limit"])?;
+    let query = parameters(&parts, &["disk", "partition_id", "pinned", "marker", "limit"])?;
     let filter = TabletFilter {
         disk: query.text("disk").map(str::to_owned),
         partition_id: query.number("partition_id", 0..=i64::MAX)?,
+        pin: query.read("pinned")?.map(|pinned: bool| if pinned { Pin::Pinned } else { Pin::Free }),
         after: query.read("marker")?,
         limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
     };
@@ -72,4 +76,47 @@ pub(super) async fn explain(
     let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
     let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
     Ok((Extension(IsList), Json(List { total, data })).into_response())
+}
+
+/// `POST /tablets/{tablet_id}/pin`: no plan moves it from now on.
+pub(super) async fn pin(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(PinTablet { schema_hash, reason }): Body<PinTablet>,
+) -> Result<Json<Tablet>, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("pin tablet {id}: {reason}"));
+    let by = caller.to_string();
+    let pinned =
+        app.try_ask(Touches::Journal, move |node| node.pin(key_of(node, id, schema_hash)?, by, reason));
+    Ok(Json(pinned.await?.into()))
+}
+
+/// `POST /tablets/{tablet_id}/unpin`: plans may move it again.
+pub(super) async fn unpin(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(UnpinTablet { schema_hash }): Body<UnpinTablet>,
+) -> Result<Json<Tablet>, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("unpin tablet {id}"));
+    let unpinned = app.try_ask(Touches::Journal, move |node| node.unpin(key_of(node, id, schema_hash)?));
+    Ok(Json(unpinned.await?.into()))
+}
+
+fn read_id(text: &str) -> Result<TabletId, Failure> {
+    text.parse().map_err(|error| invalid(format!("{error}")))
+}
+
+fn key_of(node: &dyn Node, tablet_id: TabletId, hash: Option<SchemaHash>) -> Result<TabletKey, Failure> {
+    match hash {
+        Some(schema_hash) => Ok(TabletKey { tablet_id, schema_hash }),
+        None => only_key(node, tablet_id),
+    }
 }

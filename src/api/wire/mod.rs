@@ -6,6 +6,7 @@
 
 mod disk;
 mod from_engine;
+mod from_tasks;
 mod migration;
 mod status;
 mod tablet;
@@ -13,14 +14,14 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{Disk, DiskPath, Slots};
+pub use disk::{DisableDisk, Disk, DiskMigrations, DiskPath, Slots};
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Receipt, RunStep, Step,
 };
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
-pub use tablet::{RuleAnswer, Tablet};
-pub use task::{CreateTask, Task, TaskAction};
+pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, UnpinTablet};
+pub use task::{CreateTask, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 

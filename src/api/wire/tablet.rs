@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Timestamp;
 use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
 
 /// One tablet.
@@ -27,6 +28,41 @@ pub struct Tablet {
     pub migration_id: Option<MigrationId>,
     /// Why it is not served; `null` when it is.
     pub unavailable: Option<String>,
+    /// Who says that no plan moves it; `null` when plans may.
+    #[serde(default)]
+    pub pinned: Option<Pinned>,
+}
+
+/// A pin: no plan moves the tablet; a migration that is asked for by name does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Who pinned it.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+}
+
+/// `POST /api/v1/tablets/{id}/pin`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct PinTablet {
+    /// Its schema hash; looked up when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<SchemaHash>,
+    /// Why, for the record.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// `POST /api/v1/tablets/{id}/unpin`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct UnpinTablet {
+    /// Its schema hash; looked up when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<SchemaHash>,
 }
 
 /// What one rule says about a move that was only thought of: `GET /api/v1/tablets/{id}/explain?disk=`.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use crate::engine::disk::Disk;
+use crate::engine::marks;
 use crate::engine::node::Node;
 use crate::model::{
     DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
@@ -26,11 +27,18 @@ pub(in crate::engine) const COOL_DOWN_MS: TimestampMs = 3_600_000;
 const MAX_MOVES: usize = 100_000;
 
 /// How plans are made now. The watermark is the one of admission: a move of a plan is refused by nothing else.
-pub(super) fn settings(node: &Node, completeness: PlanCompleteness) -> Settings {
+pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompleteness) -> Settings {
+    let (start_points, stop_points) = match asked {
+        TaskRequest::Rebalance { start_points, stop_points, .. } => {
+            let start = start_points.unwrap_or(REBALANCE_POINTS.0);
+            (start, stop_points.unwrap_or(REBALANCE_POINTS.1.min(start)))
+        }
+        TaskRequest::Drain { .. } | TaskRequest::Move { .. } => REBALANCE_POINTS,
+    };
     Settings {
         watermark: node.capacity_limits(),
-        start_points: REBALANCE_POINTS.0,
-        stop_points: REBALANCE_POINTS.1,
+        start_points,
+        stop_points,
         source_floor_percent: SOURCE_FLOOR_PERCENT,
         min_move_bytes: MIN_MOVE_BYTES,
         cool_down_ms: COOL_DOWN_MS,
@@ -73,6 +81,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
             Some((row.id, node.disk_by_uuid(row.destination.uuid)?.index))
         })
         .collect();
+    let pinned = marks::all_pinned(node);
     let catalog = node.catalog();
     let tablets = catalog.after(None).map(|(key, entry)| Tablet {
         key,
@@ -80,7 +89,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         table_id: None,
         partition_id: entry.partition_id,
         size_bytes: entry.size_bytes,
-        pin: Pin::Free,
+        pin: if pinned.contains(&key) { Pin::Pinned } else { Pin::Free },
         moving_to: entry.migration.and_then(|id| going.get(&id).copied()),
         last_moved_ms: last_moved.get(&key).copied(),
     });
@@ -126,7 +135,7 @@ pub(super) fn request(node: &Node, request: &TaskRequest) -> Result<Request, Fai
                 MoveTarget::Medium(medium) => Target::Medium(*medium),
             },
         },
-        TaskRequest::Rebalance { medium } => Request::Rebalance { medium: *medium },
+        TaskRequest::Rebalance { medium, .. } => Request::Rebalance { medium: *medium },
     })
 }
 

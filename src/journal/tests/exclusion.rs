@@ -64,7 +64,7 @@ fn a_file_of_a_newer_release_is_refused_byte_for_byte_untouched() {
     drop(journal);
     let newer = Connection::open(dir.path().join("journal.db")).unwrap();
     newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    newer.execute_batch("PRAGMA user_version = 3; CREATE TABLE later (x)").unwrap();
+    newer.execute_batch("PRAGMA user_version = 9999; CREATE TABLE later (x)").unwrap();
 
     // The new version stands in the write-ahead log alone...
     let logged = tempdir().unwrap();

@@ -11,7 +11,7 @@ fn task() -> Task {
     Task {
         id: TaskId(0),
         name: "even out".to_owned(),
-        request: TaskRequest::Rebalance { medium: None },
+        request: TaskRequest::Rebalance { medium: None, start_points: Some(8), stop_points: None },
         plan: TaskPlan {
             moves: Vec::new(),
             total_bytes: 0,
@@ -24,6 +24,7 @@ fn task() -> Task {
             completeness: PlanCompleteness::WhatFits,
             fingerprint: 9,
         },
+        options: Default::default(),
         status: TaskStatus::Stopped,
         reason: String::new(),
         created_ms: 1,
@@ -72,7 +73,7 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     let id = accept(&mut journal, &sample(1));
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    raw.execute_batch("DROP TABLE task; PRAGMA user_version = 1").unwrap();
+    raw.execute_batch("DROP TABLE task; DROP TABLE mark; PRAGMA user_version = 1").unwrap();
     drop(raw);
     let (mut journal, _) = open(dir.path());
     assert!(journal.get(id).unwrap().is_some());
@@ -80,5 +81,5 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     let version: i32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, crate::journal::schema::VERSION);
 }
