@@ -8,8 +8,8 @@ use crate::engine::{
     TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
 };
 use crate::model::{
-    Failure, MigrateTarget, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord,
-    TaskId, TaskPlan,
+    Failure, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
+    TabletRecord, TaskId, TaskPlan,
 };
 
 /// Whether a changed key outlives the process.
@@ -70,6 +70,8 @@ pub trait Node: Send + Sync + 'static {
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView));
     fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure>;
     fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure>;
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
     fn disks(&self) -> Vec<DiskView>;
     fn disk(&self, path: &str) -> Result<DiskView, Failure>;
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
@@ -194,6 +196,12 @@ impl Node for Engine {
     }
     fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
         Self::unpin(self, key)
+    }
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Self::verify(self, key)
+    }
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Self::last_verification(self, key)
     }
     fn disk(&self, path: &str) -> Result<DiskView, Failure> {
         Self::disk(self, path)

@@ -114,7 +114,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// Explain, pin, unpin: what the daemon knows of one tablet; or work on a storage root itself, without a daemon: import, check, show.
+    /// Verify, explain, pin, unpin: what the daemon knows of one tablet; or work on a storage root itself, without a daemon: import, check, show.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -292,6 +292,14 @@ pub enum TabletCommand {
     },
     /// Let plans move a tablet again.
     Unpin {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+    },
+    /// Read a tablet again past the page cache, in the daemon, and compare it with its manifest; waits for the end.
+    Verify {
         /// The tablet.
         tablet_id: TabletId,
         /// Its schema hash; looked up when left out.

@@ -9,8 +9,8 @@ use ureq::Agent;
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskPath, ErrorBody, List, Migration, PinTablet,
-    PurgeTrash, PurgedItem, RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem, UnpinTablet,
-    UpdateTask,
+    PurgeTrash, PurgedItem, RestoreTablet, RuleAnswer, Tablet, TabletCheck, Task, TaskAction, TrashItem,
+    UpdateTask, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, TabletId, TaskId};
 
@@ -127,8 +127,22 @@ impl Client {
     }
 
     /// Unpins a tablet.
-    pub(super) fn unpin(&self, id: TabletId, request: &UnpinTablet) -> Result<Answer<Tablet>, CliError> {
+    pub(super) fn unpin(&self, id: TabletId, request: &WhichSchema) -> Result<Answer<Tablet>, CliError> {
         self.post(&format!("/api/v1/tablets/{id}/unpin"), request)
+    }
+
+    /// Asks for a verification.
+    pub(super) fn verify(&self, id: TabletId, which: &WhichSchema) -> Result<Answer<TabletCheck>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/verify"), which)
+    }
+
+    /// How the last verification of a tablet stands.
+    pub(super) fn verification(
+        &self,
+        id: TabletId,
+        query: &Query<'_>,
+    ) -> Result<Answer<TabletCheck>, CliError> {
+        self.get(&format!("/api/v1/tablets/{id}/verify"), query)
     }
 
     /// One disk.

@@ -79,6 +79,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Tablet { command: TabletCommand::Unpin { tablet_id, schema_hash } } => {
             tablet::unpin(&client()?, *tablet_id, *schema_hash, output)
         }
+        Command::Tablet { command: TabletCommand::Verify { tablet_id, schema_hash } } => {
+            tablet::verify(&client()?, *tablet_id, *schema_hash, output)
+        }
         Command::Tablet { command } => run_offline(command, output),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -140,9 +143,10 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
-        TabletCommand::Explain { .. } | TabletCommand::Pin { .. } | TabletCommand::Unpin { .. } => {
-            Err(CliError::new(Exit::Usage, "this asks the daemon"))
-        }
+        TabletCommand::Explain { .. }
+        | TabletCommand::Pin { .. }
+        | TabletCommand::Unpin { .. }
+        | TabletCommand::Verify { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }

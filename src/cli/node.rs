@@ -147,7 +147,13 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
             tablet.generation.to_string(),
             tablet.file_count.to_string(),
             human_bytes(tablet.size_bytes),
-            tablet.unavailable.clone().or(moving).or_else(|| pin_in_words(tablet)).unwrap_or_default(),
+            tablet
+                .unavailable
+                .clone()
+                .or(tablet.damaged.clone())
+                .or(moving)
+                .or_else(|| pin_in_words(tablet))
+                .unwrap_or_default(),
         ]);
     }
     print(&(table.render() + &remainder(list.data.len(), list.total)))

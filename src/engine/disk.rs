@@ -27,6 +27,8 @@ pub(super) struct Disk {
     pub(super) trash_bytes: AtomicU64,
     /// Migrations that have a barrier of this disk to pass, now or later.
     pub(super) barriers: AtomicUsize,
+    /// Held by the tablet of this disk that is being verified.
+    pub(super) verifying: Mutex<()>,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
@@ -61,6 +63,7 @@ impl Disk {
             limiter: Limiter::new(rate_bytes_per_sec),
             trash_bytes: AtomicU64::new(0),
             barriers: AtomicUsize::new(0),
+            verifying: Mutex::default(),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),

@@ -41,6 +41,7 @@ mod submit;
 mod tasks;
 mod thread;
 mod trash;
+mod verify;
 mod view;
 
 use std::sync::Arc;

@@ -12,6 +12,7 @@ use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
 use super::marks::Marks;
 use super::tasks::TaskBook;
+use super::verify::Checks;
 use super::view::StepTotals;
 use crate::config::{self, Config};
 use crate::model::{
@@ -30,6 +31,7 @@ pub(super) struct Node {
     pub(super) config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
     marks: Mutex<Marks>,
+    checks: Mutex<Checks>,
     pub(super) disks: Vec<Arc<Disk>>,
     catalog: RwLock<Catalog>,
     board: Mutex<Board>,
@@ -146,6 +148,7 @@ impl Node {
             config: RwLock::new(config),
             tasks: Mutex::default(),
             marks: Mutex::default(),
+            checks: Mutex::default(),
             disks,
             catalog: RwLock::new(catalog),
             board: Mutex::default(),
@@ -180,6 +183,10 @@ impl Node {
 
     pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
         lock(&self.marks)
+    }
+
+    pub(super) fn checks(&self) -> MutexGuard<'_, Checks> {
+        lock(&self.checks)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {

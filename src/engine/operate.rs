@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::disk::{Disk, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, marks, tasks};
-use crate::model::{ErrorCode, Failure, Mark, Marked, MigrateTarget, TabletKey, TaskId, TaskPlan};
+use super::{Engine, marks, tasks, verify};
+use crate::model::{
+    ErrorCode, Failure, Mark, Marked, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
+};
 
 /// How long a probe asked for by an operator may take.
 const PROBE_WAIT: Duration = Duration::from_secs(20);
@@ -131,6 +133,23 @@ impl Engine {
     /// As [`Engine::pin`].
     pub fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
         marks::unpin(&self.0, key)
+    }
+
+    /// Reads a tablet again past the page cache and compares it with its manifest. Asynchronous: waits a second for the
+    /// end and then answers with how far it has come; asked for again meanwhile, it is the same one.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
+    pub fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        verify::verify(&self.0, key)
+    }
+
+    /// How the last verification of a tablet stands, since the start of the daemon.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.
+    pub fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        verify::last(&self.0, key)
     }
 
     /// One disk.

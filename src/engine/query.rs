@@ -14,6 +14,7 @@ use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
 use super::tasks;
+use super::verify;
 use super::view::{DiskView, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
@@ -138,7 +139,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
     })
 }
 
-fn view(node: &Node, marks: &Marks, key: TabletKey, entry: &Entry) -> TabletView {
+fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
     TabletView {
         key,
         partition_id: entry.partition_id,
@@ -149,34 +150,48 @@ fn view(node: &Node, marks: &Marks, key: TabletKey, entry: &Entry) -> TabletView
         file_count: entry.file_count,
         migration: entry.migration.filter(|id| id.0 > 0),
         unavailable: None,
-        pinned: marks.get(&Marked::Pinned(key)).cloned(),
+        pinned: said.marks.get(&Marked::Pinned(key)).cloned(),
+        damaged: said
+            .damaged
+            .get(&key)
+            .filter(|(generation, _)| *generation == entry.generation)
+            .map(|(_, why)| why.clone()),
     }
 }
 
-/// A copy, so that it is not locked beside the catalog: marks are few.
-fn marks(node: &Node) -> Marks {
-    node.marks().clone()
+/// What is known of tablets beside the catalog.
+struct Said {
+    marks: Marks,
+    damaged: BTreeMap<TabletKey, (u64, String)>,
+}
+
+/// A copy, so that nothing of it is locked beside the catalog: it is little.
+fn said(node: &Node) -> Said {
+    let marks = node.marks().clone();
+    Said { marks, damaged: verify::damaged(node) }
 }
 
 pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
-    let marks = marks(node);
-    node.catalog().get(key).map(|entry| view(node, &marks, key, entry))
+    let said = said(node);
+    node.catalog().get(key).map(|entry| view(node, &said, key, entry))
 }
 
 pub(super) fn tablets_by_id(node: &Node, id: TabletId) -> Vec<TabletView> {
-    let marks = marks(node);
-    node.catalog().with_id(id).map(|(key, entry)| view(node, &marks, key, entry)).collect()
+    let said = said(node);
+    node.catalog().with_id(id).map(|(key, entry)| view(node, &said, key, entry)).collect()
 }
 
 pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let disk = filter.disk.as_ref().map(|path| node.disk_at(path).map(|disk| disk.index));
-    let marks = marks(node);
+    let said = said(node);
     let catalog = node.catalog();
     let matches = |key: TabletKey, entry: &Entry| {
         disk.is_none_or(|disk| disk == Some(entry.disk))
             && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
-            && filter.pin.is_none_or(|pin| (pin == Pin::Pinned) == marks.contains_key(&Marked::Pinned(key)))
+            && filter
+                .pin
+                .is_none_or(|pin| (pin == Pin::Pinned) == said.marks.contains_key(&Marked::Pinned(key)))
     };
     let total = catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64;
     let after = filter
@@ -186,15 +201,15 @@ pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
         .after(after)
         .filter(|(key, entry)| matches(*key, entry))
         .take(limit)
-        .map(|(key, entry)| view(node, &marks, key, entry))
+        .map(|(key, entry)| view(node, &said, key, entry))
         .collect();
     Page { total, items }
 }
 
 pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
-    let marks = marks(node);
+    let said = said(node);
     for (key, entry) in node.catalog().after(None) {
-        visit(&view(node, &marks, key, entry));
+        visit(&view(node, &said, key, entry));
     }
 }
 
@@ -267,7 +282,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
         .collect()
 }
 
-fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
+pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
     let catalog = node.catalog();
     match (catalog.get(key), catalog.why_unavailable(key)) {
         (Some(entry), _) => Ok(Arc::clone(node.disk(entry.disk))),
@@ -323,6 +338,9 @@ pub(super) fn totals(node: &Node) -> Totals {
         let catalog = node.catalog();
         (catalog.len() as u64, catalog.unavailable().count() as u64)
     };
+    let found: Vec<_> = verify::damaged(node).into_keys().collect();
+    let damaged = found.into_iter().filter_map(|key| tablet(node, key)).filter(|view| view.damaged.is_some());
+    let damaged = damaged.collect();
     Totals {
         accepted: load(&counts.accepted),
         started: load(&counts.started),
@@ -343,6 +361,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         running,
         tablets,
         unavailable,
+        damaged,
         uptime_seconds: node.started.elapsed().as_secs(),
     }
 }

@@ -211,6 +211,8 @@ pub struct TabletView {
     pub unavailable: Option<String>,
     /// Who says that no plan moves it; `None` when plans may.
     pub pinned: Option<Mark>,
+    /// What a verification found wrong with it; `None` when none did.
+    pub damaged: Option<String>,
 }
 
 /// One disk.
@@ -357,6 +359,8 @@ pub struct Totals {
     pub tablets: u64,
     /// Tablets known but not served.
     pub unavailable: u64,
+    /// Tablets that a verification found damaged.
+    pub damaged: Vec<TabletView>,
     /// Seconds since the start of the process.
     pub uptime_seconds: u64,
 }

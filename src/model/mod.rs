@@ -1,5 +1,6 @@
 //! The nouns of the program. No I/O, no clock, no decisions: what things *are*, and how they are written down.
 
+mod check;
 mod disk;
 mod error;
 mod ids;
@@ -12,6 +13,7 @@ mod tablet;
 mod task;
 mod task_progress;
 
+pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
 pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId};

@@ -11,3 +11,4 @@ mod modes;
 mod recovery;
 mod steering;
 mod tasks;
+mod verify;

@@ -13,8 +13,8 @@ use crate::engine::{
     TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
 };
 use crate::model::{
-    ErrorCode, Failure, FileEntry, Manifest, MigrateTarget, Migration, MigrationId, Priority, ShardId,
-    Status, Step, TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
+    CheckState, ErrorCode, Failure, FileEntry, Manifest, MigrateTarget, Migration, MigrationId, Priority,
+    ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -209,6 +209,13 @@ impl Node for FakeNode {
     fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
         self.note(format!("unpin {key}"))?;
         Ok(sample::tablet(key, "/d1"))
+    }
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        self.on_disk(format!("verify {key}"))?;
+        Ok(sample::check(key, CheckState::Running))
+    }
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Ok(sample::check(key, CheckState::Damaged))
     }
     fn disk(&self, path: &str) -> Result<DiskView, Failure> {
         let found = self.answers().disks.iter().find(|disk| disk.path == path).cloned();

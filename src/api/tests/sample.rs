@@ -2,10 +2,10 @@
 
 use crate::engine::{DiskView, TabletView, TaskView, TrashView};
 use crate::model::{
-    Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium,
-    MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness, PlanOutcome,
-    PlannedMove, Priority, Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus, TabletKey, Task,
-    TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+    Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
+    LogEntry, Medium, MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness,
+    PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus,
+    TabletCheck, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -99,6 +99,7 @@ pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
         migration: None,
         unavailable: None,
         pinned: None,
+        damaged: None,
     }
 }
 
@@ -170,5 +171,26 @@ pub(crate) fn target() -> MigrateTarget {
         migration_id: None,
         migration_status: None,
         reason: String::new(),
+    }
+}
+
+/// A verification of a tablet on `/d1`.
+pub(crate) fn check(key: TabletKey, state: CheckState) -> TabletCheck {
+    let damaged = DamagedFile { name: "5_0.dat".into(), reason: "CRC-32 00000001, recorded 00000002".into() };
+    TabletCheck {
+        key,
+        disk: "/d1".into(),
+        generation: 1,
+        state,
+        total_files: 2,
+        total_bytes: 100,
+        checked_files: 2,
+        checked_bytes: 100,
+        unrecorded_files: 0,
+        cold: state.is_settled().then_some(true),
+        damaged: Vec::from_iter((state == CheckState::Damaged).then_some(damaged)),
+        error: None,
+        started_ms: Some(DATA_STARTED_MS),
+        finished_ms: state.is_settled().then_some(DATA_STARTED_MS),
     }
 }

@@ -33,6 +33,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/tablets/{tablet_id}", get(tablets::show))
         .route("/tablets/{tablet_id}/explain", get(tablets::explain))
         .route("/tasks", get(tasks::list).post(tasks::create))
+        .route("/tablets/{tablet_id}/verify", get(tablets::last_verification).post(tablets::verify))
         .route("/tablets/{tablet_id}/pin", post(tablets::pin))
         .route("/tablets/{tablet_id}/unpin", post(tablets::unpin))
         .route("/tasks/{id}", get(tasks::show).patch(tasks::update).delete(tasks::delete))

@@ -1,6 +1,7 @@
 //! `/api/v1/tablets`.
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -15,7 +16,7 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
 use crate::api::query::invalid;
-use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, UnpinTablet};
+use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
 use crate::engine::{Pin, TabletFilter};
 use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
 
@@ -101,13 +102,44 @@ pub(super) async fn unpin(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(UnpinTablet { schema_hash }): Body<UnpinTablet>,
+    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
 ) -> Result<Json<Tablet>, Problem> {
     parameters(&parts, &[])?;
     let id = read_id(&id)?;
     caller.asks(format_args!("unpin tablet {id}"));
     let unpinned = app.try_ask(Touches::Journal, move |node| node.unpin(key_of(node, id, schema_hash)?));
     Ok(Json(unpinned.await?.into()))
+}
+
+/// `POST /tablets/{tablet_id}/verify`: 200 with what was found where it ends within a second, else 202 with how far it has
+/// come.
+pub(super) async fn verify(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("verify tablet {id}"));
+    let check = app.try_ask(Touches::Disk, move |node| node.verify(key_of(node, id, schema_hash)?)).await?;
+    let status = if check.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(TabletCheck::from(check))).into_response())
+}
+
+/// `GET /tablets/{tablet_id}/verify[?schema_hash=]`: the last verification since the start of the daemon.
+pub(super) async fn last_verification(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Json<TabletCheck>, Problem> {
+    let query = parameters(&parts, &["schema_hash"])?;
+    let id = read_id(&id)?;
+    let schema_hash = query.read("schema_hash")?;
+    let check =
+        app.try_ask(Touches::Memory, move |node| node.last_verification(key_of(node, id, schema_hash)?));
+    Ok(Json(check.await?.into()))
 }
 
 fn read_id(text: &str) -> Result<TabletId, Failure> {

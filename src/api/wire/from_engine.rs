@@ -1,11 +1,10 @@
 //! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
 
 use super::{
-    Blocker, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration, MigrationTotals,
-    NodeStatus, Pinned, PurgedItem, Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Timestamp,
-    TrashItem,
+    Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
+    MigrationTotals, NodeStatus, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
 };
-use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, TabletView, Totals, TrashView};
+use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
 
 impl Migration {
@@ -145,39 +144,6 @@ impl From<model::Failure> for FailureBody {
     }
 }
 
-impl From<TabletView> for Tablet {
-    fn from(view: TabletView) -> Self {
-        Self {
-            tablet_id: view.key.tablet_id,
-            schema_hash: view.key.schema_hash,
-            partition_id: view.partition_id,
-            disk: view.disk,
-            shard_id: view.shard_id,
-            generation: view.generation,
-            size_bytes: view.size_bytes,
-            file_count: view.file_count,
-            migration_id: view.migration,
-            unavailable: view.unavailable,
-            pinned: view.pinned.map(|mark| Pinned {
-                by: mark.by,
-                reason: mark.reason,
-                since: Timestamp(mark.since_ms),
-            }),
-        }
-    }
-}
-
-impl From<engine::RuleAnswer> for RuleAnswer {
-    fn from(answer: engine::RuleAnswer) -> Self {
-        Self {
-            rule: answer.rule.to_owned(),
-            allows: answer.allows,
-            detail: answer.detail,
-            plans_only: answer.binds == engine::RuleBinds::Plans,
-        }
-    }
-}
-
 impl From<DiskView> for Disk {
     fn from(view: DiskView) -> Self {
         let slots = |(in_use, limit)| Slots { in_use, limit };
@@ -252,6 +218,16 @@ impl NodeStatus {
             disks: by_condition,
             tablets: totals.tablets,
             tablets_unavailable: totals.unavailable,
+            damaged_tablets: totals
+                .damaged
+                .iter()
+                .map(|view| DamagedTablet {
+                    tablet_id: view.key.tablet_id,
+                    schema_hash: view.key.schema_hash,
+                    disk: view.disk.clone(),
+                    damaged: view.damaged.clone().unwrap_or_default(),
+                })
+                .collect(),
             queued: totals.queued,
             running: totals.running,
             totals: totals.into(),

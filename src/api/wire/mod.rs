@@ -6,6 +6,7 @@
 
 mod disk;
 mod from_engine;
+mod from_tablets;
 mod from_tasks;
 mod migration;
 mod status;
@@ -19,8 +20,8 @@ pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Receipt, RunStep, Step,
 };
-pub use status::{MigrationTotals, NodeStatus, StepTotal};
-pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, UnpinTablet};
+pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal};
+pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
