@@ -8,13 +8,11 @@ use serde_json::{Value, json};
 use crate::harness::{Daemon, Node};
 
 fn verify(daemon: &Daemon, tablet: i64) -> Value {
-    let mut check = daemon.post(&format!("/api/v1/tablets/{tablet}/verify"), &json!({}));
-    let settled = || {
-        check = daemon.get(&format!("/api/v1/tablets/{tablet}/verify"));
-        !["queued", "running"].contains(&check["state"].as_str().expect("a state"))
-    };
+    daemon.post(&format!("/api/v1/tablets/{tablet}/verify"), &json!({}));
+    let look = || daemon.get(&format!("/api/v1/tablets/{tablet}/verify"));
+    let settled = || !["queued", "running"].contains(&look()["state"].as_str().expect("a state"));
     assert!(daemon.becomes(settled), "no end: {}", daemon.said());
-    check
+    look()
 }
 
 #[test]
