@@ -8,7 +8,7 @@ use crate::engine::{
     TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
 };
 use crate::model::{
-    Failure, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
+    Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
     TabletRecord, TaskId, TaskPlan,
 };
 
@@ -74,6 +74,8 @@ pub trait Node: Send + Sync + 'static {
     fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
     fn disks(&self) -> Vec<DiskView>;
     fn disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure>;
+    fn forget_disk(&self, path: &str) -> Result<(), Failure>;
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
     fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure>;
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
@@ -208,6 +210,12 @@ impl Node for Engine {
     }
     fn disks(&self) -> Vec<DiskView> {
         Self::disks(self)
+    }
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        Self::register_disk(self, path, medium)
+    }
+    fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        Self::forget_disk(self, path)
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         Self::enable_disk(self, path)

@@ -6,7 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::task_args::{DrainArgs, TaskCommand};
-use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId};
+use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -120,6 +120,12 @@ pub enum Command {
         #[command(subcommand)]
         command: TabletCommand,
     },
+    /// Write the man pages, one for each command, into a directory.
+    Man {
+        /// The directory; it must be there.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -190,6 +196,22 @@ pub enum DiskCommand {
     CancelDrain {
         /// Its path, written as in storage_root_path.
         path: String,
+    },
+    /// Let a disk join without a restart: opened, probed and scanned as at a start, and kept in be_custom.conf.
+    Register {
+        /// Its path, as it would be written in storage_root_path.
+        path: String,
+        /// SSD or HDD.
+        #[arg(long, value_parser = super::task_args::parse_medium)]
+        medium: Medium,
+    },
+    /// Let a disk go that is safe to remove: out of the configuration, and nothing of it held open.
+    Forget {
+        /// Its path, written as in storage_root_path.
+        path: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
     },
     /// Show one disk: condition, space, work, and whether it may be pulled.
     Show {

@@ -9,8 +9,8 @@ use ureq::Agent;
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskPath, ErrorBody, List, Migration, PinTablet,
-    PurgeTrash, PurgedItem, RestoreTablet, RuleAnswer, Tablet, TabletCheck, Task, TaskAction, TrashItem,
-    UpdateTask, WhichSchema,
+    PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, Tablet, TabletCheck, Task, TaskAction,
+    TrashItem, UpdateTask, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, TabletId, TaskId};
 
@@ -145,6 +145,17 @@ impl Client {
         self.get(&format!("/api/v1/tablets/{id}/verify"), query)
     }
 
+    /// Lets a disk join.
+    pub(super) fn register_disk(&self, request: &RegisterDisk) -> Result<Answer<Disk>, CliError> {
+        self.post("/api/v1/disks", request)
+    }
+
+    /// Lets a disk go.
+    pub(super) fn forget_disk(&self, path: &str) -> Result<(), CliError> {
+        let url = format!("{}/api/v1/disks/forget", self.base);
+        self.no_content(self.agent.post(url).send_json(DiskPath { path: path.to_owned() }))
+    }
+
     /// One disk.
     pub(super) fn disk(&self, path: &str) -> Result<Answer<Disk>, CliError> {
         self.get("/api/v1/disks/show", &vec![("path", path.to_owned())])
@@ -162,7 +173,13 @@ impl Client {
 
     /// Forgets a task.
     pub(super) fn delete_task(&self, id: TaskId) -> Result<(), CliError> {
-        let answer = self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call();
+        self.no_content(self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call())
+    }
+
+    fn no_content(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(), CliError> {
         let mut answer = answer.map_err(|error| self.not_answered(&error))?;
         if answer.status().is_success() {
             return Ok(());

@@ -62,6 +62,12 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Disk { command: DiskCommand::CancelDrain { path } } => {
             tasks::cancel_drain(&client()?, path, output)
         }
+        Command::Disk { command: DiskCommand::Register { path, medium } } => {
+            node::register(&client()?, path, *medium, output)
+        }
+        Command::Disk { command: DiskCommand::Forget { path, yes } } => {
+            node::forget(&client()?, path, *yes, output)
+        }
         Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
         Command::Tablets(args) => node::tablets(&client()?, args, output),
         Command::Trash { command: TrashCommand::List } => node::trash(&client()?, output),
@@ -83,6 +89,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             tablet::verify(&client()?, *tablet_id, *schema_hash, output)
         }
         Command::Tablet { command } => run_offline(command, output),
+        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+            CliError::new(Exit::Failed, format!("cannot write man pages to {}: {error}", dir.display()))
+        }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);

@@ -6,8 +6,8 @@ use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
 use super::tablet::pin_in_words;
-use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RestoreTablet, TrashItem};
-use crate::model::{SchemaHash, TabletId, TaskId};
+use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
+use crate::model::{Medium, SchemaHash, TabletId, TaskId};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -50,6 +50,32 @@ pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
         ]);
     }
     print(&table.render())
+}
+
+/// `disk register`.
+pub(super) fn register(client: &Client, path: &str, medium: Medium, output: Output) -> Result<(), CliError> {
+    let Answer { value: disk, text } =
+        client.register_disk(&RegisterDisk { path: path.to_owned(), medium })?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => {
+            let (condition, count) = (&disk.condition, disk.tablet_count);
+            print(&format!("registered: {} ({}), {condition}, {count} tablets\n", disk.path, disk.medium))
+        }
+    }
+}
+
+/// `disk forget`. Asks first, unless told not to.
+pub(super) fn forget(client: &Client, path: &str, yes: bool, output: Output) -> Result<(), CliError> {
+    if !yes {
+        let question = format!("Forget {path} and leave it out of every further start?");
+        confirm("", &question, "nothing was forgotten")?;
+    }
+    client.forget_disk(path)?;
+    match output {
+        Output::Json => Ok(()),
+        Output::Text => print(&format!("forgotten: {path}; it can be unmounted and pulled\n")),
+    }
 }
 
 /// `disk show`.

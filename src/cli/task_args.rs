@@ -202,6 +202,6 @@ impl From<PriorityArg> for Priority {
     }
 }
 
-fn parse_medium(text: &str) -> Result<Medium, String> {
+pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
     text.parse().map_err(|()| format!("{text:?} is no medium; accepted: HDD, SSD"))
 }

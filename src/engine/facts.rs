@@ -1,6 +1,7 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use super::catalog::Catalog;
+use super::disk_table::DISKS_MAX;
 use super::marks;
 use super::node::Node;
 use super::tasks::{COOL_DOWN_MS, MIN_MOVE_BYTES};
@@ -37,8 +38,15 @@ impl<'a> Known<'a> {
         Self {
             node,
             key,
-            conditions: node.disks.iter().map(|disk| disk.condition(hang_after)).collect(),
-            paths: node.disks.iter().map(|disk| disk.path.as_str()).collect(),
+            // What is registered after this look takes nothing yet.
+            conditions: node
+                .disks
+                .iter()
+                .map(|disk| disk.condition(hang_after))
+                .chain(std::iter::repeat(DiskCondition::Disabled))
+                .take(DISKS_MAX)
+                .collect(),
+            paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),
             limits: node.capacity_limits(),
             queue: (queue_length, queue_limit),
             running,

@@ -21,6 +21,7 @@
 
 mod catalog;
 mod disk;
+mod disk_table;
 mod facts;
 mod flush;
 mod housekeeping;
@@ -33,6 +34,7 @@ mod open;
 mod operate;
 mod query;
 mod recover;
+mod register;
 mod removal;
 mod scheduler;
 mod start;

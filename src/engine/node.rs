@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
 use super::disk::Disk;
+use super::disk_table::{DISKS_MAX, DiskTable};
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
@@ -32,7 +33,9 @@ pub(super) struct Node {
     tasks: Mutex<TaskBook>,
     marks: Mutex<Marks>,
     checks: Mutex<Checks>,
-    pub(super) disks: Vec<Arc<Disk>>,
+    pub(super) disks: DiskTable,
+    /// Held while a disk is registered or forgotten: one after the other.
+    pub(super) registering: Mutex<()>,
     catalog: RwLock<Catalog>,
     board: Mutex<Board>,
     schedule: Mutex<Schedule>,
@@ -149,7 +152,8 @@ impl Node {
             tasks: Mutex::default(),
             marks: Mutex::default(),
             checks: Mutex::default(),
-            disks,
+            disks: DiskTable::new(disks),
+            registering: Mutex::default(),
             catalog: RwLock::new(catalog),
             board: Mutex::default(),
             schedule: Mutex::default(),
@@ -226,12 +230,17 @@ impl Node {
         &self.disks[usize::from(index.0)]
     }
 
+    /// All but those that were forgotten.
+    pub(super) fn shown_disks(&self) -> impl Iterator<Item = &Arc<Disk>> {
+        self.disks.iter().filter(|disk| !disk.is_forgotten())
+    }
+
     pub(super) fn disk_at(&self, path: &str) -> Option<&Arc<Disk>> {
-        self.disks.iter().find(|disk| disk.path == path)
+        self.shown_disks().find(|disk| disk.path == path)
     }
 
     pub(super) fn disk_by_uuid(&self, uuid: DiskUuid) -> Option<&Arc<Disk>> {
-        self.disks.iter().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
+        self.shown_disks().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
     }
 
     pub(super) fn hang_after(&self) -> Duration {
@@ -273,19 +282,19 @@ impl Node {
             Medium::Hdd => (config.hdd_read_slots, config.hdd_write_slots),
             Medium::Ssd | Medium::RemoteCache => (config.ssd_read_slots, config.ssd_write_slots),
         };
-        self.disks
-            .iter()
-            .map(|disk| {
-                let condition = disk.condition(hang_after);
-                let (read_limit, write_limit) = of_medium(disk.medium);
-                DiskSlots {
-                    read_limit,
-                    write_limit,
-                    readable: condition.is_readable(),
-                    writable: condition.is_writable(),
-                }
-            })
-            .collect()
+        let closed = DiskSlots { read_limit: 0, write_limit: 0, readable: false, writable: false };
+        let present = self.disks.iter().map(|disk| {
+            let condition = disk.condition(hang_after);
+            let (read_limit, write_limit) = of_medium(disk.medium);
+            DiskSlots {
+                read_limit,
+                write_limit,
+                readable: condition.is_readable(),
+                writable: condition.is_writable(),
+            }
+        });
+        // A disk that is registered after this look has no slots yet.
+        present.chain(std::iter::repeat(closed)).take(DISKS_MAX).collect()
     }
 
     pub(super) fn copy_options(&self) -> CopyOptions {

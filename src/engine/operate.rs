@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::disk::{Disk, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, marks, tasks, verify};
+use super::{Engine, marks, register, tasks, verify};
 use crate::model::{
-    ErrorCode, Failure, Mark, Marked, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
+    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
 };
 
 /// How long a probe asked for by an operator may take.
@@ -160,6 +160,25 @@ impl Engine {
         let disk = self.find_disk(path)?;
         let found = self.disks().into_iter().find(|view| view.path == disk.path);
         found.ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, path.to_owned()))
+    }
+
+    /// Lets a disk join: opened, probed and scanned as at a start, and written into be_custom.conf, whose
+    /// `storage_root_path` is the one in force from then on.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what `storage_root_path` would not take; `DISK_UNAVAILABLE` with what a start would refuse
+    /// it for; `PLAN_REFUSED` when it holds something that only a start can settle.
+    pub fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        register::register(&self.0, path, medium)?;
+        self.disk(path)
+    }
+
+    /// Lets a disk go that is safe to remove: out of the configuration, and nothing of it is held open.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `PLAN_REFUSED` with every reason why it is not safe.
+    pub fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        register::forget(&self.0, path)
     }
 
     /// Takes a suspect or disabled disk back into service after a successful probe. Migrations that were paused because

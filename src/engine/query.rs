@@ -237,8 +237,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
             _ => (queued, paused, running + 1),
         })
     };
-    node.disks
-        .iter()
+    node.shown_disks()
         .map(|disk| {
             let slot = slots[usize::from(disk.index.0)];
             let (reads, writes) =
@@ -259,8 +258,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
                 file_system: opened.map_or_else(String::new, |opened| opened.file_system.kind.clone()),
                 shares_file_system_with: node
-                    .disks
-                    .iter()
+                    .shown_disks()
                     .filter(|other| other.index != disk.index)
                     .filter(|other| match (opened, other.opened.get()) {
                         (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),

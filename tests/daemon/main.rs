@@ -9,6 +9,7 @@ mod kills;
 mod lifecycle;
 mod modes;
 mod recovery;
+mod register;
 mod steering;
 mod tasks;
 mod verify;

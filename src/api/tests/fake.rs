@@ -13,8 +13,9 @@ use crate::engine::{
     TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
 };
 use crate::model::{
-    CheckState, ErrorCode, Failure, FileEntry, Manifest, MigrateTarget, Migration, MigrationId, Priority,
-    ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
+    CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
+    Priority, ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState, TaskId,
+    TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -223,6 +224,13 @@ impl Node for FakeNode {
     }
     fn disks(&self) -> Vec<DiskView> {
         self.answers().disks.clone()
+    }
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        self.on_disk(format!("register {path} {medium}"))?;
+        Ok(sample::disk(path))
+    }
+    fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        self.on_disk(format!("forget {path}"))
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         self.on_disk(format!("enable {path}"))?;

@@ -6,3 +6,4 @@ mod http;
 mod limits;
 pub(super) mod sample;
 mod v1;
+mod v1_tasks;

@@ -14,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{DisableDisk, Disk, DiskPath, List, Task};
+use crate::api::wire::{DisableDisk, Disk, DiskPath, List, RegisterDisk, Task};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -70,4 +70,30 @@ pub(super) async fn cancel_drain(
     let data: Vec<Task> = tasks.into_iter().map(Task::in_list).collect();
     let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
     Ok((StatusCode::ACCEPTED, Extension(IsList), Json(List { total, data })).into_response())
+}
+
+/// `POST /disks`: 201; opened, probed and scanned as at a start, it serves from now on and after the next start.
+pub(super) async fn register(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(RegisterDisk { path, medium }): Body<RegisterDisk>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("register disk {path:?}, {medium}"));
+    let view = app.try_ask(Touches::Disk, move |node| node.register_disk(&path, medium)).await?;
+    Ok((StatusCode::CREATED, Json(Disk::from(view))).into_response())
+}
+
+/// `POST /disks/forget`: 204; refused unless the disk is safe to remove.
+pub(super) async fn forget(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskPath { path }): Body<DiskPath>,
+) -> Result<StatusCode, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("forget disk {path:?}"));
+    app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }

@@ -4,6 +4,16 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::{Medium, TaskId};
 
+/// `POST /api/v1/disks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterDisk {
+    /// Path, as it would be written in `storage_root_path`.
+    pub path: String,
+    /// Medium.
+    pub medium: Medium,
+}
+
 /// `POST /api/v1/disks/disable`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,7 +25,7 @@ pub struct DisableDisk {
     pub reason: String,
 }
 
-/// `POST /api/v1/disks/enable` and `/cancel_drain`.
+/// `POST /api/v1/disks/enable`, `/cancel_drain` and `/forget`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPath {

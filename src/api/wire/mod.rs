@@ -15,7 +15,7 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{DisableDisk, Disk, DiskMigrations, DiskPath, Slots};
+pub use disk::{DisableDisk, Disk, DiskMigrations, DiskPath, RegisterDisk, Slots};
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Receipt, RunStep, Step,

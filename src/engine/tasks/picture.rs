@@ -53,7 +53,7 @@ pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompl
 /// The node at this moment.
 pub(super) fn inventory(node: &Node) -> Inventory {
     let hang_after = node.hang_after();
-    let disks = node.disks.iter().map(|disk| planning::Disk {
+    let disks = node.shown_disks().map(|disk| planning::Disk {
         index: disk.index,
         uuid: disk.opened.get().map(|opened| opened.identity.uuid),
         path: disk.path.clone(),
@@ -102,7 +102,7 @@ fn file_system(node: &Node, disk: &Disk) -> u32 {
         (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
         _ => other.index == disk.index,
     };
-    let first = node.disks.iter().find(|other| shares(other)).map_or(disk.index, |first| first.index);
+    let first = node.shown_disks().find(|other| shares(other)).map_or(disk.index, |first| first.index);
     u32::from(first.0)
 }
 
@@ -141,7 +141,7 @@ pub(super) fn request(node: &Node, request: &TaskRequest) -> Result<Request, Fai
 
 fn index(node: &Node, path: &str) -> Result<DiskIndex, Failure> {
     node.disk_at(path).map(|disk| disk.index).ok_or_else(|| {
-        let known: Vec<_> = node.disks.iter().map(|disk| disk.path.as_str()).collect();
+        let known: Vec<_> = node.shown_disks().map(|disk| disk.path.as_str()).collect();
         let text = format!(
             "no configured disk is written {path:?}; write it as in storage_root_path: {}",
             known.join(", ")
