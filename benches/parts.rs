@@ -212,6 +212,7 @@ fn schedule(c: &mut Criterion) {
                     id: again,
                     source,
                     destination,
+                    haste: Haste::Normal,
                     priority: Priority::Low,
                     size_bytes: 1,
                     not_before_ms: None,

@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
-    TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
+    DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
+    RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
+    TrashView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
@@ -36,9 +37,14 @@ pub enum ConfigChangeError {
 #[allow(missing_docs)]
 pub trait Node: Send + Sync + 'static {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure>;
+    fn validate(&self, submit: &Submit) -> Validation;
     fn migration(&self, id: MigrationId) -> Option<Migration>;
     fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
+    /// Waits for nothing.
+    fn event_cursor(&self) -> EventCursor;
+    /// Waits for nothing.
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch;
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
@@ -97,6 +103,9 @@ impl Node for Engine {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         Self::submit(self, submit)
     }
+    fn validate(&self, submit: &Submit) -> Validation {
+        Self::validate(self, submit)
+    }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         Self::migration(self, id)
     }
@@ -105,6 +114,12 @@ impl Node for Engine {
     }
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         Self::migrations(self, filter)
+    }
+    fn event_cursor(&self) -> EventCursor {
+        Self::event_cursor(self)
+    }
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        Self::events_after(self, cursor, of)
     }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::abort(self, id)

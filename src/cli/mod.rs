@@ -1,17 +1,19 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `node`, `tablet`, `plan` and `tasks` the commands; [`offline`] works on roots without a daemon. Knows the API's wire types
-//! and the storage, never the engine.
+//! `jobs`, `follow`, `events`, `node`, `tablet`, `plan` and `tasks` the commands; [`offline`] works on roots without a
+//! daemon. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
 mod client;
+mod events;
 pub mod exit;
 mod follow;
 mod jobs;
 mod node;
 pub mod offline;
 mod plan;
+pub mod steer_args;
 mod table;
 mod tablet;
 pub mod task_args;
@@ -23,11 +25,12 @@ use args::{CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletComma
 use client::{Client, Query, Service};
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
+use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
 
-use crate::api::wire::{Action, NoParameters, PinTablet, TaskAction, UpdateTask};
+use crate::api::wire::{Action, Extend, Limits, NoParameters, PinTablet, TaskAction, UpdateTask};
 
-/// Actions take no parameters yet.
+/// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
 
 /// Does what the command line says.
@@ -50,6 +53,8 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Pause { id } => jobs::act(&client()?, *id, Action::Pause(AT_ONCE), output),
         Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
+        Command::Migration { command } => run_migration(&client()?, command, output),
+        Command::Events(args) => events::events(&client()?, args, output),
         Command::Disks => node::disks(&client()?, output),
         Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
@@ -98,6 +103,27 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             exit::print(&String::from_utf8_lossy(&script))
         }
     }
+}
+
+fn run_migration(client: &Client, command: &MigrationCommand, output: Output) -> Result<(), CliError> {
+    use MigrationCommand as C;
+    let (id, action) = match command {
+        C::List(args) => return jobs::list(client, args, output),
+        C::Show(args) => return jobs::status(client, args, output),
+        C::Follow(One { id }) => return follow::follow(client, client.migration(*id)?, output),
+        C::Run { id, step } => return jobs::run_step(client, *id, *step, output),
+        C::Cutover(One { id }) => (id, Action::Cutover(AT_ONCE)),
+        C::ForceComplete(One { id }) => (id, Action::ForceComplete(AT_ONCE)),
+        C::Extend { id, seconds } => (id, Action::Extend(Extend { seconds: *seconds })),
+        C::Revert(One { id }) => (id, Action::Revert(AT_ONCE)),
+        C::Limits { id, rate } => (id, Action::Limits(Limits { rate_bytes_per_sec: *rate })),
+        C::Priority { id, priority } => (id, Action::Priority((*priority).into())),
+        C::Pause(One { id }) => (id, Action::Pause(AT_ONCE)),
+        C::Resume(One { id }) => (id, Action::Resume(AT_ONCE)),
+        C::Abort(One { id }) => (id, Action::Abort(AT_ONCE)),
+        C::Retry(One { id }) => (id, Action::Retry(AT_ONCE)),
+    };
+    jobs::act(client, *id, action, output)
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {

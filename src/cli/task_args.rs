@@ -3,7 +3,8 @@
 use clap::{Args, Subcommand};
 
 use super::args::PriorityArg;
-use crate::model::{Medium, MoveStatus, Priority, TabletId, TaskId, TaskStatus};
+use super::steer_args::parse_bytes;
+use crate::model::{Medium, MoveStatus, TabletId, TaskId, TaskStatus};
 
 /// What every command that makes a plan takes.
 #[derive(Debug, Args)]
@@ -27,8 +28,8 @@ pub struct PlanArgs {
     /// Order of service of its moves.
     #[arg(long, value_enum, default_value = "normal")]
     pub priority: PriorityArg,
-    /// Bandwidth limit of each move.
-    #[arg(long, value_name = "N")]
+    /// Bandwidth limit of each move, in bytes copied per second: 5000000, 20M.
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub rate_bytes_per_sec: Option<u64>,
     /// Why, for the record.
     #[arg(long, value_name = "TEXT", default_value = "")]
@@ -70,10 +71,10 @@ pub struct MoveArgs {
     #[arg(long, value_name = "TABLET_ID")]
     pub tablet: Vec<TabletId>,
     /// Tablets at least this large.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub min_size_bytes: Option<u64>,
     /// Tablets at most this large.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = parse_bytes)]
     pub max_size_bytes: Option<u64>,
     /// How to plan.
     #[command(flatten)]
@@ -178,8 +179,8 @@ pub enum TaskCommand {
         /// Order of service of its moves.
         #[arg(long, value_enum)]
         priority: Option<PriorityArg>,
-        /// Bandwidth limit of each move; 0 is none.
-        #[arg(long, value_name = "N")]
+        /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
+        #[arg(long, value_name = "N", value_parser = parse_bytes)]
         rate_bytes_per_sec: Option<u64>,
     },
     /// Forget one that is not under way; its migrations stay.
@@ -190,16 +191,6 @@ pub enum TaskCommand {
         #[arg(long)]
         yes: bool,
     },
-}
-
-impl From<PriorityArg> for Priority {
-    fn from(given: PriorityArg) -> Self {
-        match given {
-            PriorityArg::Low => Self::Low,
-            PriorityArg::Normal => Self::Normal,
-            PriorityArg::High => Self::High,
-        }
-    }
 }
 
 pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {

@@ -1,9 +1,10 @@
 //! One migration while it is alive: its row, its progress, and what an operator has asked of it.
 
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::events::{EventKind, EventRing};
 use crate::model::{
     ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus, TimestampMs,
 };
@@ -62,6 +63,7 @@ pub(super) struct Job {
     pub(super) limiter: Limiter,
     forced: AtomicBool,
     parked: Mutex<Option<Parked>>,
+    events: Arc<EventRing>,
 }
 
 /// What a migration that waits at a gate knows of its staging: a cutover need not read it again. Gone with the process;
@@ -73,7 +75,9 @@ pub(super) struct Parked {
 }
 
 impl Job {
-    pub(super) fn new(migration: Migration, size_bytes: u64) -> Self {
+    /// Whoever listens hears of it from here on.
+    pub(super) fn new(migration: Migration, size_bytes: u64, events: &Arc<EventRing>) -> Self {
+        events.publish_status(&migration);
         let steering = &migration.steering;
         Self {
             progress: Progress::default(),
@@ -82,6 +86,7 @@ impl Job {
             limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
             forced: AtomicBool::new(steering.haste == Haste::Forced),
             parked: Mutex::default(),
+            events: Arc::clone(events),
             migration: Mutex::new(migration),
         }
     }
@@ -126,7 +131,7 @@ impl Job {
         let mut changed = migration.clone();
         how(&mut changed)?;
         self.merge_progress(&mut changed);
-        *migration = changed.clone();
+        self.replace(&mut migration, changed.clone());
         Ok(post(changed))
     }
 
@@ -201,7 +206,8 @@ impl Job {
     /// `ILLEGAL_TRANSITION`.
     pub(super) fn advance(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         let mut migration = self.lock();
-        *migration = self.after(&migration, event, reason.into())?;
+        let changed = self.after(&migration, event, reason.into())?;
+        self.replace(&mut migration, changed);
         Ok(migration.clone())
     }
 
@@ -215,7 +221,17 @@ impl Job {
 
     /// Lets everybody see a row that has been made durable.
     pub(super) fn show(&self, row: Migration) {
-        *self.lock() = row;
+        let mut migration = self.lock();
+        self.replace(&mut migration, row);
+    }
+
+    /// Under the lock of the row: listeners hear of changes in their order.
+    fn replace(&self, migration: &mut Migration, changed: Migration) {
+        let is_news = migration.status != changed.status || migration.status_reason != changed.status_reason;
+        *migration = changed;
+        if is_news {
+            self.events.publish_status(migration);
+        }
     }
 
     fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
@@ -239,13 +255,18 @@ impl Job {
             ended_ms: None,
             logs: Vec::new(),
         });
+        let kind = EventKind::Step { step, status: StepStatus::Running };
+        self.events.publish(migration.id, migration.key, kind);
     }
 
     /// Ends the step that is under way.
     pub(super) fn end_step(&self, status: StepStatus) {
-        if let Some(step) = self.lock().steps.last_mut() {
+        let mut migration = self.lock();
+        let (id, key) = (migration.id, migration.key);
+        if let Some(step) = migration.steps.last_mut() {
             step.status = status;
             step.ended_ms = Some(now_ms());
+            self.events.publish(id, key, EventKind::Step { step: step.step, status });
         }
     }
 

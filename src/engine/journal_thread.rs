@@ -22,6 +22,7 @@ enum Request {
     Update(Box<Migration>, Option<Reply<MigrationId>>),
     Get(MigrationId, Reply<Option<Migration>>),
     LatestFor(TabletKey, Reply<Option<Migration>>),
+    ByRequestKey(String, Reply<Option<Migration>>),
     List(Box<Filter>, Reply<Page>),
     RaiseNextId(MigrationId, Reply<()>),
     AddUptime(u64, Reply<u64>),
@@ -147,6 +148,11 @@ impl JournalHandle {
 
     pub(super) fn latest_for(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
         self.ask(|reply| Request::LatestFor(key, reply))
+    }
+
+    /// The migration that was asked for with this key.
+    pub(super) fn by_request_key(&self, key: String) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::ByRequestKey(key, reply))
     }
 
     pub(super) fn list(&self, filter: Filter) -> Result<Page, Failure> {
@@ -296,6 +302,7 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
     match request {
         Request::Get(id, reply) => send(&reply, journal.get(id)),
         Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
+        Request::ByRequestKey(key, reply) => send(&reply, journal.by_request_key(&key)),
         Request::List(filter, reply) => send(&reply, journal.list(&filter)),
         Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
         Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),

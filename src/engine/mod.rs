@@ -22,6 +22,7 @@
 mod catalog;
 mod disk;
 mod disk_table;
+mod events;
 mod facts;
 mod flush;
 mod housekeeping;
@@ -49,12 +50,13 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
 pub use steer::{next_steps, waits_at_gate};
 pub use view::{
-    DiskView, MigrationFilter, NewTask, Page, Pin, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
-    StepTotals, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
-    TrashView,
+    Destination, DiskView, ListOrder, MigrationFilter, NewTask, Page, Pin, Precondition, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView, TargetFilter,
+    TaskChange, TaskFilter, TaskView, Totals, TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
@@ -83,6 +85,11 @@ impl Engine {
         submit::submit(&self.0, request)
     }
 
+    /// What would become of a request. Nothing is changed.
+    pub fn validate(&self, request: &Submit) -> Validation {
+        submit::validate(&self.0, request)
+    }
+
     /// One migration with the progress of this moment; also after its end.
     pub fn migration(&self, id: MigrationId) -> Option<Migration> {
         query::migration(&self.0, id)
@@ -96,6 +103,16 @@ impl Engine {
     /// Migrations, ascending by number.
     pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         query::migrations(&self.0, filter)
+    }
+
+    /// Where somebody begins who wants to hear what happens from now on. Waits for nothing.
+    pub fn event_cursor(&self) -> EventCursor {
+        self.0.events.now()
+    }
+
+    /// What happened after `cursor` to one migration, or to all. Waits for nothing.
+    pub fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        self.0.events.after(cursor, of)
     }
 
     /// Calls a migration off. Asynchronous: one that is running stops at its next block.

@@ -13,7 +13,7 @@ use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{marks, scheduler, tasks};
+use super::{events, marks, scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{
@@ -122,6 +122,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
+    events::start(&node)?;
     Ok(node)
 }
 
@@ -219,7 +220,7 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
         disk.reserve(size_bytes);
     }
     let generation = entry.map_or(0, |entry| entry.generation);
-    let job = Arc::new(Job::new(migration, size_bytes));
+    let job = Arc::new(Job::new(migration, size_bytes, &node.events));
     {
         let mut board = node.board();
         board.latest.insert(key, id);

@@ -206,7 +206,9 @@ pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
     let mut ended = ended;
     ended.steering.reverted_by = Some(back.id);
     let keep = node.config().finished_migration_tasks_size as usize;
-    node.journal.update_durably(ended.clone())?;
+    if let Err(failure) = node.journal.update_durably(ended.clone()) {
+        tracing::warn!(migration = %id, "that migration {} takes it back could not be noted: {failure}", back.id);
+    }
     let mut board = node.board();
     if board.ended.contains_key(&id) {
         board.revive(id);

@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::facts::Known;
+use super::facts::{self, Known};
 use super::job::{Job, Order, apply};
 use super::line::remove_copy;
 use super::node::{Counts, Node};
@@ -11,21 +11,33 @@ use super::query;
 use super::scheduler;
 use super::start::new_row;
 use super::steer;
-use super::view::Submit;
+use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
 use crate::model::{
-    ErrorCode, Failure, Hold, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
+    ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
 };
 use crate::rules::admission::admit;
 use crate::rules::gate::{Gate, Verb, is_overdue};
 use crate::rules::transition::{Event, transition};
 
-/// Accepts a migration. Its row is durable when this returns.
+/// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
+/// answered with the migration it became.
 pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Failure> {
+    let _claim = match &submit.idempotency {
+        None => None,
+        Some(request) => {
+            let claim = node.claim_key(&request.key)?;
+            if let Some(known) = repeated(node, request)? {
+                return Ok(known);
+            }
+            Some(claim)
+        }
+    };
     if node.is_stopping() {
         return Err(Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping; nothing new is accepted"));
     }
-    let granted = grant(node, submit.key, &submit.destination)
+    let granted = destination(node, submit)
+        .and_then(|path| grant(node, submit.key, &path, &submit.precondition))
         .inspect_err(|failure| node.counts.refuse(failure.code))?;
     let mut row =
         new_row(submit.key, granted.source, granted.destination, granted.size_bytes, granted.file_count);
@@ -47,7 +59,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     }
     fault::point("accepted");
     Counts::add(&node.counts.accepted);
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.alive.insert(row.id, Arc::clone(&job));
@@ -61,6 +73,60 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     Ok(row)
 }
 
+/// The migration that a request under this key became.
+fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Failure> {
+    let Some(known) = node.journal.by_request_key(request.key.clone())? else { return Ok(None) };
+    let before = known.steering.idempotency.as_ref();
+    if before.is_some_and(|before| before.fingerprint != request.fingerprint) {
+        let text = format!(
+            "the idempotency key {:?} came with another request before, which became migration {}",
+            request.key, known.id
+        );
+        return Err(Failure::new(ErrorCode::IdempotencyMismatch, text));
+    }
+    Ok(query::migration(node, known.id).or(Some(known)))
+}
+
+/// The path of the disk a request means.
+fn destination(node: &Node, submit: &Submit) -> Result<String, Failure> {
+    match &submit.destination {
+        Destination::Disk(path) => Ok(path.clone()),
+        Destination::Medium(medium) => facts::best_of_medium(node, submit.key, *medium),
+    }
+}
+
+/// What would become of a request.
+pub(super) fn validate(node: &Node, submit: &Submit) -> Validation {
+    let chosen = destination(node, submit);
+    let path = chosen.as_ref().ok().cloned();
+    let mut checks = path.as_ref().map_or_else(Vec::new, |path| facts::explain_move(node, submit.key, path));
+    checks.retain(|check| check.binds == RuleBinds::EveryMove);
+    let precondition = precondition_holds(node, submit.key, &submit.precondition);
+    if submit.precondition != Precondition::default() {
+        checks.push(RuleAnswer {
+            rule: "precondition",
+            allows: Some(precondition.is_ok()),
+            detail: precondition.as_ref().err().map_or_else(|| "as expected".to_owned(), ToString::to_string),
+            binds: RuleBinds::EveryMove,
+        });
+    }
+    let admitted = |path: &String| {
+        let known = Known::look(node, submit.key);
+        let catalog = node.catalog();
+        admit(submit.key, path, &known.facts(&catalog, path))
+    };
+    let refusal = precondition.and_then(|()| admitted(&chosen?)).err();
+    Validation { destination: path, checks, refusal }
+}
+
+/// A tablet that is not here fails no precondition: admission says what is wrong with it.
+fn precondition_holds(node: &Node, key: TabletKey, precondition: &Precondition) -> Result<(), Failure> {
+    let catalog = node.catalog();
+    catalog
+        .get(key)
+        .map_or(Ok(()), |entry| precondition.check(key, &node.disk(entry.disk).path, entry.generation))
+}
+
 /// Holds the tablet and the space from the moment admission looked: two requests never get both.
 const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
 
@@ -71,14 +137,16 @@ struct Granted {
     file_count: u32,
 }
 
-fn grant(node: &Node, key: TabletKey, path: &str) -> Result<Granted, Failure> {
+fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -> Result<Granted, Failure> {
     let known = Known::look(node, key);
     let destination = node.disk_at(path);
     let mut catalog = node.catalog_mut();
-    let facts = known.facts(&catalog, path);
-    admit(key, path, &facts)?;
-
     let entry = catalog.get(key).copied();
+    if let Some(entry) = &entry {
+        precondition.check(key, &node.disk(entry.disk).path, entry.generation)?;
+    }
+    admit(key, path, &known.facts(&catalog, path))?;
+
     let (Some(entry), Some(destination)) = (entry, destination) else {
         return Err(Failure::new(ErrorCode::Internal, "admitted without a tablet or a disk"));
     };
@@ -163,6 +231,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Resu
         // there is none.
         let mut schedule = node.schedule();
         if schedule.is_running(id) {
+            if order == Order::Abort && job.order() == Order::Abort {
+                return Ok(());
+            }
             if !job.ask(order) {
                 let text = format!("migration {id}: its swap has begun and can only be finished");
                 return Err(Failure::new(ErrorCode::IllegalTransition, text));
@@ -321,7 +392,7 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
     let ended = query::migration(node, id)
         .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
     steer::check(&ended, Verb::Retry)?;
-    let granted = grant(node, ended.key, &ended.destination.path)?;
+    let granted = grant(node, ended.key, &ended.destination.path, &Precondition::default())?;
     let mut row = ended;
     (row.source, row.destination, row.attempts) = (granted.source, granted.destination, 0);
     (row.finished_ms, row.not_before_ms) = (None, None);
@@ -332,7 +403,7 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
         give_back(node, row.key, &row, granted.size_bytes);
         return Err(failure);
     }
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.revive(id);

@@ -3,19 +3,21 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Idempotency, Mark, Medium, MigrationId, Mode,
-    MoveOptions, MoveStatus, Phase, PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey,
-    Task, TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Failure, Idempotency, Mark, Medium,
+    MigrationId, Mode, MoveOptions, MoveStatus, Phase, PlanCompleteness, Priority, ShardId, Status, Step,
+    TabletId, TabletKey, Task, TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
 };
 pub use crate::rules::planning::Pin;
+
+pub use crate::rules::admission::Precondition;
 
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
 pub struct Submit {
     /// What moves.
     pub key: TabletKey,
-    /// Path of the destination as configured.
-    pub destination: String,
+    /// Where to.
+    pub destination: Destination,
     /// How far by itself.
     pub mode: Mode,
     /// Order of service.
@@ -32,14 +34,45 @@ pub struct Submit {
     pub idempotency: Option<Idempotency>,
     /// The migration whose move this one takes back.
     pub reverts: Option<MigrationId>,
+    /// What is taken for granted of the tablet.
+    pub precondition: Precondition,
+}
+
+/// Where a tablet is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To the disk of this path, as configured.
+    Disk(String),
+    /// To the best disk of this medium.
+    Medium(Medium),
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Disk(path) => write!(f, "{path:?}"),
+            Self::Medium(medium) => write!(f, "the best {medium} disk"),
+        }
+    }
+}
+
+/// What would become of a request.
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// The disk it would go to, as far as one is named or could be chosen.
+    pub destination: Option<String>,
+    /// Every rule's answer.
+    pub checks: Vec<RuleAnswer>,
+    /// Why it would be refused; `None` when it would be accepted.
+    pub refusal: Option<Failure>,
 }
 
 impl Submit {
     /// The plainest request: at once, to the end, in its turn.
-    pub const fn new(key: TabletKey, destination: String) -> Self {
+    pub fn new(key: TabletKey, disk: String) -> Self {
         Self {
             key,
-            destination,
+            destination: Destination::Disk(disk),
             mode: Mode::Auto,
             priority: Priority::Normal,
             reason: String::new(),
@@ -48,6 +81,7 @@ impl Submit {
             requested_by: String::new(),
             idempotency: None,
             reverts: None,
+            precondition: Precondition::default(),
         }
     }
 }
@@ -167,10 +201,28 @@ pub struct MigrationFilter {
     pub source: Option<String>,
     /// With this destination, by path.
     pub destination: Option<String>,
-    /// Numbers above this one (the marker of the page before).
+    /// Part of this task.
+    pub task: Option<TaskId>,
+    /// Accepted at this time or later.
+    pub since_ms: Option<TimestampMs>,
+    /// Accepted before this time.
+    pub before_ms: Option<TimestampMs>,
+    /// By number.
+    pub order: ListOrder,
+    /// Numbers behind this one in that order (the marker of the page before).
     pub after: Option<MigrationId>,
     /// At most this many; 0 means 1000.
     pub limit: usize,
+}
+
+/// Order of a list of migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListOrder {
+    /// The lowest number first.
+    #[default]
+    OldestFirst,
+    /// The highest number first.
+    NewestFirst,
 }
 
 /// Which tablets to list.

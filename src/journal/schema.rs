@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -66,7 +66,14 @@ const TASK_TABLE: &str = "
     ) STRICT;
 ";
 
-/// Added by version 3: what an operator has said of a tablet or a disk. `doc` is the truth; `kind` and `subject` are its
+/// Added by version 3: the key a client gave its request. Not unique here: the engine accepts one request of a key at a
+/// time, and a broken promise must not break the journal.
+const REQUEST_KEY: &str = "
+    ALTER TABLE migration ADD COLUMN request_key TEXT;
+    CREATE INDEX migration_by_request_key ON migration (request_key) WHERE request_key IS NOT NULL;
+";
+
+/// Added by version 4: what an operator has said of a tablet or a disk. `doc` is the truth; `kind` and `subject` are its
 /// key in words.
 const MARK_TABLE: &str = "
     CREATE TABLE mark (
@@ -78,10 +85,11 @@ const MARK_TABLE: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What each version added to the one before, and the statements that fail to compile where it is missing.
-const ADDED: [(i32, &str, &str); 2] = [
+/// What each version added to the one before, and a statement that fails to compile where it is missing.
+const ADDED: [(i32, &str, &str); 3] = [
     (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
-    (3, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
+    (3, REQUEST_KEY, "SELECT request_key FROM migration"),
+    (4, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
 ];
 
 /// Fails to compile as a statement if a table or column is missing.

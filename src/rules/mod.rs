@@ -5,6 +5,7 @@ pub mod capacity;
 pub mod explain;
 pub mod gate;
 pub mod hold;
+pub mod placement;
 pub mod planning;
 pub mod recovery;
 pub mod retry;

@@ -113,6 +113,11 @@ impl Schedule {
         self.running
     }
 
+    /// The migrations that run.
+    pub fn running(&self) -> Vec<MigrationId> {
+        self.leases.values().flatten().flat_map(|lease| lease.members.iter().copied()).collect()
+    }
+
     /// Whether a migration holds slots now.
     pub fn is_running(&self, id: MigrationId) -> bool {
         self.leases.values().flatten().any(|lease| lease.members.contains(&id))

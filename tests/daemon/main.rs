@@ -1,6 +1,7 @@
 //! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
 
 mod disks;
+mod events;
 mod flushes;
 #[path = "../support/mod.rs"]
 mod harness;
@@ -10,6 +11,7 @@ mod lifecycle;
 mod modes;
 mod recovery;
 mod register;
+mod requests;
 mod steering;
 mod tasks;
 mod verify;

@@ -266,3 +266,51 @@ fn a_finished_move_is_taken_back_once_while_the_trash_holds_its_source() {
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 0);
 }
+
+#[test]
+fn a_cutover_that_was_granted_is_carried_out_also_when_the_daemon_dies_at_once() {
+    let mut node = Node::new(2);
+    let keys: Vec<_> = (1..=6).map(|id| node.add_tablet(0, id, &[200_000])).collect();
+    let mut daemon = node.start();
+    for key in &keys {
+        let id = submit(&daemon, *key, &node.disk(1), "manual_cutover");
+        daemon.wait_for(id, &["ready"]);
+        daemon.act(id, &json!({"cutover": null}));
+        daemon.kill();
+        daemon = node.start();
+        let done = daemon.wait_for(id, &["completed", "failed"]);
+        assert_eq!(done["status"], "completed", "{done:#}");
+    }
+    daemon.stop();
+    assert!(node.assert_whole().values().all(|root| *root == 1));
+}
+
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_kill_in_the_moment_of_reaching_a_gate_leaves_it_waiting_there() {
+    for (nth, gate) in [(1, "preflight_passed"), (2, "prepared"), (3, "ready")] {
+        let mut node = Node::new(2);
+        let key = node.add_tablet(0, 7, &[100_000]);
+        node.env = vec![("TABLETD_FAIL_POINT", format!("waits_at_gate:{nth}=kill"))];
+        let daemon = node.start();
+        let body = json!({"tablet_id": 7, "dest_disk": node.disk(1), "mode": "stepwise"});
+        assert_eq!(daemon.send("/api/v1/migrations", &[], &body).0, 201);
+        for step in ["prepare", "data"].iter().take(nth - 1) {
+            while daemon.try_get("/api/v1/migrations/1").is_ok_and(|one| one["next_steps"][0] != *step) {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            // The daemon may die before it has answered.
+            let _ = ureq::post(daemon.url("/api/v1/migrations/1/run")).send_json(json!({"step": step}));
+        }
+        assert!(!daemon.wait().success(), "{gate} was never reached");
+        node.env.clear();
+        let daemon = node.start();
+        let waiting = daemon.migration(1);
+        assert_eq!(waiting["status"], gate, "{waiting:#}");
+        daemon.act(1, &json!({"force_complete": null}));
+        let done = daemon.wait_for(1, &["completed", "failed"]);
+        assert_eq!(done["status"], "completed", "{done:#}");
+        daemon.stop();
+        assert_eq!(node.assert_whole()[&key], 1);
+    }
+}

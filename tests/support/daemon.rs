@@ -215,12 +215,21 @@ impl Daemon {
         }
     }
 
-    /// Everything the daemon knows of its migrations, at most ten thousand.
+    /// Everything the daemon knows of its migrations, page by page.
     pub(crate) fn try_migrations(&self) -> Result<Vec<Value>, String> {
-        let mut list = self.try_get("/api/v1/migrations?limit=10000")?;
-        match list["data"].take() {
-            Value::Array(migrations) => Ok(migrations),
-            _ => Err(format!("not a list of migrations: {list}")),
+        const PAGE: usize = 500;
+        let mut all: Vec<Value> = Vec::new();
+        loop {
+            let marker = all.last().map_or(Value::from(0), |last| last["id"].clone());
+            let mut list = self.try_get(&format!("/api/v1/migrations?limit={PAGE}&marker={marker}"))?;
+            let Value::Array(page) = list["data"].take() else {
+                return Err(format!("not a list of migrations: {list}"));
+            };
+            let is_last = page.len() < PAGE;
+            all.extend(page);
+            if is_last {
+                return Ok(all);
+            }
         }
     }
 

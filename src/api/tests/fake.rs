@@ -9,8 +9,9 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit,
-    TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView,
+    Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
+    TaskFilter, TaskView, Totals, TrashView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -81,11 +82,23 @@ impl Node for FakeNode {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         self.note(format!(
             "submit {} {} {:?} {:?}",
-            submit.key, submit.destination, submit.mode, submit.priority
+            submit.key,
+            match &submit.destination {
+                Destination::Disk(path) => path.clone(),
+                Destination::Medium(medium) => medium.to_string(),
+            },
+            submit.mode,
+            submit.priority
         ))?;
         let migration = sample::migration(Status::Queued);
         self.answers().migration = Some(migration.clone());
         Ok(migration)
+    }
+    fn validate(&self, submit: &Submit) -> Validation {
+        let _ = self.note(format!("validate {}", submit.key));
+        let refusal = self.answers().refusal.clone();
+        let checks = self.explain(submit.key, "/d2");
+        Validation { destination: Some("/d2".into()), checks, refusal }
     }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         self.answers().migration.clone().filter(|migration| migration.id == id)
@@ -97,6 +110,12 @@ impl Node for FakeNode {
         let _ = self.note(format!("{filter:?}"));
         let items: Vec<_> = self.answers().migration.clone().into_iter().collect();
         Page { total: 40, items }
+    }
+    fn event_cursor(&self) -> EventCursor {
+        "1-0".parse().unwrap()
+    }
+    fn events_after(&self, cursor: EventCursor, _of: Option<MigrationId>) -> EventBatch {
+        EventBatch { events: Vec::new(), next: cursor, continuity: Continuity::Whole }
     }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("abort", id, Status::Aborting)

@@ -3,6 +3,7 @@
 use super::{
     Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
     MigrationTotals, NodeStatus, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
+    Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
@@ -41,7 +42,7 @@ impl Migration {
             reverts: migration.steering.reverts,
             reverted_by: migration.steering.reverted_by,
             attempts: migration.attempts,
-            steps: migration.steps.into_iter().map(Into::into).collect(),
+            steps: Some(migration.steps.into_iter().map(Into::into).collect()),
             counters,
             speed_bytes_per_sec: speed,
             bps: speed,
@@ -141,6 +142,18 @@ impl From<model::Receipt> for Receipt {
 impl From<model::Failure> for FailureBody {
     fn from(failure: model::Failure) -> Self {
         Self { code: failure.code.to_string(), message: failure.message }
+    }
+}
+
+impl From<engine::Validation> for Validation {
+    fn from(validation: engine::Validation) -> Self {
+        Self {
+            dry_run: true,
+            would_be_accepted: validation.refusal.is_none(),
+            dest_disk: validation.destination,
+            error: validation.refusal.map(Into::into),
+            checks: validation.checks.into_iter().map(Into::into).collect(),
+        }
     }
 }
 
@@ -300,7 +313,14 @@ mod tests {
             let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
             let text = serde_json::to_string(&shown).unwrap();
             assert_eq!(serde_json::from_str::<Migration>(&text).unwrap(), shown);
-            for field in ["disk_total_bytes", "source_disk", "created_at", "last_progress_at"] {
+            for field in [
+                "memory_remaining_bytes",
+                "next_steps",
+                "disk_total_bytes",
+                "source_disk",
+                "created_at",
+                "last_progress_at",
+            ] {
                 assert!(text.contains(&format!("\"{field}\":")), "{field} in {text}");
             }
         }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailureBody, Timestamp};
-use crate::model::{MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId};
+use super::{FailureBody, RuleAnswer, Timestamp};
+use crate::model::{
+    Medium, MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId,
+};
 
 /// `POST /api/v1/migrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +16,12 @@ pub struct CreateMigration {
     /// Its schema; may be left out while the node knows the tablet under one schema hash only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_hash: Option<SchemaHash>,
-    /// Path of the destination, written as in `storage_root_path`.
-    pub dest_disk: String,
+    /// Path of the destination, written as in `storage_root_path`. Either this or `dest_medium`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_disk: Option<String>,
+    /// `SSD` or `HDD`: the least full disk of that medium that takes the tablet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_medium: Option<Medium>,
     /// How far by itself.
     #[serde(default)]
     pub mode: Mode,
@@ -28,6 +34,39 @@ pub struct CreateMigration {
     /// A bandwidth limit of its own in bytes copied per second; 0 is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What is taken for granted of the tablet; refused with 412 when it is not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precondition: Option<Precondition>,
+    /// Only say what would become of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// Absent fields ask nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Precondition {
+    /// Path of the disk the tablet is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_disk: Option<String>,
+    /// Generation of its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// The answer to a request with `dry_run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Always true: nothing was accepted.
+    pub dry_run: bool,
+    /// Whether it would be accepted now.
+    pub would_be_accepted: bool,
+    /// Where the tablet would go, as far as a disk is named or could be chosen.
+    pub dest_disk: Option<String>,
+    /// Why it would be refused.
+    pub error: Option<FailureBody>,
+    /// Every rule's yes or no with its numbers.
+    pub checks: Vec<RuleAnswer>,
 }
 
 /// `POST /api/v1/migrations/{id}/action`: an object with exactly one key, `{"pause": {}}`; `null` for `{}` is accepted.
@@ -163,8 +202,9 @@ pub struct Migration {
     pub reverted_by: Option<MigrationId>,
     /// Attempts begun, those behind a gate counted by themselves.
     pub attempts: u32,
-    /// Steps run so far, oldest first.
-    pub steps: Vec<Step>,
+    /// Steps run so far, oldest first, with what they said. Lists leave them out unless asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<Step>>,
     /// Progress; its fields stand beside the others.
     #[serde(flatten)]
     pub counters: DiskCounters,

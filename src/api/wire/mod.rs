@@ -5,6 +5,7 @@
 //! taken for an absent one). Bytes are whole numbers, times RFC 3339 in UTC.
 
 mod disk;
+mod event;
 mod from_engine;
 mod from_tablets;
 mod from_tasks;
@@ -16,9 +17,10 @@ mod time;
 mod trash;
 
 pub use disk::{DisableDisk, Disk, DiskMigrations, DiskPath, RegisterDisk, Slots};
+pub use event::Event;
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
-    Receipt, RunStep, Step,
+    Precondition, Receipt, RunStep, Step, Validation,
 };
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, TabletCheck, WhichSchema};
