@@ -8,9 +8,9 @@ use ureq::Agent;
 
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
-    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskPath, ErrorBody, List, Migration, PinTablet,
-    PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Tablet, TabletCheck, Task,
-    TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
+    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration,
+    PinTablet, PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Tablet, TabletCheck,
+    Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
@@ -248,6 +248,15 @@ impl Client {
             Service::Enable => self.post("/api/v1/disks/enable", &DiskPath { path }),
             Service::Disable { reason } => self.post("/api/v1/disks/disable", &DisableDisk { path, reason }),
         }
+    }
+
+    /// Limits a disk; `None` is the limit of all disks.
+    pub(super) fn set_limits(
+        &self,
+        path: &str,
+        rate_bytes_per_sec: Option<u64>,
+    ) -> Result<Answer<Disk>, CliError> {
+        self.post("/api/v1/disks/limits", &DiskLimits { path: path.to_owned(), rate_bytes_per_sec })
     }
 
     /// Tablets, ascending by id.

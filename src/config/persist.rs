@@ -54,15 +54,19 @@ pub fn persist(custom_file: &Path, key: &str, value: &str) -> Result<(), Persist
 /// the same key go.
 pub fn with_key(text: &str, key: &str, value: &str) -> String {
     let is_of_key = |line: &&str| Sheet::parse("", line).last(key).is_some();
-    let last = text.lines().collect::<Vec<_>>().iter().rposition(is_of_key);
+    // With their ends: what else stands in the file stays byte for byte.
+    let lines: Vec<_> = text.split_inclusive('\n').collect();
+    let last = lines.iter().rposition(is_of_key);
     let mut changed = String::with_capacity(text.len() + key.len() + value.len() + 4);
-    for (index, line) in text.lines().enumerate() {
+    for (index, line) in lines.into_iter().enumerate() {
         if Some(index) == last {
             changed.push_str(&format!("{key} = {value}\n"));
         } else if !is_of_key(&line) {
             changed.push_str(line);
-            changed.push('\n');
         }
+    }
+    if !changed.is_empty() && !changed.ends_with('\n') {
+        changed.push('\n');
     }
     if last.is_none() {
         changed.push_str(&format!("{key} = {value}\n"));

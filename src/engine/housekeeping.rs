@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use super::clock::steady_ms;
 use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
+use super::pace;
 use super::steer::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
@@ -38,8 +40,10 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
 /// # Errors
 /// No thread can be made.
 pub(super) fn look_after(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), Failure> {
-    let (node, disk) = (Arc::clone(node), Arc::clone(disk));
-    spawn_isolated("disk-health", move || watch(&node, &disk)).map(drop)
+    let (for_watch, watched) = (Arc::clone(node), Arc::clone(disk));
+    spawn_isolated("disk-health", move || watch(&for_watch, &watched))?;
+    let (for_pace, paced) = (Arc::clone(node), Arc::clone(disk));
+    spawn_isolated("disk-pace", move || pace::serve(&for_pace, &paced)).map(drop)
 }
 
 /// Sleeps, but wakes for a stop. False when there is one.
@@ -77,7 +81,7 @@ fn stop_the_stuck(node: &Node) {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
-        if since > 0 && node.now_ms() - since > limit_ms {
+        if since > 0 && steady_ms() - since > limit_ms {
             job.ask(Order::TimeOut);
         }
     }

@@ -4,10 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+pub(super) use super::clock::now_ms;
+use super::clock::{steady_ms, to_wall_ms};
 use super::events::{EventKind, EventRing};
-use crate::model::{
-    ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus, TimestampMs,
-};
+use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
 use crate::transfer::{Limiter, VerifiedCopy};
@@ -16,11 +16,6 @@ use crate::transfer::{Limiter, VerifiedCopy};
 /// of attempts.
 const LOG_LINES_MAX: usize = 100;
 const STEPS_MAX: usize = 24;
-
-/// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> TimestampMs {
-    chrono::Utc::now().timestamp_millis()
-}
 
 /// What has been asked of a running migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,8 +41,10 @@ pub(super) struct Progress {
     pub(super) copied_bytes: AtomicU64,
     pub(super) verified_bytes: AtomicU64,
     pub(super) resumed_bytes: AtomicU64,
+    pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_files: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
+    /// By the steady clock; 0 before the first.
     pub(super) last_progress_ms: AtomicI64,
     /// Measured by the ticker of events.
     pub(super) recent_bytes_per_sec: AtomicU64,
@@ -158,6 +155,7 @@ impl Job {
         counters.copied_bytes =
             load(&self.progress.copied_bytes).clamp(counters.verified_bytes, counters.total_bytes);
         counters.resumed_bytes = load(&self.progress.resumed_bytes);
+        counters.cloned_bytes = load(&self.progress.cloned_bytes);
         counters.verified_files = load(&self.progress.verified_files).min(counters.total_files);
         counters.throttled_ms = load(&self.progress.throttled_ms);
         counters.recent_bytes_per_sec = match migration.status {
@@ -166,7 +164,7 @@ impl Job {
         };
         let at = self.progress.last_progress_ms.load(Ordering::Relaxed);
         if at > 0 {
-            migration.last_progress_ms = Some(at);
+            migration.last_progress_ms = Some(to_wall_ms(at));
         }
     }
 
@@ -177,11 +175,12 @@ impl Job {
             &progress.verified_bytes,
             &progress.copied_bytes,
             &progress.resumed_bytes,
+            &progress.cloned_bytes,
             &progress.verified_files,
         ] {
             counter.store(0, Ordering::Relaxed);
         }
-        progress.last_progress_ms.store(now_ms(), Ordering::Relaxed);
+        progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
 
     /// All of it is on the destination: progress that nobody was there to count.

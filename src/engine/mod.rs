@@ -20,11 +20,13 @@
 //! The engine decides nothing that `rules` can decide, and knows nothing of HTTP.
 
 mod catalog;
+mod clock;
 mod disk;
 mod disk_table;
 mod events;
 mod facts;
 mod flush;
+mod gentle;
 mod housekeeping;
 mod job;
 mod journal_thread;
@@ -33,6 +35,8 @@ mod marks;
 mod node;
 mod open;
 mod operate;
+mod pace;
+mod pressure;
 mod query;
 mod recover;
 mod register;
@@ -54,9 +58,9 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
 pub use steer::{next_steps, waits_at_gate};
 pub use view::{
-    Destination, DiskView, ListOrder, MigrationFilter, NewTask, Page, Pin, Precondition, PurgeOutcome,
-    PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashView, Validation,
+    Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
+    PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
@@ -296,14 +300,9 @@ impl Engine {
     /// # Errors
     /// The key is unknown, fixed, or does not take the value.
     pub fn update_config(&self, key: &str, value: &str) -> Result<(), SetError> {
-        let (disk_rate, node_rate) = {
-            let mut config = self.0.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            config.set(key, value)?;
-            (config.disk_rate_limit_bytes_per_sec, config.node_rate_limit_bytes_per_sec)
-        };
+        self.0.config_mut().set(key, value)?;
         tracing::info!("{key} = {value} from now on");
-        self.0.disks.iter().for_each(|disk| disk.limiter.set_rate(disk_rate));
-        self.0.limiter.set_rate(node_rate);
+        gentle::apply_rates(&self.0);
         self.0.ring();
         Ok(())
     }

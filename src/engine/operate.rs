@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::disk::{Disk, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, marks, register, tasks, verify};
+use super::{Engine, gentle, marks, register, tasks, verify};
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
 };
@@ -216,6 +216,17 @@ impl Engine {
         disk.set_disabled(true);
         tracing::warn!(disk = disk.path, "disabled by an operator");
         self.0.ring();
+        self.disk(path)
+    }
+
+    /// Limits what is copied from and to one disk, at once and until the daemon stops; 0 is no limit, `None` goes by
+    /// `disk_rate_limit_bytes_per_sec` again. The same as a change of `disk_rate_limit_overrides`, which can be kept.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
+        self.find_disk(path)?;
+        gentle::set_disk_rate(&self.0, path, rate_bytes_per_sec);
         self.disk(path)
     }
 

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use super::catalog::Entry;
 use super::disk::visit;
+use super::gentle::outside_window;
 use super::marks::Marks;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
@@ -48,7 +49,7 @@ fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
     match row.status {
         Status::Queued => {
-            if let Some(why) = why_waiting(node, row.id) {
+            if let Some(why) = outside_window(node, row).or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,
@@ -295,6 +296,8 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 paused_and_running_to: (to.1, to.2),
                 tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
+                pace: disk.pace.view(),
+                throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
                 not_safe_because: not_safe_to_remove(node, disk, &jobs),
             }
         })
@@ -369,6 +372,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         retried: load(&counts.retried),
         refused: counts.refused(),
         copied_bytes: load(&counts.copied_bytes),
+        cloned_bytes: load(&counts.cloned_bytes),
         verified_bytes: load(&counts.verified_bytes),
         steps: counts.steps(),
         throttled_ms: load(&counts.throttled_ms),

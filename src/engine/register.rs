@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::catalog::Entry;
 use super::disk::Disk;
+use super::gentle::disk_rate;
 use super::housekeeping;
 use super::node::Node;
 use super::open::{KnownDisks, open_beside};
@@ -37,7 +38,7 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
     let Some(index) = node.disks.next() else {
         return refuse(ErrorCode::ResourceExhausted, "too many disks since the start; restart".to_owned());
     };
-    let disk = Arc::new(Disk::new(index, path.to_owned(), medium, config.disk_rate_limit_bytes_per_sec));
+    let disk = Arc::new(Disk::new(index, path.to_owned(), medium, disk_rate(&config, path)));
     let others: Vec<_> = node.shown_disks().cloned().collect();
     let (owned, counts, at) = (Arc::clone(&disk), Arc::clone(&node.syncs), config.clone());
     let opened = run_isolated("register-disk", move || {
@@ -131,8 +132,7 @@ fn understood(list: &str, path: &str) -> Result<(), String> {
 fn keep(node: &Node, config: &Config, list: &str) -> Result<(), Failure> {
     config::persist(&config.custom_file(), ROOTS_KEY, list)
         .map_err(|error| Failure::new(ErrorCode::IoError, error.to_string()))?;
-    let mut config = node.config.write().unwrap_or_else(PoisonError::into_inner);
-    list.clone_into(&mut config.storage_root_path);
+    list.clone_into(&mut node.config_mut().storage_root_path);
     Ok(())
 }
 

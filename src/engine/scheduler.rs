@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::clock::{now_ms, pause_ends_at_ms, steady_ms};
 use super::job::Job;
 use super::line;
 use super::node::Node;
@@ -36,9 +37,9 @@ fn start_due(node: &Arc<Node>) {
     let slots = node.slots();
     let slots_of = |disk: DiskIndex| slots[usize::from(disk.0)];
     let mut schedule = node.schedule();
-    let due = schedule.start_due(node.now_ms(), limits, &slots_of);
+    let due = schedule.start_due(steady_ms(), limits, &slots_of);
     if due.is_empty() {
-        let next_due = schedule.next_due_ms().and_then(|at| u64::try_from(at - node.now_ms()).ok());
+        let next_due = schedule.next_due_ms().and_then(|at| u64::try_from(at - steady_ms()).ok());
         let nap = next_due.map_or(NAP_MAX, |ms| Duration::from_millis(ms + 1).min(NAP_MAX));
         drop(node.wait_for_bell(schedule, nap));
         return;
@@ -72,7 +73,7 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
         node.schedule().finished(id);
         {
             let mut row = job.lock();
-            row.not_before_ms = Some(node.now_ms() + 1000);
+            row.not_before_ms = Some(now_ms() + 1000);
             row.status_reason = failure.message;
         }
         requeue(node, job);
@@ -99,7 +100,7 @@ pub(super) fn requeue(node: &Node, job: &Job) {
             haste: row.steering.haste,
             priority: row.priority,
             size_bytes: job.size_bytes,
-            not_before_ms: row.not_before_ms,
+            not_before_ms: row.not_before_ms.map(pause_ends_at_ms),
         }
     };
     schedule.push(entry);
@@ -118,7 +119,7 @@ pub(super) fn why_waiting(node: &Node, id: MigrationId) -> Option<String> {
             reason => format!("{} ({}: {reason})", disk.path, condition.as_str()),
         }
     };
-    node.schedule().why_waiting(id, node.now_ms(), limits, &slots_of, &name)
+    node.schedule().why_waiting(id, steady_ms(), limits, &slots_of, &name)
 }
 
 /// Stops everything that can be stopped and waits, at most `grace`, until it has come to rest: what is being swapped is

@@ -119,6 +119,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     );
     marks::take_up(&node, remembered.marks);
     tasks::take_up(&node, remembered.tasks);
+    super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
@@ -127,10 +128,10 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
 }
 
 fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {
-    let rate = config.disk_rate_limit_bytes_per_sec;
     let mut disks: Vec<Arc<Disk>> = Vec::new();
     let mut add = |path: &str, medium, broken: Option<&str>| {
         let Ok(index) = u16::try_from(disks.len()) else { return };
+        let rate = super::gentle::disk_rate(config, path);
         let disk = Disk::new(DiskIndex(index), path.to_owned(), medium, rate);
         if let Some(why) = broken {
             disk.mark_broken(why);

@@ -90,6 +90,22 @@ impl Files {
         ["-wal", "-journal"].map(|end| with_end(&self.db, end)).into_iter().find(|path| is_there(path))
     }
 
+    /// Reads the database and its log from end to end, whatever they say.
+    ///
+    /// # Errors
+    /// A part of them cannot be read: nothing is known of what it says.
+    pub(super) fn read_through(&self) -> Result<(), JournalError> {
+        for path in [self.db.clone(), with_end(&self.db, "-wal")] {
+            match File::open(&path).and_then(|mut file| io::copy(&mut file, &mut io::sink())) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return io_error("reading", &path, Err(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is a write-ahead log with anything in it.
     pub(super) fn has_log(&self) -> bool {
         fs::metadata(with_end(&self.db, "-wal")).is_ok_and(|meta| meta.len() > 0)

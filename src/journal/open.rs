@@ -63,7 +63,7 @@ impl Journal {
     pub fn open(state_dir: &Path) -> Result<(Self, Opened), JournalError> {
         let files = Files::in_dir(state_dir)?;
         let lock = files.lock()?;
-        let (conn, origin, salvaged) = match examine(&files)? {
+        let (conn, origin, salvaged) = match examine_twice(&files)? {
             Finding::Good(conn) => (conn, Origin::Existing, None),
             Finding::Nothing => (create(&files)?, Origin::Created, None),
             Finding::Damaged { reason, last_id } => {
@@ -86,6 +86,19 @@ impl Journal {
         }
         let next_id = MigrationId(journal.next_id);
         Ok((journal, Opened { origin, next_id }))
+    }
+}
+
+/// [`examine`], and once more before anything is called damaged. SQLite answers a read that failed with "malformed"
+/// (`SQLITE_IOERR_CORRUPTFS`, `src/os_unix.c` and `src/vdbe.c`): only a file that can be read from end to end and is found
+/// damaged all the same is.
+fn examine_twice(files: &Files) -> Result<Finding, JournalError> {
+    match examine(files)? {
+        Finding::Damaged { .. } => {
+            files.read_through()?;
+            examine(files)
+        }
+        found => Ok(found),
     }
 }
 

@@ -12,6 +12,7 @@ mod steering;
 mod tablet;
 mod task;
 mod task_progress;
+mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
@@ -31,3 +32,4 @@ pub use task::{
     TaskRequest, TaskResult, TaskStatus,
 };
 pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk};
+pub use window::{DailyWindow, DailyWindows, InvalidWindows};

@@ -12,7 +12,7 @@ pub enum Verdict {
 }
 
 /// The longest pause between two attempts.
-const PAUSE_MS_MAX: u64 = 60_000;
+pub const PAUSE_MS_MAX: u64 = 60_000;
 
 /// Decides after `attempts` attempts (at least 1) of at most `attempts_max`.
 pub fn after_failure(code: ErrorCode, attempts: u32, attempts_max: u32, backoff_ms: u64) -> Verdict {

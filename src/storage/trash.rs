@@ -50,7 +50,7 @@ fn next_number(second: i64) -> u64 {
 
 /// Makes an entry directory with a name of its own.
 fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
-    let now = chrono::Local::now();
+    let now = chrono::Local::now() + chrono::TimeDelta::milliseconds(crate::fault::clock_offset_ms());
     loop {
         let name = trash_entry_name(now, next_number(now.timestamp()));
         match parent.create(&name) {

@@ -15,11 +15,15 @@ use super::buffer::{ALIGN_BYTES, align_up};
 use super::crew::Watch;
 use super::hooks::{CopyHooks, Side};
 use super::verified::{Coldness, coldness_of};
+use crate::fault;
 use crate::model::{ErrorCode, Failure};
 use crate::storage::{Dir, DiskError, os};
 
 /// `ZFS_SUPER_MAGIC`: opens with `O_DIRECT`, but reads may be answered from its own cache.
 const ZFS_SUPER_MAGIC: FsType = FsType(0x2fc1_2fc1);
+
+/// Why a file is no longer read or written past the cache.
+const NO_DIRECT: &str = "a read or write says EINVAL";
 
 /// How a file is read or written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -180,8 +184,8 @@ impl OpenFile<'_, '_, '_> {
     }
 
     /// From here on this file, and those opened later on this end, go through the page cache.
-    fn give_up_direct(&mut self) -> Result<(), Failure> {
-        self.end.use_cache("a read or write says EINVAL");
+    fn give_up_direct(&mut self, why: &str) -> Result<(), Failure> {
+        self.end.use_cache(why);
         self.clear_direct()
     }
 
@@ -224,9 +228,10 @@ impl OpenFile<'_, '_, '_> {
     fn read_up_to(&mut self, buffer: &mut [u8], offset_bytes: u64, enough: usize) -> Result<usize, Failure> {
         let mut got = 0;
         loop {
-            match pread(&self.file, &mut buffer[got..], signed(offset_bytes + got as u64)) {
+            let end = got + fault::at_most("read", buffer.len() - got);
+            match pread(&self.file, &mut buffer[got..end], signed(offset_bytes + got as u64)) {
                 Err(Errno::EINTR) => {}
-                Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct()?,
+                Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct(NO_DIRECT)?,
                 Err(errno) => return Err(self.error("read", errno)),
                 Ok(0) => return Ok(got),
                 Ok(n) => {
@@ -236,12 +241,14 @@ impl OpenFile<'_, '_, '_> {
                         return Ok(got);
                     }
                     if self.access == Access::Direct && got % ALIGN_BYTES != 0 {
-                        // Going on needs an aligned offset. No whole unit more than last time: this is the end.
+                        // Going on needs an aligned offset. No whole unit more than last time: this is the end, or a
+                        // file system that gives less than a unit. Through the cache any offset will do to find out.
                         let aligned = got - got % ALIGN_BYTES;
                         if aligned == before {
-                            return Ok(got);
+                            self.give_up_direct("a read gives less than a unit")?;
+                        } else {
+                            got = aligned;
                         }
-                        got = aligned;
                     }
                 }
             }
@@ -271,9 +278,10 @@ impl OpenFile<'_, '_, '_> {
                     Access::Direct => length - length % ALIGN_BYTES,
                     Access::Buffered => length,
                 };
+                let end = done + fault::at_most("write", end - done);
                 match pwrite(&self.file, &buffer[done..end], signed(offset_bytes + done as u64)) {
                     Err(Errno::EINTR) => {}
-                    Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct()?,
+                    Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct(NO_DIRECT)?,
                     Err(errno) => return Err(self.error("write", errno)),
                     // A short write, e.g. just before the disk is full: on from the last whole unit.
                     Ok(n) => match self.access {
@@ -312,6 +320,31 @@ impl OpenFile<'_, '_, '_> {
                 .call(side, "ftruncate", || nix::unistd::ftruncate(&self.file, size))
                 .map_err(|errno| self.error("ftruncate", errno)),
             answer => answer.map_err(|errno| self.error("fallocate", errno)),
+        }
+    }
+
+    /// Makes this empty file share all blocks of `from`, of which what is not yet on the medium is written first.
+    ///
+    /// # Errors
+    /// As `FICLONE`, where it is not just that the two cannot share.
+    pub(super) fn clone_from(
+        &self,
+        watch: &Watch<'_>,
+        from: &OpenFile<'_, '_, '_>,
+    ) -> Result<Cloned, Failure> {
+        match watch.call(self.end.side, "ficlone", || os::clone_file(&self.file, &from.file)) {
+            Ok(()) => Ok(Cloned::Shared),
+            // ioctl_ficlonerange(2): other file systems, none that can, files of another kind.
+            Err(
+                Errno::EXDEV
+                | Errno::EOPNOTSUPP
+                | Errno::EINVAL
+                | Errno::ENOTTY
+                | Errno::ENOSYS
+                | Errno::EPERM
+                | Errno::ETXTBSY,
+            ) => Ok(Cloned::NotHere),
+            Err(errno) => Err(self.error("ficlone", errno)),
         }
     }
 
@@ -358,6 +391,15 @@ impl OpenFile<'_, '_, '_> {
             }
         }
     }
+}
+
+/// What came of an attempt to share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cloned {
+    /// The files share their blocks.
+    Shared,
+    /// They cannot; nothing was changed.
+    NotHere,
 }
 
 /// A sync that failed. Never to be repeated on the same file: the second one says "ok" over the old bytes.

@@ -3,6 +3,7 @@
 mod disks;
 mod events;
 mod flushes;
+mod gentle;
 #[path = "../support/mod.rs"]
 mod harness;
 mod inputs;

@@ -193,3 +193,38 @@ fn a_migration_that_waits_for_a_missing_disk_can_be_aborted() {
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 2);
 }
+
+#[test]
+fn an_old_copy_that_could_not_be_retired_is_not_served_while_its_successor_is_away() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000, 300_000]);
+    let daemon = node.start();
+    // The source cannot let go: its trash is no directory any more.
+    let (trash, trash_away) = (node.roots[0].join("trash"), node.dir.path().join("trash"));
+    fs::rename(&trash, &trash_away).expect("a rename");
+    fs::write(&trash, "in the way").expect("a file");
+    let done = daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed", "failed"]);
+    assert_eq!(done["status"], "completed", "{done:#}");
+    assert!(done["receipt"]["trash_path"].is_null(), "{done:#}");
+    daemon.kill();
+    assert_eq!(records(&node.roots[0]).expect("records").len(), 1, "the old copy is still on its source");
+    fs::remove_file(&trash).expect("a file");
+    fs::rename(&trash_away, &trash).expect("a rename");
+
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    node.settings = "ignore_broken_disk = true".to_owned();
+    let daemon = node.start();
+    let answer = daemon.run(key, &node.disk(0));
+    assert_eq!(answer["error_code"], "TABLET_UNAVAILABLE", "{answer}");
+    assert!(answer["reason"].as_str().is_some_and(|why| why.contains(&node.disk(1))), "{answer}");
+    daemon.stop();
+    assert_eq!(records(&node.roots[0]).expect("records").len(), 1, "nothing is retired in the dark");
+
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    assert_eq!(daemon.get("/api/v1/trash")["total"], 1);
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}

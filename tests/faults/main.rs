@@ -30,8 +30,9 @@ mod selftest;
 mod strace;
 
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use clap::Parser;
@@ -60,6 +61,9 @@ struct Arguments {
     /// Write the scoreboard as JSON to this file.
     #[arg(long)]
     json: Option<PathBuf>,
+    /// Run nothing: add up these scoreboards of earlier runs.
+    #[arg(long, num_args = 1.., value_name = "FILE")]
+    sum: Vec<PathBuf>,
     /// List the scenarios and stop.
     #[arg(long)]
     list: bool,
@@ -92,6 +96,15 @@ fn main() -> ExitCode {
         scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name));
         return ExitCode::SUCCESS;
     }
+    if !arguments.sum.is_empty() {
+        return match Scoreboard::sum(&arguments.sum) {
+            Ok(board) => report(&board, arguments.json.as_deref()),
+            Err(error) => {
+                eprintln!("faults: {error}");
+                ExitCode::FAILURE
+            }
+        };
+    }
     if sandbox::is_root() {
         sandbox::sweep_leftovers().iter().for_each(|line| println!("left by a dead run: {line}"));
         if let Err(error) = sandbox::enter_private_namespace() {
@@ -112,8 +125,15 @@ fn main() -> ExitCode {
         attempt(scenario, seed, arguments.scale, &mut board);
         println!("  {:6.1} s  {}", begun.elapsed().as_secs_f64(), scenario.name);
     }
+    board
+        .note_work(harness::CAME_UP.load(Ordering::Relaxed), harness::BYTES_VERIFIED.load(Ordering::Relaxed));
+    report(&board, arguments.json.as_deref())
+}
+
+/// Prints the board, files it, and says what it amounts to.
+fn report(board: &Scoreboard, file: Option<&Path>) -> ExitCode {
     println!("\n{board}");
-    if let Some(path) = &arguments.json
+    if let Some(path) = file
         && let Err(error) = std::fs::write(path, board.to_json())
     {
         eprintln!("faults: cannot write {}: {error}", path.display());

@@ -2,14 +2,16 @@
 //!
 //! A kind that did not run says so and why; nothing here ever says "passed".
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// One violation and everything needed to see it again.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Loss {
     /// What was expected and what was found.
     pub(crate) what: String,
@@ -20,7 +22,7 @@ pub(crate) struct Loss {
 }
 
 /// Why a kind did not run.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum NotRun {
     /// The machine lacks something. Tolerated unless the environment demands otherwise.
@@ -41,14 +43,14 @@ impl fmt::Display for NotRun {
 }
 
 /// A measured figure, for example `ms per power cut`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Figure {
     name: String,
     value: f64,
 }
 
 /// The counts of one kind of fault.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Line {
     kind: String,
     tried: u64,
@@ -58,12 +60,29 @@ struct Line {
     figures: Vec<Figure>,
 }
 
-/// The counts of a whole run.
-#[derive(Debug, Serialize)]
+/// The counts of a whole run, or of several.
+#[derive(Debug)]
 pub(crate) struct Scoreboard {
-    seed: u64,
+    seeds: Vec<u64>,
     scale: String,
+    recoveries: u64,
+    bytes_verified: u64,
     lines: Vec<Line>,
+}
+
+/// A board as it lies in a file.
+#[derive(Debug, Serialize, Deserialize)]
+struct Filed {
+    seeds: Vec<u64>,
+    scale: String,
+    tried: u64,
+    held: u64,
+    lost: usize,
+    /// Daemons that came up, nearly all of them on what a fault had left.
+    recoveries: u64,
+    /// Bytes of tablets that the oracle read and found to be what was put in.
+    bytes_verified: u64,
+    kinds: Vec<Line>,
 }
 
 /// What a run amounts to.
@@ -75,10 +94,75 @@ pub(crate) enum Verdict {
     Failed,
 }
 
+impl Line {
+    /// Adds another run of the same kind. What one run left out another may have tried.
+    fn add(&mut self, other: Self) {
+        let tried_in_full = |line: &Self| line.tried > 0 && line.not_run.is_none();
+        let broken = |line: &Self| matches!(line.not_run, Some(NotRun::Broken(_)));
+        let first = self.tried == 0 && self.not_run.is_none();
+        self.not_run = match (self.not_run.take(), other.not_run.clone()) {
+            (mine, _) if mine.as_ref().is_some_and(|why| matches!(why, NotRun::Broken(_))) => mine,
+            (_, theirs) if broken(&other) => theirs,
+            (None, theirs) if first => theirs,
+            (None, _) => None,
+            _ if tried_in_full(&other) => None,
+            (mine, _) => mine,
+        };
+        self.tried += other.tried;
+        self.held += other.held;
+        self.lost.extend(other.lost);
+        for figure in other.figures {
+            match self.figures.iter_mut().find(|known| known.name == figure.name) {
+                Some(known) => known.value += figure.value,
+                None => self.figures.push(figure),
+            }
+        }
+    }
+}
+
 impl Scoreboard {
     /// An empty board for a run with this seed and scale.
     pub(crate) fn new(seed: u64, scale: impl Into<String>) -> Self {
-        Self { seed, scale: scale.into(), lines: Vec::new() }
+        Self { seeds: vec![seed], scale: scale.into(), recoveries: 0, bytes_verified: 0, lines: Vec::new() }
+    }
+
+    /// The sum of boards that lie in files: counts are added, figures are means over the runs.
+    pub(crate) fn sum(files: &[PathBuf]) -> io::Result<Self> {
+        let mut sum = Self {
+            seeds: Vec::new(),
+            scale: String::new(),
+            recoveries: 0,
+            bytes_verified: 0,
+            lines: Vec::new(),
+        };
+        let mut runs_of: BTreeMap<(String, String), f64> = BTreeMap::new();
+        for file in files {
+            let filed: Filed = serde_json::from_slice(&std::fs::read(file)?)
+                .map_err(|error| io::Error::other(format!("{}: {error}", file.display())))?;
+            sum.seeds.extend(filed.seeds);
+            if !sum.scale.contains(&filed.scale) {
+                sum.scale.push_str(&filed.scale);
+            }
+            sum.recoveries += filed.recoveries;
+            sum.bytes_verified += filed.bytes_verified;
+            for part in filed.kinds {
+                for figure in &part.figures {
+                    *runs_of.entry((part.kind.clone(), figure.name.clone())).or_default() += 1.0;
+                }
+                sum.line(&part.kind).add(part);
+            }
+        }
+        for line in &mut sum.lines {
+            for figure in &mut line.figures {
+                figure.value /= runs_of[&(line.kind.clone(), figure.name.clone())];
+            }
+        }
+        Ok(sum)
+    }
+
+    /// Notes how often a daemon came up, and how much of what it kept was read again.
+    pub(crate) fn note_work(&mut self, recoveries: u64, bytes_verified: u64) {
+        (self.recoveries, self.bytes_verified) = (recoveries, bytes_verified);
     }
 
     fn line(&mut self, kind: &str) -> &mut Line {
@@ -149,15 +233,17 @@ impl Scoreboard {
     pub(crate) fn to_json(&self) -> String {
         let tried: u64 = self.lines.iter().map(|line| line.tried).sum();
         let held: u64 = self.lines.iter().map(|line| line.held).sum();
-        let board = serde_json::json!({
-            "seed": self.seed,
-            "scale": self.scale,
-            "tried": tried,
-            "held": held,
-            "lost": self.violations(),
-            "kinds": self.lines,
-        });
-        serde_json::to_string_pretty(&board).expect("a scoreboard has string keys only")
+        let filed = Filed {
+            seeds: self.seeds.clone(),
+            scale: self.scale.clone(),
+            tried,
+            held,
+            lost: self.violations(),
+            recoveries: self.recoveries,
+            bytes_verified: self.bytes_verified,
+            kinds: self.lines.clone(),
+        };
+        serde_json::to_string_pretty(&filed).expect("a scoreboard has string keys only")
     }
 }
 
@@ -185,6 +271,14 @@ impl fmt::Display for Scoreboard {
         if not_run > 0 {
             writeln!(f, "not run, wholly or in part: {not_run} of {} kinds", self.lines.len())?;
         }
-        write!(f, "seed {}, scale {}", self.seed, self.scale)
+        let gib = self.bytes_verified as f64 / f64::from(1 << 30);
+        writeln!(
+            f,
+            "recoveries {}, GiB verified {gib:.2}, violations {}",
+            self.recoveries,
+            self.violations()
+        )?;
+        let seeds: Vec<_> = self.seeds.iter().map(u64::to_string).collect();
+        write!(f, "seed {}, scale {}", seeds.join(" "), self.scale)
     }
 }

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
@@ -14,34 +15,51 @@ use tabletd::model::TabletKey;
 /// How long anything here may take before the test says that it does not happen.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many daemons came up, of all that were started here: a suite may say how often one recovered.
+pub(crate) static CAME_UP: AtomicU64 = AtomicU64::new(0);
+
 /// Starts the daemon and waits until it listens; what it said when it did not.
 pub(super) fn start(command: Command) -> Result<Daemon, String> {
-    let Starting { mut child, log } = spawn(command);
-    let mut said = String::new();
-    let deadline = Instant::now() + PATIENCE;
-    loop {
-        match log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
-            Ok(line) => {
-                said.push_str(&line);
-                said.push('\n');
-                if let Some((_, url)) = line.split_once("listening on ") {
-                    let url = url.split_whitespace().next().unwrap_or_default().to_owned();
-                    return Ok(Daemon { child, url, log, said: said.into() });
-                }
-            }
-            Err(_) => {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(said);
-            }
-        }
-    }
+    spawn(command).wait_until_listening(PATIENCE)
 }
 
 /// A daemon that may not listen yet.
 pub(crate) struct Starting {
     pub(crate) child: Child,
     log: Receiver<String>,
+}
+
+impl Starting {
+    /// Waits until it listens; what it said when it did not. It is then dead.
+    pub(crate) fn wait_until_listening(self, patience: Duration) -> Result<Daemon, String> {
+        let Self { mut child, log } = self;
+        let mut said = String::new();
+        let deadline = Instant::now() + patience;
+        loop {
+            match log.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    said.push_str(&line);
+                    said.push('\n');
+                    if let Some((_, url)) = line.split_once("listening on ") {
+                        let url = url.split_whitespace().next().unwrap_or_default().to_owned();
+                        CAME_UP.fetch_add(1, Ordering::Relaxed);
+                        return Ok(Daemon { child, url, log, said: said.into() });
+                    }
+                }
+                Err(_) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(said);
+                }
+            }
+        }
+    }
+
+    /// Lets one go on that [`super::Node::spawn_stopped`] has started.
+    pub(crate) fn go_on(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, Signal::SIGCONT).expect("a stopped process");
+    }
 }
 
 /// Starts the daemon and does not wait.
@@ -220,8 +238,8 @@ impl Daemon {
         const PAGE: usize = 500;
         let mut all: Vec<Value> = Vec::new();
         loop {
-            let marker = all.last().map_or(Value::from(0), |last| last["id"].clone());
-            let mut list = self.try_get(&format!("/api/v1/migrations?limit={PAGE}&marker={marker}"))?;
+            let marker = all.last().map(|last| format!("&marker={}", last["id"])).unwrap_or_default();
+            let mut list = self.try_get(&format!("/api/v1/migrations?limit={PAGE}{marker}"))?;
             let Value::Array(page) = list["data"].take() else {
                 return Err(format!("not a list of migrations: {list}"));
             };

@@ -12,9 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-pub(crate) use daemon::{Daemon, Starting};
+pub(crate) use daemon::{CAME_UP, Daemon, Starting};
 #[allow(unused_imports)] // each of the two test programs uses its part
-pub(crate) use oracle::{check_counters, records};
+pub(crate) use oracle::{BYTES_VERIFIED, check_counters, records};
 use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
 use tabletd::storage::{encode_record, synthesize_header};
 use tempfile::TempDir;
@@ -157,6 +157,22 @@ impl Node {
     /// Starts the daemon; what it said when it did not.
     pub(crate) fn try_start(&self) -> Result<Daemon, String> {
         daemon::start(self.command())
+    }
+
+    /// A process that becomes the daemon when it is told to go on, so that somebody can look at it from its first call.
+    /// Waits until it has stopped.
+    pub(crate) fn spawn_stopped(&self) -> Starting {
+        let daemon = self.command();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "kill -STOP $$; exec \"$0\" \"$@\""]).arg(daemon.get_program());
+        command.args(daemon.get_args()).stdin(Stdio::null()).stdout(Stdio::null());
+        command.envs(self.env.iter().map(|(name, value)| (*name, value.as_str())));
+        let starting = daemon::spawn(command);
+        let stat = format!("/proc/{}/stat", starting.child.id());
+        while !fs::read_to_string(&stat).expect("a child").contains(") T ") {
+            std::thread::yield_now();
+        }
+        starting
     }
 
     /// Starts the daemon and does not wait for anything.

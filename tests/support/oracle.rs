@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use serde_json::Value;
@@ -11,6 +12,9 @@ use tabletd::model::{Manifest, TabletKey, TabletRecord};
 use tabletd::storage::{ReadFrom, decode_record};
 
 use super::{Node, read_dir_names};
+
+/// Bytes of tablets that were read and found to be what was put in.
+pub(crate) static BYTES_VERIFIED: AtomicU64 = AtomicU64::new(0);
 
 /// Where each tablet is: the number of its root.
 pub(crate) type Placement = BTreeMap<TabletKey, usize>;
@@ -78,6 +82,7 @@ fn check_files(dir: &Path, manifest: &Manifest, from: ReadFrom) -> Result<(), St
         if Some(crc32fast::hash(&bytes)) != file.crc32 {
             return Err(format!("{} has other bytes than were put in", path.display()));
         }
+        BYTES_VERIFIED.fetch_add(bytes.len() as u64, Ordering::Relaxed);
     }
     Ok(())
 }

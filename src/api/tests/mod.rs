@@ -2,6 +2,7 @@
 
 mod doris;
 mod fake;
+mod fuzz;
 mod http;
 mod limits;
 pub(super) mod sample;

@@ -1,6 +1,6 @@
 //! One of each, for tests.
 
-use crate::engine::{DiskView, TabletView, TaskView, TrashView};
+use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
     LogEntry, Medium, MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness,
@@ -82,6 +82,14 @@ pub(crate) fn disk(path: &str) -> DiskView {
         paused_and_running_to: (0, 0),
         tasks: Vec::new(),
         rate_limit_bytes_per_sec: 0,
+        pace: Some(PaceView {
+            rate_bytes_per_sec: 6_000_000,
+            reason: "nobody waits".into(),
+            latency_us: Some(90),
+            calm_latency_us: Some(80),
+            stall_permille: 12,
+        }),
+        throttled_ms: 2_500,
         not_safe_because: Some("it holds 1 tablets".into()),
     }
 }

@@ -14,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{DisableDisk, Disk, DiskPath, List, RegisterDisk, Task};
+use crate::api::wire::{DisableDisk, Disk, DiskLimits, DiskPath, List, RegisterDisk, Task};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -96,4 +96,16 @@ pub(super) async fn forget(
     caller.asks(format_args!("forget disk {path:?}"));
     app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.
+pub(super) async fn limit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskLimits { path, rate_bytes_per_sec: rate }): Body<DiskLimits>,
+) -> Result<Json<Disk>, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("limit disk {path:?} to {rate:?} bytes per second"));
+    Ok(Json(app.try_ask(Touches::Memory, move |node| node.set_disk_limits(&path, rate)).await?.into()))
 }

@@ -2,7 +2,7 @@
 
 use super::{
     Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
-    MigrationTotals, NodeStatus, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
+    MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
     Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
@@ -101,6 +101,7 @@ impl From<model::Counters> for DiskCounters {
             disk_remaining_bytes: counters.total_bytes.saturating_sub(counters.copied_bytes),
             disk_verified_bytes: counters.verified_bytes,
             disk_resumed_bytes: counters.resumed_bytes,
+            disk_cloned_bytes: counters.cloned_bytes,
             disk_total_files: counters.total_files,
             disk_verified_files: counters.verified_files,
             memory_total_bytes: 0,
@@ -183,6 +184,14 @@ impl From<DiskView> for Disk {
             migrations_to: migrations(view.queued_to, view.paused_and_running_to),
             task_ids: view.tasks,
             rate_limit_bytes_per_sec: view.rate_limit_bytes_per_sec,
+            pace: view.pace.map(|pace| Pace {
+                rate_bytes_per_sec: pace.rate_bytes_per_sec,
+                reason: pace.reason,
+                latency_us: pace.latency_us,
+                calm_latency_us: pace.calm_latency_us,
+                stall_permille: pace.stall_permille,
+            }),
+            throttled_ms: view.throttled_ms,
             safe_to_remove: view.not_safe_because.is_none(),
             not_safe_because: view.not_safe_because,
         }

@@ -16,7 +16,7 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{DisableDisk, Disk, DiskMigrations, DiskPath, RegisterDisk, Slots};
+pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots};
 pub use event::Event;
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,

@@ -7,6 +7,7 @@
 
 mod actions;
 mod jobs;
+mod look;
 mod ownership;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -59,6 +60,7 @@ pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
             Disks::SomeMissing
         },
         newest_elsewhere: newest_elsewhere(&findings),
+        unreadable: HashMap::new(),
         settled: Settled::default(),
         findings,
     };
@@ -72,6 +74,8 @@ struct Recovery<'a> {
     findings: Findings<'a>,
     present: Disks,
     newest_elsewhere: HashMap<TabletKey, u64>,
+    /// Tablets of which a copy could not be read, and what the disk said.
+    unreadable: HashMap<TabletKey, String>,
     settled: Settled,
 }
 

@@ -3,16 +3,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::actions::Action;
-use super::{ACTION_WAIT, Findings, Recovery};
+use super::look::{Look, look};
+use super::{Findings, Recovery};
 use crate::engine::catalog::Entry;
-use crate::engine::disk::visit;
 use crate::engine::job::now_ms;
-use crate::engine::line::content_crc32;
 use crate::model::{DiskIndex, DiskRef, Failure, RecordSummary, ShardId, Status, TabletKey};
 use crate::rules::recovery::{CopyFound, Ownership, Soundness, Unavailable, settle_ownership};
-use crate::storage::layout::tablet_dir;
-use crate::storage::{MetadataStore, RetiredNote};
-use crate::transfer::check_source;
+use crate::storage::RetiredNote;
 
 /// A copy of a tablet, as a scan saw it.
 struct Copy {
@@ -60,7 +57,7 @@ pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u6
 
 impl Recovery<'_> {
     pub(super) fn settle_tablets(&mut self) -> Result<(), Failure> {
-        let mut copies = self.collect();
+        let mut copies = self.collect()?;
         let mut syncs: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let mut from = 0;
@@ -70,6 +67,11 @@ impl Recovery<'_> {
             let to = from + copies[from..].iter().take_while(|copy| copy.key == key).count();
             self.settle_tablet(key, &copies[from..to], &mut syncs, &mut actions)?;
             from = to;
+        }
+        for (key, why) in self.unreadable.clone() {
+            // What it would say may be newer than all that can be read.
+            tracing::error!(tablet = %key, "unavailable: {why}");
+            self.settled.catalog.set_unavailable(key, Unavailable::NewerOnMissingDisk, why);
         }
         for (key, generation) in self.newest_elsewhere.clone() {
             if self.settled.catalog.get(key).is_none() && self.settled.catalog.why_unavailable(key).is_none()
@@ -84,8 +86,9 @@ impl Recovery<'_> {
         self.act(actions)
     }
 
-    /// Every copy with a record, good or not, of every disk.
-    fn collect(&self) -> Vec<Copy> {
+    /// Every copy with a record, good or not, of every disk. What a scan calls damaged may be a disk that failed once: it
+    /// is looked at again.
+    fn collect(&mut self) -> Result<Vec<Copy>, Failure> {
         let mut copies = Vec::new();
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
@@ -98,18 +101,23 @@ impl Recovery<'_> {
                 damage: missing.contains(&record.key).then(|| "its directory is missing".to_owned()),
                 record_name: None,
             }));
-            copies.extend(scan.damaged.iter().filter_map(|(name, key, why)| {
-                tracing::error!(disk = self.disk(disk).path, record = name, "damaged metadata record: {why}");
-                Some(Copy {
-                    key: (*key)?,
-                    disk,
-                    record: None,
-                    damage: Some(format!("its record {why}")),
-                    record_name: Some(name.clone()),
-                })
-            }));
+            for (name, key, why) in &scan.damaged {
+                let path = &self.findings.disks[usize::from(index)].path;
+                tracing::error!(disk = path, record = name, "damaged metadata record: {why}");
+                let Some(key) = *key else { continue };
+                let (record, damage) = match look(&self.findings.disks[usize::from(index)], key)? {
+                    Look::Sound { record, .. } => (Some(record), None),
+                    Look::Damaged(_) => (None, Some(format!("its record {why}"))),
+                    Look::Unreadable(why) => {
+                        self.unreadable.insert(key, format!("a copy on {path} cannot be read: {why}"));
+                        continue;
+                    }
+                };
+                let record_name = record.is_none().then(|| name.clone());
+                copies.push(Copy { key, disk, record, damage, record_name });
+            }
         }
-        copies
+        Ok(copies)
     }
 
     fn settle_tablet(
@@ -126,6 +134,9 @@ impl Recovery<'_> {
             return Ok(());
         }
         let found = copies.iter().map(|copy| self.examine(copy)).collect::<Result<Vec<_>, _>>()?;
+        if self.unreadable.contains_key(&key) {
+            return Ok(());
+        }
         match settle_ownership(&found, elsewhere, self.present) {
             Ownership::Unavailable(kind) => {
                 let why = match kind {
@@ -190,29 +201,26 @@ impl Recovery<'_> {
         Ok(())
     }
 
-    /// Looks closer at a copy that is not alone: its record in full, and its files by name and size.
-    fn examine(&self, copy: &Copy) -> Result<CopyFound, Failure> {
-        let Some(summary) = copy.record else {
-            return Ok(CopyFound {
-                disk: copy.disk,
-                generation: 0,
-                soundness: Soundness::Bad,
-                content_crc32: 0,
-            });
-        };
-        let key = copy.key;
-        let content = visit(self.disk(copy.disk), ACTION_WAIT, move |root, store| {
-            let Some(record) = store.get(key)? else { return Ok(None) };
-            let Some(dir) = root.dir().open_if_exists(tablet_dir(record.shard_id, key))? else {
-                return Ok(None);
-            };
-            Ok(check_source(&dir, &record.manifest).ok().map(|()| content_crc32(&record.manifest)))
-        })?;
-        Ok(CopyFound {
+    /// Looks closer at a copy that is not alone: its record in full, and its files by name and size. Notes a tablet of
+    /// which a copy cannot be read.
+    fn examine(&mut self, copy: &Copy) -> Result<CopyFound, Failure> {
+        let bad = |generation| CopyFound {
             disk: copy.disk,
-            generation: summary.generation,
-            soundness: if content.is_some() { Soundness::Good } else { Soundness::Bad },
-            content_crc32: content.unwrap_or(0),
+            generation,
+            soundness: Soundness::Bad,
+            content_crc32: 0,
+        };
+        let Some(summary) = copy.record else { return Ok(bad(0)) };
+        Ok(match look(self.disk(copy.disk), copy.key)? {
+            Look::Sound { content_crc32, .. } => {
+                CopyFound { soundness: Soundness::Good, content_crc32, ..bad(summary.generation) }
+            }
+            Look::Damaged(_) => bad(summary.generation),
+            Look::Unreadable(why) => {
+                let why = format!("a copy on {} cannot be read: {why}", self.disk(copy.disk).path);
+                self.unreadable.insert(copy.key, why);
+                bad(summary.generation)
+            }
         })
     }
 

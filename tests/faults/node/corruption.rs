@@ -12,9 +12,10 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Owed, Promise, settle};
+use super::promises::{Owed, Promise, check_nothing_came_back, settle};
 use super::rig::Rig;
 use crate::disk::image::PAGE_SIZE;
+use crate::disk::log::CutModel;
 use crate::disk::rules::{Action, On, Rule};
 use crate::explain::Explain;
 use crate::mounts::FsKind;
@@ -90,9 +91,14 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 }
 
 /// A node with one tablet of marked pages, and with these rules of the protocol left out.
-fn marked_node(bench: &Bench<'_>, sizes: &[usize], left_out: &str) -> io::Result<(Rig, TabletKey, Rng)> {
+fn marked_node(
+    bench: &Bench<'_>,
+    kind: FsKind,
+    sizes: &[usize],
+    left_out: &str,
+) -> io::Result<(Rig, TabletKey, Rng)> {
     let mut rng = bench.rng();
-    let mut rig = Rig::new(bench, FsKind::Ext4)?;
+    let mut rig = Rig::new(bench, kind)?;
     let contents: Vec<_> = sizes.iter().map(|&size| marked(&mut rng, size)).collect();
     let key = rig.node.add_tablet_of(0, 1, &contents);
     crate::harness::make_root(&rig.node.roots[1]);
@@ -103,29 +109,50 @@ fn marked_node(bench: &Bench<'_>, sizes: &[usize], left_out: &str) -> io::Result
 
 /// One flip on the way to the destination with these rules left out.
 pub(super) fn flip_on_the_way_without(bench: &Bench<'_>, left_out: &str) -> io::Result<Result<(), String>> {
-    let (rig, key, mut rng) = marked_node(bench, SIZES, left_out)?;
+    let (rig, key, mut rng) = marked_node(bench, FsKind::Ext4, SIZES, left_out)?;
     one_flip(&rig, &mut rng, key, 0, Where::ToDestination)
 }
 
-/// The `k`-th write of the tablet's data fails with EIO, with these rules left out; `None` when there are fewer.
+/// The `k`-th write of the tablet's data fails with EIO, with these rules left out, and then the power goes; `None` when
+/// there are fewer. Also says how the migration ended and what stood on the disk while its cache was still there.
 pub(super) fn fail_a_write_without(
     bench: &Bench<'_>,
+    kind: FsKind,
     left_out: &str,
     k: u64,
 ) -> io::Result<Option<Result<(), String>>> {
     // None that is written directly: such a write tells its writer.
-    let (mut rig, key, _) = marked_node(bench, &SIZES[1..], left_out)?;
+    let (mut rig, key, _) = marked_node(bench, kind, &SIZES[1..], left_out)?;
     let daemon = rig.node.try_start().map_err(io::Error::other)?;
     let faulty = rig.disks.inject(1, Rule::nth(On::Write, k, Action::Eio).only_holding(MARKER))?;
     let id = daemon.try_accept(key, &rig.node.disk(1)).map_err(io::Error::other)?;
     daemon.try_wait_until_idle(super::PATIENCE).map_err(io::Error::other)?;
     let migration = daemon.get(&format!("/api/v1/migrations/{id}"));
     let hit = rig.disks.status(1)?.faults > 0;
-    drop(faulty);
     daemon.kill();
+    drop(faulty);
     rig.node.env.clear();
-    let found = rig.node.examine(ReadFrom::Medium).map(drop);
-    Ok(hit.then(|| found.map_err(|what| format!("{what}; the migration is {}", migration["status"]))))
+    if !hit {
+        return Ok(None);
+    }
+    let live = rig.node.examine(ReadFrom::Medium).map(drop);
+    let position = rig.disks.position()?;
+    rig.unmount()?;
+    let cutters = rig.cutters()?;
+    let mounted: io::Result<Vec<_>> =
+        cutters.iter().map(|cutter| cutter.cut(position, CutModel::Lost, bench.seed)).collect();
+    let _mounted = mounted?;
+    let completed = migration["status"] == "completed";
+    let promise = Promise { id, key, to: 1, accepted_at: 0, completed_at: completed.then_some(0) };
+    let after = check_nothing_came_back(&rig.node, [&promise].into_iter().filter(|_| completed))
+        .and_then(|()| rig.node.try_start().map_err(|said| format!("the daemon did not start: {said}")))
+        .and_then(|daemon| settle(&rig.node, daemon, &[&promise], Owed::Ended, ReadFrom::Medium));
+    let found = live.and_then(|()| after.map_err(|what| format!("after a power cut: {what}")));
+    let ended = format!(
+        "the migration is {} after {} attempts, {}",
+        migration["status"], migration["attempts"], migration["status_reason"]
+    );
+    Ok(Some(found.map_err(|what| format!("{what}; {ended}"))))
 }
 
 /// Moves the tablet while a bit flips. The outer error is the harness's.

@@ -1,11 +1,11 @@
-//! Disks that go away: full, read-only, unmounted under the daemon, hung, missing at a start and back at the next.
+//! Disks that go away: full, read-only, unmounted under the daemon, missing at a start and back at the next.
 
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use serde_json::{Value, json};
+use serde_json::Value;
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
@@ -14,7 +14,7 @@ use crate::disk::rules::{Action, On, Rule};
 use crate::explain::Explain;
 use crate::harness::Daemon;
 use crate::mounts::{FsKind, LoopMount};
-use crate::scenario::{Bench, Need, Scale, Scenario};
+use crate::scenario::{Bench, Need, Scenario};
 
 const NEEDS: &[Need] = &[Need::Root, Need::Fuse, Need::Fs(FsKind::Ext4)];
 
@@ -22,7 +22,6 @@ pub(super) const SCENARIOS: &[Scenario] = &[
     Scenario { name: "a full destination", needs: NEEDS, run: full },
     Scenario { name: "a destination that turns read-only", needs: NEEDS, run: read_only },
     Scenario { name: "a destination that is unmounted under the daemon", needs: NEEDS, run: unmounted },
-    Scenario { name: "a hung destination", needs: NEEDS, run: hung },
     Scenario { name: "reading a source leaves its access times", needs: NEEDS, run: access_times },
     Scenario {
         name: "a root that is missing at a start, and back at the next",
@@ -45,7 +44,7 @@ fn all_at(rig: &Rig, key: TabletKey, root: usize) -> Result<(), String> {
     }
 }
 
-fn started(rig: &Rig) -> io::Result<Daemon> {
+pub(super) fn started(rig: &Rig) -> io::Result<Daemon> {
     rig.node.try_start().map_err(io::Error::other)
 }
 
@@ -197,33 +196,8 @@ pub(super) fn lazily_unmounted(bench: &Bench<'_>, left_out: Option<&str>) -> io:
     Ok(all_at(&rig, key, 0))
 }
 
-/// Latencies of moves to and fro between disks 0 and 1, in milliseconds, in rising order.
-fn latencies(daemon: &Daemon, rig: &Rig, key: TabletKey, moves: usize) -> Result<Vec<f64>, String> {
-    let mut taken = Vec::new();
-    for number in 0..moves {
-        let begun = Instant::now();
-        let id = daemon.try_accept(key, &rig.node.disk(1 - number % 2))?;
-        loop {
-            let migration = daemon.try_get(&format!("/api/v1/migrations/{id}"))?;
-            match migration["status"].as_str() {
-                Some("completed") => break,
-                Some("failed") => return Err(format!("failed beside a hung disk: {migration:#}")),
-                _ if begun.elapsed() > super::PATIENCE => return Err(format!("held up: {migration:#}")),
-                _ => std::thread::sleep(Duration::from_millis(1)),
-            }
-        }
-        taken.push(begun.elapsed().as_secs_f64() * 1000.0);
-    }
-    taken.sort_by(f64::total_cmp);
-    Ok(taken)
-}
-
-fn p99(taken: &[f64]) -> f64 {
-    taken.get((taken.len() * 99).div_ceil(100).saturating_sub(1)).copied().unwrap_or_default()
-}
-
 /// Waits for something that must become true; says what it saw last if it does not.
-fn becomes(what: &str, mut look: impl FnMut() -> (bool, String)) -> Result<(), String> {
+pub(super) fn becomes(what: &str, mut look: impl FnMut() -> (bool, String)) -> Result<(), String> {
     let deadline = Instant::now() + super::PATIENCE;
     loop {
         match look() {
@@ -232,96 +206,6 @@ fn becomes(what: &str, mut look: impl FnMut() -> (bool, String)) -> Result<(), S
             _ => std::thread::sleep(Duration::from_millis(20)),
         }
     }
-}
-
-fn hung(bench: &mut Bench<'_>) -> io::Result<()> {
-    // An even number: the tablet ends where it began.
-    let moves = if bench.scale == Scale::Short { 40 } else { 400 };
-    let mut rig = Rig::with_roots(bench, FsKind::Ext4, 3)?;
-    rig.set("disk_hang_timeout_sec = 1\nshutdown_grace_sec = 2\nignore_broken_disk = true");
-    let key = rig.node.add_tablet(0, 1, &[60_000, 5000]);
-    let victim = rig.node.add_tablet(0, 2, &[2_000_000]);
-    crate::harness::make_root(&rig.node.roots[2]);
-    rig.mark_base()?;
-    let hung_disk = rig.node.disk(2);
-    let mut daemon = started(&rig)?;
-    let before = latencies(&daemon, &rig, key, moves).map_err(io::Error::other)?;
-
-    let hang = rig.disks.inject(2, Rule::hung())?;
-    let id = daemon.try_accept(victim, &hung_disk).map_err(io::Error::other)?;
-    let path = format!("/api/v1/migrations/{id}");
-    bench.count(
-        becomes("the disks do not name the hung one", || {
-            let disks = daemon.get("/api/v1/disks");
-            let named = disks["data"].as_array().is_some_and(|disks| {
-                disks.iter().any(|disk| disk["path"] == hung_disk && disk.to_string().contains("hung"))
-            });
-            (named, disks.to_string())
-        }),
-        |_| Ok(()),
-    )?;
-    bench.count(
-        becomes("the migration does not name the hung disk", || {
-            let migration = daemon.get(&path);
-            let why = migration["status_reason"].as_str().unwrap_or_default().to_owned();
-            (why.contains(&hung_disk), why)
-        }),
-        |_| Ok(()),
-    )?;
-    let metrics = ureq::get(daemon.url("/metrics"))
-        .call()
-        .and_then(|mut answer| answer.body_mut().read_to_string())
-        .map_err(io::Error::other)?;
-    let named = metrics
-        .lines()
-        .any(|line| line.contains(&hung_disk) && line.contains("hung") && line.ends_with(" 1"));
-    bench.expect(named, "the metrics do not name the hung disk")?;
-
-    let beside = latencies(&daemon, &rig, key, moves);
-    let ratio = beside.as_ref().map_or(0.0, |beside| p99(beside) / p99(&before));
-    bench.board.figure(bench.name, "ms p99 before", p99(&before));
-    bench.board.figure(bench.name, "times that beside the hung disk", ratio);
-    bench.count(beside.map(drop), |_| Ok(()))?;
-
-    let begun = Instant::now();
-    let answer = daemon.post(&format!("{path}/action"), &json!({"abort": {}}));
-    let prompt = begun.elapsed() < Duration::from_secs(2);
-    bench.expect(prompt, &format!("abort took {:?}: {answer}", begun.elapsed()))?;
-
-    daemon.terminate();
-    let pid = daemon.pid();
-    // Threads stuck in the kernel keep the process a zombie; everything it held is free.
-    let ended = becomes("it did not end after SIGTERM", || {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-        let state = stat.rsplit_once(") ").map_or("gone", |(_, rest)| &rest[..1]).to_owned();
-        (!daemon.is_running() || state == "Z", state)
-    });
-    bench.count(ended, |_| Ok(()))?;
-    std::mem::forget(daemon);
-
-    // Again, and this time nobody asks politely.
-    let mut second = started(&rig)?;
-    second.kill_without_waiting();
-    std::mem::forget(second);
-    let begun = Instant::now();
-    let third = started(&rig)?;
-    let serves = third.try_get("/api/v1/tablets/1");
-    let took = begun.elapsed();
-    bench.board.figure(bench.name, "ms from start to serving after SIGKILL", took.as_secs_f64() * 1000.0);
-    bench.expect(
-        serves.is_ok() && took < Duration::from_secs(2),
-        &format!("served after {took:?}: {serves:?}"),
-    )?;
-    let moved = latencies(&third, &rig, key, 2);
-    bench.count(moved.map(drop), |_| Ok(()))?;
-    drop(hang);
-    third.kill();
-    let last = started(&rig)?;
-    let idle = last.try_wait_until_idle(super::PATIENCE);
-    let status = last.get(&path)["status"].clone();
-    last.kill();
-    bench.count(idle.and_then(|()| rig.node.examine(ReadFrom::Cache).map(drop)), |_| Ok(()))?;
-    bench.expect(status == "aborted", &format!("an abort that was answered was forgotten: {status}"))
 }
 
 fn comes_back(bench: &mut Bench<'_>) -> io::Result<()> {

@@ -5,15 +5,22 @@
 //! completed is never back on its source.
 
 mod attack;
+mod clock;
 mod corruption;
+mod damage;
 mod flushes;
 mod gone;
+mod hang;
 mod kills;
 mod left_out;
 mod powercut;
 mod promises;
+mod recovery_cuts;
 mod rig;
+mod short_io;
+mod startup;
 mod syscalls;
+mod two;
 
 use std::time::Duration;
 
@@ -26,11 +33,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         powercut::SCENARIOS,
+        recovery_cuts::SCENARIOS,
         kills::SCENARIOS,
         syscalls::SCENARIOS,
+        short_io::SCENARIOS,
+        startup::SCENARIOS,
         corruption::SCENARIOS,
         flushes::SCENARIOS,
         gone::SCENARIOS,
+        hang::SCENARIOS,
+        clock::SCENARIOS,
+        damage::SCENARIOS,
+        two::SCENARIOS,
         attack::SCENARIOS,
         left_out::SCENARIOS,
     ]

@@ -3,6 +3,7 @@
 //! The workload runs once; each cut is computed from the log of the disks, mounted, and settled by a fresh daemon.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
 use tabletd::storage::ReadFrom;
@@ -11,6 +12,7 @@ use super::promises::{Owed, Promise, check_nothing_came_back, settle};
 use super::rig::Rig;
 use crate::disk::Cutter;
 use crate::disk::log::{CutModel, Position};
+use crate::harness::Daemon;
 use crate::mounts::FsKind;
 use crate::rng::Rng;
 use crate::scenario::{Bench, Need, Scale, Scenario};
@@ -72,15 +74,19 @@ fn cuts(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 /// A batch of migrations that has run on disks whose writes were logged.
 pub(super) struct Recording {
     pub(super) rig: Rig,
-    promises: Vec<Promise>,
-    base: Position,
-    end: Position,
+    pub(super) promises: Vec<Promise>,
+    pub(super) base: Position,
+    pub(super) end: Position,
 }
 
 impl Recording {
     /// Runs the batch with this rule of the protocol left out, if any, and takes the disks offline.
     pub(super) fn make(bench: &Bench<'_>, kind: FsKind, left_out: Option<&str>) -> io::Result<Self> {
-        let mut rig = Rig::new(bench, kind)?;
+        Self::make_on(Rig::new(bench, kind)?, left_out)
+    }
+
+    /// The same on this node.
+    pub(super) fn make_on(mut rig: Rig, left_out: Option<&str>) -> io::Result<Self> {
         // Both ways of making a copy durable: with others by one barrier, and window by window.
         rig.set("small_migration_bytes = 500000");
         let moves = fill(&mut rig);
@@ -95,13 +101,7 @@ impl Recording {
 
     /// This many different positions, in rising order: that is the cheap order.
     pub(super) fn some_positions(&self, rng: &mut Rng, count: u64) -> Vec<Position> {
-        let all = self.end - self.base + 1;
-        let mut chosen: Vec<_> = (self.base..=self.end).collect();
-        while chosen.len() as u64 > count.min(all) {
-            let victim = rng.below(chosen.len() as u64);
-            chosen.remove(usize::try_from(victim).expect("an index"));
-        }
-        chosen
+        some_of(self.base..=self.end, rng, count)
     }
 
     /// Mounts what the cut leaves, lets a daemon settle it, and asks the oracle.
@@ -122,6 +122,16 @@ impl Recording {
         let daemon = node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
         settle(node, daemon, &owed, Owed::Completed, ReadFrom::Cache)
     }
+}
+
+/// This many different ones of a range, in rising order.
+pub(super) fn some_of(all: RangeInclusive<Position>, rng: &mut Rng, count: u64) -> Vec<Position> {
+    let mut chosen: Vec<_> = all.collect();
+    while chosen.len() as u64 > count {
+        let victim = rng.below(chosen.len() as u64);
+        chosen.remove(usize::try_from(victim).expect("an index"));
+    }
+    chosen
 }
 
 /// Tablets of many kinds on both disks; returns which goes where.
@@ -148,6 +158,13 @@ fn run_batch(rig: &Rig, moves: &[(tabletd::model::TabletKey, usize)]) -> io::Res
         let id = daemon.try_accept(key, &rig.node.disk(to)).map_err(io::Error::other)?;
         promises.push(Promise { id, key, to, accepted_at: rig.disks.position()?, completed_at: None });
     }
+    note_completions(rig, &daemon, &mut promises)?;
+    daemon.kill();
+    Ok(promises)
+}
+
+/// Waits until a client has seen each of them completed, and notes when that was.
+pub(super) fn note_completions(rig: &Rig, daemon: &Daemon, promises: &mut [Promise]) -> io::Result<()> {
     let deadline = Instant::now() + super::PATIENCE;
     while promises.iter().any(|promise| promise.completed_at.is_none()) {
         if Instant::now() > deadline {
@@ -162,6 +179,5 @@ fn run_batch(rig: &Rig, moves: &[(tabletd::model::TabletKey, usize)]) -> io::Res
             promise.completed_at = migrations.iter().find(done).map(|_| now);
         }
     }
-    daemon.kill();
-    Ok(promises)
+    Ok(())
 }

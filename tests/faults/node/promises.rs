@@ -88,6 +88,17 @@ pub(super) fn settle(
     check_at_rest(node, known.values(), from).map_err(|what| format!("{what}\n{said}"))
 }
 
+/// Removes what was set aside.
+pub(super) fn empty_quarantine(node: &Node) -> Result<(), String> {
+    for root in &node.roots {
+        let quarantine = root.join("quarantine");
+        for name in crate::harness::read_dir_names(&quarantine) {
+            std::fs::remove_dir_all(quarantine.join(name)).map_err(|error| error.to_string())?;
+        }
+    }
+    Ok(())
+}
+
 /// The oracle, and that every tablet is where the last completed migration of it took it.
 pub(super) fn check_at_rest<'m>(
     node: &Node,

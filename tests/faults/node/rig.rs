@@ -28,11 +28,21 @@ impl Rig {
 
     /// The same with this many roots.
     pub(super) fn with_roots(bench: &Bench<'_>, kind: FsKind, roots: usize) -> io::Result<Self> {
+        Self::with_spares(bench, kind, roots, 1)
+    }
+
+    /// The same with this many sets of disks for what power cuts leave.
+    pub(super) fn with_spares(
+        bench: &Bench<'_>,
+        kind: FsKind,
+        roots: usize,
+        spares: usize,
+    ) -> io::Result<Self> {
         let own_disks = roots + 1;
         let size_mib = kind.smallest_mib().max(SIZE_MIB);
         // A scenario may want a fresh one after it has broken another.
         let base = tempfile::Builder::new().prefix("rig").tempdir_in(bench.scratch.path())?.keep();
-        let disks = FaultDisks::start(&base.join("farm"), 2 * own_disks, size_mib)?;
+        let disks = FaultDisks::start(&base.join("farm"), (1 + spares) * own_disks, size_mib)?;
         let at = |disk: usize| base.join(format!("disk{disk}"));
         let mounts = (0..own_disks)
             .map(|disk| LoopMount::format(disks.attach(disk)?, kind, &at(disk)))
@@ -85,12 +95,18 @@ impl Rig {
 
     /// For each disk of the node, what mounts its cuts where it was.
     pub(super) fn cutters(&self) -> io::Result<Vec<Cutter<'_>>> {
+        self.cutters_of(0)
+    }
+
+    /// The same for the disks of a set: 0 are those the node was made on, 1 what the cutters of set 0 leave, and so on.
+    pub(super) fn cutters_of(&self, set: usize) -> io::Result<Vec<Cutter<'_>>> {
         let base = self.node.dir.path().parent().expect("below the directory of the rig");
         let own_disks = self.node.roots.len() + 1;
         (0..own_disks)
             .map(|disk| {
                 let at = base.join(format!("disk{disk}"));
-                Cutter::new(&self.disks, self.kind, disk, disk + own_disks, &at)
+                let from = disk + set * own_disks;
+                Cutter::new(&self.disks, self.kind, from, from + own_disks, &at)
             })
             .collect()
     }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use super::promises::{Owed, Promise, check_nothing_came_back, settle};
+use super::promises::{Owed, Promise, check_nothing_came_back, empty_quarantine, settle};
 use super::rig::Rig;
 use crate::census::Census;
 use crate::mounts::FsKind;
@@ -32,7 +32,7 @@ const CHANGES: &[Fault] = &[EIO, ENOSPC, EDQUOT, EROFS, Fault::Kill];
 
 /// What may happen to which call. `read` and `write` are also what the runtime wakes its threads with: these are
 /// counted on the files of the migration only.
-const ANYWHERE: &[(&str, &[Fault])] = &[
+pub(super) const ANYWHERE: &[(&str, &[Fault])] = &[
     ("pread64", &[EIO, Fault::Kill]),
     ("pwrite64", CHANGES),
     ("fsync", &[EIO, ENOSPC, EDQUOT, Fault::Kill]),
@@ -50,12 +50,13 @@ const ANYWHERE: &[(&str, &[Fault])] = &[
     ("ftruncate", &[EIO, ENOSPC, Fault::Kill]),
     ("getdents64", &[EIO, Fault::Kill]),
 ];
-const ON_FILES: &[(&str, &[Fault])] = &[("read", &[EIO, Fault::Kill]), ("write", CHANGES)];
+pub(super) const ON_FILES: &[(&str, &[Fault])] = &[("read", &[EIO, Fault::Kill]), ("write", CHANGES)];
 
 /// Answers that are not true, on the tablet's files only: what a disk's own journal promises is trusted.
 const LIES: &[(&str, &[Fault])] = &[
-    ("pread64", &[Fault::CorruptAfter { argument: 2 }]),
-    ("pwrite64", &[Fault::CorruptBefore { argument: 2 }, Fault::Lie(4096)]),
+    // "That was the end of the file", and "that many bytes" over a buffer nobody filled.
+    ("pread64", &[Fault::CorruptAfter { argument: 2 }, Fault::Lie(0), Fault::Lie(512), Fault::Lie(4096)]),
+    ("pwrite64", &[Fault::CorruptBefore { argument: 2 }, Fault::Lie(0), Fault::Lie(512), Fault::Lie(4096)]),
     ("fdatasync", &[Fault::Lie(0)]),
 ];
 
@@ -204,12 +205,7 @@ impl Stage {
         self.last_id =
             daemon.try_migrations()?.iter().filter_map(|known| known["id"].as_u64()).max().unwrap_or(0);
         // A copy whose commit was in doubt may be set aside: nothing was lost with it.
-        for root in &node.roots {
-            let quarantine = root.join("quarantine");
-            for name in crate::harness::read_dir_names(&quarantine) {
-                std::fs::remove_dir_all(quarantine.join(name)).map_err(|error| error.to_string())?;
-            }
-        }
+        empty_quarantine(node)?;
         settle(node, daemon, &seen.promise.iter().collect::<Vec<_>>(), Owed::Ended, ReadFrom::Medium)?;
         self.at = node.examine(ReadFrom::Cache)?[&self.key];
         Ok(())
