@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::disk_args::DiskCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
-use super::task_args::{DrainArgs, TaskCommand};
+use super::task_args::TaskCommand;
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
@@ -222,63 +223,6 @@ fn parse_medium(text: &str) -> Result<Medium, String> {
 
 fn parse_phase(text: &str) -> Result<Phase, String> {
     text.to_ascii_uppercase().parse()
-}
-
-/// `disk ...`.
-#[derive(Debug, Subcommand)]
-pub enum DiskCommand {
-    /// Move every tablet of a disk to others, by a plan that is shown first.
-    Drain(DrainArgs),
-    /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.
-    CancelDrain {
-        /// Its path, written as in storage_root_path.
-        path: String,
-    },
-    /// Let a disk join without a restart: opened, probed and scanned as at a start, and kept in be_custom.conf.
-    Register {
-        /// Its path, as it would be written in storage_root_path.
-        path: String,
-        /// SSD or HDD.
-        #[arg(long, value_parser = super::task_args::parse_medium)]
-        medium: Medium,
-    },
-    /// Let a disk go that is safe to remove: out of the configuration, and nothing of it held open.
-    Forget {
-        /// Its path, written as in storage_root_path.
-        path: String,
-        /// Do not ask.
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Show one disk: condition, space, work, and whether it may be pulled.
-    Show {
-        /// Its path, written as in storage_root_path.
-        path: String,
-    },
-    /// Take a suspect or disabled disk back into service, after a probe; what was paused for it goes on.
-    Enable {
-        /// Its path, written as in storage_root_path.
-        path: String,
-    },
-    /// Send nothing new to a disk, over restarts too, and pause what is being copied to it; it serves what it has.
-    Disable {
-        /// Its path, written as in storage_root_path.
-        path: String,
-        /// Why, for the record.
-        #[arg(long, value_name = "TEXT", default_value = "")]
-        reason: String,
-    },
-    /// Limit what is copied from and to a disk, from now until the daemon stops.
-    Limits {
-        /// Its path, written as in storage_root_path.
-        path: String,
-        /// Bytes per second; 0 is no limit.
-        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
-        rate: Option<u64>,
-        /// Go by the limit of all disks again.
-        #[arg(long, conflicts_with = "rate")]
-        default: bool,
-    },
 }
 
 /// `tablets`.

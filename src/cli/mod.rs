@@ -6,6 +6,7 @@
 
 pub mod args;
 mod client;
+pub mod disk_args;
 mod events;
 pub mod exit;
 mod follow;
@@ -21,8 +22,9 @@ mod tasks;
 
 use clap::CommandFactory;
 
-use args::{CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TrashCommand};
+use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand, TrashCommand};
 use client::{Client, Query, Service};
+use disk_args::DiskCommand;
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};

@@ -45,6 +45,7 @@ mod scheduler;
 mod start;
 mod steer;
 mod submit;
+mod task_view;
 mod tasks;
 mod thread;
 mod trash;

@@ -149,6 +149,9 @@ pub(super) fn open_beside(
     opened.into_iter().next().map(|(_, scan, opened)| (scan, opened)).ok_or_else(refused)
 }
 
+/// A disk that opened, what is on it, and what it turned out to be.
+type OpenedDisk<'a> = (&'a Arc<Disk>, RootScan, Opened);
+
 /// Opens, probes and scans disks, all at once, beside those `seen` already. One that fails is marked broken and left out.
 fn open_each<'a>(
     disks: &'a [Arc<Disk>],
@@ -157,7 +160,7 @@ fn open_each<'a>(
     look: LookForDirectories,
     known: &mut KnownDisks,
     counts: &Arc<SyncCounts>,
-) -> Result<Vec<(&'a Arc<Disk>, RootScan, Opened)>, String> {
+) -> Result<Vec<OpenedDisk<'a>>, String> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let readers = u32::try_from((processors / disks.len().max(1)).clamp(1, READERS_MAX)).unwrap_or(1);
     let order = ScanOrder { look, readers };

@@ -1,11 +1,9 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
-use std::sync::Arc;
-
+pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Failure, Idempotency, Mark, Medium,
-    MigrationId, Mode, MoveOptions, MoveStatus, Phase, PlanCompleteness, Priority, ShardId, Status, Step,
-    TabletId, TabletKey, Task, TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
+    Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
 };
 pub use crate::rules::planning::Pin;
 
@@ -84,75 +82,6 @@ impl Submit {
             precondition: Precondition::default(),
         }
     }
-}
-
-/// A request for a task.
-#[derive(Debug, Clone)]
-pub struct NewTask {
-    /// Its name, for people.
-    pub name: String,
-    /// What to plan.
-    pub request: TaskRequest,
-    /// What to do when it cannot be done in full.
-    pub completeness: PlanCompleteness,
-    /// How its moves are submitted.
-    pub options: MoveOptions,
-    /// Who asks and why, for the record.
-    pub reason: String,
-}
-
-/// One task.
-#[derive(Debug, Clone)]
-pub struct TaskView {
-    /// What the journal has of it.
-    pub task: Arc<Task>,
-    /// How its moves stand.
-    pub progress: TaskProgress,
-    /// Moves given up; the first hundred.
-    pub failed: Vec<FailedMove>,
-    /// What it waits for, what of it is stuck and why, or what is to be done with it, in words.
-    pub status_reason: String,
-    /// How it goes on each disk it takes tablets from; empty in lists.
-    pub disks: Vec<TaskDisk>,
-}
-
-/// Which tasks to list. Empty fields match everything.
-#[derive(Debug, Clone, Default)]
-pub struct TaskFilter {
-    /// Any of these statuses.
-    pub statuses: Vec<TaskStatus>,
-    /// `drain`, `move` or `rebalance`.
-    pub kind: Option<String>,
-    /// With a move from or to this disk, by path, or asked to drain it.
-    pub disk: Option<String>,
-    /// Numbers above this one (the marker of the page before).
-    pub after: Option<TaskId>,
-    /// At most this many; 0 means 1000.
-    pub limit: usize,
-}
-
-/// What is changed of a stopped task; what is `None` stays.
-#[derive(Debug, Clone, Default)]
-pub struct TaskChange {
-    /// Its name.
-    pub name: Option<String>,
-    /// Order of service of its moves.
-    pub priority: Option<Priority>,
-    /// Bandwidth limit of each move; 0 is none.
-    pub rate_bytes_per_sec: Option<u64>,
-}
-
-/// Which moves of a task to list.
-#[derive(Debug, Clone, Default)]
-pub struct TargetFilter {
-    /// Any of these statuses.
-    pub statuses: Vec<MoveStatus>,
-    /// From or to this disk, by path.
-    pub disk: Option<String>,
-    /// Places in the plan above this one.
-    pub after: Option<u64>,
-    /// At most this many; 0 means 1000.
-    pub limit: usize,
 }
 
 /// What one rule says about a move that was only thought of.

@@ -6,6 +6,12 @@ use crate::model::{Mark, Marked};
 
 use super::{Journal, JournalError};
 
+/// What is marked, and by whom.
+pub type MarkRow = (Marked, Mark);
+
+/// Kind, subject, checksum and document of a row.
+type RawRow = (String, String, i64, Vec<u8>);
+
 impl Journal {
     /// Records a mark, durably; a mark that is there already is replaced.
     ///
@@ -48,8 +54,8 @@ impl Journal {
     ///
     /// # Errors
     /// SQLite's.
-    pub fn marks(&self) -> Result<(Vec<(Marked, Mark)>, Vec<String>), JournalError> {
-        let read = || -> rusqlite::Result<Vec<(String, String, i64, Vec<u8>)>> {
+    pub fn marks(&self) -> Result<(Vec<MarkRow>, Vec<String>), JournalError> {
+        let read = || -> rusqlite::Result<Vec<RawRow>> {
             let mut statement = self.conn.prepare(
                 "SELECT kind, subject, doc_crc32, CAST(doc AS BLOB) FROM mark ORDER BY kind, subject",
             )?;

@@ -44,6 +44,7 @@ use rusqlite::config::DbConfig;
 
 pub use aside::SetAside;
 pub use error::{JournalError, Refused};
+pub use mark::MarkRow;
 pub use open::{Opened, Origin};
 pub use query::{DiskMatch, Filter, Order, Page, Rows};
 pub use row::DamagedRow;

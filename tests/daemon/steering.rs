@@ -13,14 +13,9 @@ use crate::harness::daemon::PATIENCE;
 use crate::harness::mounts::{Mounted, skip};
 use crate::harness::{Daemon, Node, make_root};
 
-/// A node with a source and destinations on file systems of their own; between roots that share one a drain frees nothing.
-struct Drainable {
-    node: Node,
-    _memory: TempDir,
-    _mounted: Mounted,
-}
-
-fn drainable(destinations: usize) -> Option<Drainable> {
+/// A node with a source and destinations on file systems of their own, and what they stand on; between roots that share
+/// one a drain frees nothing.
+fn drainable(destinations: usize) -> Option<(Node, (TempDir, Mounted))> {
     let memory = tempfile::tempdir_in(PathBuf::from("/dev/shm")).ok()?;
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut roots = vec![memory.path().join("disk")];
@@ -28,7 +23,7 @@ fn drainable(destinations: usize) -> Option<Drainable> {
     roots.iter().for_each(|root| std::fs::create_dir_all(root).expect("a directory"));
     let mounted = Mounted::on(&roots[1..])?;
     roots.iter().for_each(|root| make_root(root));
-    Some(Drainable { node: Node::on(dir, roots), _memory: memory, _mounted: mounted })
+    Some((Node::on(dir, roots), (memory, mounted)))
 }
 
 /// A port that was free a moment ago: who follows a task through a restart must find the daemon again.
@@ -90,7 +85,7 @@ fn follow(daemon: &Daemon, id: &str) -> Child {
 #[test]
 fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     const TABLETS: u64 = 500;
-    let Some(Drainable { mut node, .. }) = drainable(2) else {
+    let Some((mut node, _stands_on)) = drainable(2) else {
         return skip("no file systems of its own to drain to");
     };
     for id in 1..=i64::try_from(TABLETS).expect("small") {
@@ -127,7 +122,8 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
         let rows = running["data"].as_array().expect("targets").clone();
         task["status"] == "paused" && rows.iter().all(|row| row["migration_status"] == "paused")
     };
-    let paused = until(&daemon, &id, at_rest);
+    until(&daemon, &id, at_rest);
+    let paused = ctl_json(&daemon, &["task", "show", &id]);
     assert!(completed(&paused) < TABLETS && !is_safe(&daemon, &source), "{paused:#}");
     let refused = run(&daemon, &["task", "start", &id]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("resume it"), "{refused:?}");
@@ -168,7 +164,7 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
 
 #[test]
 fn a_cancelled_drain_keeps_what_has_moved_and_the_disk_can_be_drained_again() {
-    let Some(Drainable { mut node, .. }) = drainable(1) else {
+    let Some((mut node, _stands_on)) = drainable(1) else {
         return skip("no file systems of its own to drain to");
     };
     for id in 1..=40 {
@@ -200,7 +196,7 @@ fn a_cancelled_drain_keeps_what_has_moved_and_the_disk_can_be_drained_again() {
 
 #[test]
 fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
-    let Some(Drainable { mut node, .. }) = drainable(1) else {
+    let Some((mut node, _stands_on)) = drainable(1) else {
         return skip("no file systems of its own to drain to");
     };
     let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[5000])).collect();
@@ -236,9 +232,9 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
 #[test]
 fn a_disabled_disk_stays_disabled_and_what_was_being_copied_to_it_goes_on_once_it_is_enabled() {
     let mut node = Node::new(2);
-    let copying = node.add_tablet(0, 1, &[400_000]);
+    let copying = node.add_tablet(0, 1, &[8_000_000]);
     let waiting = node.add_tablet(0, 2, &[1000]);
-    node.settings = "node_rate_limit_bytes_per_sec = 100000\nsmall_migration_bytes = 0\n\
+    node.settings = "node_rate_limit_bytes_per_sec = 1000000\nsmall_migration_bytes = 0\n\
                      ssd_write_slots = 1\nssd_read_slots = 1\n"
         .to_owned();
     let destination = node.disk(1);
