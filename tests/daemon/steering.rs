@@ -1,6 +1,7 @@
 //! A disk is drained by `tabletctl` alone, through everything an operator does to a drain; and what is pinned, disabled
 //! or called off stays so over restarts.
 
+use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Output, Stdio};
@@ -109,7 +110,8 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
 
     // Started, and watched by somebody who stays to the end.
     ctl(&daemon, &["task", "start", &id]);
-    let watcher = follow(&daemon, &id);
+    let mut watcher = follow(&daemon, &id);
+    let mut said = BufReader::new(watcher.stderr.take().expect("piped"));
     let completed = |task: &Value| number(task, "moves_completed");
     until(&daemon, &id, |task| completed(task) >= 20);
     let disk = ctl_json(&daemon, &["disk", "show", &source]);
@@ -143,12 +145,18 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     assert_eq!((&per_disk["disk"], number(per_disk, "moves_total")), (&json!(source), TABLETS));
     daemon.kill();
     node.settings = port;
+    // It stays away until the watcher has noticed.
+    let mut told = String::new();
+    while !told.contains("waiting for it to come back") {
+        let read = said.read_line(&mut told).expect("text");
+        assert!(read > 0, "the watcher ended: {told}");
+    }
     let daemon = node.start();
 
     let watched = watcher.wait_with_output().expect("a watcher");
-    let told = String::from_utf8_lossy(&watched.stderr);
+    said.read_to_string(&mut told).expect("text");
     assert!(watched.status.success(), "{told}{}", String::from_utf8_lossy(&watched.stdout));
-    assert!(told.contains("waiting for it to come back") && told.contains("paused"), "{told}");
+    assert!(told.contains(": paused, "), "{told}");
     assert!(String::from_utf8_lossy(&watched.stdout).contains("500 of 500 moves done"), "{watched:?}");
 
     let done = ctl_json(&daemon, &["task", "show", &id]);
