@@ -11,6 +11,7 @@ use tempfile::tempdir;
 
 use super::samples::sample;
 use super::{accept, contents, copy_as_killed, open};
+use crate::journal::schema::VERSION;
 use crate::journal::{Journal, JournalError, Origin};
 
 fn send<T: Send>(_: &T) {}
@@ -64,21 +65,22 @@ fn a_file_of_a_newer_release_is_refused_byte_for_byte_untouched() {
     drop(journal);
     let newer = Connection::open(dir.path().join("journal.db")).unwrap();
     newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    newer.execute_batch("PRAGMA user_version = 9999; CREATE TABLE later (x)").unwrap();
+    let (known, later) = (VERSION, VERSION + 1);
+    newer.execute_batch(&format!("PRAGMA user_version = {later}; CREATE TABLE later (x)")).unwrap();
 
     // The new version stands in the write-ahead log alone...
     let logged = tempdir().unwrap();
     copy_as_killed(dir.path(), logged.path());
-    assert_eq!(fs::read(logged.path().join("journal.db")).unwrap()[60..64], [0, 0, 0, 2]);
+    assert_eq!(fs::read(logged.path().join("journal.db")).unwrap()[60..64], known.to_be_bytes());
     let error = refused_untouched(logged.path());
-    assert!(matches!(error, JournalError::Newer { found: 9999, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found, .. } if found == later), "{error}");
 
     // ... and in the file itself.
     newer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(newer);
-    assert_eq!(fs::read(dir.path().join("journal.db")).unwrap()[60..64], [0, 0, 0, 3]);
+    assert_eq!(fs::read(dir.path().join("journal.db")).unwrap()[60..64], later.to_be_bytes());
     let error = refused_untouched(dir.path());
-    assert!(matches!(error, JournalError::Newer { found: 9999, .. }), "{error}");
+    assert!(matches!(error, JournalError::Newer { found, .. } if found == later), "{error}");
 }
 
 #[test]
