@@ -170,7 +170,8 @@ fn journal(c: &mut Criterion) {
     group.finish();
 }
 
-const NODE: NodeLimits = NodeLimits { running: 64, small_bytes: 4 << 20, small_batch: 32 };
+const NODE: NodeLimits =
+    NodeLimits { running: 64, small_bytes: 4 << 20, small_batch: 32, priority_min: Priority::Low };
 
 fn slots(_: DiskIndex) -> DiskSlots {
     DiskSlots { read_limit: 4, write_limit: 4, readable: true, writable: true }

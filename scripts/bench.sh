@@ -21,6 +21,8 @@ Results: benches/results/<disks>-<fs>.json and .svg.
   --source DIR    copies from and to these directories instead of making disks
   --dest DIR      (and --state DIR, for the daemon's journal, among the OPTIONS)
   --quick         small workloads and two rounds: to see that everything works
+  --foreground    (among the OPTIONS) instead: what a reader of the source disk feels while tablets of --workload move, with
+                  tabletd idle, adaptive and unthrottled, and with rsync; best with --disks limited --rate 200000000
   OPTIONS         passed on: --workload L,S,M,T  --only NAME,...  --rounds N  --unverified  --conf 'key = value'
 
 Needs root, for the disks and for cold caches, and about 8 GiB of memory (or of --images). Peers that are installed take

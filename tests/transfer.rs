@@ -18,8 +18,8 @@ use proptest::prelude::*;
 use tabletd::model::{ErrorCode, Failure, FileEntry, Manifest};
 use tabletd::storage::{Barrier, Dir, DirectBarrier, DiskError, os};
 use tabletd::transfer::{
-    BufferBudget, CallToken, CheckRequest, Coldness, CopyHooks, CopyOptions, CopyRequest, Side, Traffic,
-    VerifiedCopy, check_source, copy, copy_further, read_cold_crc, sum_files, verify_files,
+    BufferBudget, CallToken, CheckRequest, Coldness, CopyHooks, CopyOptions, CopyRequest, SharedBytes, Side,
+    Traffic, VerifiedCopy, check_source, copy, copy_further, read_cold_crc, sum_files, verify_files,
 };
 
 // ---- the owner of a copy ----------------------------------------------------------------------------------------
@@ -38,6 +38,7 @@ struct Owner<'a> {
     copied_bytes: AtomicU64,
     verified_bytes: AtomicU64,
     resumed_bytes: AtomicU64,
+    cloned_bytes: AtomicU64,
     read_back_bytes: AtomicU64,
     files_verified: AtomicUsize,
     calls_open: AtomicUsize,
@@ -86,6 +87,9 @@ impl CopyHooks for Owner<'_> {
     }
     fn resumed(&self, bytes: u64) {
         self.resumed_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+    fn cloned(&self, bytes: u64) {
+        self.cloned_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
     fn log(&self, text: String) {
         self.log.lock().unwrap().push(text);
@@ -773,6 +777,7 @@ proptest! {
         direct_io_min_file_bytes in 0_u64..300_000,
         barrier_min_files in 1_usize..6,
         batch_files in 1_usize..8,
+        shared_bytes in prop_oneof![Just(SharedBytes::Never), Just(SharedBytes::WhereOneDevice)],
     ) {
         let place = Place::temporary();
         let files = sizes.iter().enumerate();
@@ -780,7 +785,7 @@ proptest! {
         let manifest = Manifest::new(files.collect()).unwrap();
         let options = CopyOptions {
             threads, block_bytes, window_min_bytes, window_max_bytes, direct_io_min_file_bytes, barrier_min_files,
-            batch_files,
+            batch_files, shared_bytes,
         };
         let verified = place.copy(&manifest, &options, &Owner::default()).unwrap();
         prop_assert_eq!(verified.manifest(), &manifest);
@@ -842,6 +847,102 @@ fn everything_holds_on(file_system: &str) {
     if let Some(mounted) = mounted(file_system, "400M") {
         everywhere::run_all(mounted.place.as_ref().expect("there until dropped"));
     }
+}
+
+/// Whether two files have the same blocks on the medium.
+fn share_blocks(one: &Path, other: &Path) -> bool {
+    let blocks = |path: &Path| {
+        let output = Command::new("filefrag").args(["-v", "-b4096"]).arg(path).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        // `0:  0..  24:  1234..  1258:  25: ...`: the third field is where it is on the medium.
+        let extents = text.lines().filter_map(|line| Some(line.split(':').nth(2)?.trim().to_owned()));
+        extents.filter(|extent| extent.contains("..")).collect::<Vec<_>>()
+    };
+    let found = blocks(one);
+    assert!(!found.is_empty(), "filefrag says nothing of {}", one.display());
+    found == blocks(other)
+}
+
+fn sharing() -> CopyOptions {
+    CopyOptions { shared_bytes: SharedBytes::WhereOneDevice, ..many_threads() }
+}
+
+fn shares_bytes_on(file_system: &str) {
+    let Some(mounted) = mounted(file_system, "400M") else { return };
+    let place = mounted.place.as_ref().expect("there until dropped");
+    for files in [3, 20] {
+        place.clear();
+        let mut entries: Vec<_> = (0..files)
+            .map(|nth| place.add(&format!("{nth:02}.dat"), &noise(5_000 + nth * 40_000, nth as u64)))
+            .collect();
+        entries.push(place.add("empty.dat", &[]));
+        // The store recorded no sum of this one: the copy finds it out.
+        let sum = entries[1].crc32.take();
+        let manifest = Manifest::new(entries).unwrap();
+        let owner = Owner::default();
+        let verified = place.copy(&manifest, &sharing(), &owner).unwrap();
+        place.assert_copied();
+        assert_eq!(verified.manifest().files()[1].crc32, sum);
+        assert_eq!(verified.coldness(), Coldness::Cold, "{:?}", owner.log());
+        let total = manifest.total_bytes();
+        assert_eq!(owner.cloned_bytes.load(Ordering::Relaxed), total);
+        assert_eq!(owner.copied_bytes.load(Ordering::Relaxed), 0, "nothing was written");
+        assert_eq!(owner.verified_bytes.load(Ordering::Relaxed), total, "everything was read back");
+        assert_eq!(owner.files_verified.load(Ordering::Relaxed), files + 1);
+        assert!(
+            owner.log().iter().any(|line| line.starts_with("cloned: same file system")),
+            "{:?}",
+            owner.log()
+        );
+        assert!(share_blocks(&place.source().join("02.dat"), &place.destination().join("02.dat")));
+
+        // After a restart what is there is kept, and nothing is cloned twice.
+        let again = Owner::default();
+        let mut recorded = verified.manifest().files().to_vec();
+        recorded.retain(|file| file.name != "empty.dat");
+        fs::remove_file(place.source().join("empty.dat")).unwrap();
+        let verified = place.copy(&Manifest::new(recorded).unwrap(), &sharing(), &again).unwrap();
+        assert_eq!(verified.resumed_bytes(), total);
+        assert_eq!(again.cloned_bytes.load(Ordering::Relaxed), 0);
+    }
+
+    // Damage is the source's, and said to be.
+    place.clear();
+    let damaged = place.add("a.dat", &noise(100_000, 1));
+    flip_a_byte(&place.source().join("a.dat"), 70_000);
+    let error = place.copy(&Manifest::new(vec![damaged]).unwrap(), &sharing(), &Owner::default()).map(drop);
+    assert_eq!(error.expect_err("damaged").code, ErrorCode::SourceDamaged);
+
+    // What is written to the copy later is not seen in the source.
+    place.clear();
+    let manifest = Manifest::new(vec![place.add("a.dat", &noise(100_000, 1))]).unwrap();
+    drop(place.copy(&manifest, &sharing(), &Owner::default()).unwrap());
+    flip_a_byte(&place.destination().join("a.dat"), 10);
+    assert!(fs::read(place.source().join("a.dat")).unwrap() == noise(100_000, 1));
+}
+
+#[test]
+fn on_xfs_bytes_are_shared_durable_and_read_back() {
+    shares_bytes_on("xfs");
+}
+
+#[test]
+fn on_btrfs_bytes_are_shared_durable_and_read_back() {
+    shares_bytes_on("btrfs");
+}
+
+#[test]
+fn a_file_system_that_cannot_share_gets_a_copy() {
+    let Some(mounted) = mounted("ext4", "400M") else { return };
+    let place = mounted.place.as_ref().expect("there until dropped");
+    let entries = (0..3).map(|nth| place.add(&format!("{nth}.dat"), &noise(200_000, nth))).collect();
+    let manifest = Manifest::new(entries).unwrap();
+    let owner = Owner::default();
+    drop(place.copy(&manifest, &sharing(), &owner).unwrap());
+    place.assert_copied();
+    assert_eq!(owner.cloned_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(owner.copied_bytes.load(Ordering::Relaxed), manifest.total_bytes());
+    assert!(!owner.log().iter().any(|line| line.contains("cloned")), "{:?}", owner.log());
 }
 
 #[test]

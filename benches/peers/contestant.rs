@@ -38,6 +38,7 @@ impl Run {
 }
 
 /// Where a workload is and goes.
+#[derive(Clone)]
 pub(crate) struct Place {
     pub(crate) workload: Workload,
     pub(crate) source_root: PathBuf,

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -23,15 +23,22 @@ const PATIENCE: Duration = Duration::from_secs(1800);
 
 /// Moves every tablet once.
 pub(crate) fn run(place: &Place) -> Result<Run, String> {
+    run_beside(place, &AtomicBool::new(false))
+}
+
+/// The same; `moving` is true from the first submission until the last migration is completed.
+pub(crate) fn run_beside(place: &Place, moving: &AtomicBool) -> Result<Run, String> {
     let daemon = Daemon::start(place)?;
     machine::drop_caches();
     let pid = daemon.child.id();
     let (cache, cpu) = (machine::page_cache_bytes(), machine::cpu_seconds_of(pid));
+    moving.store(true, Ordering::SeqCst);
     let begun = Instant::now();
     let tablets: Vec<_> = place.workload.tablet_ids().collect();
     let submitted = submit(&daemon, &tablets, &place.dest_root)?;
     let done = daemon.wait_for(place.workload.tablets)?;
     let wall = begun.elapsed();
+    moving.store(false, Ordering::SeqCst);
     let mut run = Run {
         wall_s: wall.as_secs_f64(),
         verified_wall_s: Some(wall.as_secs_f64()),
@@ -40,6 +47,7 @@ pub(crate) fn run(place: &Place) -> Result<Run, String> {
         tablets: place.workload.tablets,
         notes: vec![
             ("submit_s".into(), submitted.as_secs_f64()),
+            ("throttled_s".into(), done["totals"]["throttled_ms"].as_f64().unwrap_or(0.0) / 1000.0),
             ("peak_memory_mib".into(), to_mib(machine::peak_memory_bytes(pid))),
         ],
     };

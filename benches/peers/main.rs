@@ -5,6 +5,7 @@
 
 mod contestant;
 mod daemon;
+mod foreground;
 mod limit;
 mod machine;
 mod plot;
@@ -60,6 +61,10 @@ struct Arguments {
     /// Instead: nodes of that many tablets, their start, memory and queue.
     #[arg(long, value_delimiter = ',')]
     scale: Vec<u64>,
+    /// Instead: what a reader of the source disk feels while tablets move, with the daemon idle, adaptive and
+    /// unthrottled, and with rsync. Of the first workload given.
+    #[arg(long)]
+    foreground: bool,
     /// Where the report goes.
     #[arg(long, default_value = "benches/results")]
     results: PathBuf,
@@ -90,6 +95,10 @@ fn main() -> Result<(), String> {
             place.scratch = state.join("tabletd-bench.daemon");
         }
         place.lay_out()?;
+        if arguments.foreground {
+            foreground::run(&place, arguments.rounds, &arguments.disks, &arguments.results)?;
+            return place.remove();
+        }
         let (present, missing) = contestant::for_workload(&workload, &arguments.only);
         for name in missing {
             eprintln!("{letter}: {name} is not installed");

@@ -5,6 +5,7 @@
 //! `tabletd_`, with help.
 
 use std::fmt::{Display, Write};
+use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{StatusCode, header};
@@ -63,6 +64,7 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
         ("tabletd_migrations_aborted_total", "Migrations aborted.", totals.aborted),
         ("tabletd_migrations_retried_total", "Attempts that are repeated.", totals.retried),
         ("tabletd_copied_bytes_total", "Bytes written to staging.", totals.copied_bytes),
+        ("tabletd_cloned_bytes_total", "Bytes shared with the source instead.", totals.cloned_bytes),
         ("tabletd_verified_bytes_total", "Bytes read back and found right.", totals.verified_bytes),
         ("tabletd_barrier_syncs_total", "syncfs calls of the shared barriers.", totals.barrier_syncs),
         ("tabletd_barrier_waits_total", "Barriers passed by migrations.", totals.barrier_waits),
@@ -75,8 +77,7 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
     }
     let name = "tabletd_throttled_seconds_total";
     page.family(name, "counter", "Seconds waited for bandwidth limits.");
-    let (seconds, rest_ms) = (totals.throttled_ms / 1000, totals.throttled_ms % 1000);
-    page.sample(name, &[], format_args!("{seconds}.{rest_ms:03}"));
+    page.sample(name, &[], seconds(totals.throttled_ms));
 
     let name = "tabletd_migrations_refused_total";
     page.family(name, "counter", "Requests refused, by error code.");
@@ -129,6 +130,27 @@ fn disk_metrics(page: &mut Page, disks: &[DiskView]) {
             page.sample(name, &[("path", &disk.path)], value(disk));
         }
     }
+    let name = "tabletd_disk_throttled_seconds_total";
+    page.family(name, "counter", "Seconds copies waited for the limits of this disk.");
+    for disk in disks {
+        page.sample(name, &[("path", &disk.path)], seconds(disk.throttled_ms));
+    }
+    let paced = || disks.iter().filter_map(|disk| disk.pace.as_ref().map(|pace| (&disk.path, pace)));
+    let name = "tabletd_disk_pace_bytes_per_sec";
+    page.family(name, "gauge", "Rate set by adaptive throttling; 0 is none. Only while it is at work.");
+    for (path, pace) in paced() {
+        page.sample(name, &[("path", path)], pace.rate_bytes_per_sec);
+    }
+    let name = "tabletd_disk_small_read_seconds";
+    page.family(name, "gauge", "What nine of ten small reads take at most, now and on the calm disk.");
+    for (path, pace) in paced() {
+        for (when, us) in [("now", pace.latency_us), ("calm", pace.calm_latency_us)] {
+            if let Some(us) = us {
+                let seconds = Duration::from_micros(us).as_secs_f64();
+                page.sample(name, &[("path", path), ("when", when)], seconds);
+            }
+        }
+    }
     let name = "tabletd_disk_condition";
     page.family(name, "gauge", "1 for the condition a disk is in, 0 for the others.");
     for disk in disks {
@@ -137,6 +159,10 @@ fn disk_metrics(page: &mut Page, disks: &[DiskView]) {
             page.sample(name, &[("path", &disk.path), ("condition", condition)], is);
         }
     }
+}
+
+fn seconds(ms: u64) -> String {
+    format!("{}.{:03}", ms / 1000, ms % 1000)
 }
 
 struct Page(String);
@@ -204,6 +230,9 @@ mod tests {
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"hung\"} 1",
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"online\"} 0",
             "tabletd_disk_write_slots_limit{path=\"/d1\"} 4",
+            "tabletd_disk_throttled_seconds_total{path=\"/d1\"} 2.500",
+            "tabletd_disk_pace_bytes_per_sec{path=\"/d1\"} 6000000",
+            "tabletd_disk_small_read_seconds{path=\"/d1\",when=\"now\"} 0.00009",
         ] {
             assert!(page.lines().any(|found| found == line), "{line} in\n{page}");
         }

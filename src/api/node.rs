@@ -55,6 +55,7 @@ pub trait Node: Send + Sync + 'static {
     fn disks(&self) -> Vec<DiskView>;
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
     fn disable_disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
     fn trash(&self) -> Result<Vec<TrashView>, Failure>;
@@ -139,6 +140,9 @@ impl Node for Engine {
     }
     fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         Self::disable_disk(self, path)
+    }
+    fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
+        Self::set_disk_limits(self, path, rate_bytes_per_sec)
     }
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
         Self::record(self, key)

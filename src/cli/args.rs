@@ -195,6 +195,17 @@ pub enum DiskCommand {
         /// Its path, written as in storage_root_path.
         path: String,
     },
+    /// Limit what is copied from and to a disk, from now until the daemon stops.
+    Limits {
+        /// Its path, written as in storage_root_path.
+        path: String,
+        /// Bytes per second; 0 is no limit.
+        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
+        rate: Option<u64>,
+        /// Go by the limit of all disks again.
+        #[arg(long, conflicts_with = "rate")]
+        default: bool,
+    },
 }
 
 /// `disk drain`.

@@ -8,8 +8,8 @@ use ureq::Agent;
 
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
-    Action, CreateMigration, CreateTask, Disk, DiskPath, ErrorBody, List, Migration, PurgeTrash, PurgedItem,
-    RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem,
+    Action, CreateMigration, CreateTask, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration, PurgeTrash,
+    PurgedItem, RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem,
 };
 use crate::model::{ErrorCode, MigrationId, TabletId, TaskId};
 
@@ -136,6 +136,15 @@ impl Client {
             Service::Disable => "/api/v1/disks/disable",
         };
         self.post(url, &DiskPath { path: path.to_owned() })
+    }
+
+    /// Limits a disk; `None` is the limit of all disks.
+    pub(super) fn set_limits(
+        &self,
+        path: &str,
+        rate_bytes_per_sec: Option<u64>,
+    ) -> Result<Answer<Disk>, CliError> {
+        self.post("/api/v1/disks/limits", &DiskLimits { path: path.to_owned(), rate_bytes_per_sec })
     }
 
     /// Tablets, ascending by id.

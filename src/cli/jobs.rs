@@ -163,6 +163,9 @@ fn details(migration: &Migration) -> String {
     if counters.disk_resumed_bytes > 0 {
         line("resumed", human_bytes(counters.disk_resumed_bytes));
     }
+    if counters.disk_cloned_bytes > 0 {
+        line("shared", format!("{} with the source", human_bytes(counters.disk_cloned_bytes)));
+    }
     if let Some(speed) = migration.speed_bytes_per_sec {
         line("speed", format!("{}/s", human_bytes(speed)));
     }

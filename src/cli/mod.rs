@@ -57,6 +57,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Disk { command: DiskCommand::Disable { path } } => {
             node::set_service(&client()?, path, Service::Disable, output)
         }
+        Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
+            node::set_limits(&client()?, path, *rate, output)
+        }
         Command::Tablets(args) => node::tablets(&client()?, args, output),
         Command::Trash { command: TrashCommand::List } => node::trash(&client()?, output),
         Command::Trash { command: TrashCommand::Restore { tablet_id, schema_hash, entry } } => {

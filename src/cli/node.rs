@@ -55,8 +55,13 @@ fn remarks(disk: &Disk) -> String {
     let shared = &disk.shares_file_system_with;
     let shared = (!shared.is_empty()).then(|| format!("on one file system with {}", shared.join(", ")));
     let reason = Some(disk.condition_reason.clone()).filter(|reason| !reason.is_empty());
+    let limit = Some(disk.rate_limit_bytes_per_sec).filter(|rate| *rate > 0).map(limit_text);
     let safe = disk.safe_to_remove.then(|| "safe to remove".to_owned());
-    [reason, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let pace = disk.pace.as_ref().map(|pace| match pace.rate_bytes_per_sec {
+        0 => format!("adaptive: {}", pace.reason),
+        rate => format!("adaptive, {} per second now: {}", human_bytes(rate), pace.reason),
+    });
+    [reason, limit, pace, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// `disk enable`, `disk disable`.
@@ -76,6 +81,27 @@ pub(super) fn set_service(
             };
             print(&format!("{}: {}{why}\n", disk.path, disk.condition))
         }
+    }
+}
+
+/// `disk limits`.
+pub(super) fn set_limits(
+    client: &Client,
+    path: &str,
+    rate_bytes_per_sec: Option<u64>,
+    output: Output,
+) -> Result<(), CliError> {
+    let Answer { value: disk, text } = client.set_limits(path, rate_bytes_per_sec)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&format!("{}: {}\n", disk.path, limit_text(disk.rate_limit_bytes_per_sec))),
+    }
+}
+
+fn limit_text(rate_bytes_per_sec: u64) -> String {
+    match rate_bytes_per_sec {
+        0 => "no limit".to_owned(),
+        rate => format!("at most {} per second", human_bytes(rate)),
     }
 }
 

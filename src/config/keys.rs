@@ -6,9 +6,14 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
+use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
-use super::value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel, Value};
+use super::value::{
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, SameFileSystem, Throttle,
+    Value,
+};
+use crate::model::DailyWindows;
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;
@@ -118,6 +123,10 @@ config_keys! {
     /// Wait before the second attempt, in milliseconds; it doubles with each further one.
     migration_retry_backoff_ms: u32 = 1_000, Mutable, Range(0, 3_600_000);
 
+    /// Hours of the day, local time, in which copies start: `22:00-06:00`, several separated by commas; empty is always.
+    /// What runs goes on to its end, and high priority starts at any hour.
+    migration_window: DailyWindows = DailyWindows::default(), Mutable, Any;
+
     /// Time running migrations have to reach a safe point when the daemon is told to stop, in seconds.
     shutdown_grace_sec: u32 = 30, Fixed, Range(0, 86_400);
 
@@ -142,6 +151,23 @@ config_keys! {
 
     /// Bytes per second copied on the whole node; 0 is no limit.
     node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+
+    /// The same for single disks, instead of what holds for all: `path:rate`, separated by `;`.
+    disk_rate_limit_overrides: DiskRates = DiskRates::default(), Mutable, Any;
+
+    /// Whether copies back off by themselves while others use the disks: `none`, or `adaptive`, which follows the latency of
+    /// each disk and the kernel's I/O pressure, below the limits above.
+    migration_throttle: Throttle = Throttle::None, Mutable, Any;
+
+    /// Bytes per second a disk is copied from and to at least, however much adaptive throttling backs off.
+    migration_throttle_floor_bytes_per_sec: u64 = 4_194_304, Mutable, Range(65_536, i64::MAX);
+
+    /// I/O class of the threads that copy: `best_effort`, or `idle`, which only the schedulers bfq and mq-deadline honour.
+    migration_io_class: IoClass = IoClass::BestEffort, Mutable, Any;
+
+    /// How a tablet moves between two roots on one file system: `clone` shares its blocks where the file system can (xfs,
+    /// btrfs), reads them back and writes none; `copy` writes every byte anew.
+    migration_same_file_system: SameFileSystem = SameFileSystem::Clone, Mutable, Any;
 
     /// Threads that copy the files of one migration.
     copy_threads_per_migration: u32 = 4, Fixed, Range(1, 64);

@@ -16,6 +16,7 @@ mod keys;
 mod load;
 mod persist;
 mod problem;
+mod rates;
 mod schema;
 mod storage_root;
 #[cfg(test)]
@@ -27,9 +28,12 @@ pub use interpret::{Loaded, Surroundings, interpret};
 pub use keys::{Config, KEYS};
 pub use persist::{PersistError, persist, with_key};
 pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
+pub use rates::DiskRates;
 pub use schema::{Key, Mutability, SetError, ShownKey};
 pub use storage_root::{
     BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,
     parse_storage_root_path,
 };
-pub use value::{BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, LogLevel};
+pub use value::{
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, SameFileSystem, Throttle,
+};

@@ -285,6 +285,8 @@ fn some_value(key: &Key, seed: u64) -> String {
         Rule::Any => match key.name {
             "storage_root_path" => format!("/disk{seed},medium:ssd"),
             "broken_storage_path" => format!("/disk{seed};"),
+            "disk_rate_limit_overrides" => format!("/disk{}:{}", seed % 7, seed >> 1),
+            "migration_window" => format!("{:02}:00-23:30", seed % 24),
             "webserver_bind_host" => "::1".to_owned(),
             _ if key.type_name == "bool" => (seed % 2 == 1).to_string(),
             // "one of a, b, c"

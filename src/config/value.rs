@@ -4,6 +4,8 @@
 
 use std::net::IpAddr;
 
+use crate::model::DailyWindows;
+
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
@@ -130,6 +132,19 @@ impl Value for IpAddr {
     }
 }
 
+impl Value for DailyWindows {
+    const TYPE_NAME: &'static str = "std::string";
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        text.parse().map_err(|_| Refusal::Validate)
+    }
+    fn render(&self) -> String {
+        self.to_string()
+    }
+    fn accepted() -> String {
+        "windows such as 22:00-06:00, separated by commas, or nothing".to_owned()
+    }
+}
+
 /// An enum written as one word each. A `bool` one reads exactly `true` and `false`, as Doris does; the words of the
 /// others are read in any case.
 macro_rules! words {
@@ -202,6 +217,30 @@ words! {
         V1_1 = "1.1",
         /// As Doris 3.0 answers.
         V3_0 = "3.0",
+    }
+
+    /// How copies are served by the kernel's I/O scheduler (`migration_io_class`).
+    IoClass as "std::string" {
+        /// As everybody else, or as the daemon was started.
+        BestEffort = "best_effort",
+        /// When nobody else wants the disk.
+        Idle = "idle",
+    }
+
+    /// Whether copies back off by themselves (`migration_throttle`).
+    Throttle as "std::string" {
+        /// No: only limits that are set.
+        None = "none",
+        /// When the disk or the kernel says that others wait.
+        Adaptive = "adaptive",
+    }
+
+    /// How a tablet moves within one file system (`migration_same_file_system`).
+    SameFileSystem as "std::string" {
+        /// The copy shares its blocks with the source, where the file system can.
+        Clone = "clone",
+        /// Every byte is written anew.
+        Copy = "copy",
     }
 
     /// How the two limits of a disk combine (`migration_capacity_rule`).

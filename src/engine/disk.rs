@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::pace::Pace;
+use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::model::{Capacity, DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, StorageError};
@@ -24,6 +26,10 @@ pub(super) struct Disk {
     /// Set once the root has been opened.
     pub(super) opened: OnceLock<Opened>,
     pub(super) limiter: Limiter,
+    /// What adaptive throttling makes of it.
+    pub(super) pace: Pace,
+    /// Milliseconds copies have waited for the limits of this disk.
+    pub(super) throttled_ms: AtomicU64,
     pub(super) trash_bytes: AtomicU64,
     /// Migrations that have a barrier of this disk to pass, now or later.
     pub(super) barriers: AtomicUsize,
@@ -59,6 +65,8 @@ impl Disk {
             medium,
             opened: OnceLock::new(),
             limiter: Limiter::new(rate_bytes_per_sec),
+            pace: Pace::default(),
+            throttled_ms: AtomicU64::new(0),
             trash_bytes: AtomicU64::new(0),
             barriers: AtomicUsize::new(0),
             state: Mutex::default(),
@@ -255,11 +263,14 @@ impl Calls {
     fn begin(&self, operation: &'static str) -> u64 {
         let token = self.next.fetch_add(1, Ordering::Relaxed);
         self.out().insert(token, (operation, Instant::now()));
+        OUT.enter();
         token
     }
 
     fn end(&self, token: u64) {
-        self.out().remove(&token);
+        if self.out().remove(&token).is_some() {
+            OUT.leave();
+        }
     }
 
     fn oldest(&self) -> Option<(&'static str, Instant)> {

@@ -8,6 +8,7 @@ use super::clock::steady_ms;
 use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
+use super::pace;
 use super::thread::spawn_isolated;
 use super::trash;
 use crate::model::{ErrorCode, Failure, Status};
@@ -27,7 +28,9 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     spawn_isolated("ticker", move || tick(&owned))?;
     for disk in node.disks.iter().filter(|disk| disk.opened.get().is_some()) {
         let (node, disk) = (Arc::clone(node), Arc::clone(disk));
+        let (for_pace, paced) = (Arc::clone(&node), Arc::clone(&disk));
         spawn_isolated("disk-health", move || watch(&node, &disk))?;
+        spawn_isolated("disk-pace", move || pace::serve(&for_pace, &paced))?;
     }
     let owned = Arc::clone(node);
     spawn_isolated("trash", move || sweep(&owned))?;

@@ -38,6 +38,7 @@ pub(super) struct Progress {
     pub(super) copied_bytes: AtomicU64,
     pub(super) verified_bytes: AtomicU64,
     pub(super) resumed_bytes: AtomicU64,
+    pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_files: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
     /// By the steady clock; 0 before the first.
@@ -85,6 +86,7 @@ impl Job {
         counters.copied_bytes =
             load(&self.progress.copied_bytes).clamp(counters.verified_bytes, counters.total_bytes);
         counters.resumed_bytes = load(&self.progress.resumed_bytes);
+        counters.cloned_bytes = load(&self.progress.cloned_bytes);
         counters.verified_files = load(&self.progress.verified_files).min(counters.total_files);
         counters.throttled_ms = load(&self.progress.throttled_ms);
         let at = self.progress.last_progress_ms.load(Ordering::Relaxed);
@@ -100,6 +102,7 @@ impl Job {
             &progress.verified_bytes,
             &progress.copied_bytes,
             &progress.resumed_bytes,
+            &progress.cloned_bytes,
             &progress.verified_files,
         ] {
             counter.store(0, Ordering::Relaxed);

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
 
+use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
@@ -248,7 +249,10 @@ impl Batch {
         if operations.is_empty() {
             return;
         }
-        let answers = journal.commit(&operations);
+        let answers = {
+            let _out = OUT.guard();
+            journal.commit(&operations)
+        };
         let replies = self
             .accepts
             .into_iter()

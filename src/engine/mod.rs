@@ -24,12 +24,15 @@ mod clock;
 mod disk;
 mod facts;
 mod flush;
+mod gentle;
 mod housekeeping;
 mod job;
 mod journal_thread;
 mod line;
 mod node;
 mod open;
+mod pace;
+mod pressure;
 mod query;
 mod recover;
 mod removal;
@@ -46,8 +49,8 @@ use std::time::Duration;
 
 pub use start::StartError;
 pub use view::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals,
-    Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    DiskView, MigrationFilter, NewTask, PaceView, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
+    StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
 };
 
 use crate::config::{self, Config, SetError};
@@ -242,6 +245,17 @@ impl Engine {
         self.view_disk(path)
     }
 
+    /// Limits what is copied from and to one disk, at once and until the daemon stops; 0 is no limit, `None` goes by
+    /// `disk_rate_limit_bytes_per_sec` again. The same as a change of `disk_rate_limit_overrides`, which can be kept.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
+        self.find_disk(path)?;
+        gentle::set_disk_rate(&self.0, path, rate_bytes_per_sec);
+        self.view_disk(path)
+    }
+
     fn find_disk(&self, path: &str) -> Result<Arc<disk::Disk>, Failure> {
         self.0.disk_at(path).cloned().ok_or_else(|| {
             Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
@@ -310,14 +324,9 @@ impl Engine {
     /// # Errors
     /// The key is unknown, fixed, or does not take the value.
     pub fn update_config(&self, key: &str, value: &str) -> Result<(), SetError> {
-        let (disk_rate, node_rate) = {
-            let mut config = self.0.config.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-            config.set(key, value)?;
-            (config.disk_rate_limit_bytes_per_sec, config.node_rate_limit_bytes_per_sec)
-        };
+        self.0.config_mut().set(key, value)?;
         tracing::info!("{key} = {value} from now on");
-        self.0.disks.iter().for_each(|disk| disk.limiter.set_rate(disk_rate));
-        self.0.limiter.set_rate(node_rate);
+        gentle::apply_rates(&self.0);
         self.0.ring();
         Ok(())
     }

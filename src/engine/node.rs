@@ -19,14 +19,14 @@ use crate::model::{
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
-use crate::transfer::{BufferBudget, CopyOptions, Limiter};
+use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 
 /// The node.
 ///
 /// Locks are taken in the order of the fields and held for moments only; no lock is held over a call on a disk or on the
 /// journal.
 pub(super) struct Node {
-    pub(super) config: RwLock<Config>,
+    config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
     pub(super) disks: Vec<Arc<Disk>>,
     catalog: RwLock<Catalog>,
@@ -88,6 +88,7 @@ pub(super) struct Counts {
     pub(super) aborted: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) copied_bytes: AtomicU64,
+    pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_bytes: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
     pub(super) quarantined: AtomicU64,
@@ -161,6 +162,10 @@ impl Node {
 
     pub(super) fn config(&self) -> RwLockReadGuard<'_, Config> {
         self.config.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn config_mut(&self) -> RwLockWriteGuard<'_, Config> {
+        self.config.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn catalog(&self) -> RwLockReadGuard<'_, Catalog> {
@@ -243,8 +248,10 @@ impl Node {
     }
 
     pub(super) fn node_limits(&self) -> NodeLimits {
+        let priority_min = super::gentle::priority_min(self);
         let config = self.config();
         NodeLimits {
+            priority_min,
             running: config.max_tablet_migration_threads as usize,
             small_bytes: config.small_migration_bytes,
             small_batch: config.small_migration_batch as usize,
@@ -280,6 +287,10 @@ impl Node {
             threads: config.copy_threads_per_migration as usize,
             block_bytes: usize::try_from(config.copy_block_bytes).unwrap_or(1 << 20),
             direct_io_min_file_bytes: config.direct_io_min_file_bytes,
+            shared_bytes: match config.migration_same_file_system {
+                config::SameFileSystem::Clone => SharedBytes::WhereOneDevice,
+                config::SameFileSystem::Copy => SharedBytes::Never,
+            },
             ..CopyOptions::default()
         }
     }

@@ -9,6 +9,7 @@ use md5::{Digest, Md5};
 
 use super::catalog::Entry;
 use super::disk::visit;
+use super::gentle::outside_window;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
@@ -45,7 +46,7 @@ fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
     match row.status {
         Status::Queued => {
-            if let Some(why) = why_waiting(node, row.id) {
+            if let Some(why) = outside_window(node, row).or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,
@@ -236,6 +237,8 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
                 queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
+                pace: disk.pace.view(),
+                throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
                 not_safe_because: not_safe_to_remove(node, disk, &jobs),
             }
         })
@@ -307,6 +310,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         retried: load(&counts.retried),
         refused: counts.refused(),
         copied_bytes: load(&counts.copied_bytes),
+        cloned_bytes: load(&counts.cloned_bytes),
         verified_bytes: load(&counts.verified_bytes),
         steps: counts.steps(),
         throttled_ms: load(&counts.throttled_ms),

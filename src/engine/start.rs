@@ -114,6 +114,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.board().alive.len()
     );
     tasks::take_up(&node, remembered.tasks);
+    super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
@@ -132,10 +133,10 @@ fn run_isolated<T: Send + 'static>(
 }
 
 fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {
-    let rate = config.disk_rate_limit_bytes_per_sec;
     let mut disks: Vec<Arc<Disk>> = Vec::new();
     let mut add = |path: &str, medium, broken: Option<&str>| {
         let Ok(index) = u16::try_from(disks.len()) else { return };
+        let rate = super::gentle::disk_rate(config, path);
         let disk = Disk::new(DiskIndex(index), path.to_owned(), medium, rate);
         if let Some(why) = broken {
             disk.mark_broken(why);

@@ -174,8 +174,27 @@ pub struct DiskView {
     pub queued_to: u64,
     /// Current bandwidth limit in bytes per second; 0 means none.
     pub rate_limit_bytes_per_sec: u64,
+    /// How adaptive throttling paces it; `None` while it does not.
+    pub pace: Option<PaceView>,
+    /// Milliseconds copies have waited for the limits of this disk, since the start of the process.
+    pub throttled_ms: u64,
     /// Why the disk must not be pulled now; `None` when it may be.
     pub not_safe_because: Option<String>,
+}
+
+/// How one disk is paced beside others' work, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PaceView {
+    /// The rate now, in bytes per second; 0 is none.
+    pub rate_bytes_per_sec: u64,
+    /// Why, in words.
+    pub reason: String,
+    /// What nine of ten small reads took at most, in microseconds; `None` where that says nothing.
+    pub latency_us: Option<u64>,
+    /// The same on the calm disk.
+    pub calm_latency_us: Option<u64>,
+    /// Share of time in which others stalled on I/O, on the whole machine, in thousandths.
+    pub stall_permille: u32,
 }
 
 /// One tablet in trash.
@@ -255,6 +274,8 @@ pub struct Totals {
     pub refused: Vec<(ErrorCode, u64)>,
     /// Bytes written to staging.
     pub copied_bytes: u64,
+    /// Bytes shared with the source instead.
+    pub cloned_bytes: u64,
     /// Bytes read back and found right.
     pub verified_bytes: u64,
     /// Time and outcome of each step that was run.

@@ -47,12 +47,15 @@ pub struct DiskRef {
 pub struct Counters {
     /// Sum of the manifest.
     pub total_bytes: u64,
-    /// Written to staging so far; never above `total_bytes`.
+    /// In staging so far, written or shared; never above `total_bytes`.
     pub copied_bytes: u64,
     /// Read back and found right so far; never above `copied_bytes`.
     pub verified_bytes: u64,
     /// Found whole in staging after a restart and not copied again; part of both above.
     pub resumed_bytes: u64,
+    /// Shared with the source instead of written; part of `copied_bytes`.
+    #[serde(default)]
+    pub cloned_bytes: u64,
     /// Files in the manifest.
     pub total_files: u64,
     /// Files verified so far.

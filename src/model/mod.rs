@@ -8,6 +8,7 @@ mod migration;
 mod status;
 mod tablet;
 mod task;
+mod window;
 
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
@@ -23,3 +24,4 @@ pub use task::{
     PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress, TaskRequest, TaskResult,
     TaskStatus,
 };
+pub use window::{DailyWindow, DailyWindows, InvalidWindows};

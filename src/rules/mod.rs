@@ -1,5 +1,6 @@
 //! Decisions. Pure functions and small state machines over the model: no I/O, no threads, and time is an argument.
 
+pub mod adaptive;
 pub mod admission;
 pub mod capacity;
 pub mod explain;
@@ -10,3 +11,4 @@ pub mod schedule;
 pub mod throttle;
 pub mod transition;
 pub mod trash;
+pub mod window;

@@ -53,6 +53,8 @@ pub struct NodeLimits {
     pub small_bytes: u64,
     /// This many at most.
     pub small_batch: usize,
+    /// What is below this priority does not start now.
+    pub priority_min: Priority,
 }
 
 type Pair = (DiskIndex, DiskIndex);
@@ -160,6 +162,8 @@ impl Schedule {
                 .filter_map(|(pair, queue)| {
                     queue.first_key_value().map(|(place, entry)| (*place, *pair, *entry))
                 })
+                // The first of a queue has its highest priority.
+                .filter(|(_, _, entry)| entry.priority >= node.priority_min)
                 .min_by_key(|(place, _, _)| *place);
             let Some((place, pair, entry)) = head else { break };
             let (source, destination) = (slots(pair.0), slots(pair.1));
@@ -247,7 +251,8 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const NODE: NodeLimits = NodeLimits { running: 100, small_bytes: 10, small_batch: 3 };
+    const NODE: NodeLimits =
+        NodeLimits { running: 100, small_bytes: 10, small_batch: 3, priority_min: Priority::Low };
 
     fn slots(limit: u32) -> impl Fn(DiskIndex) -> DiskSlots {
         move |_| DiskSlots { read_limit: limit, write_limit: limit, readable: true, writable: true }
@@ -339,6 +344,17 @@ mod tests {
         assert_eq!(schedule.start_due(0, NODE, &sick), ids(&[2]));
         assert!(schedule.remove(MigrationId(1)).is_some());
         assert_eq!(schedule.waiting_count(), 0);
+    }
+
+    #[test]
+    fn outside_the_window_only_high_priority_starts_and_nothing_loses_its_turn() {
+        let mut schedule = Schedule::default();
+        schedule.push(waiting(1, 0, 1, 100));
+        schedule.push(Waiting { priority: Priority::High, ..waiting(2, 0, 1, 100) });
+        schedule.push(waiting(3, 2, 3, 5));
+        let closed = NodeLimits { priority_min: Priority::High, ..NODE };
+        assert_eq!(schedule.start_due(0, closed, &slots(2)), [MigrationId(2)]);
+        assert_eq!(schedule.start_due(0, NODE, &slots(2)), [MigrationId(1), MigrationId(3)]);
     }
 
     proptest! {

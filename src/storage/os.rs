@@ -68,3 +68,41 @@ pub fn start_write_back(file: impl AsFd, offset_bytes: u64, length_bytes: u64) -
     };
     Errno::result(answer).map(drop)
 }
+
+/// `IOPRIO_WHO_PROCESS`: with 0, the calling thread. Threads it makes inherit what it has (`ioprio_set(2)`).
+const IOPRIO_WHO_PROCESS: libc::c_int = 1;
+
+/// `IOPRIO_CLASS_IDLE`, in the upper three bits of sixteen.
+pub const IO_PRIORITY_IDLE: libc::c_int = 3 << 13;
+
+/// I/O priority of the calling thread: class and level, as the kernel writes it.
+///
+/// # Errors
+/// As `ioprio_get(2)`.
+pub fn io_priority() -> Result<libc::c_int, Errno> {
+    // SAFETY: takes two integers.
+    let answer = unsafe { libc::syscall(libc::SYS_ioprio_get, IOPRIO_WHO_PROCESS, 0) };
+    Errno::result(answer).map(|priority| libc::c_int::try_from(priority).unwrap_or(0))
+}
+
+/// Sets the I/O priority of the calling thread.
+///
+/// # Errors
+/// As `ioprio_set(2)`.
+pub fn set_io_priority(priority: libc::c_int) -> Result<(), Errno> {
+    // SAFETY: takes three integers.
+    let answer = unsafe { libc::syscall(libc::SYS_ioprio_set, IOPRIO_WHO_PROCESS, 0, priority) };
+    Errno::result(answer).map(drop)
+}
+
+/// Makes `to` share every block of `from`: `ioctl_ficlonerange(2)`.
+///
+/// # Errors
+/// `EXDEV`, `EOPNOTSUPP`, `EINVAL` where the two cannot share.
+pub fn clone_file(to: impl AsFd, from: impl AsFd) -> Result<(), Errno> {
+    /// `_IOW(0x94, 9, int)`.
+    const FICLONE: libc::Ioctl = 0x4004_9409;
+    // SAFETY: takes two descriptors, both borrowed and so open, and no memory.
+    let answer = unsafe { libc::ioctl(to.as_fd().as_raw_fd(), FICLONE, from.as_fd().as_raw_fd()) };
+    Errno::result(answer).map(drop)
+}

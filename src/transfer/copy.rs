@@ -6,10 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffer::BufferBudget;
 use super::check::check_source;
+use super::clone::clone_files;
 use super::crew::{Crew, Load, Watch};
 use super::end::{Access, End, sync_failed};
 use super::hooks::{CopyHooks, Side};
-use super::plan::{CopyOptions, Cut, plan};
+use super::plan::{CopyOptions, Cut, SharedBytes, plan};
 use super::resume::settle;
 use super::stages::Shared;
 use super::sums::RangeSums;
@@ -81,7 +82,10 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         coverage: Mutex::new(Coverage::new(manifest)),
         names_unsynced: AtomicBool::new(false),
     };
-    let to_copy = settle(&shared, before.map(VerifiedCopy::manifest))?;
+    let mut to_copy = settle(&shared, before.map(VerifiedCopy::manifest))?;
+    if options.shared_bytes == SharedBytes::WhereOneDevice {
+        clone_files(&shared, &mut to_copy)?;
+    }
 
     let cut = match (shared.source.access(), shared.destination.access()) {
         (Access::Direct, Access::Direct) => Cut::Windows,

@@ -323,6 +323,31 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
+    /// Makes this empty file share all blocks of `from`, of which what is not yet on the medium is written first.
+    ///
+    /// # Errors
+    /// As `FICLONE`, where it is not just that the two cannot share.
+    pub(super) fn clone_from(
+        &self,
+        watch: &Watch<'_>,
+        from: &OpenFile<'_, '_, '_>,
+    ) -> Result<Cloned, Failure> {
+        match watch.call(self.end.side, "ficlone", || os::clone_file(&self.file, &from.file)) {
+            Ok(()) => Ok(Cloned::Shared),
+            // ioctl_ficlonerange(2): other file systems, none that can, files of another kind.
+            Err(
+                Errno::EXDEV
+                | Errno::EOPNOTSUPP
+                | Errno::EINVAL
+                | Errno::ENOTTY
+                | Errno::ENOSYS
+                | Errno::EPERM
+                | Errno::ETXTBSY,
+            ) => Ok(Cloned::NotHere),
+            Err(errno) => Err(self.error("ficlone", errno)),
+        }
+    }
+
     /// Makes what was written to this file durable.
     ///
     /// # Errors
@@ -366,6 +391,15 @@ impl OpenFile<'_, '_, '_> {
             }
         }
     }
+}
+
+/// What came of an attempt to share.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Cloned {
+    /// The files share their blocks.
+    Shared,
+    /// They cannot; nothing was changed.
+    NotHere,
 }
 
 /// A sync that failed. Never to be repeated on the same file: the second one says "ok" over the old bytes.

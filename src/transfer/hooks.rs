@@ -70,6 +70,9 @@ pub trait CopyHooks: Sync {
     /// Bytes were found on the destination, durable and right: reported as copied and verified as well.
     fn resumed(&self, _bytes: u64) {}
 
+    /// Bytes are on the destination without having been written: they are the source's own.
+    fn cloned(&self, _bytes: u64) {}
+
     /// A line for the step's log.
     fn log(&self, _text: String) {}
 

@@ -14,6 +14,7 @@ struct State {
     bucket: TokenBucket,
     queue: VecDeque<u64>,
     next_ticket: u64,
+    bursts_per_sec: u64,
 }
 
 /// A limit in bytes per second. First come first served, so that a stream of small files cannot starve a large block.
@@ -24,18 +25,31 @@ pub struct Limiter {
     changed: Condvar,
 }
 
-/// What may pass at once after a rest: a tenth of a second's worth, so that a low limit is also a smooth one.
-fn burst_bytes(rate_bytes_per_sec: u64) -> u64 {
-    (rate_bytes_per_sec / 10).max(1)
+/// What may pass at once after a rest is a tenth of a second's worth, so that a low limit is also a smooth one.
+const BURSTS_PER_SEC: u64 = 10;
+/// The same where others must not notice.
+const SMOOTH_BURSTS_PER_SEC: u64 = 100;
+
+fn burst_bytes(rate_bytes_per_sec: u64, bursts_per_sec: u64) -> u64 {
+    (rate_bytes_per_sec / bursts_per_sec).max(1)
 }
 
 impl Limiter {
     /// A limit of `rate_bytes_per_sec`; 0 is none.
     pub fn new(rate_bytes_per_sec: u64) -> Self {
-        let bucket = TokenBucket::new(rate_bytes_per_sec, burst_bytes(rate_bytes_per_sec));
+        Self::with_bursts(rate_bytes_per_sec, BURSTS_PER_SEC)
+    }
+
+    /// The same, with a tenth of the burst.
+    pub fn smooth(rate_bytes_per_sec: u64) -> Self {
+        Self::with_bursts(rate_bytes_per_sec, SMOOTH_BURSTS_PER_SEC)
+    }
+
+    fn with_bursts(rate_bytes_per_sec: u64, bursts_per_sec: u64) -> Self {
+        let bucket = TokenBucket::new(rate_bytes_per_sec, burst_bytes(rate_bytes_per_sec, bursts_per_sec));
         Self {
             origin: Instant::now(),
-            state: Mutex::new(State { bucket, queue: VecDeque::new(), next_ticket: 0 }),
+            state: Mutex::new(State { bucket, queue: VecDeque::new(), next_ticket: 0, bursts_per_sec }),
             changed: Condvar::new(),
         }
     }
@@ -48,7 +62,10 @@ impl Limiter {
     /// Changes the limit; those who wait feel it at once.
     pub fn set_rate(&self, rate_bytes_per_sec: u64) {
         let now = self.origin.elapsed();
-        self.lock().bucket.set_rate(now, rate_bytes_per_sec, burst_bytes(rate_bytes_per_sec));
+        let mut state = self.lock();
+        let burst_bytes = burst_bytes(rate_bytes_per_sec, state.bursts_per_sec);
+        state.bucket.set_rate(now, rate_bytes_per_sec, burst_bytes);
+        drop(state);
         self.changed.notify_all();
     }
 
@@ -162,7 +179,7 @@ mod tests {
             }
         });
         let passed = block * blocks_each * threads;
-        let owed = Duration::from_nanos((passed - burst_bytes(rate)) * 1_000_000_000 / rate);
+        let owed = Duration::from_nanos((passed - burst_bytes(rate, BURSTS_PER_SEC)) * 1_000_000_000 / rate);
         assert!(began.elapsed() >= owed, "{passed} bytes in {:?}", began.elapsed());
     }
 }

@@ -9,6 +9,7 @@
 
 mod buffer;
 mod check;
+mod clone;
 mod copy;
 mod crew;
 mod end;
@@ -26,5 +27,5 @@ pub use check::{CheckRequest, check_source, read_cold_crc, sum_files, verify_fil
 pub use copy::{CopyRequest, copy, copy_further};
 pub use hooks::{CallToken, CopyHooks, Side, Traffic};
 pub use limiter::Limiter;
-pub use plan::CopyOptions;
+pub use plan::{CopyOptions, SharedBytes};
 pub use verified::{Coldness, VerifiedCopy};

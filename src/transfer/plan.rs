@@ -25,6 +25,17 @@ pub struct CopyOptions {
     pub direct_io_min_file_bytes: u64,
     /// Batches of this many files or more are made durable by one barrier, smaller ones file by file.
     pub barrier_min_files: usize,
+    /// What is done where source and destination are on one file system.
+    pub shared_bytes: SharedBytes,
+}
+
+/// Whether a copy may share its blocks with the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SharedBytes {
+    /// Every byte is written anew.
+    Never,
+    /// Where both are on one device and the file system can (`FICLONE`).
+    WhereOneDevice,
 }
 
 impl Default for CopyOptions {
@@ -37,6 +48,7 @@ impl Default for CopyOptions {
             batch_files: 512,
             direct_io_min_file_bytes: 128 << 10,
             barrier_min_files: 16,
+            shared_bytes: SharedBytes::Never,
         }
     }
 }

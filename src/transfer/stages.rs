@@ -79,6 +79,16 @@ impl VerifiedRange {
         })
     }
 
+    /// A whole file that shares its bytes with the source, made durable and then read: `None` unless it is what was
+    /// expected.
+    pub(super) fn of_cloned(file: usize, entry: &FileEntry, reading: Reading, expected: u32) -> Option<Self> {
+        (reading.crc32 == expected).then(|| Self {
+            piece: Piece::whole(file, entry.size_bytes),
+            crc32: expected,
+            coldness: reading.coldness,
+        })
+    }
+
     /// A file of a copy that was verified before.
     pub(super) fn of_verified_before(file: usize, entry: &FileEntry, crc32: u32) -> Self {
         Self { piece: Piece::whole(file, entry.size_bytes), crc32, coldness: Coldness::Cold }

@@ -2,6 +2,7 @@
 
 mod disks;
 mod flushes;
+mod gentle;
 #[path = "../support/mod.rs"]
 mod harness;
 mod inputs;

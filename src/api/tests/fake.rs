@@ -165,6 +165,10 @@ impl Node for FakeNode {
         self.on_disk(format!("disable {path}"))?;
         Ok(sample::disk(path))
     }
+    fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
+        self.note(format!("limit {path} {rate_bytes_per_sec:?}"))?;
+        Ok(sample::disk(path))
+    }
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
         self.on_disk(format!("record {key}"))?;
         let text = r#"{"tablet_id": 1, "shard_id": 99, "rs_metas": [{"rowset_id": 5, "end_version": 3}]}"#;

@@ -1,6 +1,6 @@
 //! One of each, for tests.
 
-use crate::engine::{DiskView, TabletView, TaskView, TrashView};
+use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
     MigrationId, Mode, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status,
@@ -77,6 +77,14 @@ pub(crate) fn disk(path: &str) -> DiskView {
         queued_from: 0,
         queued_to: 2,
         rate_limit_bytes_per_sec: 0,
+        pace: Some(PaceView {
+            rate_bytes_per_sec: 6_000_000,
+            reason: "nobody waits".into(),
+            latency_us: Some(90),
+            calm_latency_us: Some(80),
+            stall_permille: 12,
+        }),
+        throttled_ms: 2_500,
         not_safe_because: Some("it holds 1 tablets".into()),
     }
 }

@@ -79,6 +79,9 @@ fn disks_trash_and_status() {
     let server = start();
     assert_eq!(server.post("/api/v1/disks/disable", r#"{"path":"/d1"}"#).json()["path"], "/d1");
     assert_eq!(server.post("/api/v1/disks/enable", r#"{"path":"/d1"}"#).status, 200);
+    for body in [r#"{"path":"/d1","rate_bytes_per_sec":5}"#, r#"{"path":"/d1","rate_bytes_per_sec":null}"#] {
+        assert_eq!(server.post("/api/v1/disks/limits", body).json()["path"], "/d1", "{body}");
+    }
     let restored = server.post("/api/v1/trash/restore", r#"{"tablet_id":1,"schema_hash":2,"entry":"x.0"}"#);
     assert_eq!((restored.status, &restored.json()["tablet_id"]), (200, &1.into()));
     let purged = server.post("/api/v1/trash/purge", r#"{"disk":"/d1","dry_run":true}"#);
@@ -89,6 +92,8 @@ fn disks_trash_and_status() {
         [
             "disable /d1",
             "enable /d1",
+            "limit /d1 Some(5)",
+            "limit /d1 None",
             "restore 1_2 Some(\"x.0\")",
             "purge PurgeSelect { disk: Some(\"/d1\"), entry: None, tablet_id: None, dry_run: true }",
         ]

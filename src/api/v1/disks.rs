@@ -13,7 +13,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{Disk, DiskPath, List};
+use crate::api::wire::{Disk, DiskLimits, DiskPath, List};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -46,4 +46,16 @@ pub(super) async fn disable(
     parameters(&parts, &[])?;
     caller.asks(format_args!("disable disk {path:?}"));
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path)).await?.into()))
+}
+
+/// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.
+pub(super) async fn limit(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskLimits { path, rate_bytes_per_sec: rate }): Body<DiskLimits>,
+) -> Result<Json<Disk>, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("limit disk {path:?} to {rate:?} bytes per second"));
+    Ok(Json(app.try_ask(Touches::Memory, move |node| node.set_disk_limits(&path, rate)).await?.into()))
 }

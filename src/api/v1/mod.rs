@@ -37,6 +37,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/disks", get(disks::list))
         .route("/disks/enable", post(disks::enable))
         .route("/disks/disable", post(disks::disable))
+        .route("/disks/limits", post(disks::limit))
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))

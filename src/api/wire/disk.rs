@@ -12,6 +12,16 @@ pub struct DiskPath {
     pub path: String,
 }
 
+/// `POST /api/v1/disks/limits`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiskLimits {
+    /// Path, written as in `storage_root_path`.
+    pub path: String,
+    /// Bytes per second copied from and to it; 0 is no limit, `null` the limit of all disks.
+    pub rate_bytes_per_sec: Option<u64>,
+}
+
 /// One disk.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Disk {
@@ -51,12 +61,33 @@ pub struct Disk {
     pub queued_to: u64,
     /// Bandwidth limit; 0 is none.
     pub rate_limit_bytes_per_sec: u64,
+    /// How adaptive throttling paces it; `null` while it does not.
+    #[serde(default)]
+    pub pace: Option<Pace>,
+    /// Milliseconds copies have waited for the limits of this disk, since the start of the process.
+    #[serde(default)]
+    pub throttled_ms: u64,
     /// Whether the disk may be pulled now without losing a tablet; an older daemon does not say, which is no.
     #[serde(default)]
     pub safe_to_remove: bool,
     /// Every reason why not; `null` when it is safe.
     #[serde(default)]
     pub not_safe_because: Option<String>,
+}
+
+/// How a disk is paced beside others' work, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pace {
+    /// The rate now; 0 is none.
+    pub rate_bytes_per_sec: u64,
+    /// Why, in words.
+    pub reason: String,
+    /// What nine of ten small reads took at most; `null` where such reads say nothing.
+    pub latency_us: Option<u64>,
+    /// The same on the calm disk.
+    pub calm_latency_us: Option<u64>,
+    /// Share of time in which others stalled on I/O, on the whole machine, in thousandths.
+    pub stall_permille: u32,
 }
 
 /// The right to read from, or write to, one disk.

@@ -1,8 +1,8 @@
 //! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
 
 use super::{
-    Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, PurgedItem, Receipt,
-    RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem,
+    Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, Pace, PurgedItem,
+    Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, TabletView, TaskView, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
@@ -69,6 +69,7 @@ impl From<model::Counters> for DiskCounters {
             disk_remaining_bytes: counters.total_bytes.saturating_sub(counters.copied_bytes),
             disk_verified_bytes: counters.verified_bytes,
             disk_resumed_bytes: counters.resumed_bytes,
+            disk_cloned_bytes: counters.cloned_bytes,
             disk_total_files: counters.total_files,
             disk_verified_files: counters.verified_files,
             throttled_ms: counters.throttled_ms,
@@ -216,6 +217,14 @@ impl From<DiskView> for Disk {
             queued_from: view.queued_from,
             queued_to: view.queued_to,
             rate_limit_bytes_per_sec: view.rate_limit_bytes_per_sec,
+            pace: view.pace.map(|pace| Pace {
+                rate_bytes_per_sec: pace.rate_bytes_per_sec,
+                reason: pace.reason,
+                latency_us: pace.latency_us,
+                calm_latency_us: pace.calm_latency_us,
+                stall_permille: pace.stall_permille,
+            }),
+            throttled_ms: view.throttled_ms,
             safe_to_remove: view.not_safe_because.is_none(),
             not_safe_because: view.not_safe_because,
         }

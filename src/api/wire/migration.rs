@@ -118,7 +118,7 @@ pub struct Migration {
 pub struct DiskCounters {
     /// Size of the tablet.
     pub disk_total_bytes: u64,
-    /// Written to the destination so far.
+    /// On the destination so far, written or shared.
     pub disk_processed_bytes: u64,
     /// Not yet written.
     pub disk_remaining_bytes: u64,
@@ -126,6 +126,9 @@ pub struct DiskCounters {
     pub disk_verified_bytes: u64,
     /// Found whole after a restart and not copied again; part of the two above.
     pub disk_resumed_bytes: u64,
+    /// Shared with the source instead of written (one file system); part of the processed ones.
+    #[serde(default)]
+    pub disk_cloned_bytes: u64,
     /// Files of the tablet.
     pub disk_total_files: u64,
     /// Files read back and found right so far.

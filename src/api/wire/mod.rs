@@ -13,7 +13,7 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{Disk, DiskPath, Slots};
+pub use disk::{Disk, DiskLimits, DiskPath, Pace, Slots};
 pub use migration::{Action, CreateMigration, DiskCounters, LogLine, Migration, NoParameters, Receipt, Step};
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{RuleAnswer, Tablet};

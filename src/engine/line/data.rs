@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::Line;
 use super::prepare::Prepared;
 use crate::engine::flush::SharedBarrier;
+use crate::engine::gentle::OwnIoClass;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
 use crate::storage::{Barrier, Dir, DiskError, StagedRecord};
@@ -43,6 +44,9 @@ impl Barrier for CountedBarrier {
 }
 
 pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure> {
+    let _busy = (line.source.pace.begin_copy(), line.destination.pace.begin_copy());
+    // What comes after the copy holds the tablet's gate: nobody waits for an idle class there.
+    let _class = OwnIoClass;
     let barrier = CountedBarrier { inner: SharedBarrier::new(&line.destination), passed: AtomicU64::new(0) };
     let record = prepared.passed.record.clone();
     let generation = line.node.catalog().next_generation(line.key);

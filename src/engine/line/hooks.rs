@@ -1,9 +1,12 @@
 //! What a running copy asks of and tells the engine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use super::Line;
 use crate::engine::clock::steady_ms;
+use crate::engine::disk::Disk;
+use crate::engine::gentle::wear_io_class;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
@@ -23,13 +26,14 @@ impl CopyHooks for Line<'_> {
             self.moved();
             go_on()
         };
+        wear_io_class(self.node.config().migration_io_class);
         // A limit is on what the disk does, so that a read-back counts as well as a copy.
-        let mut waited = self.destination.limiter.take(bytes, go_on)?;
+        let mut waited = take_of(&self.destination, bytes, go_on)?;
         if traffic == Traffic::Copy {
-            waited += self.source.limiter.take(bytes, go_on)?;
+            waited += take_of(&self.source, bytes, go_on)?;
             waited += self.node.limiter.take(bytes, go_on)?;
         }
-        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        let waited_ms = to_ms(waited);
         if waited_ms > 0 {
             add(&self.job.progress.throttled_ms, waited_ms);
             add(&self.node.counts.throttled_ms, waited_ms);
@@ -57,6 +61,13 @@ impl CopyHooks for Line<'_> {
         add(&self.job.progress.resumed_bytes, bytes);
     }
 
+    fn cloned(&self, bytes: u64) {
+        add(&self.job.progress.copied_bytes, bytes);
+        add(&self.job.progress.cloned_bytes, bytes);
+        add(&self.node.counts.cloned_bytes, bytes);
+        self.moved();
+    }
+
     fn log(&self, text: String) {
         self.job.log(text);
     }
@@ -72,7 +83,7 @@ impl CopyHooks for Line<'_> {
 }
 
 impl Line<'_> {
-    fn disk_of(&self, side: Side) -> &crate::engine::disk::Disk {
+    fn disk_of(&self, side: Side) -> &Disk {
         match side {
             Side::Source => &self.source,
             Side::Destination => &self.destination,
@@ -82,6 +93,17 @@ impl Line<'_> {
     fn moved(&self) {
         self.job.progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
+}
+
+/// Waits for both limits of a disk, the one that is set and the one that adapts.
+fn take_of(disk: &Disk, bytes: u64, go_on: impl Fn() -> Result<(), Failure>) -> Result<Duration, Failure> {
+    let waited = disk.limiter.take(bytes, &go_on)? + disk.pace.take(bytes, &go_on)?;
+    add(&disk.throttled_ms, to_ms(waited));
+    Ok(waited)
+}
+
+fn to_ms(waited: Duration) -> u64 {
+    u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn add(counter: &AtomicU64, n: u64) {

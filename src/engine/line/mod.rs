@@ -21,6 +21,7 @@ use std::time::Instant;
 use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, elapsed_ms};
 use super::node::{Counts, Node};
+use super::pressure::OUT;
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
 use crate::rules::retry::{Verdict, after_failure};
@@ -135,7 +136,11 @@ impl<'a> Line<'a> {
     fn step<T, E: AsRef<Failure>>(&self, step: Step, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.job.begin_step(step);
         let began = Instant::now();
-        let done = work();
+        let done = {
+            // A copy's calls are counted one by one; the other steps are short, and nothing but calls.
+            let _out = (step != Step::Data).then(|| OUT.guard());
+            work()
+        };
         if let Err(error) = &done {
             self.job.log(error.as_ref().message.clone());
         }

@@ -85,12 +85,13 @@ fn any_receipt() -> impl Strategy<Value = Receipt> {
 }
 
 fn any_counters() -> impl Strategy<Value = Counters> {
-    any::<[u64; 7]>().prop_map(
+    any::<[u64; 8]>().prop_map(
         |[
             total_bytes,
             copied_bytes,
             verified_bytes,
             resumed_bytes,
+            cloned_bytes,
             total_files,
             verified_files,
             throttled_ms,
@@ -99,6 +100,7 @@ fn any_counters() -> impl Strategy<Value = Counters> {
             copied_bytes,
             verified_bytes,
             resumed_bytes,
+            cloned_bytes,
             total_files,
             verified_files,
             throttled_ms,
