@@ -10,8 +10,8 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tabletd::journal::{Journal, Operation};
 use tabletd::model::{
-    Counters, DiskIndex, DiskRef, DiskUuid, FileEntry, Manifest, Migration, MigrationId, Mode, Priority,
-    ShardId, Status, TabletKey, TabletRecord, TabletState,
+    Counters, DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Migration, MigrationId, Mode,
+    Priority, ShardId, Status, Steering, TabletKey, TabletRecord, TabletState,
 };
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
 use tabletd::rules::transition::{Event, transition};
@@ -138,6 +138,7 @@ fn migration(tablet_id: i64) -> Migration {
         updated_ms: 1_700_000_000_000,
         last_progress_ms: None,
         task: None,
+        steering: Steering::default(),
         finished_ms: None,
     }
 }
@@ -187,6 +188,7 @@ fn queue_of(length: u64) -> Schedule {
             id: MigrationId(n + 1),
             source: disk(source),
             destination: disk(destination),
+            haste: Haste::Normal,
             priority: Priority::Normal,
             size_bytes: if n % 3 == 0 { 1 << 30 } else { 1 << 20 },
             not_before_ms: None,
@@ -211,6 +213,7 @@ fn schedule(c: &mut Criterion) {
                     id: again,
                     source,
                     destination,
+                    haste: Haste::Normal,
                     priority: Priority::Low,
                     size_bytes: 1,
                     not_before_ms: None,

@@ -137,6 +137,13 @@ fn the_documented_transition_table_is_the_one_in_force() {
 }
 
 #[test]
+fn the_documented_verb_table_is_the_one_in_force() {
+    let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
+    let table = tabletd::rules::gate::verb_table();
+    assert!(text.contains(&table), "ARCHITECTURE.md must contain this table:\n{table}");
+}
+
+#[test]
 fn the_documented_import_table_is_the_one_in_force() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
     for (module, allowed) in MAY_IMPORT {

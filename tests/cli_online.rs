@@ -236,6 +236,72 @@ fn steering_sends_one_action_and_disks_are_named_in_the_body() {
 }
 
 #[test]
+fn every_verb_of_migration_asks_for_what_its_name_says() {
+    for (args, path, body) in [
+        (&["run", "5", "data"][..], "run", json!({"step": "data"})),
+        (&["cutover", "5"], "action", json!({"cutover": {}})),
+        (&["force-complete", "5"], "action", json!({"force_complete": {}})),
+        (&["extend", "5", "60"], "action", json!({"extend": {"seconds": 60}})),
+        (&["revert", "5"], "action", json!({"revert": {}})),
+        (&["limits", "5", "--rate", "2k"], "action", json!({"limits": {"rate_bytes_per_sec": 2048}})),
+        (&["priority", "5", "high"], "action", json!({"priority": "high"})),
+        (&["pause", "5"], "action", json!({"pause": {}})),
+        (&["resume", "5"], "action", json!({"resume": {}})),
+        (&["abort", "5"], "action", json!({"abort": {}})),
+        (&["retry", "5"], "action", json!({"retry": {}})),
+    ] {
+        let args: Vec<_> = ["migration"].iter().chain(args).copied().collect();
+        let (done, heard) = Daemon::new(vec![ok(&migration("queued", "NEW", 0))]).run(&args);
+        assert_eq!(done.status.code(), Some(0), "{args:?}: {}", text(&done.stderr));
+        assert_eq!(heard[0], (format!("POST /api/v1/migrations/5/{path}"), body), "{args:?}");
+    }
+}
+
+#[test]
+fn a_dry_run_shows_every_rule_and_ends_with_four_when_it_would_be_refused() {
+    let answer = json!({
+        "dry_run": true, "would_be_accepted": false, "dest_disk": "/d2",
+        "error": {"code": "DISK_FULL", "message": "disk /d2: full"},
+        "checks": [{"rule": "space", "allows": false, "detail": "95 % used", "plans_only": false}]
+    });
+    let args =
+        ["migrate", "9", "--to-medium", "ssd", "--mode", "manual-cutover", "--rate", "1M", "--dry-run"];
+    let (done, heard) = Daemon::new(vec![ok(&answer)]).run(&args);
+    assert_eq!(done.status.code(), Some(4));
+    let expected = json!({"tablet_id": 9, "dest_medium": "SSD", "mode": "manual_cutover", "priority": "normal",
+        "rate_bytes_per_sec": 1_048_576, "dry_run": true});
+    assert_eq!(heard[0].1, expected);
+    assert!(text(&done.stdout).contains("95 % used"), "{}", text(&done.stdout));
+    let done = tabletctl("", &["migrate", "9"]);
+    assert_eq!(done.status.code(), Some(2), "neither a disk nor a medium");
+}
+
+#[test]
+fn following_ends_at_a_gate_with_the_command_that_opens_it() {
+    let mut waiting = migration("ready", "WORKING", 1000);
+    waiting["next_steps"] = json!(["finalize", "abort"]);
+    let (done, _) = Daemon::new(vec![ok(&waiting)]).run(&["migration", "follow", "5"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("tabletctl migration run 5 finalize"), "{}", text(&done.stdout));
+}
+
+#[test]
+fn events_that_are_remembered_are_told_line_by_line() {
+    let stream = "event: reset\ndata: {\"kind\":\"reset\",\"at\":\"2024-05-01T12:00:00.000Z\"}\n\n\
+        id: 1-1\nevent: status\ndata: {\"kind\":\"status\",\"at\":\"2024-05-01T12:00:00.000Z\",\"migration_id\":5,\
+        \"tablet_id\":7,\"status\":\"ready\",\"phase\":\"WORKING\",\"status_reason\":\"waits\"}\n\n\
+        id: 1-2\nevent: step\ndata: {\"kind\":\"step\",\"at\":\"2024-05-01T12:00:01.000Z\",\"migration_id\":5,\
+        \"tablet_id\":7,\"step\":\"data\",\"step_status\":\"done\"}\n\n";
+    let (done, heard) = Daemon::new(vec![Turn::Answer(200, stream.to_owned())]).run(&["events"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(heard[0].0, "GET /api/v1/events?follow=false");
+    assert_eq!(
+        text(&done.stdout),
+        "2024-05-01T12:00:00.000Z migration 5 ready (waits)\n2024-05-01T12:00:01.000Z migration 5 step data done\n"
+    );
+}
+
+#[test]
 fn completions_name_the_commands() {
     for shell in ["bash", "zsh", "fish"] {
         let done = tabletctl("", &["completions", shell]);

@@ -2,6 +2,9 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::Semaphore;
 
 use super::calls::{Calls, Touches};
 use super::node::Node;
@@ -13,12 +16,46 @@ pub(super) struct App {
     node: Arc<dyn Node>,
     calls: Arc<Calls>,
     host: Arc<str>,
+    streams: Streams,
+}
+
+/// How many answers that never end by themselves may be under way, and when they all end.
+#[derive(Clone)]
+pub(super) struct Streams {
+    pub(super) places: Arc<Semaphore>,
+    stopping: Arc<AtomicBool>,
+}
+
+impl Streams {
+    fn new(places: usize) -> Self {
+        Self { places: Arc::new(Semaphore::new(places.max(1))), stopping: Arc::default() }
+    }
+
+    /// Every stream ends at its next look.
+    pub(super) fn end(&self) {
+        self.stopping.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_ending(&self) -> bool {
+        self.stopping.load(Ordering::Relaxed)
+    }
 }
 
 impl App {
-    /// The API of `node`, served at `address`.
-    pub(super) fn new(node: Arc<dyn Node>, calls: Calls, address: SocketAddr) -> Self {
-        Self { node, calls: Arc::new(calls), host: host_name(address).into() }
+    /// The API of `node`, served at `address`, with at most `streams` answers at once that do not end by themselves.
+    pub(super) fn new(node: Arc<dyn Node>, calls: Calls, address: SocketAddr, streams: usize) -> Self {
+        let streams = Streams::new(streams);
+        Self { node, calls: Arc::new(calls), host: host_name(address).into(), streams }
+    }
+
+    /// The bound on streams.
+    pub(super) fn streams(&self) -> Streams {
+        self.streams.clone()
+    }
+
+    /// The node itself, for calls that wait for nothing.
+    pub(super) fn node(&self) -> Arc<dyn Node> {
+        Arc::clone(&self.node)
     }
 
     /// Asks the node on a thread that may block.

@@ -53,12 +53,16 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::NoSpace
         | ErrorCode::MigrationExists
         | ErrorCode::IllegalTransition
+        | ErrorCode::StepNotAllowed
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotRevertible
         | ErrorCode::PlanRefused
         | ErrorCode::Aborted => StatusCode::CONFLICT,
         // What the caller believes of the node is not so.
-        ErrorCode::SchemaHashMismatch | ErrorCode::DiskChanged | ErrorCode::PlanDrifted => {
-            StatusCode::PRECONDITION_FAILED
-        }
+        ErrorCode::SchemaHashMismatch
+        | ErrorCode::DiskChanged
+        | ErrorCode::PlanDrifted
+        | ErrorCode::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
         ErrorCode::QueueFull => StatusCode::TOO_MANY_REQUESTS,
         ErrorCode::TabletUnavailable
         | ErrorCode::DiskUnavailable

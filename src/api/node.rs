@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, Submit,
-    TabletFilter, TabletView, TaskView, Totals, TrashView,
+    DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
+    RuleAnswer, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
 };
-use crate::model::{Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan};
+use crate::model::{
+    Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+};
 
 /// Whether a changed key outlives the process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,13 +35,25 @@ pub enum ConfigChangeError {
 #[allow(missing_docs)]
 pub trait Node: Send + Sync + 'static {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure>;
+    fn validate(&self, submit: &Submit) -> Validation;
     fn migration(&self, id: MigrationId) -> Option<Migration>;
     fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
+    /// Waits for nothing.
+    fn event_cursor(&self) -> EventCursor;
+    /// Waits for nothing.
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch;
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure>;
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure>;
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure>;
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure>;
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure>;
+    fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure>;
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure>;
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure>;
     fn tasks(&self) -> Vec<TaskView>;
@@ -75,6 +89,9 @@ impl Node for Engine {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         Self::submit(self, submit)
     }
+    fn validate(&self, submit: &Submit) -> Validation {
+        Self::validate(self, submit)
+    }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         Self::migration(self, id)
     }
@@ -83,6 +100,12 @@ impl Node for Engine {
     }
     fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         Self::migrations(self, filter)
+    }
+    fn event_cursor(&self) -> EventCursor {
+        Self::event_cursor(self)
+    }
+    fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        Self::events_after(self, cursor, of)
     }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::abort(self, id)
@@ -95,6 +118,27 @@ impl Node for Engine {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         Self::retry(self, id)
+    }
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        Self::run_step(self, id, step)
+    }
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::cutover(self, id)
+    }
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::force_complete(self, id)
+    }
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        Self::extend(self, id, seconds)
+    }
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        Self::set_rate(self, id, rate_bytes_per_sec)
+    }
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        Self::set_priority(self, id, priority)
+    }
+    fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
+        Self::revert(self, id, caller)
     }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         Self::plan_task(self, request)

@@ -112,7 +112,10 @@ impl Server {
         let listener = tokio::net::TcpListener::from_std(listener)?;
         // A call into the node answers for itself before the whole request is given up.
         let calls = Calls::new(limits.workers, limits.request_timeout.mul_f64(0.9));
-        let router = router::build(App::new(node, calls, address), &limits);
+        // Streams hold their connections: they leave most of the places to requests that end.
+        let app = App::new(node, calls, address, limits.connections / 4);
+        let streams = app.streams();
+        let router = router::build(app, &limits);
         tracing::info!("listening on http://{address}");
 
         let places = Arc::new(Semaphore::new(limits.connections));
@@ -144,6 +147,7 @@ impl Server {
             () = stop => {}
         }
         drop(listener);
+        streams.end();
         tracing::info!("no longer listening; {} connections open", graceful.count());
         match tokio::time::timeout(grace, graceful.shutdown()).await {
             Ok(()) => Ok(Stopped::Drained),

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::model::{MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
+use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
+use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -91,6 +92,14 @@ pub enum Command {
         /// Its number.
         id: MigrationId,
     },
+    /// Show and steer migrations.
+    Migration {
+        /// What to do.
+        #[command(subcommand)]
+        command: MigrationCommand,
+    },
+    /// Show what happens to migrations, as it happens with -f.
+    Events(EventsArgs),
     /// Show the disks: condition, space, tablets, work.
     Disks,
     /// Empty a disk, take it out of service, or back in.
@@ -135,8 +144,23 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "N")]
     pub schema_hash: Option<SchemaHash>,
     /// Destination, written as in storage_root_path.
-    #[arg(long, value_name = "PATH")]
-    pub disk: String,
+    #[arg(long, value_name = "PATH", required_unless_present = "to_medium", conflicts_with = "to_medium")]
+    pub disk: Option<String>,
+    /// The least full disk of this medium, ssd or hdd, instead.
+    #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
+    pub to_medium: Option<Medium>,
+    /// How far by itself.
+    #[arg(long, value_enum, default_value = "auto")]
+    pub mode: ModeArg,
+    /// A bandwidth limit of its own in bytes copied per second, as 50M.
+    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
+    pub rate: Option<u64>,
+    /// Only ask what every rule says to it.
+    #[arg(long, conflicts_with = "follow")]
+    pub dry_run: bool,
+    /// Repeating the command with this key changes nothing.
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
     /// Watch it to its end, with a progress bar; the exit status says how it ended.
     #[arg(long)]
     pub follow: bool,
@@ -171,9 +195,22 @@ pub struct ListArgs {
     /// From or to this disk.
     #[arg(long, value_name = "PATH")]
     pub disk: Option<String>,
+    /// Of this tablet.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub tablet: Option<TabletId>,
+    /// Of this task.
+    #[arg(long, value_name = "ID")]
+    pub task: Option<TaskId>,
+    /// The newest first.
+    #[arg(long)]
+    pub newest: bool,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub limit: u32,
+}
+
+fn parse_medium(text: &str) -> Result<Medium, String> {
+    text.parse().map_err(|()| format!("{text:?} is neither ssd nor hdd"))
 }
 
 fn parse_phase(text: &str) -> Result<Phase, String> {

@@ -9,9 +9,9 @@ use ureq::Agent;
 use super::exit::{CliError, Exit};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration, PurgeTrash,
-    PurgedItem, RestoreTablet, RuleAnswer, Tablet, Task, TaskAction, TrashItem,
+    PurgedItem, RestoreTablet, RuleAnswer, RunStep, Tablet, Task, TaskAction, TrashItem, Validation,
 };
-use crate::model::{ErrorCode, MigrationId, TabletId, TaskId};
+use crate::model::{ErrorCode, MigrationId, Step, TabletId, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the daemon's own limit of a request, so that its answer is heard.
@@ -69,8 +69,51 @@ impl Client {
     }
 
     /// Accepts a migration.
-    pub(super) fn submit(&self, request: &CreateMigration) -> Result<Answer<Migration>, CliError> {
+    pub(super) fn submit(
+        &self,
+        request: &CreateMigration,
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer<Migration>, CliError> {
+        let mut post = self.agent.post(format!("{}/api/v1/migrations", self.base));
+        if let Some(key) = idempotency_key {
+            post = post.header("Idempotency-Key", key);
+        }
+        self.understand(post.send_json(request))
+    }
+
+    /// Asks what would become of a migration; the request says that it is a dry run.
+    pub(super) fn validate(&self, request: &CreateMigration) -> Result<Answer<Validation>, CliError> {
         self.post("/api/v1/migrations", request)
+    }
+
+    /// Does the step a migration waits for.
+    pub(super) fn run_step(&self, id: MigrationId, step: Step) -> Result<Answer<Migration>, CliError> {
+        self.post(&format!("/api/v1/migrations/{id}/run"), &RunStep { step })
+    }
+
+    /// The stream of events of one migration or of all, from behind `last_id`.
+    pub(super) fn events(
+        &self,
+        of: Option<MigrationId>,
+        follow: bool,
+        last_id: Option<&str>,
+    ) -> Result<ureq::BodyReader<'static>, CliError> {
+        let path = of.map_or_else(
+            || format!("/api/v1/events?follow={follow}"),
+            |id| format!("/api/v1/migrations/{id}/events"),
+        );
+        let mut get = self.agent.get(format!("{}{path}", self.base));
+        if let Some(id) = last_id {
+            get = get.header("Last-Event-ID", id);
+        }
+        // It lasts as long as there is something to hear; the daemon says so every ten seconds.
+        let get = get.config().timeout_global(None).timeout_recv_body(None).build();
+        let mut answer = get.call().map_err(|error| self.not_answered(&error))?;
+        if answer.status().is_success() {
+            return Ok(answer.into_body().into_reader());
+        }
+        let text = answer.body_mut().read_to_string().map_err(|error| self.not_answered(&error))?;
+        Err(self.refused(answer.status().as_u16(), &text))
     }
 
     /// One migration.

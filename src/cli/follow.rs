@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, print};
-use super::jobs::headline;
+use super::jobs::{headline, hint};
 use crate::api::wire::Migration;
 use crate::model::Phase;
 
@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 const BAR: &str =
     "{spinner} {msg:11} [{bar:30}] {bytes} of {total_bytes} verified, {bytes_per_sec}, {eta} left";
 
-/// `follow`, from what was heard of the migration so far. Done only when it is completed.
+/// `follow`, from what was heard of the migration so far. Done only when it is completed, or waits to be asked on.
 ///
 /// # Errors
 /// [`Exit::Failed`] when it ended otherwise; [`Exit::Unreachable`] when the daemon goes away and stays away.
@@ -41,6 +41,15 @@ pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) 
         if migration.status.is_final() {
             bar.finish_and_clear();
             return end(&answer, output);
+        }
+        if let Some(hint) = hint(migration) {
+            // It would be waited for until somebody asks it on, and that may well be whoever is watching here.
+            bar.finish_and_clear();
+            match output {
+                Output::Json => print(&answer.text)?,
+                Output::Text => print(&format!("{}\nlet it go on with: {hint}\n", headline(migration)))?,
+            }
+            return Ok(());
         }
         std::thread::sleep(POLL);
         answer = loop {

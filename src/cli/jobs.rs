@@ -8,22 +8,36 @@ use super::exit::{CliError, Exit, print};
 use super::follow::follow;
 use super::table::{Align, Table, human_bytes, printable};
 use crate::api::wire::{Action, CreateMigration, Migration};
-use crate::model::{MigrationId, Mode, Priority, StepStatus, TabletId};
+use crate::model::{MigrationId, Priority, Step, StepStatus, TabletId};
+
+impl From<PriorityArg> for Priority {
+    fn from(priority: PriorityArg) -> Self {
+        match priority {
+            PriorityArg::Low => Self::Low,
+            PriorityArg::Normal => Self::Normal,
+            PriorityArg::High => Self::High,
+        }
+    }
+}
 
 /// `migrate`.
 pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
-    let accepted = client.submit(&CreateMigration {
+    let request = CreateMigration {
         tablet_id: args.tablet_id,
         schema_hash: args.schema_hash,
         dest_disk: args.disk.clone(),
-        mode: Mode::Auto,
-        priority: match args.priority {
-            PriorityArg::Low => Priority::Low,
-            PriorityArg::Normal => Priority::Normal,
-            PriorityArg::High => Priority::High,
-        },
+        dest_medium: args.to_medium,
+        mode: args.mode.into(),
+        priority: args.priority.into(),
         reason: args.reason.clone(),
-    })?;
+        rate_bytes_per_sec: args.rate,
+        precondition: None,
+        dry_run: args.dry_run,
+    };
+    if args.dry_run {
+        return validate(client, &request, output);
+    }
+    let accepted = client.submit(&request, args.idempotency_key.as_deref())?;
     let id = accepted.value.id;
     if output == Output::Text {
         print(&format!("accepted: {}\n", headline(&accepted.value)))?;
@@ -36,6 +50,27 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
         print(&format!("watch it with: tabletctl follow {id}\n"))
     } else {
         Ok(())
+    }
+}
+
+/// `migrate --dry-run`.
+fn validate(client: &Client, request: &CreateMigration, output: Output) -> Result<(), CliError> {
+    let Answer { value, text } = client.validate(request)?;
+    if output == Output::Json {
+        print(&text)?;
+    } else {
+        let mut table =
+            Table::new(&[("RULE", Align::Left), ("ALLOWS", Align::Left), ("DETAIL", Align::Left)]);
+        for check in &value.checks {
+            let allows = check.allows.map_or("-", |allows| if allows { "yes" } else { "no" });
+            table.row([check.rule.clone(), allows.to_owned(), check.detail.clone()]);
+        }
+        let to = value.dest_disk.as_deref().unwrap_or("no disk");
+        print(&format!("{}to {to}: nothing was submitted\n", table.render()))?;
+    }
+    match value.error {
+        None => Ok(()),
+        Some(error) => Err(CliError::new(Exit::Refused, format!("{} ({})", error.message, error.code))),
     }
 }
 
@@ -77,6 +112,11 @@ pub(super) fn list(client: &Client, args: &ListArgs, output: Output) -> Result<(
         }
     }
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(args.tablet.iter().map(|tablet| ("tablet_id", tablet.to_string())));
+    query.extend(args.task.iter().map(|task| ("task", task.to_string())));
+    if args.newest {
+        query.push(("sort", "-id".to_owned()));
+    }
     let Answer { value: list, text } = client.migrations(&query)?;
     if output == Output::Json {
         return print(&text);
@@ -125,6 +165,15 @@ pub(super) fn act(client: &Client, id: MigrationId, action: Action, output: Outp
     }
 }
 
+/// `migration run`.
+pub(super) fn run_step(client: &Client, id: MigrationId, step: Step, output: Output) -> Result<(), CliError> {
+    let Answer { value, text } = client.run_step(id, step)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&format!("{}\n", headline(&value))),
+    }
+}
+
 /// One line.
 pub(super) fn headline(migration: &Migration) -> String {
     let Migration { id, tablet_id, source_disk, dest_disk, status, .. } = migration;
@@ -138,6 +187,12 @@ fn why(migration: &Migration) -> String {
         Some(error) if migration.status_reason.is_empty() => error.message.clone(),
         _ => migration.status_reason.clone(),
     }
+}
+
+/// The command that a migration waits for.
+pub(super) fn hint(migration: &Migration) -> Option<String> {
+    let step = migration.next_steps.iter().find(|step| **step != Step::Abort)?;
+    Some(format!("tabletctl migration run {} {step}", migration.id))
 }
 
 fn details(migration: &Migration) -> String {
@@ -172,6 +227,9 @@ fn details(migration: &Migration) -> String {
     if let Some(seconds) = migration.eta_seconds {
         line("time left", format!("{seconds} s"));
     }
+    if let Some(hint) = hint(migration) {
+        line("next", hint);
+    }
     line("attempts", migration.attempts.to_string());
     line("accepted", migration.created_at.to_string());
     line("ended", migration.finished_at.map(|time| time.to_string()).unwrap_or_default());
@@ -196,7 +254,7 @@ fn details(migration: &Migration) -> String {
         );
         line("trash", receipt.trash_path.clone().unwrap_or_default());
     }
-    for step in &migration.steps {
+    for step in migration.steps.iter().flatten() {
         let ended = match (step.status, step.ended_at) {
             (StepStatus::Running, _) | (_, None) => String::new(),
             (_, Some(time)) => format!(" .. {time}"),

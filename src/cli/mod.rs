@@ -6,11 +6,13 @@
 
 pub mod args;
 mod client;
+mod events;
 pub mod exit;
 mod follow;
 mod jobs;
 mod node;
 pub mod offline;
+pub mod steer_args;
 mod table;
 mod tasks;
 
@@ -22,10 +24,11 @@ use args::{
 use client::{Client, Service};
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
+use steer_args::{MigrationCommand, One};
 
-use crate::api::wire::{Action, NoParameters, TaskAction};
+use crate::api::wire::{Action, Extend, Limits, NoParameters, TaskAction};
 
-/// Actions take no parameters yet.
+/// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
 
 /// Does what the command line says.
@@ -48,6 +51,8 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Pause { id } => jobs::act(&client()?, *id, Action::Pause(AT_ONCE), output),
         Command::Resume { id } => jobs::act(&client()?, *id, Action::Resume(AT_ONCE), output),
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
+        Command::Migration { command } => run_migration(&client()?, command, output),
+        Command::Events(args) => events::events(&client()?, args, output),
         Command::Disks => node::disks(&client()?, output),
         Command::Disk { command: DiskCommand::Drain(args) } => tasks::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
@@ -76,6 +81,27 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             exit::print(&String::from_utf8_lossy(&script))
         }
     }
+}
+
+fn run_migration(client: &Client, command: &MigrationCommand, output: Output) -> Result<(), CliError> {
+    use MigrationCommand as C;
+    let (id, action) = match command {
+        C::List(args) => return jobs::list(client, args, output),
+        C::Show(args) => return jobs::status(client, args, output),
+        C::Follow(One { id }) => return follow::follow(client, client.migration(*id)?, output),
+        C::Run { id, step } => return jobs::run_step(client, *id, *step, output),
+        C::Cutover(One { id }) => (id, Action::Cutover(AT_ONCE)),
+        C::ForceComplete(One { id }) => (id, Action::ForceComplete(AT_ONCE)),
+        C::Extend { id, seconds } => (id, Action::Extend(Extend { seconds: *seconds })),
+        C::Revert(One { id }) => (id, Action::Revert(AT_ONCE)),
+        C::Limits { id, rate } => (id, Action::Limits(Limits { rate_bytes_per_sec: *rate })),
+        C::Priority { id, priority } => (id, Action::Priority((*priority).into())),
+        C::Pause(One { id }) => (id, Action::Pause(AT_ONCE)),
+        C::Resume(One { id }) => (id, Action::Resume(AT_ONCE)),
+        C::Abort(One { id }) => (id, Action::Abort(AT_ONCE)),
+        C::Retry(One { id }) => (id, Action::Retry(AT_ONCE)),
+    };
+    jobs::act(client, *id, action, output)
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {

@@ -126,6 +126,9 @@ config_keys! {
     /// Hours of the day, local time, in which copies start: `22:00-06:00`, several separated by commas; empty is always.
     /// What runs goes on to its end, and high priority starts at any hour.
     migration_window: DailyWindows = DailyWindows::default(), Mutable, Any;
+    // 120 h, as Atlas gives a live migration that is ready for its cutover.
+    /// Time a migration waits at a gate to be asked on before it is undone, in seconds; 0 is for ever.
+    cutover_deadline_sec: u32 = 432_000, Mutable, Range(0, MAX_I32);
 
     /// Time running migrations have to reach a safe point when the daemon is told to stop, in seconds.
     shutdown_grace_sec: u32 = 30, Fixed, Range(0, 86_400);

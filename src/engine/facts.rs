@@ -1,13 +1,15 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use super::catalog::Catalog;
+use super::disk::Disk;
 use super::node::Node;
 use super::tasks::{COOL_DOWN_MS, MIN_MOVE_BYTES};
 use super::view::{RuleAnswer, RuleBinds};
-use crate::model::{DiskCondition, MigrationId, Status, TabletKey, TimestampMs};
-use crate::rules::admission::{DestinationFacts, Facts, TabletFacts};
+use crate::model::{DiskCondition, ErrorCode, Failure, Medium, MigrationId, Status, TabletKey, TimestampMs};
+use crate::rules::admission::{DestinationFacts, Facts, TabletFacts, admit};
 use crate::rules::capacity::CapacityLimits;
 use crate::rules::explain::{Answer, FileSystems, PlanFacts, explain};
+use crate::rules::placement::{Candidate, choose};
 use crate::rules::planning::Pin;
 use crate::storage::same_file_system;
 
@@ -76,6 +78,47 @@ impl<'a> Known<'a> {
     }
 }
 
+/// The path of the disk of a medium that is best for a tablet now.
+///
+/// # Errors
+/// As [`choose`].
+pub(super) fn best_of_medium(node: &Node, key: TabletKey, medium: Medium) -> Result<String, Failure> {
+    let known = Known::look(node, key);
+    let catalog = node.catalog();
+    let entry = catalog.get(key);
+    let source = entry.map(|entry| node.disk(entry.disk));
+    let candidates: Vec<_> = node
+        .disks
+        .iter()
+        .map(|disk| {
+            let shared =
+                source.filter(|source| source.index != disk.index && share_file_system(source, disk));
+            let answer = match shared {
+                Some(source) => Err(Failure::new(
+                    ErrorCode::PlanRefused,
+                    format!("on the same file system as {}: nothing would be gained", source.path),
+                )),
+                None => admit(key, &disk.path, &known.facts(&catalog, &disk.path)),
+            };
+            Candidate {
+                path: &disk.path,
+                medium: disk.medium,
+                answer,
+                capacity: disk.capacity(),
+                reserved_bytes: disk.reserved_bytes(),
+            }
+        })
+        .collect();
+    choose(key, medium, entry.map_or(0, |entry| entry.size_bytes), &candidates).map(str::to_owned)
+}
+
+fn share_file_system(a: &Disk, b: &Disk) -> bool {
+    match (a.opened.get(), b.opened.get()) {
+        (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
+        _ => false,
+    }
+}
+
 /// Every rule's answer to a move that nobody has asked for yet.
 pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
     let known = Known::look(node, key);
@@ -83,10 +126,7 @@ pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleA
     let catalog = node.catalog();
     let source = catalog.get(key).map(|entry| node.disk(entry.disk));
     let plans = source.zip(node.disk_at(disk)).map(|(source, destination)| {
-        let shared = match (source.opened.get(), destination.opened.get()) {
-            (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
-            _ => false,
-        };
+        let shared = share_file_system(source, destination);
         PlanFacts {
             pin: Pin::Free,
             last_moved_ms,

@@ -9,6 +9,7 @@ use super::disk::{Disk, note_storage_error};
 use super::job::Order;
 use super::node::Node;
 use super::pace;
+use super::steer::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
 use crate::model::{ErrorCode, Failure, Status};
@@ -50,7 +51,7 @@ fn nap(node: &Node, duration: Duration) -> bool {
     false
 }
 
-fn tick(node: &Node) {
+fn tick(node: &Arc<Node>) {
     let mut counted = Instant::now();
     while nap(node, TICK) {
         let seconds = counted.elapsed().as_secs();
@@ -60,6 +61,7 @@ fn tick(node: &Node) {
             Err(failure) => tracing::debug!("{failure}"),
         }
         stop_the_stuck(node);
+        expire_overdue(node);
         node.journal.prune(u64::from(node.config().finished_migration_tasks_size).saturating_mul(10));
     }
 }

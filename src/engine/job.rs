@@ -1,13 +1,16 @@
 //! One migration while it is alive: its row, its progress, and what an operator has asked of it.
 
-use std::sync::atomic::{AtomicI64, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(super) use super::clock::now_ms;
 use super::clock::{steady_ms, to_wall_ms};
-use crate::model::{ErrorCode, Failure, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
+use super::events::{EventKind, EventRing};
+use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
+use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
+use crate::transfer::{Limiter, VerifiedCopy};
 
 /// Lines kept of one step's log, and steps kept of one migration: a row in the journal stays small through any number
 /// of attempts.
@@ -43,6 +46,8 @@ pub(super) struct Progress {
     pub(super) throttled_ms: AtomicU64,
     /// By the steady clock; 0 before the first.
     pub(super) last_progress_ms: AtomicI64,
+    /// Measured by the ticker of events.
+    pub(super) recent_bytes_per_sec: AtomicU64,
 }
 
 /// A migration that has not ended.
@@ -51,16 +56,80 @@ pub(super) struct Job {
     pub(super) progress: Progress,
     order: AtomicU8,
     pub(super) size_bytes: u64,
+    /// Its own bandwidth limit, in bytes copied.
+    pub(super) limiter: Limiter,
+    forced: AtomicBool,
+    parked: Mutex<Option<Parked>>,
+    events: Arc<EventRing>,
+}
+
+/// What a migration that waits at a gate knows of its staging: a cutover need not read it again. Gone with the process;
+/// the next one reads the staging back from the medium.
+pub(super) struct Parked {
+    pub(super) copy: VerifiedCopy,
+    /// [`super::disk::Disk::write_epoch`] when it was verified: a sync that failed since makes it worth nothing.
+    pub(super) write_epoch: u64,
 }
 
 impl Job {
-    pub(super) fn new(migration: Migration, size_bytes: u64) -> Self {
+    /// Whoever listens hears of it from here on.
+    pub(super) fn new(migration: Migration, size_bytes: u64, events: &Arc<EventRing>) -> Self {
+        events.publish_status(&migration);
+        let steering = &migration.steering;
         Self {
-            migration: Mutex::new(migration),
             progress: Progress::default(),
             order: AtomicU8::new(Order::Run as u8),
             size_bytes,
+            limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
+            forced: AtomicBool::new(steering.haste == Haste::Forced),
+            parked: Mutex::default(),
+            events: Arc::clone(events),
+            migration: Mutex::new(migration),
         }
+    }
+
+    /// Whether it waits at a gate to be asked on.
+    pub(super) fn gate(migration: &Migration) -> Gate {
+        gate::gate(migration.status, migration.mode, migration.steering.released)
+    }
+
+    /// Whether limits and turns no longer hold for it.
+    pub(super) fn is_forced(&self) -> bool {
+        self.forced.load(Ordering::Relaxed)
+    }
+
+    /// From now on no limit holds for it; whoever waits for one of its own is let go.
+    pub(super) fn force(&self) {
+        self.forced.store(true, Ordering::Relaxed);
+        self.limiter.set_rate(0);
+    }
+
+    /// Keeps what is known of a verified copy.
+    pub(super) fn park(&self, parked: Parked) {
+        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = Some(parked);
+    }
+
+    /// What was kept, once.
+    pub(super) fn unpark(&self) -> Option<Parked> {
+        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// Changes the row under its lock. `post` sends it to the journal there, so that the journal hears of changes in
+    /// their order.
+    ///
+    /// # Errors
+    /// What `how` said; nothing is changed then.
+    pub(super) fn change<T>(
+        &self,
+        how: impl FnOnce(&mut Migration) -> Result<(), Failure>,
+        post: impl FnOnce(Migration) -> T,
+    ) -> Result<T, Failure> {
+        let mut migration = self.lock();
+        let mut changed = migration.clone();
+        how(&mut changed)?;
+        self.merge_progress(&mut changed);
+        self.replace(&mut migration, changed.clone());
+        Ok(post(changed))
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Migration> {
@@ -89,6 +158,10 @@ impl Job {
         counters.cloned_bytes = load(&self.progress.cloned_bytes);
         counters.verified_files = load(&self.progress.verified_files).min(counters.total_files);
         counters.throttled_ms = load(&self.progress.throttled_ms);
+        counters.recent_bytes_per_sec = match migration.status {
+            Status::Copying => load(&self.progress.recent_bytes_per_sec),
+            _ => 0,
+        };
         let at = self.progress.last_progress_ms.load(Ordering::Relaxed);
         if at > 0 {
             migration.last_progress_ms = Some(to_wall_ms(at));
@@ -118,13 +191,22 @@ impl Job {
         self.progress.verified_files.store(counters.total_files, Ordering::Relaxed);
     }
 
+    /// What this attempt did not copy was there already, verified.
+    pub(super) fn count_as_resumed(&self) {
+        let copied = self.progress.copied_bytes.load(Ordering::Relaxed);
+        let resumed = self.lock().counters.total_bytes.saturating_sub(copied);
+        self.progress.resumed_bytes.fetch_add(resumed, Ordering::Relaxed);
+        self.count_as_copied();
+    }
+
     /// Changes the status, if the table allows it, and returns the row for the journal.
     ///
     /// # Errors
     /// `ILLEGAL_TRANSITION`.
     pub(super) fn advance(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
         let mut migration = self.lock();
-        *migration = self.after(&migration, event, reason.into())?;
+        let changed = self.after(&migration, event, reason.into())?;
+        self.replace(&mut migration, changed);
         Ok(migration.clone())
     }
 
@@ -138,26 +220,22 @@ impl Job {
 
     /// Lets everybody see a row that has been made durable.
     pub(super) fn show(&self, row: Migration) {
-        *self.lock() = row;
+        let mut migration = self.lock();
+        self.replace(&mut migration, row);
+    }
+
+    /// Under the lock of the row: listeners hear of changes in their order.
+    fn replace(&self, migration: &mut Migration, changed: Migration) {
+        let is_news = migration.status != changed.status || migration.status_reason != changed.status_reason;
+        *migration = changed;
+        if is_news {
+            self.events.publish_status(migration);
+        }
     }
 
     fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
-        let next = transition(now.status, event).map_err(|illegal| {
-            Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", now.id))
-        })?;
         let mut migration = now.clone();
-        if next == Status::Paused {
-            migration.paused_in = Some(now.status);
-        }
-        if !matches!(next, Status::Finalizing | Status::Completed) {
-            migration.receipt = None;
-        }
-        migration.status = next;
-        migration.status_reason = reason;
-        migration.updated_ms = now_ms();
-        if next.is_final() {
-            migration.finished_ms = Some(migration.updated_ms);
-        }
+        apply(&mut migration, event, reason)?;
         self.merge_progress(&mut migration);
         Ok(migration)
     }
@@ -176,13 +254,18 @@ impl Job {
             ended_ms: None,
             logs: Vec::new(),
         });
+        let kind = EventKind::Step { step, status: StepStatus::Running };
+        self.events.publish(migration.id, migration.key, kind);
     }
 
     /// Ends the step that is under way.
     pub(super) fn end_step(&self, status: StepStatus) {
-        if let Some(step) = self.lock().steps.last_mut() {
+        let mut migration = self.lock();
+        let (id, key) = (migration.id, migration.key);
+        if let Some(step) = migration.steps.last_mut() {
             step.status = status;
             step.ended_ms = Some(now_ms());
+            self.events.publish(id, key, EventKind::Step { step: step.step, status });
         }
     }
 
@@ -257,6 +340,30 @@ impl Job {
             order => Err(stopped(order)),
         }
     }
+}
+
+/// Changes the status of a row, if the table allows it.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION`.
+pub(super) fn apply(migration: &mut Migration, event: Event, reason: String) -> Result<(), Failure> {
+    let next = transition(migration.status, event).map_err(|illegal| {
+        Failure::new(ErrorCode::IllegalTransition, format!("migration {}: {illegal}", migration.id))
+    })?;
+    if next == Status::Paused {
+        migration.paused_in = Some(migration.status);
+    }
+    if !matches!(next, Status::Finalizing | Status::Completed) {
+        migration.receipt = None;
+    }
+    migration.status = next;
+    migration.steering.leave_gate();
+    migration.status_reason = reason;
+    migration.updated_ms = now_ms();
+    if next.is_final() {
+        migration.finished_ms = Some(migration.updated_ms);
+    }
+    Ok(())
 }
 
 fn stopped(order: Order) -> Failure {

@@ -23,6 +23,7 @@ enum Request {
     Update(Box<Migration>, Option<Reply<MigrationId>>),
     Get(MigrationId, Reply<Option<Migration>>),
     LatestFor(TabletKey, Reply<Option<Migration>>),
+    ByRequestKey(String, Reply<Option<Migration>>),
     List(Box<Filter>, Reply<Page>),
     RaiseNextId(MigrationId, Reply<()>),
     AddUptime(u64, Reply<u64>),
@@ -130,12 +131,22 @@ impl JournalHandle {
         let _ = self.sender.send(Request::Update(Box::new(migration), None));
     }
 
+    /// As [`Self::update_durably`], without waiting: for where the order of changes is decided.
+    pub(super) fn post_update(&self, migration: Migration) -> Posted<MigrationId> {
+        self.post(|reply| Request::Update(Box::new(migration), Some(reply)))
+    }
+
     pub(super) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
         self.ask(|reply| Request::Get(id, reply))
     }
 
     pub(super) fn latest_for(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
         self.ask(|reply| Request::LatestFor(key, reply))
+    }
+
+    /// The migration that was asked for with this key.
+    pub(super) fn by_request_key(&self, key: String) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::ByRequestKey(key, reply))
     }
 
     pub(super) fn list(&self, filter: Filter) -> Result<Page, Failure> {
@@ -286,6 +297,7 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
     match request {
         Request::Get(id, reply) => send(&reply, journal.get(id)),
         Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
+        Request::ByRequestKey(key, reply) => send(&reply, journal.by_request_key(&key)),
         Request::List(filter, reply) => send(&reply, journal.list(&filter)),
         Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
         Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),

@@ -22,6 +22,7 @@
 mod catalog;
 mod clock;
 mod disk;
+mod events;
 mod facts;
 mod flush;
 mod gentle;
@@ -38,6 +39,7 @@ mod recover;
 mod removal;
 mod scheduler;
 mod start;
+mod steer;
 mod submit;
 mod tasks;
 mod thread;
@@ -47,16 +49,21 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
+pub use steer::{next_steps, waits_at_gate};
 pub use view::{
-    DiskView, MigrationFilter, NewTask, PaceView, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds,
-    StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Precondition, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals,
+    TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
 use crate::model::{
-    ErrorCode, Failure, Migration, MigrationId, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+    ErrorCode, Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId,
+    TaskPlan,
 };
+use crate::rules::gate::Verb;
 use node::Node;
 
 /// How long a probe asked for by an operator may take.
@@ -83,6 +90,11 @@ impl Engine {
         submit::submit(&self.0, request)
     }
 
+    /// What would become of a request. Nothing is changed.
+    pub fn validate(&self, request: &Submit) -> Validation {
+        submit::validate(&self.0, request)
+    }
+
     /// One migration with the progress of this moment; also after its end.
     pub fn migration(&self, id: MigrationId) -> Option<Migration> {
         query::migration(&self.0, id)
@@ -96,6 +108,16 @@ impl Engine {
     /// Migrations, ascending by number.
     pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
         query::migrations(&self.0, filter)
+    }
+
+    /// Where somebody begins who wants to hear what happens from now on. Waits for nothing.
+    pub fn event_cursor(&self) -> EventCursor {
+        self.0.events.now()
+    }
+
+    /// What happened after `cursor` to one migration, or to all. Waits for nothing.
+    pub fn events_after(&self, cursor: EventCursor, of: Option<MigrationId>) -> EventBatch {
+        self.0.events.after(cursor, of)
     }
 
     /// Calls a migration off. Asynchronous: one that is running stops at its next block.
@@ -128,6 +150,65 @@ impl Engine {
     /// As [`Engine::submit`]; `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         submit::retry(&self.0, id)
+    }
+
+    /// Does the step behind the gate a migration waits at; [`Step::Abort`] calls it off. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`; `STEP_NOT_ALLOWED` with what is.
+    pub fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        match step {
+            Step::Abort => submit::abort(&self.0, id),
+            step => steer::open_gate(&self.0, id, step, Verb::Run(step)),
+        }
+    }
+
+    /// Swaps a migration in that waits in `ready`. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        steer::open_gate(&self.0, id, Step::Finalize, Verb::Cutover)
+    }
+
+    /// Past every gate, every limit and every other one in line. Asynchronous.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        steer::force_complete(&self.0, id)
+    }
+
+    /// Moves the deadline of a migration at a gate.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        steer::extend(&self.0, id, seconds)
+    }
+
+    /// Gives a migration a bandwidth limit of its own, in bytes copied per second; 0 takes it away. Felt at once.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        steer::set_rate(&self.0, id, rate_bytes_per_sec)
+    }
+
+    /// Gives a migration another place in line.
+    ///
+    /// # Errors
+    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        steer::set_priority(&self.0, id, priority)
+    }
+
+    /// Takes a completed move back by a new migration, while the trash holds its source. The new one is returned.
+    ///
+    /// # Errors
+    /// `NOT_REVERTIBLE` with the reason; as [`Engine::submit`].
+    pub fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
+        steer::revert(&self.0, id, caller)
     }
 
     /// Makes a plan and keeps nothing.

@@ -1,12 +1,13 @@
 //! Everything the engine's rooms share, and the few verbs that keep it consistent.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
 use super::disk::Disk;
+use super::events::EventRing;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
@@ -39,10 +40,25 @@ pub(super) struct Node {
     pub(super) limiter: Limiter,
     pub(super) syncs: Arc<SyncCounts>,
     pub(super) counts: Counts,
+    pub(super) events: Arc<EventRing>,
     pub(super) started: Instant,
     /// Counted up-time, all runs together, in seconds.
     pub(super) uptime_sec: AtomicU64,
     stopping: AtomicBool,
+    /// Keys of requests that are being accepted.
+    keys: Mutex<HashSet<String>>,
+}
+
+/// The sole right to accept a request under a key, until dropped.
+pub(super) struct KeyClaim<'a> {
+    node: &'a Node,
+    key: String,
+}
+
+impl Drop for KeyClaim<'_> {
+    fn drop(&mut self) {
+        lock(&self.node.keys).remove(&self.key);
+    }
 }
 
 /// Migrations, alive and remembered.
@@ -154,9 +170,11 @@ impl Node {
             limiter,
             syncs,
             counts: Counts::default(),
+            events: Arc::default(),
             started: Instant::now(),
             uptime_sec: AtomicU64::new(uptime_sec),
             stopping: AtomicBool::new(false),
+            keys: Mutex::default(),
         }
     }
 
@@ -334,7 +352,7 @@ impl Node {
         }
         match event {
             Event::Completed => Counts::add(&self.counts.completed),
-            Event::Undone => Counts::add(&self.counts.aborted),
+            Event::Undone | Event::Expired => Counts::add(&self.counts.aborted),
             _ => Counts::add(&self.counts.failed),
         }
         tracing::info!(migration = %row.id, tablet = %row.key, status = %row.status, "{}", row.status_reason);
@@ -351,6 +369,20 @@ impl Node {
         job.show(row.clone());
         board.alive.remove(&row.id);
         board.remember(row, keep);
+    }
+
+    /// Claims a key, so that of two requests under it at once only one is accepted.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_MISMATCH` while another one is being accepted.
+    pub(super) fn claim_key(&self, key: &str) -> Result<KeyClaim<'_>, Failure> {
+        if lock(&self.keys).insert(key.to_owned()) {
+            return Ok(KeyClaim { node: self, key: key.to_owned() });
+        }
+        let text = format!(
+            "a request under the idempotency key {key:?} is being accepted at this moment; repeat it"
+        );
+        Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
     }
 
     /// The migration of that number while it is alive.

@@ -18,7 +18,7 @@ use super::node::Node;
 use super::pressure::Stalls;
 use super::view::PaceView;
 use crate::config::Throttle;
-use crate::model::{Failure, Medium};
+use crate::model::Medium;
 use crate::rules::adaptive::{Bounds, Pacer, Sample, Verdict};
 use crate::storage::layout::DISK_FILE;
 use crate::transfer::Limiter;
@@ -85,11 +85,7 @@ impl Pace {
     ///
     /// # Errors
     /// What `go_on` said.
-    pub(super) fn take(
-        &self,
-        bytes: u64,
-        go_on: impl Fn() -> Result<(), Failure>,
-    ) -> Result<Duration, Failure> {
+    pub(super) fn take<E>(&self, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
         let waited = self.limiter.take(bytes, go_on)?;
         self.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
         Ok(waited)

@@ -13,7 +13,7 @@ use super::gentle::outside_window;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
-use super::view::{DiskView, MigrationFilter, Page, TabletFilter, TabletView, Totals};
+use super::view::{DiskView, ListOrder, MigrationFilter, Page, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
     DiskCondition, DiskRef, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey,
@@ -84,11 +84,23 @@ pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Page<Migratio
 
     // One that ended between the two looks is in both, never in neither; the later look is the one to show.
     let mut items: BTreeMap<_, _> = ended.rows.migrations.into_iter().map(|row| (row.id, row)).collect();
-    let following = living.into_iter().filter(|(id, _)| filter.after.is_none_or(|after| *id > after));
-    for (id, job) in following.take(limit) {
+    let follows = |id: MigrationId| {
+        filter.after.is_none_or(|after| match filter.order {
+            ListOrder::OldestFirst => id > after,
+            ListOrder::NewestFirst => id < after,
+        })
+    };
+    let mut following: Vec<_> = living.into_iter().filter(|(id, _)| follows(*id)).collect();
+    if filter.order == ListOrder::NewestFirst {
+        following.reverse();
+    }
+    for (id, job) in following.into_iter().take(limit) {
         items.entry(id).or_insert_with(|| job.snapshot());
     }
-    let mut items: Vec<_> = items.into_values().take(limit).collect();
+    let mut items: Vec<_> = match filter.order {
+        ListOrder::OldestFirst => items.into_values().take(limit).collect(),
+        ListOrder::NewestFirst => items.into_values().rev().take(limit).collect(),
+    };
     items.iter_mut().for_each(|row| explain(node, row));
     Page { total, items }
 }
@@ -107,6 +119,9 @@ fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
         && at(&filter.source, &[&row.source])
         && at(&filter.destination, &[&row.destination])
         && at(&filter.disk, &[&row.source, &row.destination])
+        && filter.task.is_none_or(|task| row.task == Some(task))
+        && filter.since_ms.is_none_or(|since| row.created_ms >= since)
+        && filter.before_ms.is_none_or(|before| row.created_ms < before)
 }
 
 fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
@@ -126,7 +141,13 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
         source: path(&filter.source),
         destination: path(&filter.destination),
         either_end: path(&filter.disk),
-        order: journal::Order::OldestFirst,
+        task: filter.task,
+        created_since_ms: filter.since_ms,
+        created_until_ms: filter.before_ms,
+        order: match filter.order {
+            ListOrder::OldestFirst => journal::Order::OldestFirst,
+            ListOrder::NewestFirst => journal::Order::NewestFirst,
+        },
         after: filter.after,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
         ..journal::Filter::default()

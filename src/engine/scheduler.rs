@@ -10,6 +10,7 @@ use super::line;
 use super::node::Node;
 use super::thread::spawn_isolated;
 use crate::model::{DiskIndex, Failure, MigrationId, Status};
+use crate::rules::gate::Gate;
 use crate::rules::schedule::{DiskSlots, Waiting};
 use crate::rules::transition::Event;
 
@@ -63,6 +64,7 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
             for_job.lock().status_reason = "an internal error; the next start settles it".to_owned();
         }
         for_thread.schedule().finished(id);
+        super::submit::settle_late_order(&for_thread, id, &for_job);
         requeue(&for_thread, &for_job);
         for_thread.ring();
     });
@@ -78,11 +80,13 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
     }
 }
 
-/// Puts a migration that is queued (again) into the queue.
+/// Puts a migration that is queued (again) into the queue. One whose thread is still on its way out is put there by
+/// that thread: it must never run twice.
 pub(super) fn requeue(node: &Node, job: &Job) {
+    let mut schedule = node.schedule();
     let entry = {
         let row = job.lock();
-        if row.status != Status::Queued || node.is_stopping() {
+        if row.status != Status::Queued || node.is_stopping() || schedule.is_running(row.id) {
             return;
         }
         let index = |uuid| node.disk_by_uuid(uuid).map(|disk| disk.index);
@@ -93,12 +97,13 @@ pub(super) fn requeue(node: &Node, job: &Job) {
             id: row.id,
             source,
             destination,
+            haste: row.steering.haste,
             priority: row.priority,
             size_bytes: job.size_bytes,
             not_before_ms: row.not_before_ms.map(pause_ends_at_ms),
         }
     };
-    node.schedule().push(entry);
+    schedule.push(entry);
 }
 
 /// Why a queued migration is not running, in words.
@@ -138,7 +143,7 @@ pub(super) fn drain(node: &Node, grace: Duration) {
         schedule = node.wait_for_bell(schedule, left.min(NAP_MAX));
     }
     drop(schedule);
-    for job in jobs {
+    for job in jobs.into_iter().filter(|job| Job::gate(&job.lock()) == Gate::Passes) {
         // Those still queued say so in the journal as they are; nothing to add.
         let _ = job.advance(Event::Interrupted, "the daemon is stopping; goes on at the next start");
     }

@@ -11,11 +11,15 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::node::{Counts, Node};
 use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
+use super::submit::end_undone;
 use super::thread::{descriptor_limit, spawn_isolated};
-use super::{scheduler, tasks};
+use super::{events, scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, TabletKey};
+use crate::model::{
+    Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, Steering, TabletKey,
+    UndoneFor,
+};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
 use crate::storage::{Owner, RootScan};
@@ -118,6 +122,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
+    events::start(&node)?;
     Ok(node)
 }
 
@@ -226,7 +231,7 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
         disk.reserve(size_bytes);
     }
     let generation = entry.map_or(0, |entry| entry.generation);
-    let job = Arc::new(Job::new(migration, size_bytes));
+    let job = Arc::new(Job::new(migration, size_bytes, &node.events));
     {
         let mut board = node.board();
         board.latest.insert(key, id);
@@ -243,7 +248,7 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             let _ = job.advance(Event::Interrupted, "found unfinished at the start; goes on");
             scheduler::requeue(node, &job);
         }
-        MigrationVerdict::StayPaused => own(),
+        MigrationVerdict::StayPaused | MigrationVerdict::StayAtGate => own(),
         MigrationVerdict::Wait => {
             own();
             let why = node.catalog().why_unavailable(key).unwrap_or("a disk is not here").to_owned();
@@ -254,7 +259,8 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             node.end(&job, Event::Completed, "found complete at the start");
         }
         MigrationVerdict::FinishAbort => {
-            node.end(&job, Event::Undone, "aborted by an operator; the source is as it was");
+            let why = job.lock().steering.undone_for;
+            end_undone(node, &job, why.unwrap_or(UndoneFor::Abort));
         }
         MigrationVerdict::Fail => {
             let failure = recover::moved_away(key);
@@ -325,6 +331,7 @@ pub(super) fn new_row(
         receipt: None,
         request_reason: String::new(),
         task: None,
+        steering: Steering::default(),
         created_ms: now,
         updated_ms: now,
         last_progress_ms: None,

@@ -3,31 +3,52 @@
 
 use std::sync::Arc;
 
-use super::facts::Known;
-use super::job::{Job, Order};
+use super::facts::{self, Known};
+use super::job::{Job, Order, apply};
 use super::line::remove_copy;
 use super::node::{Counts, Node};
 use super::query;
 use super::scheduler;
 use super::start::new_row;
-use super::view::Submit;
+use super::steer;
+use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Migration, MigrationId, Status, TabletKey};
+use crate::model::{
+    ErrorCode, Failure, Idempotency, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
+};
 use crate::rules::admission::admit;
+use crate::rules::gate::{Gate, Verb, is_overdue};
 use crate::rules::transition::{Event, transition};
 
-/// Accepts a migration. Its row is durable when this returns.
+/// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
+/// answered with the migration it became.
 pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Failure> {
+    let _claim = match &submit.idempotency {
+        None => None,
+        Some(request) => {
+            let claim = node.claim_key(&request.key)?;
+            if let Some(known) = repeated(node, request)? {
+                return Ok(known);
+            }
+            Some(claim)
+        }
+    };
     if node.is_stopping() {
         return Err(Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping; nothing new is accepted"));
     }
-    let granted = grant(node, submit).inspect_err(|failure| node.counts.refuse(failure.code))?;
+    let granted = destination(node, submit)
+        .and_then(|path| grant(node, submit.key, &path, &submit.precondition))
+        .inspect_err(|failure| node.counts.refuse(failure.code))?;
     let mut row =
         new_row(submit.key, granted.source, granted.destination, granted.size_bytes, granted.file_count);
     row.mode = submit.mode;
     row.priority = submit.priority;
     row.request_reason.clone_from(&submit.reason);
     row.task = submit.task;
+    row.steering.rate_bytes_per_sec = submit.rate_bytes_per_sec.filter(|rate| *rate > 0);
+    row.steering.requested_by.clone_from(&submit.requested_by);
+    row.steering.idempotency.clone_from(&submit.idempotency);
+    row.steering.reverts = submit.reverts;
     match node.journal.accept(row.clone()) {
         Ok(id) => row.id = id,
         Err(failure) => {
@@ -38,7 +59,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     }
     fault::point("accepted");
     Counts::add(&node.counts.accepted);
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.alive.insert(row.id, Arc::clone(&job));
@@ -52,6 +73,60 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     Ok(row)
 }
 
+/// The migration that a request under this key became.
+fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Failure> {
+    let Some(known) = node.journal.by_request_key(request.key.clone())? else { return Ok(None) };
+    let before = known.steering.idempotency.as_ref();
+    if before.is_some_and(|before| before.fingerprint != request.fingerprint) {
+        let text = format!(
+            "the idempotency key {:?} came with another request before, which became migration {}",
+            request.key, known.id
+        );
+        return Err(Failure::new(ErrorCode::IdempotencyMismatch, text));
+    }
+    Ok(query::migration(node, known.id).or(Some(known)))
+}
+
+/// The path of the disk a request means.
+fn destination(node: &Node, submit: &Submit) -> Result<String, Failure> {
+    match &submit.destination {
+        Destination::Disk(path) => Ok(path.clone()),
+        Destination::Medium(medium) => facts::best_of_medium(node, submit.key, *medium),
+    }
+}
+
+/// What would become of a request.
+pub(super) fn validate(node: &Node, submit: &Submit) -> Validation {
+    let chosen = destination(node, submit);
+    let path = chosen.as_ref().ok().cloned();
+    let mut checks = path.as_ref().map_or_else(Vec::new, |path| facts::explain_move(node, submit.key, path));
+    checks.retain(|check| check.binds == RuleBinds::EveryMove);
+    let precondition = precondition_holds(node, submit.key, &submit.precondition);
+    if submit.precondition != Precondition::default() {
+        checks.push(RuleAnswer {
+            rule: "precondition",
+            allows: Some(precondition.is_ok()),
+            detail: precondition.as_ref().err().map_or_else(|| "as expected".to_owned(), ToString::to_string),
+            binds: RuleBinds::EveryMove,
+        });
+    }
+    let admitted = |path: &String| {
+        let known = Known::look(node, submit.key);
+        let catalog = node.catalog();
+        admit(submit.key, path, &known.facts(&catalog, path))
+    };
+    let refusal = precondition.and_then(|()| admitted(&chosen?)).err();
+    Validation { destination: path, checks, refusal }
+}
+
+/// A tablet that is not here fails no precondition: admission says what is wrong with it.
+fn precondition_holds(node: &Node, key: TabletKey, precondition: &Precondition) -> Result<(), Failure> {
+    let catalog = node.catalog();
+    catalog
+        .get(key)
+        .map_or(Ok(()), |entry| precondition.check(key, &node.disk(entry.disk).path, entry.generation))
+}
+
 /// Holds the tablet and the space from the moment admission looked: two requests never get both.
 const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
 
@@ -62,15 +137,16 @@ struct Granted {
     file_count: u32,
 }
 
-fn grant(node: &Node, submit: &Submit) -> Result<Granted, Failure> {
-    let key = submit.key;
+fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -> Result<Granted, Failure> {
     let known = Known::look(node, key);
-    let destination = node.disk_at(&submit.destination);
+    let destination = node.disk_at(path);
     let mut catalog = node.catalog_mut();
-    let facts = known.facts(&catalog, &submit.destination);
-    admit(key, &submit.destination, &facts)?;
-
     let entry = catalog.get(key).copied();
+    if let Some(entry) = &entry {
+        precondition.check(key, &node.disk(entry.disk).path, entry.generation)?;
+    }
+    admit(key, path, &known.facts(&catalog, path))?;
+
     let (Some(entry), Some(destination)) = (entry, destination) else {
         return Err(Failure::new(ErrorCode::Internal, "admitted without a tablet or a disk"));
     };
@@ -94,7 +170,11 @@ fn give_back(node: &Node, key: TabletKey, row: &Migration, size_bytes: u64) {
     }
 }
 
-fn alive(node: &Node, id: MigrationId) -> Result<Arc<Job>, Failure> {
+/// The migration of that number while it has not ended.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION` when it has ended, `MIGRATION_NOT_FOUND`.
+pub(super) fn alive(node: &Node, id: MigrationId) -> Result<Arc<Job>, Failure> {
     node.job(id).ok_or_else(|| match query::migration(node, id) {
         Some(ended) => Failure::new(
             ErrorCode::IllegalTransition,
@@ -104,67 +184,131 @@ fn alive(node: &Node, id: MigrationId) -> Result<Arc<Job>, Failure> {
     })
 }
 
-fn refuse(id: MigrationId, status: Status, event: Event) -> Failure {
-    let why = match (status, event) {
-        (Status::Finalizing, _) => "its swap has begun and can only be finished".to_owned(),
-        (Status::Aborting, _) => "it is being aborted".to_owned(),
-        _ => format!("a migration that is {status} cannot take {:?}", event.as_str()),
-    };
-    Failure::new(ErrorCode::IllegalTransition, format!("migration {id}: {why}"))
-}
-
-/// Calls a migration off. One that is running stops at its next block; the answer does not wait for it.
+/// Calls a migration off. One that is running stops at its next block; the answer does not wait for it. Asked for again
+/// it changes nothing.
 pub(super) fn abort(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let job = alive(node, id)?;
-    stop(node, id, &job, Event::Abort, Order::Abort)?;
+    if job.lock().status != Status::Aborting {
+        stop(node, id, &job, Order::Abort)?;
+    }
     Ok(job.snapshot())
 }
 
 /// Stops a migration for a while. What is verified in staging is kept.
 pub(super) fn pause(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let job = alive(node, id)?;
-    stop(node, id, &job, Event::Pause, Order::Pause)?;
+    stop(node, id, &job, Order::Pause)?;
     Ok(job.snapshot())
 }
 
-fn stop(
-    node: &Arc<Node>,
-    id: MigrationId,
-    job: &Arc<Job>,
-    event: Event,
-    order: Order,
-) -> Result<(), Failure> {
-    let status = job.lock().status;
-    transition(status, event).map_err(|_| refuse(id, status, event))?;
-    let is_running = {
-        let mut schedule = node.schedule();
-        schedule.remove(id).is_none() && schedule.is_running(id)
+fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Result<(), Failure> {
+    let (verb, event, reason) = match order {
+        Order::Pause => (Verb::Pause, Event::Pause, "paused by an operator"),
+        _ => (Verb::Abort, Event::Abort, "removing what was copied"),
     };
-    if is_running {
-        // It stops itself, and settles what it has made.
-        if !job.ask(order) {
-            return Err(refuse(id, Status::Finalizing, event));
+    steer::check(&job.lock(), verb)?;
+    let posted = {
+        // Under this lock a migration neither starts nor comes to rest: what is asked of it is heard by its thread, or
+        // there is none.
+        let mut schedule = node.schedule();
+        if schedule.is_running(id) {
+            if order == Order::Abort && job.order() == Order::Abort {
+                return Ok(());
+            }
+            if !job.ask(order) {
+                let text = format!("migration {id}: its swap has begun and can only be finished");
+                return Err(Failure::new(ErrorCode::IllegalTransition, text));
+            }
+            None
+        } else {
+            let posted = job.change(
+                |row| {
+                    if order == Order::Abort {
+                        row.steering.undone_for = Some(UndoneFor::Abort);
+                    }
+                    apply(row, event, reason.to_owned())
+                },
+                |row| node.journal.post_update(row),
+            )?;
+            schedule.remove(id);
+            Some(posted)
         }
-        job.lock().status_reason = format!("{} asked for; stops at the next block", event.as_str());
-        node.limiter.wake();
+    };
+    if let Some(posted) = posted {
+        posted.wait()?;
         if order == Order::Abort {
-            // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
-            node.journal.update_durably(job.foresee(Event::Abort, "aborted by an operator")?)?;
+            undo_parked(node, id, job, UndoneFor::Abort);
         }
         return Ok(());
     }
-    match event {
-        Event::Pause => node.advance_durably(job, Event::Pause, "paused by an operator")?,
-        _ => {
-            node.advance_durably(job, Event::Abort, "removing what was copied")?;
-            undo_parked(node, id, job);
-        }
+    // It stops itself, and settles what it has made.
+    job.lock().status_reason = format!("{} asked for; stops at the next block", event.as_str());
+    node.limiter.wake();
+    job.limiter.wake();
+    if order == Order::Abort {
+        // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
+        node.journal.update_durably(job.foresee(Event::Abort, "aborted by an operator")?)?;
     }
     Ok(())
 }
 
+/// Undoes a migration whose time at its gate is over, unless it has been let through or extended meanwhile.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION` when it has; `JOURNAL_UNAVAILABLE`.
+pub(super) fn stop_at_gate(
+    node: &Arc<Node>,
+    id: MigrationId,
+    job: &Arc<Job>,
+    now_ms: TimestampMs,
+) -> Result<(), Failure> {
+    let posted = {
+        let schedule = node.schedule();
+        if schedule.is_running(id) {
+            return Ok(());
+        }
+        job.change(
+            |row| {
+                if !is_overdue(Job::gate(row), row.steering.deadline_ms, now_ms) {
+                    let text = format!("migration {id} no longer waits at its gate");
+                    return Err(Failure::new(ErrorCode::IllegalTransition, text));
+                }
+                let waited_in = row.status;
+                row.steering.undone_for = Some(UndoneFor::Deadline);
+                row.failure = Some(Failure::new(
+                    ErrorCode::TimedOut,
+                    format!("it waited in {waited_in} past its deadline and nobody let it through"),
+                ));
+                apply(row, Event::Expire, "its deadline has passed; removing what was copied".to_owned())
+            },
+            |row| node.journal.post_update(row),
+        )?
+    };
+    posted.wait()?;
+    undo_parked(node, id, job, UndoneFor::Deadline);
+    Ok(())
+}
+
+/// After a migration has come to rest: what was asked of it while its thread was on the way out.
+pub(super) fn settle_late_order(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
+    let (rests_at_gate, is_paused) = {
+        let row = job.lock();
+        (Job::gate(&row) == Gate::Waits, row.status == Status::Paused)
+    };
+    let order = match job.order() {
+        Order::Abort if rests_at_gate || is_paused => Order::Abort,
+        Order::Pause if rests_at_gate => Order::Pause,
+        Order::TimeOut if rests_at_gate => return job.reset_order(),
+        _ => return,
+    };
+    job.reset_order();
+    if let Err(failure) = stop(node, id, job, order) {
+        tracing::warn!("{failure}");
+    }
+}
+
 /// Undoes a migration that is not running, on a thread of its own: its disk may be slow to answer.
-fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
+fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor) {
     let (at, owned) = (Arc::clone(node), Arc::clone(job));
     let spawned = super::thread::spawn_isolated(&format!("undo-{id}"), move || {
         let (key, shard, destination) = {
@@ -177,21 +321,39 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
         if let Some(Err(failure)) = undone {
             tracing::warn!(migration = %id, "{failure}; the next start removes what is left");
         }
-        at.end(&owned, Event::Undone, "aborted by an operator; the source is as it was");
+        end_undone(&at, &owned, why);
     });
     if let Err(failure) = spawned {
         tracing::warn!(migration = %id, "{failure}; the next start finishes the abort");
     }
 }
 
+/// Ends a migration of which nothing is left.
+pub(super) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
+    match why {
+        UndoneFor::Abort => {
+            node.end(job, Event::Undone, "aborted by an operator; the source is as it was");
+        }
+        UndoneFor::Deadline => {
+            node.end(job, Event::Expired, "nobody let it through in time; the source is as it was");
+        }
+    }
+}
+
 /// Lets a paused migration go on.
 pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let job = alive(node, id)?;
-    let status = job.lock().status;
-    transition(status, Event::Resume).map_err(|_| refuse(id, status, Event::Resume))?;
-    job.reset_order();
-    job.lock().paused_in = None;
-    node.advance_durably(&job, Event::Resume, "resumed by an operator")?;
+    let posted = job.change(
+        |row| {
+            steer::check(row, Verb::Resume)?;
+            row.paused_in = None;
+            apply(row, Event::Resume, "resumed by an operator".to_owned())?;
+            job.reset_order();
+            Ok(())
+        },
+        |row| node.journal.post_update(row),
+    )?;
+    posted.wait()?;
     scheduler::requeue(node, &job);
     node.ring();
     Ok(job.snapshot())
@@ -201,29 +363,19 @@ pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
 pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let ended = query::migration(node, id)
         .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
-    transition(ended.status, Event::Retry).map_err(|_| refuse(id, ended.status, Event::Retry))?;
-    if !ended.status.is_final() {
-        return Err(refuse(id, ended.status, Event::Retry));
-    }
-    let again = Submit {
-        key: ended.key,
-        destination: ended.destination.path.clone(),
-        mode: ended.mode,
-        priority: ended.priority,
-        reason: ended.request_reason.clone(),
-        task: ended.task,
-    };
-    let granted = grant(node, &again)?;
+    steer::check(&ended, Verb::Retry)?;
+    let granted = grant(node, ended.key, &ended.destination.path, &Precondition::default())?;
     let mut row = ended;
     (row.source, row.destination, row.attempts) = (granted.source, granted.destination, 0);
     (row.finished_ms, row.not_before_ms) = (None, None);
+    row.steering.start_over();
     row.status = transition(row.status, Event::Retry).unwrap_or(Status::Queued);
     row.status_reason = "tried again by an operator".to_owned();
     if let Err(failure) = node.journal.update_durably(row.clone()) {
         give_back(node, row.key, &row, granted.size_bytes);
         return Err(failure);
     }
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes));
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
     {
         let mut board = node.board();
         board.revive(id);

@@ -86,6 +86,12 @@ pub(super) fn list(node: &Node) -> Result<Vec<TrashView>, Failure> {
     Ok(items(node, |_| true)?.iter().map(|(disk, item)| view(node, disk, item)).collect())
 }
 
+/// What is in the trash of one disk.
+pub(super) fn list_on(node: &Node, wanted: &Disk) -> Result<Vec<TrashView>, Failure> {
+    let found = items(node, |disk| disk.index == wanted.index)?;
+    Ok(found.iter().map(|(disk, item)| view(node, disk, item)).collect())
+}
+
 /// Purges what is due. Runs in the sweeper's thread; a failure is a line in the log and another try later.
 pub(super) fn sweep(node: &Arc<Node>) {
     let due = match items(node, |_| true) {

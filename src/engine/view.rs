@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Medium, MigrationId, Mode, Phase,
-    PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId, TaskProgress,
-    TaskRequest, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Failure, Idempotency, Medium, MigrationId,
+    Mode, Phase, PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId,
+    TaskProgress, TaskRequest, TimestampMs,
 };
+
+pub use crate::rules::admission::Precondition;
 
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
 pub struct Submit {
     /// What moves.
     pub key: TabletKey,
-    /// Path of the destination as configured.
-    pub destination: String,
+    /// Where to.
+    pub destination: Destination,
     /// How far by itself.
     pub mode: Mode,
     /// Order of service.
@@ -23,6 +25,64 @@ pub struct Submit {
     pub reason: String,
     /// The task it is part of.
     pub task: Option<TaskId>,
+    /// Its own bandwidth limit in bytes copied per second; `None` or 0 is none.
+    pub rate_bytes_per_sec: Option<u64>,
+    /// Who asks: an address, or a name where callers have one.
+    pub requested_by: String,
+    /// The key of the request.
+    pub idempotency: Option<Idempotency>,
+    /// The migration whose move this one takes back.
+    pub reverts: Option<MigrationId>,
+    /// What is taken for granted of the tablet.
+    pub precondition: Precondition,
+}
+
+/// Where a tablet is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To the disk of this path, as configured.
+    Disk(String),
+    /// To the best disk of this medium.
+    Medium(Medium),
+}
+
+impl std::fmt::Display for Destination {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Disk(path) => write!(f, "{path:?}"),
+            Self::Medium(medium) => write!(f, "the best {medium} disk"),
+        }
+    }
+}
+
+/// What would become of a request.
+#[derive(Debug, Clone)]
+pub struct Validation {
+    /// The disk it would go to, as far as one is named or could be chosen.
+    pub destination: Option<String>,
+    /// Every rule's answer.
+    pub checks: Vec<RuleAnswer>,
+    /// Why it would be refused; `None` when it would be accepted.
+    pub refusal: Option<Failure>,
+}
+
+impl Submit {
+    /// The plainest request: at once, to the end, in its turn.
+    pub fn new(key: TabletKey, disk: String) -> Self {
+        Self {
+            key,
+            destination: Destination::Disk(disk),
+            mode: Mode::Auto,
+            priority: Priority::Normal,
+            reason: String::new(),
+            task: None,
+            rate_bytes_per_sec: None,
+            requested_by: String::new(),
+            idempotency: None,
+            reverts: None,
+            precondition: Precondition::default(),
+        }
+    }
 }
 
 /// A request for a task.
@@ -97,10 +157,28 @@ pub struct MigrationFilter {
     pub source: Option<String>,
     /// With this destination, by path.
     pub destination: Option<String>,
-    /// Numbers above this one (the marker of the page before).
+    /// Part of this task.
+    pub task: Option<TaskId>,
+    /// Accepted at this time or later.
+    pub since_ms: Option<TimestampMs>,
+    /// Accepted before this time.
+    pub before_ms: Option<TimestampMs>,
+    /// By number.
+    pub order: ListOrder,
+    /// Numbers behind this one in that order (the marker of the page before).
     pub after: Option<MigrationId>,
     /// At most this many; 0 means 1000.
     pub limit: usize,
+}
+
+/// Order of a list of migrations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListOrder {
+    /// The lowest number first.
+    #[default]
+    OldestFirst,
+    /// The highest number first.
+    NewestFirst,
 }
 
 /// Which tablets to list.

@@ -3,7 +3,9 @@
 use rusqlite::types::Value;
 use rusqlite::{OptionalExtension, Params, Row, params_from_iter};
 
-use crate::model::{DiskUuid, Migration, MigrationId, Phase, Status, TabletId, TabletKey, TimestampMs};
+use crate::model::{
+    DiskUuid, Migration, MigrationId, Phase, Status, TabletId, TabletKey, TaskId, TimestampMs,
+};
 
 use super::row::{self, COLUMNS, DamagedRow};
 use super::{Journal, JournalError, schema};
@@ -32,6 +34,8 @@ pub struct Filter {
     pub destination: Option<DiskMatch>,
     /// A disk at either end.
     pub either_end: Option<DiskMatch>,
+    /// Part of this task.
+    pub task: Option<TaskId>,
     /// Accepted at this time or later.
     pub created_since_ms: Option<TimestampMs>,
     /// Accepted before this time.
@@ -54,6 +58,7 @@ impl Default for Filter {
             source: None,
             destination: None,
             either_end: None,
+            task: None,
             created_since_ms: None,
             created_until_ms: None,
             order: Order::default(),
@@ -130,6 +135,14 @@ impl Journal {
             "tablet_id = ?1 AND schema_hash = ?2 ORDER BY id DESC LIMIT 1",
             (key.tablet_id.0, key.schema_hash.0),
         )
+    }
+
+    /// The migration that was asked for with this key; of several the one with the highest number.
+    ///
+    /// # Errors
+    /// The file cannot be read, or the row is damaged.
+    pub fn by_request_key(&self, key: &str) -> Result<Option<Migration>, JournalError> {
+        self.one("request_key = ?1 ORDER BY id DESC LIMIT 1", [key])
     }
 
     /// One page of the migrations `filter` matches, and how many there are.
@@ -252,6 +265,9 @@ impl Conditions {
             Some(DiskMatch::Uuid(uuid)) => conditions.add("? IN (source_uuid, dest_uuid)", uuid.to_string()),
             Some(DiskMatch::Path(path)) => conditions.add("? IN (source_path, dest_path)", path.clone()),
             None => {}
+        }
+        if let Some(task) = filter.task {
+            conditions.add("task = ?", task.to_string());
         }
         if let Some(since) = filter.created_since_ms {
             conditions.add("created_ms >= ?", since);

@@ -76,12 +76,12 @@ fn show(value: ValueRef<'_>) -> String {
 pub(super) const INSERT: &str = "
     INSERT INTO migration (
         id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path,
-        task, created_ms, updated_ms, finished_ms, doc_crc32, doc)
+        task, created_ms, updated_ms, finished_ms, request_key, doc_crc32, doc)
     VALUES (
         :id, :tablet_id, :schema_hash, :status, :phase,
         CASE WHEN :is_final THEN (SELECT coalesce(max(finished_seq), 0) + 1 FROM migration) END,
         :source_uuid, :source_path, :dest_uuid, :dest_path,
-        :task, :created_ms, :updated_ms, :finished_ms, :doc_crc32, :doc)";
+        :task, :created_ms, :updated_ms, :finished_ms, :request_key, :doc_crc32, :doc)";
 
 /// Replaces a row whole. The number and the tablet say which one; a row of another tablet is not it.
 pub(super) const UPDATE: &str = "
@@ -91,7 +91,7 @@ pub(super) const UPDATE: &str = "
             THEN coalesce(finished_seq, (SELECT coalesce(max(finished_seq), 0) + 1 FROM migration)) END,
         source_uuid = :source_uuid, source_path = :source_path, dest_uuid = :dest_uuid, dest_path = :dest_path,
         task = :task, created_ms = :created_ms, updated_ms = :updated_ms, finished_ms = :finished_ms,
-        doc_crc32 = :doc_crc32, doc = :doc
+        request_key = :request_key, doc_crc32 = :doc_crc32, doc = :doc
     WHERE id = :id AND tablet_id = :tablet_id AND schema_hash = :schema_hash";
 
 /// Runs [`INSERT`] or [`UPDATE`]; `id` is the migration's, known to fit SQLite's integers. Returns the rows changed.
@@ -116,6 +116,7 @@ pub(super) fn write(
         ":created_ms": migration.created_ms,
         ":updated_ms": migration.updated_ms,
         ":finished_ms": migration.finished_ms,
+        ":request_key": migration.steering.idempotency.as_ref().map(|request| &request.key),
         ":doc_crc32": crc32fast::hash(doc.as_bytes()),
         ":doc": doc,
     })

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 2;
+pub(super) const VERSION: i32 = 3;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -66,6 +66,13 @@ const TASK_TABLE: &str = "
     ) STRICT;
 ";
 
+/// Added by version 3: the key a client gave its request. Not unique here: the engine accepts one request of a key at a
+/// time, and a broken promise must not break the journal.
+const REQUEST_KEY: &str = "
+    ALTER TABLE migration ADD COLUMN request_key TEXT;
+    CREATE INDEX migration_by_request_key ON migration (request_key) WHERE request_key IS NOT NULL;
+";
+
 /// Fails to compile as a statement if a table or column is missing.
 const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
@@ -77,19 +84,26 @@ const PROBES: [&str; 3] = [
 /// The same for what version 2 added.
 const PROBES_2: [&str; 1] = ["SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"];
 
+/// The same for what version 3 added.
+const PROBES_3: [&str; 1] = ["SELECT request_key FROM migration"];
+
 /// What a file of this version must answer.
 pub(super) fn probes(version: i32) -> impl Iterator<Item = &'static str> {
     let since_2 = if version >= 2 { &PROBES_2[..] } else { &[] };
-    PROBES.iter().chain(since_2).copied()
+    let since_3 = if version >= 3 { &PROBES_3[..] } else { &[] };
+    PROBES.iter().chain(since_2).chain(since_3).copied()
 }
 
 /// Brings the tables of an older version to [`VERSION`], whole or not at all.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    if version < 2 {
-        conn.execute_batch(&format!(
-            "BEGIN IMMEDIATE; {TASK_TABLE} PRAGMA user_version = {VERSION}; COMMIT;"
-        ))?;
+    let steps: String = [(2, TASK_TABLE), (3, REQUEST_KEY)]
+        .iter()
+        .filter(|(to, _)| version < *to)
+        .map(|(_, sql)| *sql)
+        .collect();
+    if !steps.is_empty() {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))?;
     }
     Ok(())
 }
@@ -103,6 +117,7 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
          PRAGMA user_version = {VERSION};
          {TABLES}
          {TASK_TABLE}
+         {REQUEST_KEY}
          COMMIT;
          PRAGMA journal_mode = WAL;"
     ))

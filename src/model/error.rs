@@ -55,6 +55,14 @@ error_codes! {
     QueueFull = "QUEUE_FULL",
     /// That step or action is not allowed in the present status.
     IllegalTransition = "ILLEGAL_TRANSITION",
+    /// That step cannot be run now; the message lists those that can.
+    StepNotAllowed = "STEP_NOT_ALLOWED",
+    /// What the request takes for granted of the tablet is not so.
+    PreconditionFailed = "PRECONDITION_FAILED",
+    /// The idempotency key was used for another request, or for one that is still being accepted.
+    IdempotencyMismatch = "IDEMPOTENCY_MISMATCH",
+    /// The move cannot be taken back; the message says why.
+    NotRevertible = "NOT_REVERTIBLE",
     /// Bytes of the source differ from its manifest, or a file is missing: the source is reported and left alone.
     SourceDamaged = "SOURCE_DAMAGED",
     /// The source directory holds something that is not one of the tablet's files.

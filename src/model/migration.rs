@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Step, StepStatus, TabletKey, TaskId};
+use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Steering, Step, StepStatus, TabletKey, TaskId};
 
 /// Milliseconds since the Unix epoch. For people to read; no rule ever compares two of them to decide ownership.
 pub type TimestampMs = i64;
@@ -62,6 +62,9 @@ pub struct Counters {
     pub verified_files: u64,
     /// Milliseconds spent waiting for the bandwidth limit.
     pub throttled_ms: u64,
+    /// Bytes copied per second of late; 0 while none are. Of this moment, hence not kept.
+    #[serde(skip)]
+    pub recent_bytes_per_sec: u64,
 }
 
 /// One line of a step's log.
@@ -158,6 +161,9 @@ pub struct Migration {
     /// The task it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// What operators and the request say of gates, speed and relations.
+    #[serde(default, skip_serializing_if = "Steering::is_default")]
+    pub steering: Steering,
     /// When it was accepted.
     pub created_ms: TimestampMs,
     /// When a status or counter last changed.

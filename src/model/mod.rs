@@ -6,6 +6,7 @@ mod ids;
 mod manifest;
 mod migration;
 mod status;
+mod steering;
 mod tablet;
 mod task;
 mod window;
@@ -18,6 +19,7 @@ pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
 pub use status::{Phase, Status, Step, StepStatus};
+pub use steering::{Haste, Idempotency, Steering, UndoneFor};
 pub use tablet::{RecordSummary, TabletRecord, TabletState};
 pub use task::{
     DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveTarget, PlanCompleteness, PlanOutcome, PlannedDisk,

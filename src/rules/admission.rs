@@ -54,6 +54,35 @@ pub struct Facts<'a> {
     pub limits: CapacityLimits,
 }
 
+/// What a request takes for granted of the tablet. Absent parts ask nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Precondition {
+    /// Path of the disk it is on.
+    pub source_disk: Option<String>,
+    /// Generation of its record.
+    pub generation: Option<u64>,
+}
+
+impl Precondition {
+    /// Whether it is so.
+    ///
+    /// # Errors
+    /// `PRECONDITION_FAILED` with what was taken for granted and what is.
+    pub fn check(&self, key: TabletKey, disk: &str, generation: u64) -> Result<(), Failure> {
+        let mut wrong = Vec::new();
+        if let Some(wanted) = self.source_disk.as_deref().filter(|wanted| *wanted != disk) {
+            wrong.push(format!("source_disk: expected {wanted:?}, it is {disk:?}"));
+        }
+        if let Some(wanted) = self.generation.filter(|wanted| *wanted != generation) {
+            wrong.push(format!("generation: expected {wanted}, it is {generation}"));
+        }
+        if wrong.is_empty() {
+            return Ok(());
+        }
+        Err(Failure::new(ErrorCode::PreconditionFailed, format!("tablet {key}: {}", wrong.join("; "))))
+    }
+}
+
 /// Decides. The first reason in the endpoint's order is the answer.
 ///
 /// # Errors
@@ -126,6 +155,24 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_precondition_names_both_values_of_everything_that_is_not_so() {
+        let key = TabletKey::new(1, 2);
+        let wanted = |disk: Option<&str>, generation| Precondition {
+            source_disk: disk.map(str::to_owned),
+            generation,
+        };
+        for fine in [wanted(None, None), wanted(Some("/a"), None), wanted(Some("/a"), Some(3))] {
+            assert_eq!(fine.check(key, "/a", 3), Ok(()));
+        }
+        let refused = wanted(Some("/b"), Some(4)).check(key, "/a", 3).unwrap_err();
+        assert_eq!(refused.code, ErrorCode::PreconditionFailed);
+        assert_eq!(
+            refused.message,
+            "tablet 1_2: source_disk: expected \"/b\", it is \"/a\"; generation: expected 4, it is 3"
+        );
+    }
     use crate::rules::capacity::{CapacityRule, LeftBytesFrom};
 
     const KEY: TabletKey = TabletKey::new(10, 20);

@@ -4,6 +4,8 @@ pub mod adaptive;
 pub mod admission;
 pub mod capacity;
 pub mod explain;
+pub mod gate;
+pub mod placement;
 pub mod planning;
 pub mod recovery;
 pub mod retry;

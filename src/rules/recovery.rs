@@ -5,6 +5,7 @@
 //!
 //! While a configured disk is missing nothing is retired, quarantined or swept that the missing disk might contradict.
 
+use super::gate::Gate;
 use crate::model::{DiskIndex, Status};
 
 /// One copy of a tablet below `data/`, with a record.
@@ -129,6 +130,8 @@ pub enum MigrationVerdict {
     FinishAbort,
     /// Stays paused.
     StayPaused,
+    /// Stays at its gate until it is asked to go on, or its deadline passes.
+    StayAtGate,
     /// Stays as it is until the disk that can tell is back.
     Wait,
     /// The tablet is gone, or somewhere this migration did not put it.
@@ -136,7 +139,7 @@ pub enum MigrationVerdict {
 }
 
 /// Settles one unfinished migration.
-pub const fn settle_migration(status: Status, tablet: TabletIs) -> MigrationVerdict {
+pub const fn settle_migration(status: Status, gate: Gate, tablet: TabletIs) -> MigrationVerdict {
     match (status, tablet) {
         (_, TabletIs::OnDestination) => MigrationVerdict::Complete,
         (_, TabletIs::Unavailable) => MigrationVerdict::Wait,
@@ -145,6 +148,7 @@ pub const fn settle_migration(status: Status, tablet: TabletIs) -> MigrationVerd
         }
         (_, TabletIs::OnOtherDisk | TabletIs::Gone) => MigrationVerdict::Fail,
         (Status::Paused, TabletIs::OnSource) => MigrationVerdict::StayPaused,
+        (_, TabletIs::OnSource) if matches!(gate, Gate::Waits) => MigrationVerdict::StayAtGate,
         (_, TabletIs::OnSource) => MigrationVerdict::GoOn,
     }
 }
@@ -195,7 +199,9 @@ pub const fn settle_staging(owner: StagingOwner, disks: Disks, tablet: TabletIs)
 
 #[cfg(test)]
 mod tests {
+    use super::super::gate::gate;
     use super::*;
+    use crate::model::{Mode, Step};
     use proptest::prelude::*;
 
     const A: DiskIndex = DiskIndex(0);
@@ -261,12 +267,13 @@ mod tests {
     #[test]
     fn migrations_row_by_row() {
         for status in Status::ALL.iter().copied().filter(|status| !status.is_final()) {
-            let expected = |tablet| match tablet {
+            let expected = |gate, tablet| match tablet {
                 TabletIs::OnDestination => MigrationVerdict::Complete,
                 TabletIs::Unavailable => MigrationVerdict::Wait,
                 TabletIs::OnSource => match status {
                     Status::Aborting => MigrationVerdict::FinishAbort,
                     Status::Paused => MigrationVerdict::StayPaused,
+                    _ if gate == Gate::Waits => MigrationVerdict::StayAtGate,
                     _ => MigrationVerdict::GoOn,
                 },
                 TabletIs::OnOtherDisk | TabletIs::Gone if status == Status::Aborting => {
@@ -281,7 +288,16 @@ mod tests {
                 TabletIs::Unavailable,
                 TabletIs::Gone,
             ] {
-                assert_eq!(settle_migration(status, tablet), expected(tablet), "{status} {tablet:?}");
+                for mode in [Mode::Auto, Mode::ManualCutover, Mode::Stepwise] {
+                    for released in [None, Some(Step::Prepare), Some(Step::Data), Some(Step::Finalize)] {
+                        let gate = gate(status, mode, released);
+                        assert_eq!(
+                            settle_migration(status, gate, tablet),
+                            expected(gate, tablet),
+                            "{status} {tablet:?} {mode:?} {released:?}"
+                        );
+                    }
+                }
             }
         }
     }

@@ -51,6 +51,10 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull
         | ErrorCode::IllegalTransition
+        | ErrorCode::StepNotAllowed
+        | ErrorCode::PreconditionFailed
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotRevertible
         | ErrorCode::Aborted
         | ErrorCode::JournalUnavailable
         | ErrorCode::ShuttingDown

@@ -12,7 +12,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{DiskIndex, MigrationId, Priority, TimestampMs};
+use crate::model::{DiskIndex, Haste, MigrationId, Priority, TimestampMs};
 
 /// One migration in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct Waiting {
     pub source: DiskIndex,
     /// Its destination.
     pub destination: DiskIndex,
+    /// A forced one goes before every other.
+    pub haste: Haste,
     /// Order of service.
     pub priority: Priority,
     /// Size of its tablet.
@@ -59,7 +61,7 @@ pub struct NodeLimits {
 
 type Pair = (DiskIndex, DiskIndex);
 /// Ascending order is order of service.
-type Place = (Reverse<Priority>, MigrationId);
+type Place = (Reverse<(Haste, Priority)>, MigrationId);
 
 #[derive(Debug)]
 struct Lease {
@@ -89,7 +91,7 @@ impl Schedule {
 
     fn enqueue(&mut self, entry: Waiting) {
         let pair = (entry.source, entry.destination);
-        let place = (Reverse(entry.priority), entry.id);
+        let place = (Reverse((entry.haste, entry.priority)), entry.id);
         self.place_of.insert(entry.id, (pair, place));
         self.waiting.entry(pair).or_default().insert(place, entry);
     }
@@ -111,6 +113,11 @@ impl Schedule {
     /// Migrations running.
     pub fn running_count(&self) -> usize {
         self.running
+    }
+
+    /// The migrations that run.
+    pub fn running(&self) -> Vec<MigrationId> {
+        self.leases.values().flatten().flat_map(|lease| lease.members.iter().copied()).collect()
     }
 
     /// Whether a migration holds slots now.
@@ -263,6 +270,7 @@ mod tests {
             id: MigrationId(id),
             source: DiskIndex(source),
             destination: DiskIndex(destination),
+            haste: Haste::Normal,
             priority: Priority::Normal,
             size_bytes,
             not_before_ms: None,
@@ -290,6 +298,13 @@ mod tests {
         schedule.push(waiting(1, 0, 1, 100));
         schedule.push(Waiting { priority: Priority::High, ..waiting(2, 0, 1, 100) });
         assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[2]));
+        schedule.push(Waiting { haste: Haste::Forced, priority: Priority::Low, ..waiting(3, 0, 1, 100) });
+        schedule.finished(MigrationId(2));
+        assert_eq!(
+            schedule.start_due(0, NODE, &slots(1)),
+            ids(&[3]),
+            "a forced one goes before every priority"
+        );
     }
 
     #[test]

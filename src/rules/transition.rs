@@ -31,12 +31,16 @@ pub enum Event {
     Pause,
     /// An operator lets it go on.
     Resume,
+    /// It was let through its gate.
+    GoOn,
     /// An operator calls it off.
     Abort,
     /// What it made is removed.
     Undone,
     /// It waited at a gate past its deadline.
     Expire,
+    /// What it made is removed, because of that.
+    Expired,
 }
 
 impl Event {
@@ -54,9 +58,11 @@ impl Event {
         Self::Interrupted,
         Self::Pause,
         Self::Resume,
+        Self::GoOn,
         Self::Abort,
         Self::Undone,
         Self::Expire,
+        Self::Expired,
     ];
 
     /// The name used in the documentation.
@@ -75,8 +81,10 @@ impl Event {
             Self::Pause => "pause",
             Self::Resume => "resume",
             Self::Abort => "abort",
+            Self::GoOn => "go on",
             Self::Undone => "undone",
-            Self::Expire => "expire",
+            Self::Expire => "deadline passed",
+            Self::Expired => "expired",
         }
     }
 }
@@ -141,6 +149,12 @@ pub fn transition(status: Status, event: Event) -> Result<Status, Illegal> {
         ) => S::Aborting,
         (S::Aborting, E::Undone) => S::Aborted,
 
+        // A gate holds no slot: what was let through it waits for its turn, and finds its staging as it left it.
+        (S::PreflightPassed | S::Prepared | S::Ready, E::GoOn) => S::Queued,
+        // Undone first: `expired` is a status in which nothing is left.
+        (S::PreflightPassed | S::Prepared | S::Ready, E::Expire) => S::Aborting,
+        (S::Aborting, E::Expired) => S::Expired,
+
         // Start-up may find that the commit had happened before an abort was journalled.
         (
             S::Queued
@@ -153,8 +167,6 @@ pub fn transition(status: Status, event: Event) -> Result<Status, Illegal> {
             | S::Aborting,
             E::Completed,
         ) => S::Completed,
-
-        (S::PreflightPassed | S::Prepared | S::Ready, E::Expire) => S::Expired,
 
         // An operator's retry of what gave up.
         (S::Failed | S::Expired | S::Aborted, E::Retry) => S::Queued,
@@ -181,6 +193,58 @@ pub fn transition_table() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Row by row, every status and every event: what is not named here is illegal.
+    const LEGAL: &[(&str, &str)] = &[
+        (
+            "queued",
+            "start>preflight completed>completed fail>failed interrupted>queued pause>paused abort>aborting",
+        ),
+        (
+            "preflight",
+            "preflight passed>preflight_passed completed>completed retry>queued fail>failed interrupted>queued pause>paused abort>aborting",
+        ),
+        (
+            "preflight_passed",
+            "prepared>prepared completed>completed retry>queued fail>failed interrupted>queued pause>paused go on>queued abort>aborting deadline passed>aborting",
+        ),
+        (
+            "prepared",
+            "copy started>copying completed>completed retry>queued fail>failed interrupted>queued pause>paused go on>queued abort>aborting deadline passed>aborting",
+        ),
+        (
+            "copying",
+            "copy verified>ready completed>completed retry>queued fail>failed interrupted>queued pause>paused abort>aborting",
+        ),
+        (
+            "ready",
+            "finalize started>finalizing completed>completed retry>queued fail>failed interrupted>queued pause>paused go on>queued abort>aborting deadline passed>aborting",
+        ),
+        ("finalizing", "completed>completed retry>queued fail>failed interrupted>queued"),
+        ("completed", ""),
+        ("paused", "completed>completed fail>failed interrupted>paused resume>queued abort>aborting"),
+        ("aborting", "completed>completed interrupted>aborting undone>aborted expired>expired"),
+        ("aborted", "retry>queued"),
+        ("failed", "retry>queued"),
+        ("expired", "retry>queued"),
+    ];
+
+    #[test]
+    fn every_pair_of_status_and_event_is_as_listed() {
+        assert_eq!(LEGAL.len(), Status::ALL.len());
+        for (status, row) in LEGAL {
+            let status: Status = status.parse().expect("a status");
+            let mut left = (*row).to_owned();
+            for event in Event::ALL {
+                if let Ok(next) = transition(status, *event) {
+                    let pair = format!("{}>{next}", event.as_str());
+                    assert!(left.contains(&pair), "{status}: {pair} is legal and not listed");
+                    left = left.replacen(&pair, "", 1);
+                }
+            }
+            assert_eq!(left.trim(), "", "{status}: listed and not legal");
+        }
+    }
 
     #[test]
     fn the_straight_line_reads_aloud() {

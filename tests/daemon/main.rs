@@ -1,6 +1,7 @@
 //! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
 
 mod disks;
+mod events;
 mod flushes;
 mod gentle;
 #[path = "../support/mod.rs"]
@@ -8,5 +9,7 @@ mod harness;
 mod inputs;
 mod kills;
 mod lifecycle;
+mod modes;
 mod recovery;
+mod requests;
 mod tasks;

@@ -134,6 +134,23 @@ impl Daemon {
         answer.body_mut().read_json().expect("JSON")
     }
 
+    /// POST, with further headers: the status of the answer and its body.
+    pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value) {
+        let mut request = agent().post(self.url(path));
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let mut answer = request.send_json(body).unwrap_or_else(|error| panic!("POST {path}: {error}"));
+        (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))
+    }
+
+    /// An action on a migration; it must be granted.
+    pub(crate) fn act(&self, id: u64, action: &Value) -> Value {
+        let (status, answer) = self.send(&format!("/api/v1/migrations/{id}/action"), &[], action);
+        assert_eq!(status, 202, "{action}: {answer:#}");
+        answer
+    }
+
     /// DELETE; it must be granted.
     pub(crate) fn delete(&self, path: &str) {
         let answer =

@@ -9,12 +9,13 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    DiskView, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit,
-    TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
+    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
+    Validation,
 };
 use crate::model::{
-    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, ShardId, Status, TabletId, TabletKey,
-    TabletRecord, TabletState, TaskId, TaskPlan,
+    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, Priority, ShardId, Status, Step,
+    TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -80,11 +81,23 @@ impl Node for FakeNode {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         self.note(format!(
             "submit {} {} {:?} {:?}",
-            submit.key, submit.destination, submit.mode, submit.priority
+            submit.key,
+            match &submit.destination {
+                Destination::Disk(path) => path.clone(),
+                Destination::Medium(medium) => medium.to_string(),
+            },
+            submit.mode,
+            submit.priority
         ))?;
         let migration = sample::migration(Status::Queued);
         self.answers().migration = Some(migration.clone());
         Ok(migration)
+    }
+    fn validate(&self, submit: &Submit) -> Validation {
+        let _ = self.note(format!("validate {}", submit.key));
+        let refusal = self.answers().refusal.clone();
+        let checks = self.explain(submit.key, "/d2");
+        Validation { destination: Some("/d2".into()), checks, refusal }
     }
     fn migration(&self, id: MigrationId) -> Option<Migration> {
         self.answers().migration.clone().filter(|migration| migration.id == id)
@@ -97,6 +110,12 @@ impl Node for FakeNode {
         let items: Vec<_> = self.answers().migration.clone().into_iter().collect();
         Page { total: 40, items }
     }
+    fn event_cursor(&self) -> EventCursor {
+        "1-0".parse().unwrap()
+    }
+    fn events_after(&self, cursor: EventCursor, _of: Option<MigrationId>) -> EventBatch {
+        EventBatch { events: Vec::new(), next: cursor, continuity: Continuity::Whole }
+    }
     fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("abort", id, Status::Aborting)
     }
@@ -108,6 +127,27 @@ impl Node for FakeNode {
     }
     fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
         self.change("retry", id, Status::Queued)
+    }
+    fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+        self.change(&format!("run {step}"), id, Status::Queued)
+    }
+    fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("cutover", id, Status::Queued)
+    }
+    fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("force_complete", id, Status::Copying)
+    }
+    fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+        self.change(&format!("extend {seconds}"), id, Status::Ready)
+    }
+    fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+        self.change(&format!("limits {rate_bytes_per_sec}"), id, Status::Copying)
+    }
+    fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+        self.change(&format!("priority {priority:?}"), id, Status::Queued)
+    }
+    fn revert(&self, id: MigrationId, _caller: &str) -> Result<Migration, Failure> {
+        self.change("revert", id, Status::Queued)
     }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         self.note(format!("plan {:?}", request.request))?;

@@ -71,7 +71,7 @@ fn a_request_that_is_almost_right_is_answered() {
     let node = Arc::new(FakeNode::new());
     let address: SocketAddr = ([127, 0, 0, 1], 8040).into();
     let served: Arc<dyn crate::api::Node> = Arc::<FakeNode>::clone(&node);
-    let router = build(App::new(served, Calls::new(8, Duration::from_secs(20)), address), &limits());
+    let router = build(App::new(served, Calls::new(8, Duration::from_secs(20)), address, 2), &limits());
     mutator::fuzz("requests", |mutator| {
         node.speak(*mutator.pick(DIALECTS));
         let target = String::from_utf8_lossy(&mutator.mutate(TARGETS)).into_owned();

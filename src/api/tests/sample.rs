@@ -4,7 +4,8 @@ use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
     MigrationId, Mode, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status,
-    Step, StepRecord, StepStatus, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+    Steering, Step, StepRecord, StepStatus, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest,
+    TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -51,6 +52,7 @@ pub(crate) fn migration(status: Status) -> Migration {
         }),
         request_reason: String::new(),
         task: None,
+        steering: Steering::default(),
         created_ms: DATA_STARTED_MS,
         updated_ms: DATA_STARTED_MS,
         last_progress_ms: None,

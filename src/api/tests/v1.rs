@@ -1,9 +1,12 @@
 //! The job API over a socket.
 
-use super::http::start;
+use std::io::{Read, Write};
+
+use super::http::{limits, start, start_with};
 use super::sample;
 use crate::api::error::http_status;
 use crate::api::wire::{Disk, ErrorBody, List, Migration, NodeStatus, PurgedItem, Tablet, TrashItem};
+use crate::api::{Limits, Stopped};
 use crate::model::{ErrorCode, Failure, Status, TabletKey};
 
 #[test]
@@ -32,11 +35,82 @@ fn a_migration_is_created_shown_and_steered() {
 }
 
 #[test]
+fn steps_and_actions_reach_the_node_with_what_they_carry() {
+    let server = start();
+    server.node.answers().migration = Some(sample::migration(Status::Ready));
+    for (path, body, asked) in [
+        ("run", r#"{"step":"data"}"#, "run data 7"),
+        ("run", r#"{"step":"abort"}"#, "run abort 7"),
+        ("action", r#"{"cutover":null}"#, "cutover 7"),
+        ("action", r#"{"force_complete":null}"#, "force_complete 7"),
+        ("action", r#"{"extend":{"seconds":60}}"#, "extend 60 7"),
+        ("action", r#"{"limits":{"rate_bytes_per_sec":5}}"#, "limits 5 7"),
+        ("action", r#"{"priority":"low"}"#, "priority Low 7"),
+        ("action", r#"{"revert":{}}"#, "revert 7"),
+    ] {
+        for parent in ["/api/v1/migrations/7", "/api/v1/tablets/1/migrations/7"] {
+            let reply = server.post(&format!("{parent}/{path}"), body);
+            assert_eq!(reply.status, 202, "{parent} {body}: {}", reply.text());
+            assert_eq!(server.node.asked(), [asked], "{parent} {body}");
+        }
+        assert_eq!(server.post(&format!("/api/v1/tablets/3/migrations/7/{path}"), body).status, 404);
+        assert!(server.node.asked().is_empty(), "asked of another tablet's migration: {body}");
+    }
+    for (path, body) in [
+        ("run", r#"{"step":"sideways"}"#),
+        ("run", "{}"),
+        ("action", r#"{"extend":{"seconds":0}}"#),
+        ("action", r#"{"extend":{"seconds":31536001}}"#),
+    ] {
+        assert_eq!(server.post(&format!("/api/v1/migrations/7/{path}"), body).status, 400, "{body}");
+    }
+    assert!(server.node.asked().is_empty());
+}
+
+#[test]
+fn an_idempotency_key_has_bounds() {
+    let server = start();
+    let send = |key: &str| {
+        let headers = format!("Content-Type: application/json\r\nIdempotency-Key: {key}\r\n");
+        server.request("POST", "/api/v1/migrations", &headers, r#"{"tablet_id":1,"dest_disk":"/d2"}"#).status
+    };
+    assert_eq!(send("k"), 201);
+    assert_eq!(send(""), 400);
+    assert_eq!(send(&"k".repeat(255)), 201);
+    assert_eq!(send(&"k".repeat(256)), 400);
+}
+
+#[test]
+fn streams_are_bounded_and_end_with_the_server() {
+    let mut server = start_with(Limits { connections: 8, ..limits() });
+    let reply = server.get("/api/v1/events?follow=false&envelope=true");
+    assert_eq!((reply.status, reply.header("content-type")), (200, Some("text/event-stream")));
+    let mut open = Vec::new();
+    for _ in 0..2 {
+        let mut stream = server.connect();
+        stream.write_all(b"GET /api/v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n").unwrap();
+        let mut head = [0; 15];
+        stream.read_exact(&mut head).unwrap();
+        assert_eq!(&head, b"HTTP/1.1 200 OK");
+        open.push(stream);
+    }
+    let refused = server.get("/api/v1/events");
+    assert_eq!((refused.status, &refused.json()["error_code"]), (429, &"TOO_MANY_STREAMS".into()));
+    assert_eq!(server.get("/api/v1/migrations/8/events").status, 404);
+    assert_eq!(server.get("/api/v1/events?after=1").status, 400);
+    server.ask_to_stop();
+    for mut stream in open {
+        stream.read_to_end(&mut Vec::new()).expect("the server ends its streams");
+    }
+    assert_eq!(server.stop(), Stopped::Drained);
+}
+
+#[test]
 fn lists_are_total_and_data_and_filters_reach_the_node() {
     let server = start();
     server.node.answers().migration = Some(sample::migration(Status::Completed));
     let reply = server.get(
-        "/api/v1/migrations?status=queued,copying&phase=WORKING&tablet_id=1&disk=/a&source_disk=/b&dest_disk=/c&marker=5&limit=9",
+        "/api/v1/migrations?status=queued,copying&phase=WORKING&tablet_id=1&disk=/a&source_disk=/b&dest_disk=/c&task=3&since=1970-01-01T00:00:01Z&before=5000&sort=-id&marker=5&limit=9",
     );
     let list: List<Migration> = serde_json::from_slice(&reply.body).unwrap();
     assert_eq!((list.total, list.data.len()), (40, 1));
@@ -48,6 +122,10 @@ fn lists_are_total_and_data_and_filters_reach_the_node() {
         "disk: Some(\"/a\")",
         "source: Some(\"/b\")",
         "destination: Some(\"/c\")",
+        "task: Some(TaskId(3))",
+        "since_ms: Some(1000)",
+        "before_ms: Some(5000)",
+        "order: NewestFirst",
         "after: Some(MigrationId(5))",
         "limit: 9",
     ] {

@@ -3,8 +3,8 @@
 use std::str::FromStr;
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
-use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
@@ -17,29 +17,64 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
 use crate::api::query::{Strict, invalid};
-use crate::api::wire::{Action, CreateMigration, List, Migration, Timestamp};
-use crate::engine::{MigrationFilter, Submit};
-use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, TabletId, TabletKey};
+use crate::api::wire::{Action, Extend, List, Migration, RunStep, Timestamp};
+use crate::engine::{ListOrder, MigrationFilter};
+use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TabletKey};
 
 /// Most migrations on one page.
 const MAX_LIMIT: i64 = 10_000;
 
-fn shown(migration: model::Migration) -> Migration {
+pub(super) fn shown(migration: model::Migration) -> Migration {
     Migration::from_model(migration, Timestamp::now().0)
 }
 
 /// `GET /migrations`: filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
-/// `source_disk`, `dest_disk`; pages by `marker` (the last id of the page before) and `limit`.
+/// `source_disk`, `dest_disk`, `task`, `since` and `before` (when it was accepted); `sort` is `id` or `-id`; pages by
+/// `marker` (the last id of the page before) and `limit`. Without what the steps said unless `with_steps=true`.
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
-    let accepted = &["status", "phase", "tablet_id", "disk", "source_disk", "dest_disk", "marker", "limit"];
-    let filter = filter(&parameters(&parts, accepted)?)?;
-    let page = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
-    let data = page.items.into_iter().map(shown).collect();
-    Ok((Extension(IsList), Json(List::<Migration> { total: page.total, data })).into_response())
+    let query = parameters(&parts, LIST_PARAMETERS)?;
+    answer_list(app, &query, filter(&query)?).await
 }
 
-fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
+/// What narrows, orders and cuts a list.
+pub(super) const LIST_PARAMETERS: &[&str] = &[
+    "status",
+    "phase",
+    "tablet_id",
+    "disk",
+    "source_disk",
+    "dest_disk",
+    "task",
+    "since",
+    "before",
+    "sort",
+    "marker",
+    "limit",
+    "with_steps",
+];
+
+pub(super) async fn answer_list(
+    app: App,
+    query: &Strict,
+    filter: MigrationFilter,
+) -> Result<Response, Problem> {
+    let with_steps = query.read::<bool>("with_steps")?.unwrap_or(false);
+    let page = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
+    let data = page.items.into_iter().map(|migration| {
+        let shown = shown(migration);
+        if with_steps { shown } else { Migration { steps: None, ..shown } }
+    });
+    let list = List::<Migration> { total: page.total, data: data.collect() };
+    Ok((Extension(IsList), Json(list)).into_response())
+}
+
+pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
     let text = |name| query.text(name).map(str::to_owned);
+    let time = |name| Ok::<_, Failure>(query.read::<Timestamp>(name)?.map(|time| time.0));
+    let (since_ms, before_ms) = (time("since")?, time("before")?);
+    if since_ms.zip(before_ms).is_some_and(|(since, before)| since > before) {
+        return Err(invalid("parameter since is later than before"));
+    }
     Ok(MigrationFilter {
         statuses: words(query, "status")?,
         phases: words(query, "phase")?,
@@ -47,6 +82,14 @@ fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
         disk: text("disk"),
         source: text("source_disk"),
         destination: text("dest_disk"),
+        task: query.read("task")?,
+        since_ms,
+        before_ms,
+        order: match query.text("sort") {
+            None | Some("id") => ListOrder::OldestFirst,
+            Some("-id") => ListOrder::NewestFirst,
+            Some(other) => return Err(invalid(format!("parameter sort must be id or -id, got {other:?}"))),
+        },
         after: query.read("marker")?,
         limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
     })
@@ -57,37 +100,6 @@ fn words<T: FromStr<Err = String>>(query: &Strict, name: &'static str) -> Result
     list.split(',')
         .map(|word| word.parse().map_err(|error| invalid(format!("parameter {name}: {error}"))))
         .collect()
-}
-
-/// `POST /migrations`: 201, and where to look.
-pub(super) async fn create(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    parts: Parts,
-    Body(request): Body<CreateMigration>,
-) -> Result<Response, Problem> {
-    parameters(&parts, &[])?;
-    let (tablet_id, hash) = checked_ids(request.tablet_id, request.schema_hash)?;
-    let key = match hash {
-        Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-        None => app.try_ask(Touches::Memory, move |node| only_key(node, tablet_id)).await?,
-    };
-    let reason = match request.reason {
-        given if given.is_empty() => format!("/api/v1/migrations, called from {caller}"),
-        given => given,
-    };
-    caller.asks(format_args!("move tablet {key} to {:?}: {reason}", request.dest_disk));
-    let submit = Submit {
-        key,
-        destination: request.dest_disk,
-        mode: request.mode,
-        priority: request.priority,
-        reason,
-        task: None,
-    };
-    let migration = app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await?;
-    let location = format!("/api/v1/migrations/{}", migration.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(migration))).into_response())
 }
 
 /// JSON numbers are wider than ids.
@@ -119,7 +131,7 @@ pub(super) fn only_key(node: &dyn Node, tablet_id: TabletId) -> Result<TabletKey
     }
 }
 
-fn read_id(text: &str) -> Result<MigrationId, Failure> {
+pub(super) fn read_id(text: &str) -> Result<MigrationId, Failure> {
     text.parse().map_err(|error| invalid(format!("{error}")))
 }
 
@@ -159,13 +171,58 @@ pub(super) async fn act(
     apply(app, caller, read_id(&id)?, action).await
 }
 
-async fn apply(app: App, caller: Caller, id: MigrationId, action: Action) -> Result<Response, Problem> {
+/// `POST /migrations/{id}/run {"step": "data"}`: 202; a step that is not in `next_steps` is refused with those that are.
+pub(super) async fn run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(RunStep { step }): Body<RunStep>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    run_step(app, caller, read_id(&id)?, step).await
+}
+
+pub(super) async fn run_step(
+    app: App,
+    caller: Caller,
+    id: MigrationId,
+    step: Step,
+) -> Result<Response, Problem> {
+    caller.asks(format_args!("run {step} of migration {id}"));
+    let migration = app.try_ask(Touches::Journal, move |node| node.run_step(id, step)).await?;
+    Ok((StatusCode::ACCEPTED, Json(shown(migration))).into_response())
+}
+
+/// Most seconds a deadline is moved at once: a year.
+const MAX_EXTEND_SECONDS: u64 = 31_536_000;
+
+pub(super) async fn apply(
+    app: App,
+    caller: Caller,
+    id: MigrationId,
+    action: Action,
+) -> Result<Response, Problem> {
+    if let Action::Extend(Extend { seconds }) = action
+        && !(1..=MAX_EXTEND_SECONDS).contains(&seconds)
+    {
+        let text = format!("extend: seconds must be from 1 to {MAX_EXTEND_SECONDS}, got {seconds}");
+        return Err(invalid(text).into());
+    }
     caller.asks(format_args!("{} migration {id}", action.as_str()));
-    let migration = app.try_ask(Touches::Journal, move |node| match action {
+    // Whether a move can be taken back is seen in the trash of its source.
+    let touches = if matches!(action, Action::Revert(_)) { Touches::Disk } else { Touches::Journal };
+    let migration = app.try_ask(touches, move |node| match action {
         Action::Pause(_) => node.pause(id),
         Action::Resume(_) => node.resume(id),
         Action::Abort(_) => node.abort(id),
         Action::Retry(_) => node.retry(id),
+        Action::Cutover(_) => node.cutover(id),
+        Action::ForceComplete(_) => node.force_complete(id),
+        Action::Extend(extend) => node.extend(id, extend.seconds),
+        Action::Limits(limits) => node.set_rate(id, limits.rate_bytes_per_sec),
+        Action::Priority(priority) => node.set_priority(id, priority),
+        Action::Revert(_) => node.revert(id, &caller.to_string()),
     });
     Ok((StatusCode::ACCEPTED, Json(shown(migration.await?))).into_response())
 }

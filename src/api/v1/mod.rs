@@ -6,9 +6,12 @@
 
 pub(super) mod body;
 mod disks;
+mod events;
 mod migrations;
+mod of_tablet;
 mod shape;
 mod status;
+mod submit;
 mod tablets;
 mod tasks;
 mod trash;
@@ -25,12 +28,19 @@ use super::query::{Query, Strict};
 /// Every path of this room, below `/api/v1`.
 pub(super) fn routes() -> Router<App> {
     Router::new()
-        .route("/migrations", get(migrations::list).post(migrations::create))
+        .route("/migrations", get(migrations::list).post(submit::create))
         .route("/migrations/{id}", get(migrations::show).delete(migrations::abort))
         .route("/migrations/{id}/action", post(migrations::act))
+        .route("/migrations/{id}/run", post(migrations::run))
+        .route("/migrations/{id}/events", get(events::of_one))
+        .route("/events", get(events::of_all))
         .route("/tablets", get(tablets::list))
         .route("/tablets/{tablet_id}", get(tablets::show))
         .route("/tablets/{tablet_id}/explain", get(tablets::explain))
+        .route("/tablets/{tablet_id}/migrations", get(of_tablet::list))
+        .route("/tablets/{tablet_id}/migrations/{id}", get(of_tablet::show).delete(of_tablet::abort))
+        .route("/tablets/{tablet_id}/migrations/{id}/action", post(of_tablet::act))
+        .route("/tablets/{tablet_id}/migrations/{id}/run", post(of_tablet::run))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tasks/{id}", get(tasks::show).delete(tasks::delete))
         .route("/tasks/{id}/action", post(tasks::act))

@@ -46,7 +46,9 @@ pub(super) async fn shape(mut request: Request, next: Next) -> Response {
         Err(failure) => return Problem::from(failure).into_response(),
     };
     let response = next.run(request).await;
-    if shape == Shape::default() {
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let never_ends = kind.is_some_and(|kind| kind == super::events::EVENT_STREAM);
+    if shape == Shape::default() || never_ends {
         return response;
     }
     lay_out(response, shape).await

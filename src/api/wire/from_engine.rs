@@ -1,8 +1,8 @@
 //! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
 
 use super::{
-    Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, Pace, PurgedItem,
-    Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem,
+    Blocker, Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, Pace,
+    PurgedItem, Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem, Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, TabletView, TaskView, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
@@ -11,6 +11,10 @@ impl Migration {
     /// The resource as it stands at `now`.
     pub fn from_model(migration: model::Migration, now: TimestampMs) -> Self {
         let counters = DiskCounters::from(migration.counters);
+        let recent = migration.counters.recent_bytes_per_sec;
+        let waits = engine::waits_at_gate(&migration);
+        let blockers = blockers(&migration, now);
+        let next_steps = engine::next_steps(&migration);
         let speed = speed_bytes_per_sec(&migration, now);
         let unverified_bytes = counters.disk_total_bytes.saturating_sub(counters.disk_verified_bytes);
         Self {
@@ -26,10 +30,22 @@ impl Migration {
             priority: migration.priority,
             reason: migration.request_reason,
             task_id: migration.task,
+            requested_by: migration.steering.requested_by,
+            next_steps,
+            blockers,
+            ready_for_cutover: waits && migration.status == Status::Ready,
+            waits_since: migration.steering.waits_since_ms.map(Timestamp),
+            cutover_deadline: migration.steering.deadline_ms.map(Timestamp),
+            forced: migration.steering.haste == model::Haste::Forced,
+            rate_bytes_per_sec: migration.steering.rate_bytes_per_sec.unwrap_or(0),
+            reverts: migration.steering.reverts,
+            reverted_by: migration.steering.reverted_by,
             attempts: migration.attempts,
-            steps: migration.steps.into_iter().map(Into::into).collect(),
+            steps: Some(migration.steps.into_iter().map(Into::into).collect()),
             counters,
             speed_bytes_per_sec: speed,
+            bps: speed,
+            recent_bps: (recent > 0).then_some(recent),
             eta_seconds: match (migration.status, speed) {
                 (Status::Copying, Some(speed)) if speed > 0 => Some(unverified_bytes.div_ceil(speed)),
                 _ => None,
@@ -43,6 +59,21 @@ impl Migration {
             not_before: migration.not_before_ms.map(Timestamp),
         }
     }
+}
+
+/// What it waits for. The engine has put the reason of this moment into words.
+fn blockers(migration: &model::Migration, now: TimestampMs) -> Vec<Blocker> {
+    let (kind, since) = match migration.status {
+        Status::Queued if migration.not_before_ms.is_some_and(|at| at > now) => {
+            ("backoff", Some(migration.updated_ms))
+        }
+        Status::Queued => ("queue", Some(migration.updated_ms)),
+        Status::Paused => ("operator", Some(migration.updated_ms)),
+        _ if engine::waits_at_gate(migration) => ("operator", migration.steering.waits_since_ms),
+        _ => return Vec::new(),
+    };
+    let text = migration.status_reason.clone();
+    vec![Blocker { kind: kind.to_owned(), text, since: since.map(Timestamp) }]
 }
 
 /// Mean speed: of the data step that is under way, or of the whole of a completed migration.
@@ -72,6 +103,9 @@ impl From<model::Counters> for DiskCounters {
             disk_cloned_bytes: counters.cloned_bytes,
             disk_total_files: counters.total_files,
             disk_verified_files: counters.verified_files,
+            memory_total_bytes: 0,
+            memory_processed_bytes: 0,
+            memory_remaining_bytes: 0,
             throttled_ms: counters.throttled_ms,
         }
     }
@@ -124,6 +158,18 @@ impl From<TabletView> for Tablet {
             file_count: view.file_count,
             migration_id: view.migration,
             unavailable: view.unavailable,
+        }
+    }
+}
+
+impl From<engine::Validation> for Validation {
+    fn from(validation: engine::Validation) -> Self {
+        Self {
+            dry_run: true,
+            would_be_accepted: validation.refusal.is_none(),
+            dest_disk: validation.destination,
+            error: validation.refusal.map(Into::into),
+            checks: validation.checks.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -345,7 +391,14 @@ mod tests {
             let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
             let text = serde_json::to_string(&shown).unwrap();
             assert_eq!(serde_json::from_str::<Migration>(&text).unwrap(), shown);
-            for field in ["disk_total_bytes", "source_disk", "created_at", "last_progress_at"] {
+            for field in [
+                "memory_remaining_bytes",
+                "next_steps",
+                "disk_total_bytes",
+                "source_disk",
+                "created_at",
+                "last_progress_at",
+            ] {
                 assert!(text.contains(&format!("\"{field}\":")), "{field} in {text}");
             }
         }

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailureBody, Timestamp};
-use crate::model::{MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId};
+use super::{FailureBody, RuleAnswer, Timestamp};
+use crate::model::{
+    Medium, MigrationId, Mode, Phase, Priority, SchemaHash, Status, StepStatus, TabletId, TaskId,
+};
 
 /// `POST /api/v1/migrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,8 +16,12 @@ pub struct CreateMigration {
     /// Its schema; may be left out while the node knows the tablet under one schema hash only.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_hash: Option<SchemaHash>,
-    /// Path of the destination, written as in `storage_root_path`.
-    pub dest_disk: String,
+    /// Path of the destination, written as in `storage_root_path`. Either this or `dest_medium`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_disk: Option<String>,
+    /// `SSD` or `HDD`: the least full disk of that medium that takes the tablet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dest_medium: Option<Medium>,
     /// How far by itself.
     #[serde(default)]
     pub mode: Mode,
@@ -25,6 +31,42 @@ pub struct CreateMigration {
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// A bandwidth limit of its own in bytes copied per second; 0 is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
+    /// What is taken for granted of the tablet; refused with 412 when it is not so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precondition: Option<Precondition>,
+    /// Only say what would become of it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// Absent fields ask nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Precondition {
+    /// Path of the disk the tablet is on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source_disk: Option<String>,
+    /// Generation of its record.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub generation: Option<u64>,
+}
+
+/// The answer to a request with `dry_run`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Validation {
+    /// Always true: nothing was accepted.
+    pub dry_run: bool,
+    /// Whether it would be accepted now.
+    pub would_be_accepted: bool,
+    /// Where the tablet would go, as far as a disk is named or could be chosen.
+    pub dest_disk: Option<String>,
+    /// Why it would be refused.
+    pub error: Option<FailureBody>,
+    /// Every rule's yes or no with its numbers.
+    pub checks: Vec<RuleAnswer>,
 }
 
 /// `POST /api/v1/migrations/{id}/action`: an object with exactly one key, `{"pause": {}}`; `null` for `{}` is accepted.
@@ -39,6 +81,18 @@ pub enum Action {
     Abort(Option<NoParameters>),
     /// Try a failed one again.
     Retry(Option<NoParameters>),
+    /// Swap in the verified copy that waits in `ready`.
+    Cutover(Option<NoParameters>),
+    /// First in line, past every bandwidth limit and every gate.
+    ForceComplete(Option<NoParameters>),
+    /// More time at the gate.
+    Extend(Extend),
+    /// Copy faster or slower, from now on.
+    Limits(Limits),
+    /// Another place in line.
+    Priority(Priority),
+    /// Take a completed move back: another migration, to where the tablet came from.
+    Revert(Option<NoParameters>),
 }
 
 impl Action {
@@ -49,8 +103,38 @@ impl Action {
             Self::Resume(_) => "resume",
             Self::Abort(_) => "abort",
             Self::Retry(_) => "retry",
+            Self::Cutover(_) => "cutover",
+            Self::ForceComplete(_) => "force_complete",
+            Self::Extend(_) => "extend",
+            Self::Limits(_) => "limits",
+            Self::Priority(_) => "priority",
+            Self::Revert(_) => "revert",
         }
     }
+}
+
+/// `{"seconds": 3600}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Extend {
+    /// Added to the deadline; from 1 to 31536000, a year.
+    pub seconds: u64,
+}
+
+/// `{"rate_bytes_per_sec": 10000000}`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Limits {
+    /// Bytes copied per second; 0 is no limit of its own.
+    pub rate_bytes_per_sec: u64,
+}
+
+/// `POST /api/v1/migrations/{id}/run`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunStep {
+    /// `prepare`, `data`, `finalize` or `abort`: one of the migration's `next_steps`.
+    pub step: crate::model::Step,
 }
 
 /// `{}`.
@@ -86,15 +170,52 @@ pub struct Migration {
     /// The task it is part of.
     #[serde(default)]
     pub task_id: Option<TaskId>,
-    /// Attempts begun.
+    /// Who asked for it: an address, or a name.
+    #[serde(default)]
+    pub requested_by: String,
+    /// The steps that `run` takes now.
+    #[serde(default)]
+    pub next_steps: Vec<crate::model::Step>,
+    /// What it waits for, if it waits.
+    #[serde(default)]
+    pub blockers: Vec<Blocker>,
+    /// Whether a verified copy waits for its cutover.
+    #[serde(default)]
+    pub ready_for_cutover: bool,
+    /// Since when it waits at its gate.
+    #[serde(default)]
+    pub waits_since: Option<Timestamp>,
+    /// When it stops waiting at its gate and is undone.
+    #[serde(default)]
+    pub cutover_deadline: Option<Timestamp>,
+    /// Whether it was forced: no gate and no limit holds it.
+    #[serde(default)]
+    pub forced: bool,
+    /// Its own bandwidth limit in bytes copied per second; 0 is none.
+    #[serde(default)]
+    pub rate_bytes_per_sec: u64,
+    /// The migration whose move this one takes back.
+    #[serde(default)]
+    pub reverts: Option<MigrationId>,
+    /// The migration that takes this move back.
+    #[serde(default)]
+    pub reverted_by: Option<MigrationId>,
+    /// Attempts begun, those behind a gate counted by themselves.
     pub attempts: u32,
-    /// Steps run so far, oldest first.
-    pub steps: Vec<Step>,
+    /// Steps run so far, oldest first, with what they said. Lists leave them out unless asked for them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub steps: Option<Vec<Step>>,
     /// Progress; its fields stand beside the others.
     #[serde(flatten)]
     pub counters: DiskCounters,
     /// Mean over the data step that is under way, or over the whole of a completed migration; `null` else.
     pub speed_bytes_per_sec: Option<u64>,
+    /// The same by DM's name.
+    #[serde(default)]
+    pub bps: Option<u64>,
+    /// Bytes copied per second of late; `null` while none are.
+    #[serde(default)]
+    pub recent_bps: Option<u64>,
     /// At that speed; `null` while no bytes move.
     pub eta_seconds: Option<u64>,
     /// The last failure; kept through retries.
@@ -133,8 +254,28 @@ pub struct DiskCounters {
     pub disk_total_files: u64,
     /// Files read back and found right so far.
     pub disk_verified_files: u64,
+    /// Nova's counters of what is in memory: always 0, because a tablet has no part that is not in its files.
+    #[serde(default)]
+    pub memory_total_bytes: u64,
+    /// As above.
+    #[serde(default)]
+    pub memory_processed_bytes: u64,
+    /// As above.
+    #[serde(default)]
+    pub memory_remaining_bytes: u64,
     /// Waited for bandwidth limits.
     pub throttled_ms: u64,
+}
+
+/// One thing a migration waits for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `operator` (it has to be asked), `queue` (a slot, a disk or the node's limit), `backoff` (the next attempt's time).
+    pub kind: String,
+    /// In words.
+    pub text: String,
+    /// Since when, where that is known.
+    pub since: Option<Timestamp>,
 }
 
 /// One run of one step.
@@ -191,12 +332,19 @@ mod tests {
         let read = |text: &str| serde_json::from_str::<Action>(text);
         assert_eq!(read(r#"{"pause":{}}"#).unwrap().as_str(), "pause");
         assert_eq!(read(r#"{"retry":null}"#).unwrap().as_str(), "retry");
+        assert_eq!(read(r#"{"force_complete":null}"#).unwrap().as_str(), "force_complete");
+        assert_eq!(read(r#"{"priority":"low"}"#).unwrap(), Action::Priority(Priority::Low));
+        assert_eq!(read(r#"{"extend":{"seconds":60}}"#).unwrap(), Action::Extend(Extend { seconds: 60 }));
         for text in [
             "{}",
             r#"{"pause":{},"abort":{}}"#,
             r#"{"explode":{}}"#,
             r#"{"pause":{"now":true}}"#,
             r#"{"pause":true}"#,
+            r#"{"extend":null}"#,
+            r#"{"extend":{"seconds":-1}}"#,
+            r#"{"limits":{}}"#,
+            r#"{"priority":"urgent"}"#,
             "[]",
         ] {
             assert!(read(text).is_err(), "{text}");

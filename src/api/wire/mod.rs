@@ -5,6 +5,7 @@
 //! taken for an absent one). Bytes are whole numbers, times RFC 3339 in UTC.
 
 mod disk;
+mod event;
 mod from_engine;
 mod migration;
 mod status;
@@ -14,7 +15,11 @@ mod time;
 mod trash;
 
 pub use disk::{Disk, DiskLimits, DiskPath, Pace, Slots};
-pub use migration::{Action, CreateMigration, DiskCounters, LogLine, Migration, NoParameters, Receipt, Step};
+pub use event::Event;
+pub use migration::{
+    Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
+    Precondition, Receipt, RunStep, Step, Validation,
+};
 pub use status::{MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{RuleAnswer, Tablet};
 pub use task::{CreateTask, Task, TaskAction};

@@ -18,6 +18,20 @@ impl Timestamp {
     }
 }
 
+impl std::str::FromStr for Timestamp {
+    type Err = String;
+    /// RFC 3339, or milliseconds since the Unix epoch.
+    fn from_str(text: &str) -> Result<Self, String> {
+        if let Ok(ms) = text.parse() {
+            return Ok(Self(ms));
+        }
+        // In a query an unescaped plus is a blank.
+        DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
+            .map(|time| Self(time.timestamp_millis()))
+            .map_err(|_| format!("{text:?} is neither an RFC 3339 time nor milliseconds since 1970"))
+    }
+}
+
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A time outside of what a calendar can say comes from a damaged clock, and is shown as the epoch.
@@ -44,6 +58,18 @@ impl<'de> Deserialize<'de> for Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_time_in_a_query_is_rfc_3339_or_milliseconds() {
+        for (text, ms) in [
+            ("1700000000123", 1_700_000_000_123),
+            ("2023-11-14T22:13:20.123Z", 1_700_000_000_123),
+            ("2023-11-14T23:13:20 01:00", 1_700_000_000_000),
+        ] {
+            assert_eq!(text.parse(), Ok(Timestamp(ms)), "{text}");
+        }
+        assert!("yesterday".parse::<Timestamp>().is_err());
+    }
 
     #[test]
     fn times_are_rfc_3339_in_utc_and_survive_a_round_trip() {

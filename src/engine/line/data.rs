@@ -56,9 +56,14 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     // Staged first, so that the barrier that makes small files durable makes the record durable too.
     let before = barrier.passed();
     stage(line, prepared.staging.dir(), record.clone())?;
-    let copy =
-        copy_files(&request(line, &prepared, &record.manifest, &barrier, &options(line, &record.manifest)))
-            .map_err(|failure| blame(line, failure))?;
+    let options = options(line, &record.manifest);
+    let request = request(line, &prepared, &record.manifest, &barrier, &options);
+    let copy = match parked(line, &prepared) {
+        // Directory and sizes are looked at again; what is as it was is neither copied nor read.
+        Some(before) => copy_further(before, &request).inspect(|_| line.job.count_as_resumed()),
+        None => copy_files(&request),
+    };
+    let copy = copy.map_err(|failure| blame(line, failure))?;
     fault::point("data_copied");
     let mut ready = Ready { prepared, copy, record, barrier, epoch: Cell::new(before) };
     make_record_durable(line, &mut ready)?;
@@ -66,6 +71,18 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
         line.job.log("the copy was compared, but not all of it is known to have come from the medium");
     }
     Ok(ready)
+}
+
+/// What is known of the staging since the migration stopped at a gate, if it is still that staging.
+fn parked(line: &Line<'_>, prepared: &Prepared) -> Option<VerifiedCopy> {
+    let parked = line.job.unpark()?;
+    let here = prepared.staging.files().device_and_inode().ok()?;
+    if parked.write_epoch != line.destination.write_epoch() || here != parked.copy.device_and_inode() {
+        line.job.log("the staging is not known to be what was verified; it is read back again");
+        return None;
+    }
+    line.job.log("the staging is the one that was verified; it is not read again");
+    Some(parked.copy)
 }
 
 /// Copies what has appeared since, for a source that changed under the copy.

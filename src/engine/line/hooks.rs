@@ -10,6 +10,14 @@ use crate::engine::gentle::wear_io_class;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
+/// Why a wait for a limit ends early.
+enum Leave {
+    /// No limit holds any more.
+    Forced,
+    /// The copy is to stop.
+    Stop(Failure),
+}
+
 impl CopyHooks for Line<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
         self.job.checkpoint()
@@ -21,18 +29,28 @@ impl CopyHooks for Line<'_> {
         bytes: u64,
         go_on: &dyn Fn() -> Result<(), Failure>,
     ) -> Result<(), Failure> {
+        wear_io_class(self.node.config().migration_io_class);
         // Who waits for a limit is not stuck.
         let go_on = || {
             self.moved();
-            go_on()
+            go_on().map_err(Leave::Stop)?;
+            if self.job.is_forced() { Err(Leave::Forced) } else { Ok(()) }
         };
-        wear_io_class(self.node.config().migration_io_class);
-        // A limit is on what the disk does, so that a read-back counts as well as a copy.
-        let mut waited = take_of(&self.destination, bytes, go_on)?;
-        if traffic == Traffic::Copy {
-            waited += take_of(&self.source, bytes, go_on)?;
-            waited += self.node.limiter.take(bytes, go_on)?;
-        }
+        let limited = || {
+            // A limit is on what the disk does, so that a read-back counts as well as a copy.
+            let mut waited = take_of(&self.destination, bytes, go_on)?;
+            if traffic == Traffic::Copy {
+                waited += self.job.limiter.take(bytes, go_on)?;
+                waited += take_of(&self.source, bytes, go_on)?;
+                waited += self.node.limiter.take(bytes, go_on)?;
+            }
+            Ok(waited)
+        };
+        let waited = match if self.job.is_forced() { Err(Leave::Forced) } else { limited() } {
+            Ok(waited) => waited,
+            Err(Leave::Forced) => return Ok(()),
+            Err(Leave::Stop(failure)) => return Err(failure),
+        };
         let waited_ms = to_ms(waited);
         if waited_ms > 0 {
             add(&self.job.progress.throttled_ms, waited_ms);
@@ -96,7 +114,7 @@ impl Line<'_> {
 }
 
 /// Waits for both limits of a disk, the one that is set and the one that adapts.
-fn take_of(disk: &Disk, bytes: u64, go_on: impl Fn() -> Result<(), Failure>) -> Result<Duration, Failure> {
+fn take_of<E>(disk: &Disk, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
     let waited = disk.limiter.take(bytes, &go_on)? + disk.pace.take(bytes, &go_on)?;
     add(&disk.throttled_ms, to_ms(waited));
     Ok(waited)

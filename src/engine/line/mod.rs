@@ -7,9 +7,13 @@
 //! Each step takes the value that only the step before can make: an unverified copy cannot be swapped in, and a source
 //! cannot be retired without the receipt of a swap. Before the commit point nothing here writes to the source; after it
 //! nothing here removes anything from the destination.
+//!
+//! At a gate the line ends and gives everything back: the thread, the slots, every descriptor. Let through, the migration
+//! begins again at the top and finds its staging; what was verified is neither copied nor, in the same process, read again.
 
 mod data;
 mod finalize;
+mod gate;
 mod hooks;
 mod preflight;
 mod prepare;
@@ -19,7 +23,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::disk::{Disk, note_storage_error};
-use super::job::{Job, Order, elapsed_ms};
+use super::job::{Job, Order, Parked, elapsed_ms};
 use super::node::{Counts, Node};
 use super::pressure::OUT;
 use crate::fault;
@@ -27,6 +31,7 @@ use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, Step
 use crate::rules::retry::{Verdict, after_failure};
 use crate::rules::transition::Event;
 use crate::storage::StorageError;
+use gate::Halt;
 
 pub(super) use finalize::content_crc32;
 pub(super) use undo::remove_copy;
@@ -47,6 +52,8 @@ pub(super) struct Line<'a> {
 /// How an attempt ended.
 enum Outcome {
     Completed(Receipt),
+    /// It waits at a gate, and says so durably.
+    AtGate,
     /// Before the commit point: the source is as it was.
     Stopped(Failure),
     /// At the commit point: whether the destination owns the tablet is not known.
@@ -62,6 +69,7 @@ pub(super) fn run(node: &Node, job: &Job) {
     Counts::add(&node.counts.started);
     match line.attempt() {
         Outcome::Completed(receipt) => line.complete(receipt),
+        Outcome::AtGate => {}
         Outcome::Stopped(failure) => line.settle_stop(failure),
         Outcome::InDoubt(failure) => line.settle_doubt(failure),
     }
@@ -107,7 +115,8 @@ impl<'a> Line<'a> {
         job_begins(self.job);
         let verified = match self.up_to_the_swap() {
             Ok(verified) => verified,
-            Err(failure) => return Outcome::Stopped(failure),
+            Err(Halt::AtGate) => return Outcome::AtGate,
+            Err(Halt::Failed(failure)) => return Outcome::Stopped(failure),
         };
         let moved = self.step(Step::Finalize, || {
             let swapped = finalize::swap(self, verified)?;
@@ -120,15 +129,22 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn up_to_the_swap(&self) -> Result<data::Ready, Failure> {
+    fn up_to_the_swap(&self) -> Result<data::Ready, Halt> {
         self.node.advance(self.job, Event::Start, "checking tablet, disks and space")?;
         let passed = self.step(Step::Preflight, || preflight::check(self))?;
         self.node.advance(self.job, Event::PreflightPassed, "tablet, disks and space are as they must be")?;
+        self.pass_gate()?;
         let prepared = self.step(Step::Prepare, || prepare::prepare(self, passed))?;
         self.node.advance(self.job, Event::Prepared, "space is reserved and staging stands")?;
+        self.pass_gate()?;
         self.node.advance(self.job, Event::CopyStarted, "copying")?;
         let ready = self.step(Step::Data, || data::copy(self, prepared))?;
         self.node.advance(self.job, Event::CopyVerified, "a verified, durable copy stands in staging")?;
+        let write_epoch = self.destination.write_epoch();
+        if let Err(halt) = self.pass_gate() {
+            self.job.park(Parked { copy: ready.copy, write_epoch });
+            return Err(halt);
+        }
         Ok(ready)
     }
 

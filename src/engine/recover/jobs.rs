@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::Recovery;
 use super::actions::Action;
+use crate::engine::job::Job;
 use crate::model::{DiskIndex, Failure, MigrationId};
 use crate::rules::recovery::{
     MigrationVerdict, StagingOwner, StagingVerdict, TabletIs, settle_migration, settle_staging,
@@ -18,7 +19,7 @@ impl Recovery<'_> {
         unfinished.sort_unstable_by_key(|migration| migration.id);
         for migration in &unfinished {
             let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
-            let verdict = settle_migration(migration.status, tablet);
+            let verdict = settle_migration(migration.status, Job::gate(migration), tablet);
             tracing::info!(
                 migration = %migration.id, tablet = %migration.key, status = %migration.status,
                 "found {tablet:?}: {verdict:?}"
@@ -36,14 +37,17 @@ impl Recovery<'_> {
                         actions.entry(disk).or_default().push(Action::RemoveCopy { name, key, shard });
                     }
                 }
-                MigrationVerdict::GoOn | MigrationVerdict::StayPaused | MigrationVerdict::Wait => {}
+                MigrationVerdict::GoOn
+                | MigrationVerdict::StayPaused
+                | MigrationVerdict::StayAtGate
+                | MigrationVerdict::Wait => {}
             }
         }
         self.settled.migrations = unfinished
             .iter()
             .map(|migration| {
                 let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
-                (migration.clone(), settle_migration(migration.status, tablet))
+                (migration.clone(), settle_migration(migration.status, Job::gate(migration), tablet))
             })
             .collect();
         self.findings.unfinished = unfinished;
@@ -59,7 +63,10 @@ impl Recovery<'_> {
             .filter(|(_, verdict)| {
                 matches!(
                     verdict,
-                    MigrationVerdict::GoOn | MigrationVerdict::StayPaused | MigrationVerdict::Wait
+                    MigrationVerdict::GoOn
+                        | MigrationVerdict::StayPaused
+                        | MigrationVerdict::StayAtGate
+                        | MigrationVerdict::Wait
                 )
             })
             .map(|(migration, _)| migration.id)

@@ -10,8 +10,7 @@ use crate::engine::thread::spawn_isolated;
 use crate::engine::view::Submit;
 use crate::engine::{query, submit};
 use crate::model::{
-    DiskUuid, ErrorCode, Failure, Migration, MigrationId, Mode, PlannedMove, Priority, Status, Task, TaskId,
-    TaskStatus,
+    DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
 
 /// How long the feeder sleeps at most when nothing rings.
@@ -246,12 +245,10 @@ fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<Mov
     let migration = submit::submit(
         node,
         &Submit {
-            key: planned.key,
-            destination: destination.path.clone(),
-            mode: Mode::Auto,
-            priority: Priority::Normal,
             reason: format!("task {}: {}", task.id, planned.why),
             task: Some(task.id),
+            requested_by: format!("task {}", task.id),
+            ..Submit::new(planned.key, destination.path.clone())
         },
     )?;
     Ok(MoveState::Running(migration.id))

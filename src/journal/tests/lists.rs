@@ -78,6 +78,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         .prop_map(
             |(statuses, phase, tablet_id, [source, destination, either_end], since, until, order, limit)| {
                 Filter {
+                    task: None,
                     statuses,
                     phase,
                     tablet_id,

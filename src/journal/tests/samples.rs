@@ -7,7 +7,7 @@ use proptest::sample::select;
 
 use crate::model::{
     Counters, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Migration, MigrationId, Mode, Priority,
-    Receipt, ShardId, Status, Step, StepRecord, StepStatus, TabletKey,
+    Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus, TabletKey,
 };
 
 /// The disk `number`: its identity and its path follow from it.
@@ -43,6 +43,7 @@ pub(super) fn sample(tablet_id: i64) -> Migration {
         receipt: None,
         request_reason: "drain /data/disk1".to_owned(),
         task: None,
+        steering: Steering::default(),
         created_ms: 1_700_000_000_000,
         updated_ms: 1_700_000_000_020,
         last_progress_ms: None,
@@ -104,6 +105,7 @@ fn any_counters() -> impl Strategy<Value = Counters> {
             total_files,
             verified_files,
             throttled_ms,
+            recent_bytes_per_sec: 0,
         },
     )
 }
@@ -149,6 +151,7 @@ pub(super) fn any_migration() -> impl Strategy<Value = Migration> {
             receipt,
             request_reason,
             task: None,
+            steering: Steering::default(),
             created_ms,
             updated_ms,
             last_progress_ms,

@@ -5,7 +5,9 @@ use tempfile::tempdir;
 
 use super::samples::sample;
 use super::{accept, open};
-use crate::model::{PlanCompleteness, PlanOutcome, Task, TaskId, TaskPlan, TaskRequest, TaskStatus};
+use crate::model::{
+    Idempotency, PlanCompleteness, PlanOutcome, Task, TaskId, TaskPlan, TaskRequest, TaskStatus,
+};
 
 fn task() -> Task {
     Task {
@@ -72,7 +74,11 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     let id = accept(&mut journal, &sample(1));
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    raw.execute_batch("DROP TABLE task; PRAGMA user_version = 1").unwrap();
+    raw.execute_batch(
+        "DROP TABLE task; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
+         PRAGMA user_version = 1",
+    )
+    .unwrap();
     drop(raw);
     let (mut journal, _) = open(dir.path());
     assert!(journal.get(id).unwrap().is_some());
@@ -80,5 +86,29 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     let version: i32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 2);
+    assert_eq!(version, 3);
+}
+
+#[test]
+fn a_file_of_version_2_is_upgraded_and_finds_migrations_by_the_key_of_their_request() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let old = accept(&mut journal, &sample(1));
+    journal.close().unwrap();
+    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
+    raw.execute_batch(
+        "DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key; PRAGMA user_version = 2",
+    )
+    .unwrap();
+    drop(raw);
+    let (mut journal, _) = open(dir.path());
+    assert!(journal.get(old).unwrap().is_some());
+    let mut keyed = sample(2);
+    keyed.steering.idempotency = Some(Idempotency { key: "k-1".into(), fingerprint: "f".into() });
+    let id = accept(&mut journal, &keyed);
+    journal.close().unwrap();
+    let (journal, _) = open(dir.path());
+    let found = journal.by_request_key("k-1").unwrap().unwrap();
+    assert_eq!((found.id, found.steering), (id, keyed.steering));
+    assert_eq!(journal.by_request_key("k").unwrap(), None);
 }

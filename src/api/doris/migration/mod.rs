@@ -21,7 +21,7 @@ use crate::api::node::Node;
 use crate::api::query::{Query, invalid};
 use crate::config::Dialect;
 use crate::engine::{Submit, TabletView};
-use crate::model::{ErrorCode, Failure, Migration, Mode, Priority, TabletKey};
+use crate::model::{ErrorCode, Failure, Migration, TabletKey};
 use releases::Release;
 
 /// GET only. A HEAD is a GET to most routers, and would move a tablet for whoever only looks.
@@ -70,12 +70,9 @@ struct Request {
 async fn submit(app: &App, caller: Caller, key: TabletKey, disk: String) -> Result<Migration, Failure> {
     caller.asks(format_args!("move tablet {key} to {disk:?}"));
     let submit = Submit {
-        key,
-        destination: disk,
-        mode: Mode::Auto,
-        priority: Priority::Normal,
         reason: format!("/api/tablet_migration, called from {caller}"),
-        task: None,
+        requested_by: caller.to_string(),
+        ..Submit::new(key, disk)
     };
     app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await
 }

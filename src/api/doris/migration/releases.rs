@@ -96,6 +96,10 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull
         | ErrorCode::IllegalTransition
+        | ErrorCode::StepNotAllowed
+        | ErrorCode::PreconditionFailed
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotRevertible
         | ErrorCode::SourceDamaged
         | ErrorCode::UnexpectedEntry
         | ErrorCode::ReadBackMismatch
@@ -180,6 +184,10 @@ const fn olap_status(code: ErrorCode) -> i32 {
         ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull
         | ErrorCode::IllegalTransition
+        | ErrorCode::StepNotAllowed
+        | ErrorCode::PreconditionFailed
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotRevertible
         | ErrorCode::Aborted
         | ErrorCode::TimedOut
         | ErrorCode::JournalUnavailable
@@ -220,6 +228,10 @@ fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String)
         | ErrorCode::MigrationNotFound
         | ErrorCode::QueueFull
         | ErrorCode::IllegalTransition
+        | ErrorCode::StepNotAllowed
+        | ErrorCode::PreconditionFailed
+        | ErrorCode::IdempotencyMismatch
+        | ErrorCode::NotRevertible
         | ErrorCode::UnexpectedEntry
         | ErrorCode::RecordDamaged
         | ErrorCode::Aborted

@@ -1,0 +1,100 @@
+//! `/api/v1/tablets/{tablet_id}/migrations[/{id}]`: the same resources as below `/migrations`, of one tablet. One of another
+//! tablet is not found here.
+
+use axum::extract::{Path, State};
+use axum::http::request::Parts;
+use axum::response::Response;
+use axum::{Extension, Json};
+
+use super::body::Body;
+use super::migrations::{LIST_PARAMETERS, answer_list, apply, filter, read_id, run_step, shown};
+use super::parameters;
+use crate::api::app::App;
+use crate::api::caller::Caller;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::query::invalid;
+use crate::api::wire::{Action, Migration, RunStep};
+use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId};
+
+fn read_tablet(text: &str) -> Result<TabletId, Failure> {
+    text.parse().map_err(|error| invalid(format!("{error}")))
+}
+
+/// `GET .../migrations`: filters as those of all migrations.
+pub(super) async fn list(
+    State(app): State<App>,
+    Path(tablet): Path<String>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    let query = parameters(&parts, LIST_PARAMETERS)?;
+    let mut filter = filter(&query)?;
+    let tablet = read_tablet(&tablet)?;
+    if filter.tablet_id.is_some_and(|asked| asked != tablet) {
+        return Err(invalid(format!("parameter tablet_id: the path is about tablet {tablet}")).into());
+    }
+    filter.tablet_id = Some(tablet);
+    answer_list(app, &query, filter).await
+}
+
+/// The migration the path names, which must be one of the tablet it names.
+async fn found(app: &App, (tablet, id): (String, String)) -> Result<model::Migration, Problem> {
+    let (tablet, id) = (read_tablet(&tablet)?, read_id(&id)?);
+    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let unknown = || {
+        Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} of tablet {tablet} is known"))
+    };
+    Ok(found.filter(|migration| migration.key.tablet_id == tablet).ok_or_else(unknown)?)
+}
+
+async fn id_of(app: &App, path: (String, String)) -> Result<MigrationId, Problem> {
+    Ok(found(app, path).await?.id)
+}
+
+/// `GET .../migrations/{id}`.
+pub(super) async fn show(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Json<Migration>, Problem> {
+    parameters(&parts, &[])?;
+    Ok(Json(shown(found(&app, path).await?)))
+}
+
+/// `DELETE .../migrations/{id}`.
+pub(super) async fn abort(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    apply(app, caller, id, Action::Abort(None)).await
+}
+
+/// `POST .../migrations/{id}/action`.
+pub(super) async fn act(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+    Body(action): Body<Action>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    apply(app, caller, id, action).await
+}
+
+/// `POST .../migrations/{id}/run`.
+pub(super) async fn run(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+    Body(RunStep { step }): Body<RunStep>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = id_of(&app, path).await?;
+    run_step(app, caller, id, step).await
+}

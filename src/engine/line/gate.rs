@@ -1,0 +1,60 @@
+//! The end of the line at a gate: the row says durably what is waited for and until when, and everything is given back.
+
+use super::Line;
+use crate::engine::job::{Job, now_ms};
+use crate::engine::steer::gate_reason;
+use crate::model::Failure;
+use crate::rules::gate::{Gate, deadline};
+
+/// Why an attempt ends before its swap.
+pub(super) enum Halt {
+    /// It waits to be let through.
+    AtGate,
+    /// It failed, or was asked to stop.
+    Failed(Failure),
+}
+
+impl From<Failure> for Halt {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Line<'_> {
+    /// Walks through the gate that the status of this moment is, if the migration may.
+    ///
+    /// # Errors
+    /// [`Halt::AtGate`] when it waits there from now on; what it was asked to stop with; `JOURNAL_UNAVAILABLE`.
+    pub(super) fn pass_gate(&self) -> Result<(), Halt> {
+        self.job.checkpoint()?;
+        // A gate is only ever opened from outside, never closed.
+        if Job::gate(&self.job.lock()) == Gate::Passes {
+            return Ok(());
+        }
+        let deadline_sec = u64::from(self.node.config().cutover_deadline_sec);
+        let posted = self.job.change(
+            |row| {
+                if Job::gate(row) == Gate::Waits {
+                    let now = now_ms();
+                    row.steering.waits_since_ms = Some(now);
+                    row.steering.deadline_ms = deadline(now, deadline_sec);
+                    row.status_reason = gate_reason(row);
+                    row.updated_ms = now;
+                }
+                Ok(())
+            },
+            |row| {
+                let waits = Job::gate(&row) == Gate::Waits;
+                waits.then(|| self.node.journal.post_update(row))
+            },
+        )?;
+        match posted {
+            None => Ok(()),
+            Some(posted) => {
+                posted.wait()?;
+                crate::fault::point("waits_at_gate");
+                Err(Halt::AtGate)
+            }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What an operator may ask of a migration beyond stopping it: open its gate, hurry it, give it more time, another speed or
+//! another place in line. Whether it is taken is decided by the table in [`crate::rules::gate`].
+//!
+//! Every change is made under the row's lock and posted to the journal there, and is durable before it is answered.
+
+use std::sync::Arc;
+
+use super::job::{Job, apply, now_ms};
+use super::node::Node;
+use super::submit::{alive, stop_at_gate, submit};
+use super::view::Submit;
+use super::{query, scheduler, trash};
+use crate::model::{ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, TimestampMs};
+use crate::rules::gate::{self, Gate, Verb, is_overdue, taken_now, takes};
+use crate::rules::transition::Event;
+
+/// Refuses a verb that the table does not have for the migration as it stands, and says what it takes instead.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION`; `STEP_NOT_ALLOWED` for a step.
+pub(super) fn check(row: &Migration, verb: Verb) -> Result<(), Failure> {
+    let gate = Job::gate(row);
+    if takes(row.status, gate, verb) {
+        return Ok(());
+    }
+    let code = match verb {
+        Verb::Run(_) => ErrorCode::StepNotAllowed,
+        _ => ErrorCode::IllegalTransition,
+    };
+    let waiting = if gate == Gate::Waits { " and waits" } else { "" };
+    let text = format!(
+        "migration {}: it is {}{waiting} and does not take {}; it takes: {}",
+        row.id,
+        row.status,
+        verb.name(),
+        taken_now(row.status, gate)
+    );
+    Err(Failure::new(code, text))
+}
+
+/// The steps that may be run of a migration as it stands.
+pub fn next_steps(row: &Migration) -> Vec<Step> {
+    gate::next_steps(row.status, Job::gate(row))
+}
+
+/// Whether a migration waits at a gate to be asked on.
+pub fn waits_at_gate(row: &Migration) -> bool {
+    Job::gate(row) == Gate::Waits
+}
+
+/// What a migration at a gate waits for, since when and until when.
+pub(super) fn gate_reason(row: &Migration) -> String {
+    let waits_for = match row.status {
+        Status::PreflightPassed => "preflight passed; waits for run prepare",
+        Status::Prepared => "staging stands; waits for run data",
+        _ => "a verified, durable copy stands in staging; waits for cutover",
+    };
+    let since = row.steering.waits_since_ms.map(|at| format!(" since {}", rfc3339(at)));
+    let until = row.steering.deadline_ms.map_or_else(
+        || ", without a deadline".to_owned(),
+        |at| format!(", and is undone at {} unless let through or extended", rfc3339(at)),
+    );
+    format!("{waits_for}{}{until}", since.unwrap_or_default())
+}
+
+fn rfc3339(at_ms: TimestampMs) -> String {
+    let time = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or(chrono::DateTime::UNIX_EPOCH);
+    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
+}
+
+fn changed(
+    node: &Node,
+    job: &Job,
+    how: impl FnOnce(&mut Migration) -> Result<(), Failure>,
+) -> Result<(), Failure> {
+    job.change(how, |row| node.journal.post_update(row))?.wait().map(drop)
+}
+
+/// Lets a migration through its gate, up to and including `step`.
+pub(super) fn open_gate(
+    node: &Arc<Node>,
+    id: MigrationId,
+    step: Step,
+    verb: Verb,
+) -> Result<Migration, Failure> {
+    let job = alive(node, id)?;
+    changed(node, &job, |row| {
+        check(row, verb)?;
+        let reason = format!("{} asked for; waiting for its turn", verb.name());
+        let_through(row, step, reason)
+    })?;
+    scheduler::requeue(node, &job);
+    node.ring();
+    Ok(job.snapshot())
+}
+
+/// The attempts behind a gate are counted by themselves.
+fn let_through(row: &mut Migration, step: Step, reason: String) -> Result<(), Failure> {
+    row.steering.released = Some(step);
+    row.attempts = 0;
+    apply(row, Event::GoOn, reason)
+}
+
+/// Nothing holds it up any more: no gate, no limit, no turn, no pause between attempts.
+pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
+    let job = alive(node, id)?;
+    changed(node, &job, |row| {
+        check(row, Verb::ForceComplete)?;
+        row.steering.haste = Haste::Forced;
+        row.not_before_ms = None;
+        match Job::gate(row) {
+            Gate::Waits => let_through(row, Step::Finalize, "forced; first in line".to_owned())?,
+            Gate::Passes => row.steering.released = Some(Step::Finalize),
+        }
+        row.updated_ms = now_ms();
+        Ok(())
+    })?;
+    job.force();
+    node.limiter.wake();
+    scheduler::requeue(node, &job);
+    node.ring();
+    Ok(job.snapshot())
+}
+
+/// More time at the gate: `seconds` beyond its deadline.
+pub(super) fn extend(node: &Node, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
+    let job = alive(node, id)?;
+    changed(node, &job, |row| {
+        check(row, Verb::Extend)?;
+        let Some(deadline) = row.steering.deadline_ms else {
+            let text = format!("migration {id} waits without a deadline; there is nothing to extend");
+            return Err(Failure::new(ErrorCode::IllegalTransition, text));
+        };
+        row.steering.deadline_ms = Some(deadline.saturating_add_unsigned(seconds.saturating_mul(1000)));
+        row.status_reason = gate_reason(row);
+        row.updated_ms = now_ms();
+        Ok(())
+    })?;
+    Ok(job.snapshot())
+}
+
+/// Another bandwidth limit, felt at once; 0 is none.
+pub(super) fn set_rate(node: &Node, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
+    let job = alive(node, id)?;
+    changed(node, &job, |row| {
+        check(row, Verb::SetLimits)?;
+        row.steering.rate_bytes_per_sec = (rate_bytes_per_sec > 0).then_some(rate_bytes_per_sec);
+        row.updated_ms = now_ms();
+        Ok(())
+    })?;
+    if !job.is_forced() {
+        job.limiter.set_rate(rate_bytes_per_sec);
+    }
+    Ok(job.snapshot())
+}
+
+/// Another place in line.
+pub(super) fn set_priority(node: &Node, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
+    let job = alive(node, id)?;
+    changed(node, &job, |row| {
+        check(row, Verb::SetPriority)?;
+        row.priority = priority;
+        row.updated_ms = now_ms();
+        Ok(())
+    })?;
+    scheduler::requeue(node, &job);
+    node.ring();
+    Ok(job.snapshot())
+}
+
+/// Takes a finished move back: an ordinary migration to where the tablet came from, with whatever it has become since.
+/// Legal while the trash of that disk still holds what was retired; a move that is the tablet's last one only.
+pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
+    let ended = query::migration(node, id)
+        .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
+    check(&ended, Verb::Revert)?;
+    let refuse = |why: String| Failure::new(ErrorCode::NotRevertible, format!("migration {id}: {why}"));
+    if let Some(by) = ended.steering.reverted_by
+        && !query::migration(node, by).is_some_and(|other| ended_without_a_move(&other))
+    {
+        return Err(refuse(format!("migration {by} takes it back already, or has")));
+    }
+    let Some(source) = node.disk_by_uuid(ended.source.uuid) else {
+        return Err(refuse(format!("its source disk {} is not here", ended.source.path)));
+    };
+    let now_on = node.catalog().get(ended.key).map(|entry| node.disk(entry.disk).path.clone());
+    let destination = node.disk_by_uuid(ended.destination.uuid).map(|disk| disk.path.clone());
+    if now_on.is_none() || now_on != destination {
+        let now_on = now_on.unwrap_or_else(|| "no disk that is here".to_owned());
+        return Err(refuse(format!("the tablet is on {now_on} now, not on {}", ended.destination.path)));
+    }
+    let held = trash::list_on(node, source)?;
+    if !held.iter().any(|item| item.migration_id == Some(id)) {
+        return Err(refuse(format!("what it retired is no longer in the trash of {}", source.path)));
+    }
+    let back = submit(
+        node,
+        &Submit {
+            reason: format!("reverts migration {id}"),
+            requested_by: caller.to_owned(),
+            reverts: Some(id),
+            ..Submit::new(ended.key, source.path.clone())
+        },
+    )?;
+    // The way back is in the new row; this way is for whoever looks at the old one.
+    let mut ended = ended;
+    ended.steering.reverted_by = Some(back.id);
+    let keep = node.config().finished_migration_tasks_size as usize;
+    if let Err(failure) = node.journal.update_durably(ended.clone()) {
+        tracing::warn!(migration = %id, "that migration {} takes it back could not be noted: {failure}", back.id);
+    }
+    let mut board = node.board();
+    if board.ended.contains_key(&id) {
+        board.revive(id);
+        board.remember(ended, keep);
+    }
+    Ok(back)
+}
+
+fn ended_without_a_move(other: &Migration) -> bool {
+    other.status.is_final() && other.status != Status::Completed
+}
+
+/// Undoes what has waited at a gate past its deadline.
+pub(super) fn expire_overdue(node: &Arc<Node>) {
+    let now = now_ms();
+    let jobs: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
+    let overdue = |job: &Job| {
+        let row = job.lock();
+        is_overdue(Job::gate(&row), row.steering.deadline_ms, now)
+    };
+    for (id, job) in jobs.into_iter().filter(|(_, job)| overdue(job)) {
+        if let Err(failure) = stop_at_gate(node, id, &job, now) {
+            tracing::debug!("{failure}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! What steers a migration beside its status: how far it may go by itself, how fast, until when it waits, and what it
+//! has to do with other migrations. Kept with its row.
+
+use serde::{Deserialize, Serialize};
+
+use super::{MigrationId, Step, TimestampMs};
+
+/// Whether an operator has asked for the end without further waiting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Haste {
+    /// In its turn and within the limits.
+    #[default]
+    Normal,
+    /// Before every other one, past every bandwidth limit and every gate.
+    Forced,
+}
+
+/// Why what a migration made is being removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UndoneFor {
+    /// An operator called it off.
+    Abort,
+    /// Nobody opened its gate in time.
+    Deadline,
+}
+
+/// The key a client gave its request, so that repeating the request changes nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Idempotency {
+    /// As given.
+    pub key: String,
+    /// Of the request that came with it: the same key with another request is refused.
+    pub fingerprint: String,
+}
+
+/// All of it. Everything is absent in a migration that runs by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Steering {
+    /// The last step an operator has let it do; `None` while only its mode says how far it goes.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub released: Option<Step>,
+    /// Whether it is to be over with soon.
+    pub haste: Haste,
+    /// Since when it waits at its gate.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub waits_since_ms: Option<TimestampMs>,
+    /// When it stops waiting there and is undone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deadline_ms: Option<TimestampMs>,
+    /// Its own bandwidth limit in bytes copied per second; `None` is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
+    /// Why it is being undone, or was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub undone_for: Option<UndoneFor>,
+    /// The migration whose move this one takes back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverts: Option<MigrationId>,
+    /// The migration that takes this move back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reverted_by: Option<MigrationId>,
+    /// Who asked for it: an address, or a name where callers have one.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub requested_by: String,
+    /// The key of the request, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Steering {
+    /// Forgets what belongs to one run from the first step to the end; another one begins.
+    pub fn start_over(&mut self) {
+        let Self { released, haste, waits_since_ms, deadline_ms, undone_for, .. } = self;
+        (*released, *haste) = (None, Haste::Normal);
+        (*waits_since_ms, *deadline_ms, *undone_for) = (None, None, None);
+    }
+
+    /// No longer at a gate.
+    pub fn leave_gate(&mut self) {
+        (self.waits_since_ms, self.deadline_ms) = (None, None);
+    }
+
+    /// Whether there is nothing to keep.
+    pub fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
