@@ -238,7 +238,8 @@ mod tests {
         let mut busy = Pacer::default();
         (0..LEARN_SAMPLES).for_each(|_| assert_eq!(busy.step(sample(100, 500), BOUNDS), Verdict::Learning));
         assert_eq!(busy.step(sample(100, 600), BOUNDS), Verdict::Free);
-        assert_eq!(busy.step(sample(100, 701), BOUNDS), Verdict::Stalls);
+        // At the floor the measure has moved a little towards what was seen there.
+        assert_eq!(busy.step(sample(100, 750), BOUNDS), Verdict::Stalls);
     }
 
     #[test]
