@@ -309,3 +309,38 @@ fn completions_name_the_commands() {
         assert!(text(&done.stdout).contains("migrate"), "{shell}");
     }
 }
+
+#[test]
+fn man_pages_are_written_one_for_each_command() {
+    let dir = tempfile::tempdir().unwrap();
+    let done = tabletctl("", &["man", "--dir", dir.path().to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    for page in
+        ["tabletctl.1", "tabletctl-disk-drain.1", "tabletctl-task-follow.1", "tabletctl-tablet-verify.1"]
+    {
+        let written = std::fs::read_to_string(dir.path().join(page)).unwrap();
+        assert!(written.contains(".TH"), "{page}");
+    }
+    let nowhere = dir.path().join("nowhere");
+    let done = tabletctl("", &["man", "--dir", nowhere.to_str().unwrap()]);
+    assert_eq!(done.status.code(), Some(1));
+}
+
+#[test]
+fn deleting_a_task_is_asked_about_and_cancelling_a_drain_names_the_disk() {
+    let task = json!({
+        "id": 3, "name": "drain /d1", "kind": "drain", "request": {"kind": "drain", "disks": ["/d1"]},
+        "status": "cancelled", "status_reason": "cancelled by an operator", "reason": "", "moves_total": 2,
+        "moves_pending": 0, "moves_running": 0, "moves_completed": 1, "moves_failed": 0, "bytes_total": 10,
+        "bytes_completed": 5, "failed": [], "created_at": "2024-05-01T12:00:00.000Z",
+        "updated_at": "2024-05-01T12:00:00.000Z", "started_at": null, "finished_at": null
+    });
+    let (done, heard) = Daemon::new(vec![ok(&task)]).run(&["task", "delete", "3"]);
+    assert_eq!(done.status.code(), Some(2), "nobody is there to be asked");
+    assert_eq!(heard[0].0, "GET /api/v1/tasks/3");
+
+    let list = json!({"total": 1, "data": [task]});
+    let (done, heard) = Daemon::new(vec![ok(&list)]).run(&["disk", "cancel-drain", "/d1"]);
+    assert_eq!(heard[0], ("POST /api/v1/disks/cancel_drain".to_owned(), json!({"path": "/d1"})));
+    assert!(text(&done.stdout).contains("cancelled, 1 of 2 moves done"), "{}", text(&done.stdout));
+}

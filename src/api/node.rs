@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
     DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
-    RuleAnswer, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView, Validation,
+    RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
+    TrashView, Validation,
 };
 use crate::model::{
-    Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+    Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
+    TabletRecord, TaskId, TaskPlan,
 };
 
 /// Whether a changed key outlives the process.
@@ -56,19 +58,32 @@ pub trait Node: Send + Sync + 'static {
     fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure>;
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure>;
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure>;
-    fn tasks(&self) -> Vec<TaskView>;
+    fn tasks(&self, filter: &TaskFilter) -> Page<TaskView>;
     fn task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn start_task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure>;
+    fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure>;
+    fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure>;
     fn delete_task(&self, id: TaskId) -> Result<(), Failure>;
     fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer>;
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView>;
     fn tablet(&self, key: TabletKey) -> Option<TabletView>;
     fn tablets(&self, filter: &TabletFilter) -> Page<TabletView>;
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView));
+    fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure>;
+    fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure>;
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
     fn disks(&self) -> Vec<DiskView>;
+    fn disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure>;
+    fn forget_disk(&self, path: &str) -> Result<(), Failure>;
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
-    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure>;
+    fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure>;
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
@@ -146,8 +161,8 @@ impl Node for Engine {
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
         Self::create_task(self, request)
     }
-    fn tasks(&self) -> Vec<TaskView> {
-        Self::tasks(self)
+    fn tasks(&self, filter: &TaskFilter) -> Page<TaskView> {
+        Self::tasks(self, filter)
     }
     fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
         Self::task(self, id)
@@ -157,6 +172,24 @@ impl Node for Engine {
     }
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         Self::stop_task(self, id)
+    }
+    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::pause_task(self, id)
+    }
+    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::resume_task(self, id)
+    }
+    fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        Self::cancel_task(self, id)
+    }
+    fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure> {
+        Self::cancel_drains(self, path)
+    }
+    fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure> {
+        Self::update_task(self, id, change)
+    }
+    fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure> {
+        Self::migrate_targets(self, id, filter)
     }
     fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
         Self::delete_task(self, id)
@@ -176,14 +209,35 @@ impl Node for Engine {
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
         Self::for_each_tablet(self, visit);
     }
+    fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure> {
+        Self::pin(self, key, by, reason)
+    }
+    fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
+        Self::unpin(self, key)
+    }
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Self::verify(self, key)
+    }
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Self::last_verification(self, key)
+    }
+    fn disk(&self, path: &str) -> Result<DiskView, Failure> {
+        Self::disk(self, path)
+    }
     fn disks(&self) -> Vec<DiskView> {
         Self::disks(self)
+    }
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        Self::register_disk(self, path, medium)
+    }
+    fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        Self::forget_disk(self, path)
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         Self::enable_disk(self, path)
     }
-    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        Self::disable_disk(self, path)
+    fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure> {
+        Self::disable_disk(self, path, by, reason)
     }
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
         Self::set_disk_limits(self, path, rate_bytes_per_sec)

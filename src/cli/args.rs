@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::disk_args::DiskCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
+use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
@@ -127,7 +129,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// Ask why a tablet may go to a disk or not; or work on a storage root itself, without a daemon: import, check, show.
+    /// Verify, explain, pin, unpin: what the daemon knows of one tablet; or work on a storage root itself, without a daemon: import, check, show.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -135,6 +137,12 @@ pub enum Command {
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),
+    /// Write the man pages, one for each command, into a directory.
+    Man {
+        /// The directory; it must be there.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+    },
     /// Print a completion script for a shell.
     Completions {
         /// Which shell.
@@ -224,89 +232,6 @@ fn parse_phase(text: &str) -> Result<Phase, String> {
     text.to_ascii_uppercase().parse()
 }
 
-/// `disk ...`.
-#[derive(Debug, Subcommand)]
-pub enum DiskCommand {
-    /// Move every tablet of a disk to others, by a plan that is shown first.
-    Drain(DrainArgs),
-    /// Take a suspect or disabled disk back into service, after a probe.
-    Enable {
-        /// Its path, written as in storage_root_path.
-        path: String,
-    },
-    /// Send nothing new to a disk; it goes on serving what it has.
-    Disable {
-        /// Its path, written as in storage_root_path.
-        path: String,
-    },
-    /// Limit what is copied from and to a disk, from now until the daemon stops.
-    Limits {
-        /// Its path, written as in storage_root_path.
-        path: String,
-        /// Bytes per second; 0 is no limit.
-        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
-        rate: Option<u64>,
-        /// Go by the limit of all disks again.
-        #[arg(long, conflicts_with = "rate")]
-        default: bool,
-    },
-}
-
-/// `disk drain`.
-#[derive(Debug, Args)]
-pub struct DrainArgs {
-    /// Its path, written as in storage_root_path.
-    pub path: String,
-    /// Only show the plan.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub yes: bool,
-    /// Watch it to its end; goes on when the daemon restarts.
-    #[arg(long)]
-    pub follow: bool,
-    /// Use disks of another medium where the same has no room.
-    #[arg(long)]
-    pub any_medium: bool,
-    /// Do what can be done when not every tablet fits elsewhere; else nothing is moved then.
-    #[arg(long)]
-    pub what_fits: bool,
-    /// Why, for the record.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
-}
-
-/// `task ...`.
-#[derive(Debug, Subcommand)]
-pub enum TaskCommand {
-    /// List all tasks.
-    List,
-    /// Show one with its plan.
-    Show {
-        /// Its number.
-        id: TaskId,
-        /// Watch it to its end instead; goes on when the daemon restarts.
-        #[arg(long)]
-        follow: bool,
-    },
-    /// Let it move tablets; a finished one tries those again that it gave up.
-    Start {
-        /// Its number.
-        id: TaskId,
-    },
-    /// Start no further moves; those under way go on.
-    Stop {
-        /// Its number.
-        id: TaskId,
-    },
-    /// Forget one that is not running; its migrations stay.
-    Delete {
-        /// Its number.
-        id: TaskId,
-    },
-}
-
 /// `tablets`.
 #[derive(Debug, Args)]
 pub struct TabletsArgs {
@@ -316,6 +241,9 @@ pub struct TabletsArgs {
     /// Of this partition.
     #[arg(long, value_name = "N")]
     pub partition: Option<i64>,
+    /// Only those that no plan moves.
+    #[arg(long)]
+    pub pinned: bool,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -361,7 +289,7 @@ pub struct PurgeArgs {
     pub yes: bool,
 }
 
-/// `tablet ...`: offline, but for `explain`.
+/// `tablet ...`: some ask the daemon, the others work on a root that no daemon holds.
 #[derive(Debug, Subcommand)]
 pub enum TabletCommand {
     /// Ask the daemon whether a tablet may go to a disk, and what each rule says to it.
@@ -371,6 +299,33 @@ pub enum TabletCommand {
         /// The disk, written as in storage_root_path.
         #[arg(long, value_name = "PATH")]
         disk: String,
+    },
+    /// Pin a tablet: no plan moves it. A migration that is asked for by name does.
+    Pin {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Let plans move a tablet again.
+    Unpin {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+    },
+    /// Read a tablet again past the page cache, in the daemon, and compare it with its manifest; waits for the end.
+    Verify {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
     },
     /// Make a directory of files a tablet of a root, in the way a migration would write it.
     ///

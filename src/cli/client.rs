@@ -14,10 +14,11 @@ use ureq::{Agent, SendBody};
 use super::exit::{CliError, Exit};
 use super::token_args::TrustArgs;
 use crate::api::wire::{
-    Action, CreateMigration, CreateTask, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration, PurgeTrash,
-    PurgedItem, RestoreTablet, RuleAnswer, RunStep, Tablet, Task, TaskAction, TrashItem, Validation,
+    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration,
+    PinTablet, PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Tablet, TabletCheck,
+    Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
 };
-use crate::model::{ErrorCode, MigrationId, Step, TabletId, TaskId};
+use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the daemon's own limit of a request, so that its answer is heard.
@@ -33,12 +34,15 @@ pub(super) struct Answer<T> {
 }
 
 /// Direction of a change of a disk's service.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
     /// Back into service.
     Enable,
     /// Out of service.
-    Disable,
+    Disable {
+        /// Why.
+        reason: String,
+    },
 }
 
 /// A daemon.
@@ -156,9 +160,68 @@ impl Client {
         self.post("/api/v1/tasks", request)
     }
 
-    /// All tasks, without their plans.
-    pub(super) fn tasks(&self) -> Result<Answer<List<Task>>, CliError> {
-        self.get("/api/v1/tasks", &vec![])
+    /// Tasks, without their plans.
+    pub(super) fn tasks(&self, query: &Query<'_>) -> Result<Answer<List<Task>>, CliError> {
+        self.get("/api/v1/tasks", query)
+    }
+
+    /// The moves of a task as they stand.
+    pub(super) fn targets(
+        &self,
+        id: TaskId,
+        query: &Query<'_>,
+    ) -> Result<Answer<List<MigrateTarget>>, CliError> {
+        self.get(&format!("/api/v1/tasks/{id}/migrate_targets"), query)
+    }
+
+    /// Changes a stopped task.
+    pub(super) fn update_task(&self, id: TaskId, change: &UpdateTask) -> Result<Answer<Task>, CliError> {
+        self.understand(self.agent.patch(format!("{}/api/v1/tasks/{id}", self.base)).send_json(change))
+    }
+
+    /// Calls off every drain of a disk.
+    pub(super) fn cancel_drain(&self, path: &str) -> Result<Answer<List<Task>>, CliError> {
+        self.post("/api/v1/disks/cancel_drain", &DiskPath { path: path.to_owned() })
+    }
+
+    /// Pins a tablet.
+    pub(super) fn pin(&self, id: TabletId, request: &PinTablet) -> Result<Answer<Tablet>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/pin"), request)
+    }
+
+    /// Unpins a tablet.
+    pub(super) fn unpin(&self, id: TabletId, request: &WhichSchema) -> Result<Answer<Tablet>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/unpin"), request)
+    }
+
+    /// Asks for a verification.
+    pub(super) fn verify(&self, id: TabletId, which: &WhichSchema) -> Result<Answer<TabletCheck>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/verify"), which)
+    }
+
+    /// How the last verification of a tablet stands.
+    pub(super) fn verification(
+        &self,
+        id: TabletId,
+        query: &Query<'_>,
+    ) -> Result<Answer<TabletCheck>, CliError> {
+        self.get(&format!("/api/v1/tablets/{id}/verify"), query)
+    }
+
+    /// Lets a disk join.
+    pub(super) fn register_disk(&self, request: &RegisterDisk) -> Result<Answer<Disk>, CliError> {
+        self.post("/api/v1/disks", request)
+    }
+
+    /// Lets a disk go.
+    pub(super) fn forget_disk(&self, path: &str) -> Result<(), CliError> {
+        let url = format!("{}/api/v1/disks/forget", self.base);
+        self.no_content(self.agent.post(url).send_json(DiskPath { path: path.to_owned() }))
+    }
+
+    /// One disk.
+    pub(super) fn disk(&self, path: &str) -> Result<Answer<Disk>, CliError> {
+        self.get("/api/v1/disks/show", &vec![("path", path.to_owned())])
     }
 
     /// One task.
@@ -173,7 +236,13 @@ impl Client {
 
     /// Forgets a task.
     pub(super) fn delete_task(&self, id: TaskId) -> Result<(), CliError> {
-        let answer = self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call();
+        self.no_content(self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call())
+    }
+
+    fn no_content(
+        &self,
+        answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+    ) -> Result<(), CliError> {
         let mut answer = answer.map_err(|error| self.not_answered(&error))?;
         if answer.status().is_success() {
             return Ok(());
@@ -194,11 +263,11 @@ impl Client {
 
     /// Takes a disk into or out of service.
     pub(super) fn set_service(&self, path: &str, service: Service) -> Result<Answer<Disk>, CliError> {
-        let url = match service {
-            Service::Enable => "/api/v1/disks/enable",
-            Service::Disable => "/api/v1/disks/disable",
-        };
-        self.post(url, &DiskPath { path: path.to_owned() })
+        let path = path.to_owned();
+        match service {
+            Service::Enable => self.post("/api/v1/disks/enable", &DiskPath { path }),
+            Service::Disable { reason } => self.post("/api/v1/disks/disable", &DisableDisk { path, reason }),
+        }
     }
 
     /// Limits a disk; `None` is the limit of all disks.

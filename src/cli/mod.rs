@@ -1,34 +1,38 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `events`, `node` and `tasks` the commands; [`tokens`] works on the file of tokens, [`offline`] on roots
-//! without a daemon. Knows the API's wire types and the storage, never the engine.
+//! `jobs`, `follow`, `events`, `node`, `tablet`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
+//! [`offline`] on roots without a daemon. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
 mod client;
+pub mod disk_args;
 mod events;
 pub mod exit;
 mod follow;
 mod jobs;
 mod node;
 pub mod offline;
+mod plan;
 pub mod steer_args;
 mod table;
+mod tablet;
+pub mod task_args;
 mod tasks;
 pub mod token_args;
 pub mod tokens;
 
 use clap::CommandFactory;
 
-use args::{
-    CheckArgs, Cli, Command, DiskCommand, ImportArgs, Output, TabletCommand, TaskCommand, TrashCommand,
-};
-use client::{Client, Service};
+use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand, TrashCommand};
+use client::{Client, Query, Service};
+use disk_args::DiskCommand;
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
+use task_args::TaskCommand;
 
-use crate::api::wire::{Action, Extend, Limits, NoParameters, TaskAction};
+use crate::api::wire::{Action, Extend, Limits, NoParameters, PinTablet, TaskAction, UpdateTask};
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -56,14 +60,24 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Migration { command } => run_migration(&client()?, command, output),
         Command::Events(args) => events::events(&client()?, args, output),
         Command::Disks => node::disks(&client()?, output),
-        Command::Disk { command: DiskCommand::Drain(args) } => tasks::drain(&client()?, args, output),
+        Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {
             node::set_service(&client()?, path, Service::Enable, output)
         }
-        Command::Disk { command: DiskCommand::Disable { path } } => {
-            node::set_service(&client()?, path, Service::Disable, output)
+        Command::Disk { command: DiskCommand::Disable { path, reason } } => {
+            node::set_service(&client()?, path, Service::Disable { reason: reason.clone() }, output)
         }
+        Command::Disk { command: DiskCommand::CancelDrain { path } } => {
+            tasks::cancel_drain(&client()?, path, output)
+        }
+        Command::Disk { command: DiskCommand::Register { path, medium } } => {
+            node::register(&client()?, path, *medium, output)
+        }
+        Command::Disk { command: DiskCommand::Forget { path, yes } } => {
+            node::forget(&client()?, path, *yes, output)
+        }
+        Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
         Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
             node::set_limits(&client()?, path, *rate, output)
         }
@@ -74,10 +88,23 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         }
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::Explain { tablet_id, disk } } => {
-            tasks::explain(&client()?, *tablet_id, disk, output)
+            tablet::explain(&client()?, *tablet_id, disk, output)
+        }
+        Command::Tablet { command: TabletCommand::Pin { tablet_id, schema_hash, reason } } => {
+            let request = PinTablet { schema_hash: *schema_hash, reason: reason.clone() };
+            tablet::pin(&client()?, *tablet_id, &request, output)
+        }
+        Command::Tablet { command: TabletCommand::Unpin { tablet_id, schema_hash } } => {
+            tablet::unpin(&client()?, *tablet_id, *schema_hash, output)
+        }
+        Command::Tablet { command: TabletCommand::Verify { tablet_id, schema_hash } } => {
+            tablet::verify(&client()?, *tablet_id, *schema_hash, output)
         }
         Command::Tablet { command } => run_offline(command, output),
         Command::Token(args) => tokens::run(args, output),
+        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+            CliError::new(Exit::Failed, format!("cannot write man pages to {}: {error}", dir.display()))
+        }),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);
@@ -108,14 +135,47 @@ fn run_migration(client: &Client, command: &MigrationCommand, output: Output) ->
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {
+    let act = |id, action| tasks::act(client, id, action, output);
     match command {
-        TaskCommand::List => tasks::list(client, output),
-        TaskCommand::Show { id, follow: false } => tasks::show(client, *id, output),
-        TaskCommand::Show { id, follow: true } => tasks::follow(client, *id, output),
-        TaskCommand::Start { id } => tasks::act(client, *id, TaskAction::Start(AT_ONCE), output),
-        TaskCommand::Stop { id } => tasks::act(client, *id, TaskAction::Stop(AT_ONCE), output),
-        TaskCommand::Delete { id } => tasks::delete(client, *id, output),
+        TaskCommand::List { status, kind, disk, limit } => {
+            let status = status.iter().map(|status| status.as_str());
+            let mut query = page(*limit, status, disk.as_ref());
+            query.extend(kind.iter().map(|kind| ("kind", kind.clone())));
+            tasks::list(client, &query, output)
+        }
+        TaskCommand::Targets { id, status, disk, limit } => {
+            let status = status.iter().map(|status| status.as_str());
+            tasks::targets(client, *id, &page(*limit, status, disk.as_ref()), output)
+        }
+        TaskCommand::Show { id } => tasks::show(client, *id, output),
+        TaskCommand::Follow { id } => tasks::follow(client, *id, output),
+        TaskCommand::Move(args) => plan::move_tablets(client, args, output),
+        TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
+        TaskCommand::Start { id } => act(*id, TaskAction::Start(AT_ONCE)),
+        TaskCommand::Stop { id } => act(*id, TaskAction::Stop(AT_ONCE)),
+        TaskCommand::Pause { id } => act(*id, TaskAction::Pause(AT_ONCE)),
+        TaskCommand::Resume { id } => act(*id, TaskAction::Resume(AT_ONCE)),
+        TaskCommand::Cancel { id } => act(*id, TaskAction::Cancel(AT_ONCE)),
+        TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
+            let change = UpdateTask {
+                name: name.clone(),
+                priority: priority.map(Into::into),
+                rate_bytes_per_sec: *rate_bytes_per_sec,
+            };
+            tasks::update(client, *id, &change, output)
+        }
+        TaskCommand::Delete { id, yes } => tasks::delete(client, *id, *yes, output),
     }
+}
+
+fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<&String>) -> Query<'static> {
+    let statuses: Vec<_> = statuses.collect();
+    let mut query = vec![("limit", limit.to_string())];
+    if !statuses.is_empty() {
+        query.push(("status", statuses.join(",")));
+    }
+    query.extend(disk.map(|disk| ("disk", disk.clone())));
+    query
 }
 
 fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> {
@@ -126,7 +186,10 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
-        TabletCommand::Explain { .. } => Err(CliError::new(Exit::Usage, "explain asks the daemon")),
+        TabletCommand::Explain { .. }
+        | TabletCommand::Pin { .. }
+        | TabletCommand::Unpin { .. }
+        | TabletCommand::Verify { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }

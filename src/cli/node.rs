@@ -5,8 +5,9 @@ use super::client::{Answer, Client, Query, Service};
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
-use crate::api::wire::{Disk, PurgeTrash, RestoreTablet, TrashItem};
-use crate::model::{SchemaHash, TabletId};
+use super::tablet::pin_in_words;
+use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
+use crate::model::{Medium, SchemaHash, TabletId, TaskId};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -49,6 +50,67 @@ pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
         ]);
     }
     print(&table.render())
+}
+
+/// `disk register`.
+pub(super) fn register(client: &Client, path: &str, medium: Medium, output: Output) -> Result<(), CliError> {
+    let Answer { value: disk, text } =
+        client.register_disk(&RegisterDisk { path: path.to_owned(), medium })?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => {
+            let (condition, count) = (&disk.condition, disk.tablet_count);
+            print(&format!("registered: {} ({}), {condition}, {count} tablets\n", disk.path, disk.medium))
+        }
+    }
+}
+
+/// `disk forget`. Asks first, unless told not to.
+pub(super) fn forget(client: &Client, path: &str, yes: bool, output: Output) -> Result<(), CliError> {
+    if !yes {
+        let question = format!("Forget {path} and leave it out of every further start?");
+        confirm("", &question, "nothing was forgotten")?;
+    }
+    client.forget_disk(path)?;
+    match output {
+        Output::Json => Ok(()),
+        Output::Text => print(&format!("forgotten: {path}; it can be unmounted and pulled\n")),
+    }
+}
+
+/// `disk show`.
+pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: disk, text } = client.disk(path)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let list = |numbers: &[TaskId]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let lines = [
+        ("disk", disk.path.clone()),
+        ("uuid", disk.uuid.clone().unwrap_or_default()),
+        ("medium", disk.medium.to_string()),
+        ("file system", disk.file_system.clone()),
+        ("condition", disk.condition.clone()),
+        ("because", disk.condition_reason.clone()),
+        ("size", human_bytes(disk.total_bytes)),
+        ("free", human_bytes(disk.avail_bytes)),
+        ("reserved", human_bytes(disk.reserved_bytes)),
+        ("tablets", format!("{}, {}", disk.tablet_count, human_bytes(disk.tablet_bytes))),
+        ("trash", human_bytes(disk.trash_bytes)),
+        ("read slots", format!("{} of {}", disk.read_slots.in_use, disk.read_slots.limit)),
+        ("write slots", format!("{} of {}", disk.write_slots.in_use, disk.write_slots.limit)),
+        ("migrations from it", counts(&disk.migrations_from)),
+        ("migrations to it", counts(&disk.migrations_to)),
+        ("tasks", list(&disk.task_ids)),
+        ("safe to remove", if disk.safe_to_remove { "yes" } else { "no" }.to_owned()),
+        ("because", disk.not_safe_because.clone().unwrap_or_default()),
+    ];
+    let told = lines.iter().filter(|(_, value)| !value.is_empty());
+    print(&told.map(|(name, value)| format!("{name:20}{}\n", printable(value))).collect::<String>())
+}
+
+fn counts(counts: &DiskMigrations) -> String {
+    format!("{} running, {} queued, {} paused", counts.running, counts.queued, counts.paused)
 }
 
 fn remarks(disk: &Disk) -> String {
@@ -110,6 +172,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
+    query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
     let Answer { value: list, text } = client.tablets(&query)?;
     if output == Output::Json {
         return print(&text);
@@ -136,7 +199,13 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
             tablet.generation.to_string(),
             tablet.file_count.to_string(),
             human_bytes(tablet.size_bytes),
-            tablet.unavailable.clone().or(moving).unwrap_or_default(),
+            tablet
+                .unavailable
+                .clone()
+                .or(tablet.damaged.clone())
+                .or(moving)
+                .or_else(|| pin_in_words(tablet))
+                .unwrap_or_default(),
         ]);
     }
     print(&(table.render() + &remainder(list.data.len(), list.total)))

@@ -1,72 +1,31 @@
-//! Commands about tasks: drain a disk, list, show, start, stop, delete; and why a tablet may go to a disk or not.
+//! Commands about tasks that exist: list, show, follow, steer, change, delete.
 
-use std::fmt::Write as _;
+use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use super::args::{DrainArgs, Output};
-use super::client::{Answer, Client};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::args::Output;
+use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, confirm, print};
+use super::jobs::remainder;
+use super::plan::plan;
 use super::table::{Align, Table, human_bytes, printable};
-use crate::api::wire::{CreateTask, NoParameters, Task, TaskAction};
-use crate::model::{DrainMedia, PlanCompleteness, TabletId, TaskId, TaskRequest, TaskStatus};
+use crate::api::wire::{Task, TaskAction, UpdateTask};
+use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskStatus};
 
 /// Between two looks at a task.
 const POLL: Duration = Duration::from_millis(500);
 /// How long a daemon may stay away: a restart with many disks takes a while.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Moves and remarks of a plan that are shown; `--json` shows all.
-const SHOWN: usize = 20;
+/// Where nobody watches, a line at most so often while only numbers change.
+const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// `disk drain`: the plan, a question, a task, and on request its end.
-pub(super) fn drain(client: &Client, args: &DrainArgs, output: Output) -> Result<(), CliError> {
-    let request = CreateTask {
-        name: format!("drain {}", args.path),
-        request: TaskRequest::Drain {
-            disks: vec![args.path.clone()],
-            media: if args.any_medium { DrainMedia::Any } else { DrainMedia::Same },
-        },
-        completeness: if args.what_fits {
-            PlanCompleteness::WhatFits
-        } else {
-            PlanCompleteness::AllOrNothing
-        },
-        dry_run: true,
-        reason: args.reason.clone(),
-    };
-    let Answer { value: planned, text } = client.create_task(&request)?;
-    if args.dry_run {
-        return match output {
-            Output::Json => print(&text),
-            Output::Text => print(&plan(&planned)),
-        };
-    }
-    if !args.yes {
-        let question = format!("Move {} tablets away from {}?", planned.progress.moves_total, args.path);
-        confirm(&plan(&planned), &question, "nothing was moved")?;
-    }
-    // What was looked at is gone; the task has a plan of its own, made of the same node or refused at its start.
-    let created = client.create_task(&CreateTask { dry_run: false, ..request })?.value;
-    let id = created.id.ok_or_else(|| CliError::new(Exit::Failed, "the daemon gave the task no number"))?;
-    let started = client.act_on_task(id, TaskAction::Start(Some(NoParameters {})));
-    let started = started.inspect_err(|_| {
-        // A task that cannot start is of no use to anybody.
-        let _ = client.delete_task(id);
-    })?;
-    if args.follow {
-        return follow(client, id, output);
-    }
-    match output {
-        Output::Json => print(&started.text),
-        Output::Text => {
-            let headline = headline(&started.value);
-            print(&format!("started: {headline}\nwatch it with: tabletctl task show {id} --follow\n"))
-        }
-    }
-}
+const BAR: &str = "{spinner} {prefix} [{bar:30}] {pos} of {len} moves, {msg}";
 
 /// `task list`.
-pub(super) fn list(client: &Client, output: Output) -> Result<(), CliError> {
-    let Answer { value: list, text } = client.tasks()?;
+pub(super) fn list(client: &Client, query: &Query<'_>, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.tasks(query)?;
     if output == Output::Json {
         return print(&text);
     }
@@ -94,7 +53,7 @@ pub(super) fn list(client: &Client, output: Output) -> Result<(), CliError> {
             task.status_reason.clone(),
         ]);
     }
-    print(&table.render())
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
 }
 
 /// `task show`.
@@ -102,11 +61,14 @@ pub(super) fn show(client: &Client, id: TaskId, output: Output) -> Result<(), Cl
     let Answer { value: task, text } = client.task(id)?;
     match output {
         Output::Json => print(&text),
-        Output::Text => print(&format!("{}\n{}{}", headline(&task), failures(&task), plan(&task))),
+        Output::Text => {
+            let (headline, disks, failures) = (headline(&task), disks(&task), failures(&task));
+            print(&format!("{headline}\n{disks}{failures}{}", plan(&task)))
+        }
     }
 }
 
-/// `task start`, `task stop`.
+/// `task start`, `stop`, `pause`, `resume`, `cancel`.
 pub(super) fn act(client: &Client, id: TaskId, action: TaskAction, output: Output) -> Result<(), CliError> {
     let Answer { value: task, text } = client.act_on_task(id, action)?;
     match output {
@@ -115,8 +77,73 @@ pub(super) fn act(client: &Client, id: TaskId, action: TaskAction, output: Outpu
     }
 }
 
-/// `task delete`.
-pub(super) fn delete(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
+/// `disk cancel-drain`.
+pub(super) fn cancel_drain(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.cancel_drain(path)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&list.data.iter().map(|task| headline(task) + "\n").collect::<String>()),
+    }
+}
+
+/// `task update`.
+pub(super) fn update(
+    client: &Client,
+    id: TaskId,
+    change: &UpdateTask,
+    output: Output,
+) -> Result<(), CliError> {
+    let Answer { value: task, text } = client.update_task(id, change)?;
+    match output {
+        Output::Json => print(&text),
+        Output::Text => print(&format!("{}\n", headline(&task))),
+    }
+}
+
+/// `task targets`.
+pub(super) fn targets(
+    client: &Client,
+    id: TaskId,
+    query: &Query<'_>,
+    output: Output,
+) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.targets(id, query)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table = Table::new(&[
+        ("PLACE", Align::Right),
+        ("TABLET", Align::Right),
+        ("SIZE", Align::Right),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("STATUS", Align::Left),
+        ("MIGRATION", Align::Right),
+        ("REMARK", Align::Left),
+    ]);
+    for target in &list.data {
+        let under_way = target.migration_status.map(|status| status.to_string());
+        table.row([
+            target.position.to_string(),
+            target.planned.key.tablet_id.to_string(),
+            human_bytes(target.planned.size_bytes),
+            target.planned.source.path.clone(),
+            target.planned.destination.path.clone(),
+            under_way.unwrap_or_else(|| target.status.as_str().to_owned()),
+            target.migration_id.map(|id| id.to_string()).unwrap_or_default(),
+            if target.status == MoveStatus::Completed { String::new() } else { target.reason.clone() },
+        ]);
+    }
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
+}
+
+/// `task delete`. Its plan cannot be had again: asks first, unless told not to.
+pub(super) fn delete(client: &Client, id: TaskId, yes: bool, output: Output) -> Result<(), CliError> {
+    if !yes {
+        let task = client.task(id)?.value;
+        let question = format!("Delete task {id} and its plan?");
+        confirm(&format!("{}\n", headline(&task)), &question, "nothing was deleted")?;
+    }
     client.delete_task(id)?;
     match output {
         Output::Json => Ok(()),
@@ -124,69 +151,127 @@ pub(super) fn delete(client: &Client, id: TaskId, output: Output) -> Result<(), 
     }
 }
 
-/// Watches a task to its end, or until somebody stops it. A daemon that restarts meanwhile is waited for.
+/// Watches a task to its end, or until somebody stops it. A daemon that restarts meanwhile is waited for, and a pause is
+/// waited out.
 ///
 /// # Errors
-/// [`Exit::Failed`] when it was stopped or a move was given up; [`Exit::Unreachable`] when the daemon stays away.
+/// [`Exit::Failed`] when it was stopped or cancelled, or a move was given up; [`Exit::Unreachable`] when the daemon stays
+/// away.
 pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
+    let bar = bar();
     let mut away_since: Option<Instant> = None;
-    let mut last = String::new();
+    let mut told: Option<(Instant, TaskStatus, String)> = None;
     loop {
         match client.task(id) {
             Ok(Answer { value: task, text }) => {
                 away_since = None;
+                let status = task.status.unwrap_or(TaskStatus::Stopped);
+                if !matches!(status, TaskStatus::Running | TaskStatus::Paused) {
+                    bar.finish_and_clear();
+                    return end(&task, &text, output);
+                }
+                show_on(&bar, &task, status);
                 let line = headline(&task);
-                if task.status != Some(TaskStatus::Running) {
-                    match output {
-                        Output::Json => print(&text)?,
-                        Output::Text => print(&format!("{line}\n{}", failures(&task)))?,
-                    }
-                    let done = task.status == Some(TaskStatus::Finished) && task.progress.moves_failed == 0;
-                    return if done { Ok(()) } else { Err(CliError::reported()) };
-                }
-                if output == Output::Text && line != last {
+                let is_news = told.as_ref().is_none_or(|(at, last_status, last)| {
+                    *last_status != status || (*last != line && at.elapsed() >= LINE_EVERY)
+                });
+                if bar.is_hidden() && output == Output::Text && is_news {
                     eprintln!("{line}");
+                    told = Some((Instant::now(), status, line));
                 }
-                last = line;
-                std::thread::sleep(POLL);
             }
             Err(error) if error.exit == Exit::Unreachable => {
-                let since = *away_since.get_or_insert_with(Instant::now);
+                let since = *away_since.get_or_insert_with(|| {
+                    if bar.is_hidden() && output == Output::Text {
+                        eprintln!("the daemon does not answer; waiting for it to come back");
+                    }
+                    Instant::now()
+                });
+                bar.set_message("waiting for the daemon");
                 if since.elapsed() > PATIENCE {
+                    bar.finish_and_clear();
                     return Err(error);
                 }
-                std::thread::sleep(POLL);
             }
-            Err(error) => return Err(error),
+            Err(error) => {
+                bar.finish_and_clear();
+                return Err(error);
+            }
         }
+        std::thread::sleep(POLL);
     }
 }
 
-/// `tablet explain`.
-pub(super) fn explain(client: &Client, tablet: TabletId, disk: &str, output: Output) -> Result<(), CliError> {
-    let Answer { value: list, text } = client.explain(tablet, disk)?;
-    if output == Output::Json {
-        return print(&text);
+/// On standard error, and only where somebody sees it.
+fn bar() -> ProgressBar {
+    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    if !std::io::stderr().is_terminal() {
+        bar.set_draw_target(ProgressDrawTarget::hidden());
+    }
+    if let Ok(style) = ProgressStyle::with_template(BAR) {
+        bar.set_style(style.progress_chars("=> "));
+    }
+    bar.enable_steady_tick(POLL);
+    bar
+}
+
+fn show_on(bar: &ProgressBar, task: &Task, status: TaskStatus) {
+    let speed: u64 =
+        task.status_list.iter().flatten().filter_map(|disk| disk.bytes_per_sec).fold(0, u64::saturating_add);
+    bar.set_prefix(status.as_str());
+    bar.set_length(task.progress.moves_total);
+    bar.set_position(task.progress.moves_completed);
+    bar.set_message(format!("{}/s; {}", human_bytes(speed), printable(&task.status_reason)));
+}
+
+fn end(task: &Task, text: &str, output: Output) -> Result<(), CliError> {
+    match output {
+        Output::Json => print(text)?,
+        Output::Text => print(&format!("{}\n{}", headline(task), failures(task)))?,
+    }
+    let done = task.status == Some(TaskStatus::Finished) && task.progress.moves_failed == 0;
+    if done { Ok(()) } else { Err(CliError::reported()) }
+}
+
+/// How it goes on each disk, and what is stuck there.
+fn disks(task: &Task) -> String {
+    let list: &[TaskDisk] = task.status_list.as_deref().unwrap_or_default();
+    if list.is_empty() {
+        return String::new();
     }
     let mut table = Table::new(&[
-        ("RULE", Align::Left),
-        ("MAY IT", Align::Left),
-        ("BINDS", Align::Left),
-        ("BECAUSE", Align::Left),
+        ("FROM", Align::Left),
+        ("STEP", Align::Left),
+        ("MOVES", Align::Right),
+        ("DONE", Align::Right),
+        ("RUNNING", Align::Right),
+        ("FAILED", Align::Right),
+        ("BYTES", Align::Right),
+        ("DONE", Align::Right),
+        ("SPEED", Align::Right),
     ]);
-    for answer in &list.data {
-        let word = match answer.allows {
-            Some(true) => "yes",
-            Some(false) => "no",
-            None => "-",
-        };
-        let binds = if answer.plans_only { "plans" } else { "every move" };
-        table.row([answer.rule.clone(), word.to_owned(), binds.to_owned(), answer.detail.clone()]);
+    for disk in list {
+        table.row([
+            disk.disk.clone(),
+            disk.unit.map(|step| step.to_string()).unwrap_or_default(),
+            disk.moves_total.to_string(),
+            disk.moves_completed.to_string(),
+            disk.moves_running.to_string(),
+            disk.moves_failed.to_string(),
+            human_bytes(disk.total_bytes),
+            human_bytes(disk.finished_bytes),
+            disk.bytes_per_sec.map(|speed| human_bytes(speed) + "/s").unwrap_or_default(),
+        ]);
     }
-    print(&table.render())
+    let line = |stuck: &BlockedMove| {
+        let (id, to) = (stuck.key.tablet_id, &stuck.destination);
+        format!("stuck: tablet {id} to {to}: {}\n", printable(&stuck.reason))
+    };
+    let stuck: String = list.iter().flat_map(|disk| disk.blocked.iter()).map(line).collect();
+    table.render() + &stuck
 }
 
-fn headline(task: &Task) -> String {
+pub(super) fn headline(task: &Task) -> String {
     let progress = &task.progress;
     let failed = match progress.moves_failed {
         0 => String::new(),
@@ -210,57 +295,4 @@ fn failures(task: &Task) -> String {
         format!("  given up: tablet {}: {}\n", failed.key.tablet_id, printable(&failed.reason))
     };
     task.failed.iter().map(line).collect()
-}
-
-/// The plan in words: what happens to each disk, the first moves, and everything that does not move.
-fn plan(task: &Task) -> String {
-    let Some(plan) = &task.plan else { return String::new() };
-    let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
-    let mut disks = Table::new(&[
-        ("DISK", Align::Left),
-        ("TABLETS", Align::Right),
-        ("THEN", Align::Right),
-        ("FULL", Align::Right),
-        ("THEN", Align::Right),
-    ]);
-    for disk in &plan.disks {
-        disks.row([
-            disk.path.clone(),
-            disk.before.tablets.to_string(),
-            disk.after.tablets.to_string(),
-            percent(disk.before.committed_permille),
-            percent(disk.after.committed_permille),
-        ]);
-    }
-    let mut moves = Table::new(&[
-        ("TABLET", Align::Right),
-        ("SIZE", Align::Right),
-        ("FROM", Align::Left),
-        ("TO", Align::Left),
-    ]);
-    for planned in plan.moves.iter().take(SHOWN) {
-        moves.row([
-            planned.key.tablet_id.to_string(),
-            human_bytes(planned.size_bytes),
-            planned.source.path.clone(),
-            planned.destination.path.clone(),
-        ]);
-    }
-    let mut out = disks.render() + "\n" + &moves.render();
-    let more = |out: &mut String, count: usize, what: &str| {
-        if count > SHOWN {
-            let _ = writeln!(out, "... and {} {what} more; --json shows all", count - SHOWN);
-        }
-    };
-    more(&mut out, plan.moves.len(), "moves");
-    for left in plan.left_out.iter().take(SHOWN) {
-        let _ = writeln!(out, "stays: tablet {}: {}", left.key.tablet_id, printable(&left.reason));
-    }
-    more(&mut out, plan.left_out.len(), "that stay");
-    for misfit in plan.fits_nowhere.iter().take(SHOWN) {
-        let (id, size) = (misfit.key.tablet_id, human_bytes(misfit.size_bytes));
-        let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
-    }
-    more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
-    out
 }

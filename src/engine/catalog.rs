@@ -126,6 +126,13 @@ impl Catalog {
         self.highest_seen.keys().filter(|key| !self.tablets.contains_key(key)).count()
     }
 
+    /// Whether a copy of it was seen anywhere on this node.
+    pub(super) fn is_known(&self, key: TabletKey) -> bool {
+        self.tablets.contains_key(&key)
+            || self.unavailable.contains_key(&key)
+            || self.highest_seen.contains_key(&key)
+    }
+
     /// Remembers a generation seen anywhere.
     pub(super) fn saw_generation(&mut self, key: TabletKey, generation: u64) {
         let highest = self.highest_seen.entry(key).or_default();

@@ -3,7 +3,7 @@
 //! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,6 +17,9 @@ use crate::transfer::Limiter;
 
 /// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
 const VISITORS_MAX: u64 = 64;
+
+/// How long the end of a forgotten disk's thread is waited for.
+const FORGET_WAIT: Duration = Duration::from_secs(20);
 
 /// One disk.
 pub(super) struct Disk {
@@ -33,9 +36,12 @@ pub(super) struct Disk {
     pub(super) trash_bytes: AtomicU64,
     /// Migrations that have a barrier of this disk to pass, now or later.
     pub(super) barriers: AtomicUsize,
+    /// Held by the tablet of this disk that is being verified.
+    pub(super) verifying: Mutex<()>,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
+    forgotten: AtomicBool,
     /// Raised by every failed sync: whoever wrote since the last good one must not believe its copy.
     write_epoch: AtomicU64,
 }
@@ -69,9 +75,11 @@ impl Disk {
             throttled_ms: AtomicU64::new(0),
             trash_bytes: AtomicU64::new(0),
             barriers: AtomicUsize::new(0),
+            verifying: Mutex::default(),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),
+            forgotten: AtomicBool::new(false),
             write_epoch: AtomicU64::new(0),
         }
     }
@@ -119,6 +127,29 @@ impl Disk {
 
     pub(super) fn set_disabled(&self, disabled: bool) {
         self.state().disabled = disabled;
+    }
+
+    /// Nothing is done with it any more: its threads end, and its lock and its descriptors go.
+    pub(super) fn forget(&self) {
+        self.forgotten.store(true, Ordering::SeqCst);
+        self.mark_broken("it was forgotten by an operator");
+        if let Some(opened) = self.opened.get() {
+            // Wakes the thread that holds the root open, so that the file system can be unmounted.
+            let (reply, answer) = mpsc::sync_channel(1);
+            if opened.syncs.send(reply).is_ok() {
+                let _ = answer.recv_timeout(FORGET_WAIT);
+            }
+        }
+    }
+
+    /// Whether it is only kept for its number.
+    pub(super) fn is_forgotten(&self) -> bool {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    /// Whether an operator took it out of service.
+    pub(super) fn is_disabled(&self) -> bool {
+        self.state().disabled
     }
 
     /// Back into service, after a probe went well.

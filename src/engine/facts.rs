@@ -2,6 +2,8 @@
 
 use super::catalog::Catalog;
 use super::disk::Disk;
+use super::disk_table::DISKS_MAX;
+use super::marks;
 use super::node::Node;
 use super::tasks::{COOL_DOWN_MS, MIN_MOVE_BYTES};
 use super::view::{RuleAnswer, RuleBinds};
@@ -38,8 +40,15 @@ impl<'a> Known<'a> {
         Self {
             node,
             key,
-            conditions: node.disks.iter().map(|disk| disk.condition(hang_after)).collect(),
-            paths: node.disks.iter().map(|disk| disk.path.as_str()).collect(),
+            // What is registered after this look takes nothing yet.
+            conditions: node
+                .disks
+                .iter()
+                .map(|disk| disk.condition(hang_after))
+                .chain(std::iter::repeat(DiskCondition::Disabled))
+                .take(DISKS_MAX)
+                .collect(),
+            paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),
             limits: node.capacity_limits(),
             queue: (queue_length, queue_limit),
             running,
@@ -123,12 +132,13 @@ fn share_file_system(a: &Disk, b: &Disk) -> bool {
 pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
     let known = Known::look(node, key);
     let last_moved_ms = last_moved_ms(node, key);
+    let pin = marks::pinned(node, key).map_or(Pin::Free, |_| Pin::Pinned);
     let catalog = node.catalog();
     let source = catalog.get(key).map(|entry| node.disk(entry.disk));
     let plans = source.zip(node.disk_at(disk)).map(|(source, destination)| {
         let shared = share_file_system(source, destination);
         PlanFacts {
-            pin: Pin::Free,
+            pin,
             last_moved_ms,
             now_ms: node.now_ms(),
             cool_down_ms: COOL_DOWN_MS,

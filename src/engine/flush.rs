@@ -40,6 +40,10 @@ pub(super) fn serve(
     counts: &SyncCounts,
 ) {
     while let Ok(first) = asked.recv() {
+        if disk.is_forgotten() {
+            // Whoever asked is told by the end of the channel.
+            return;
+        }
         let mut waiting = vec![first];
         while waiting.len() < disk.barriers.load(Ordering::Relaxed) {
             match asked.recv_timeout(GATHER) {

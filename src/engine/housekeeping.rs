@@ -28,14 +28,22 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     let owned = Arc::clone(node);
     spawn_isolated("ticker", move || tick(&owned))?;
     for disk in node.disks.iter().filter(|disk| disk.opened.get().is_some()) {
-        let (node, disk) = (Arc::clone(node), Arc::clone(disk));
-        let (for_pace, paced) = (Arc::clone(&node), Arc::clone(&disk));
-        spawn_isolated("disk-health", move || watch(&node, &disk))?;
-        spawn_isolated("disk-pace", move || pace::serve(&for_pace, &paced))?;
+        look_after(node, disk)?;
     }
     let owned = Arc::clone(node);
     spawn_isolated("trash", move || sweep(&owned))?;
     Ok(())
+}
+
+/// Starts the threads of one disk.
+///
+/// # Errors
+/// No thread can be made.
+pub(super) fn look_after(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), Failure> {
+    let (for_watch, watched) = (Arc::clone(node), Arc::clone(disk));
+    spawn_isolated("disk-health", move || watch(&for_watch, &watched))?;
+    let (for_pace, paced) = (Arc::clone(node), Arc::clone(disk));
+    spawn_isolated("disk-pace", move || pace::serve(&for_pace, &paced)).map(drop)
 }
 
 /// Sleeps, but wakes for a stop. False when there is one.
@@ -83,7 +91,7 @@ fn stop_the_stuck(node: &Node) {
 fn watch(node: &Node, disk: &Disk) {
     let interval = || Duration::from_secs(u64::from(node.config().disk_stat_monitor_interval));
     let mut broken_by_probe = false;
-    while nap(node, interval()) {
+    while nap(node, interval()) && !disk.is_forgotten() {
         match probe(disk) {
             Ok(()) if broken_by_probe => {
                 tracing::warn!(disk = disk.path, "the disk is back");

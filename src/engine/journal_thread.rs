@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
+use crate::model::{ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletKey, Task, TaskId};
 
 /// Operations committed together at most.
 const BATCH_MAX: usize = 4096;
@@ -31,6 +31,7 @@ enum Request {
     AddTask(Box<Task>, Reply<TaskId>),
     UpdateTask(Box<Task>, Reply<()>),
     DeleteTask(TaskId, Reply<()>),
+    SetMark(Marked, Option<Mark>, Reply<()>),
     Stop,
 }
 
@@ -42,6 +43,7 @@ pub(super) struct Loaded {
     pub(super) damaged_rows: Vec<String>,
     pub(super) uptime_seconds: u64,
     pub(super) tasks: Vec<Task>,
+    pub(super) marks: Vec<(Marked, Mark)>,
 }
 
 /// A write that has its place in the order of writes, and may not be durable yet.
@@ -115,6 +117,11 @@ impl JournalHandle {
         self.post(|reply| Request::DeleteTask(id, reply))
     }
 
+    /// Records or takes back what an operator has said. Does not wait, as [`Self::update_task`].
+    pub(super) fn set_mark(&self, marked: Marked, mark: Option<Mark>) -> Posted<()> {
+        self.post(|reply| Request::SetMark(marked, mark, reply))
+    }
+
     /// Records a new migration, durably, and returns its number.
     pub(super) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
         self.ask(|reply| Request::Accept(Box::new(migration), reply))
@@ -185,7 +192,8 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let uptime_seconds = journal.uptime_seconds()?;
     let (tasks, damaged_tasks) = journal.tasks()?;
     let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}"));
-    let damaged_rows = damaged_rows.chain(damaged_tasks).collect();
+    let (marks, damaged_marks) = journal.marks()?;
+    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
@@ -193,6 +201,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
         damaged_rows,
         uptime_seconds,
         tasks,
+        marks,
     };
     Ok((journal, loaded))
 }
@@ -309,6 +318,8 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),
         Request::UpdateTask(task, reply) => send(&reply, journal.update_task(&task)),
         Request::DeleteTask(id, reply) => send(&reply, journal.delete_task(id)),
+        Request::SetMark(marked, Some(mark), reply) => send(&reply, journal.set_mark(marked, &mark)),
+        Request::SetMark(marked, None, reply) => send(&reply, journal.clear_mark(marked)),
         Request::Stop => return false,
         Request::Accept(..) | Request::Update(..) => unreachable!("batched by the caller"),
     }

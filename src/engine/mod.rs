@@ -22,6 +22,7 @@
 mod catalog;
 mod clock;
 mod disk;
+mod disk_table;
 mod events;
 mod facts;
 mod flush;
@@ -30,20 +31,25 @@ mod housekeeping;
 mod job;
 mod journal_thread;
 mod line;
+mod marks;
 mod node;
 mod open;
+mod operate;
 mod pace;
 mod pressure;
 mod query;
 mod recover;
+mod register;
 mod removal;
 mod scheduler;
 mod start;
 mod steer;
 mod submit;
+mod task_view;
 mod tasks;
 mod thread;
 mod trash;
+mod verify;
 mod view;
 
 use std::sync::Arc;
@@ -53,21 +59,15 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
 pub use steer::{next_steps, waits_at_gate};
 pub use view::{
-    Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Precondition, PurgeOutcome,
-    PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView, TaskView, Totals,
-    TrashView, Validation,
+    Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
+    PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
-use crate::model::{
-    ErrorCode, Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord, TaskId,
-    TaskPlan,
-};
+use crate::model::{Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord};
 use crate::rules::gate::Verb;
 use node::Node;
-
-/// How long a probe asked for by an operator may take.
-const PROBE_WAIT: Duration = Duration::from_secs(20);
 
 /// The node's engine. Cheap to clone; every method may block on a disk or on the journal, none awaits.
 #[derive(Clone)]
@@ -211,59 +211,6 @@ impl Engine {
         steer::revert(&self.0, id, caller)
     }
 
-    /// Makes a plan and keeps nothing.
-    ///
-    /// # Errors
-    /// `PLAN_REFUSED`; `DISK_NOT_FOUND`, `TABLET_NOT_FOUND` for what the request names.
-    pub fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
-        tasks::plan(&self.0, request)
-    }
-
-    /// Makes a plan and keeps it as a task that is stopped; it is journalled when this returns.
-    ///
-    /// # Errors
-    /// As [`Engine::plan_task`]; `QUEUE_FULL` when too many are kept already.
-    pub fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
-        tasks::create(&self.0, request)
-    }
-
-    /// All tasks, ascending by number.
-    pub fn tasks(&self) -> Vec<TaskView> {
-        tasks::list(&self.0)
-    }
-
-    /// One task.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`.
-    pub fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::show(&self.0, id)
-    }
-
-    /// Lets a task submit its moves; a finished one tries those again that it gave up.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; before its first move `PLAN_DRIFTED` and `PLAN_REFUSED`.
-    pub fn start_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::start(&self.0, id)
-    }
-
-    /// No further moves are submitted; those under way go on.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::stop(&self.0, id)
-    }
-
-    /// Forgets a task that is not running; its migrations stay.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
-        tasks::delete(&self.0, id)
-    }
-
     /// Every rule's answer to: may this tablet go to that disk?
     pub fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
         facts::explain_move(&self.0, key, disk)
@@ -297,57 +244,6 @@ impl Engine {
     /// All configured disks, in order.
     pub fn disks(&self) -> Vec<DiskView> {
         query::disks(&self.0)
-    }
-
-    /// Takes a suspect or disabled disk back into service after a successful probe.
-    ///
-    /// # Errors
-    /// `DISK_NOT_FOUND`; the probe's failure.
-    pub fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        let disk = self.find_disk(path)?;
-        disk::visit(&disk, PROBE_WAIT, |root, _| {
-            root.check_identity()?;
-            Ok(root.probe()?)
-        })?;
-        disk.clear_suspicion();
-        tracing::warn!(disk = disk.path, "enabled by an operator");
-        self.0.ring();
-        self.view_disk(path)
-    }
-
-    /// Takes a disk out of service for new copies; its tablets are served and can be moved away.
-    ///
-    /// # Errors
-    /// `DISK_NOT_FOUND`.
-    pub fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        let disk = self.find_disk(path)?;
-        disk.set_disabled(true);
-        tracing::warn!(disk = disk.path, "disabled by an operator");
-        self.view_disk(path)
-    }
-
-    /// Limits what is copied from and to one disk, at once and until the daemon stops; 0 is no limit, `None` goes by
-    /// `disk_rate_limit_bytes_per_sec` again. The same as a change of `disk_rate_limit_overrides`, which can be kept.
-    ///
-    /// # Errors
-    /// `DISK_NOT_FOUND`.
-    pub fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
-        self.find_disk(path)?;
-        gentle::set_disk_rate(&self.0, path, rate_bytes_per_sec);
-        self.view_disk(path)
-    }
-
-    fn find_disk(&self, path: &str) -> Result<Arc<disk::Disk>, Failure> {
-        self.0.disk_at(path).cloned().ok_or_else(|| {
-            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
-        })
-    }
-
-    fn view_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        self.disks()
-            .into_iter()
-            .find(|disk| disk.path == path)
-            .ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, path.to_owned()))
     }
 
     /// Reads the tablet's metadata record from its disk.

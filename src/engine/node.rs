@@ -7,11 +7,14 @@ use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
 use super::disk::Disk;
+use super::disk_table::{DISKS_MAX, DiskTable};
 use super::events::EventRing;
 use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
+use super::marks::Marks;
 use super::tasks::TaskBook;
+use super::verify::Checks;
 use super::view::StepTotals;
 use crate::config::{self, Config};
 use crate::model::{
@@ -29,7 +32,11 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 pub(super) struct Node {
     config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
-    pub(super) disks: Vec<Arc<Disk>>,
+    marks: Mutex<Marks>,
+    checks: Mutex<Checks>,
+    pub(super) disks: DiskTable,
+    /// Held while a disk is registered or forgotten: one after the other.
+    pub(super) registering: Mutex<()>,
     catalog: RwLock<Catalog>,
     board: Mutex<Board>,
     schedule: Mutex<Schedule>,
@@ -160,7 +167,10 @@ impl Node {
         Self {
             config: RwLock::new(config),
             tasks: Mutex::default(),
-            disks,
+            marks: Mutex::default(),
+            checks: Mutex::default(),
+            disks: DiskTable::new(disks),
+            registering: Mutex::default(),
             catalog: RwLock::new(catalog),
             board: Mutex::default(),
             schedule: Mutex::default(),
@@ -196,6 +206,14 @@ impl Node {
 
     pub(super) fn tasks(&self) -> MutexGuard<'_, TaskBook> {
         lock(&self.tasks)
+    }
+
+    pub(super) fn marks(&self) -> MutexGuard<'_, Marks> {
+        lock(&self.marks)
+    }
+
+    pub(super) fn checks(&self) -> MutexGuard<'_, Checks> {
+        lock(&self.checks)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {
@@ -235,12 +253,17 @@ impl Node {
         &self.disks[usize::from(index.0)]
     }
 
+    /// All but those that were forgotten.
+    pub(super) fn shown_disks(&self) -> impl Iterator<Item = &Arc<Disk>> {
+        self.disks.iter().filter(|disk| !disk.is_forgotten())
+    }
+
     pub(super) fn disk_at(&self, path: &str) -> Option<&Arc<Disk>> {
-        self.disks.iter().find(|disk| disk.path == path)
+        self.shown_disks().find(|disk| disk.path == path)
     }
 
     pub(super) fn disk_by_uuid(&self, uuid: DiskUuid) -> Option<&Arc<Disk>> {
-        self.disks.iter().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
+        self.shown_disks().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
     }
 
     pub(super) fn hang_after(&self) -> Duration {
@@ -284,19 +307,19 @@ impl Node {
             Medium::Hdd => (config.hdd_read_slots, config.hdd_write_slots),
             Medium::Ssd | Medium::RemoteCache => (config.ssd_read_slots, config.ssd_write_slots),
         };
-        self.disks
-            .iter()
-            .map(|disk| {
-                let condition = disk.condition(hang_after);
-                let (read_limit, write_limit) = of_medium(disk.medium);
-                DiskSlots {
-                    read_limit,
-                    write_limit,
-                    readable: condition.is_readable(),
-                    writable: condition.is_writable(),
-                }
-            })
-            .collect()
+        let closed = DiskSlots { read_limit: 0, write_limit: 0, readable: false, writable: false };
+        let present = self.disks.iter().map(|disk| {
+            let condition = disk.condition(hang_after);
+            let (read_limit, write_limit) = of_medium(disk.medium);
+            DiskSlots {
+                read_limit,
+                write_limit,
+                readable: condition.is_readable(),
+                writable: condition.is_writable(),
+            }
+        });
+        // A disk that is registered after this look has no slots yet.
+        present.chain(std::iter::repeat(closed)).take(DISKS_MAX).collect()
     }
 
     pub(super) fn copy_options(&self) -> CopyOptions {

@@ -62,6 +62,22 @@ impl KnownDisks {
         Ok(Self { dir, by_path })
     }
 
+    /// Whatever is at this path next is new there.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(super) fn forget(&mut self, path: &str) -> Result<(), String> {
+        if self.by_path.remove(path).is_none() {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), String> {
+        let text = serde_json::to_vec_pretty(&self.by_path).map_err(|error| error.to_string())?;
+        replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
+    }
+
     fn known_as(&self, path: &str) -> KnownAs {
         self.by_path.get(path).map_or(KnownAs::New, |uuid| KnownAs::Disk(*uuid))
     }
@@ -70,8 +86,7 @@ impl KnownDisks {
         if self.by_path.insert(path.to_owned(), uuid) == Some(uuid) {
             return Ok(());
         }
-        let text = serde_json::to_vec_pretty(&self.by_path).map_err(|error| error.to_string())?;
-        replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
+        self.write()
     }
 }
 
@@ -93,6 +108,59 @@ pub(super) fn open_and_scan(
         CatalogCheck::StatDirectories => LookForDirectories::Yes,
         CatalogCheck::TrustRecords => LookForDirectories::No,
     };
+    let opened = open_each(disks, Vec::new(), wait, look, known, counts)?;
+    let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
+    for (disk, scan, opened) in opened {
+        match disk.opened.set(opened) {
+            // Only what was scanned counts as opened: nothing may be moved to a disk that may hold an older copy.
+            Ok(()) => scans[usize::from(disk.index.0)] = Some(scan),
+            Err(_) => disk.mark_broken("it was opened twice"),
+        }
+    }
+    Ok(scans)
+}
+
+/// Opens one more disk beside those that are in use, and scans it. It is not opened for anybody yet: dropped, what this
+/// returns lets go of it.
+///
+/// # Errors
+/// Why it cannot serve beside the others, in words.
+pub(super) fn open_beside(
+    disk: &Arc<Disk>,
+    others: &[Arc<Disk>],
+    known: &mut KnownDisks,
+    config: &Config,
+    counts: &Arc<SyncCounts>,
+) -> Result<(RootScan, Opened), String> {
+    let seen = others.iter().filter_map(|other| {
+        let opened = other.opened.get()?;
+        let report = Report {
+            identity: opened.identity,
+            file_system: opened.file_system.clone(),
+            capacity: other.capacity(),
+            canonical: std::fs::canonicalize(&other.path).unwrap_or_else(|_| PathBuf::from(&other.path)),
+        };
+        Some((other, report))
+    });
+    let wait = Duration::from_secs(u64::from(config.disk_hang_timeout_sec));
+    let disks = std::slice::from_ref(disk);
+    let opened = open_each(disks, seen.collect(), wait, LookForDirectories::Yes, known, counts)?;
+    let refused = || disk.condition(Duration::MAX).reason().to_owned();
+    opened.into_iter().next().map(|(_, scan, opened)| (scan, opened)).ok_or_else(refused)
+}
+
+/// A disk that opened, what is on it, and what it turned out to be.
+type OpenedDisk<'a> = (&'a Arc<Disk>, RootScan, Opened);
+
+/// Opens, probes and scans disks, all at once, beside those `seen` already. One that fails is marked broken and left out.
+fn open_each<'a>(
+    disks: &'a [Arc<Disk>],
+    mut seen: Vec<(&'a Arc<Disk>, Report)>,
+    wait: Duration,
+    look: LookForDirectories,
+    known: &mut KnownDisks,
+    counts: &Arc<SyncCounts>,
+) -> Result<Vec<OpenedDisk<'a>>, String> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let readers = u32::try_from((processors / disks.len().max(1)).clamp(1, READERS_MAX)).unwrap_or(1);
     let order = ScanOrder { look, readers };
@@ -118,7 +186,6 @@ pub(super) fn open_and_scan(
     let deadline = Instant::now() + wait;
     let late = || format!("it did not answer within {} ms when it was opened", wait.as_millis());
     let mut probing = Vec::new();
-    let mut seen: Vec<(&Arc<Disk>, Report)> = Vec::new();
     for (disk, report, accepted, ready, scan, syncs) in opening {
         let report = match within(deadline, &report) {
             Some(Ok(report)) => report,
@@ -164,16 +231,14 @@ pub(super) fn open_and_scan(
             Opened { identity: report.identity, file_system: report.file_system.clone(), syncs },
         ));
     }
-    let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
-    for (disk, scan, opened) in scanning {
+    let mut opened = Vec::new();
+    for (disk, scan, how) in scanning {
         match scan.wait(wait) {
-            // Only what was scanned counts as opened: nothing may be moved to a disk that may hold an older copy.
-            Ok(_) if disk.opened.set(opened).is_err() => disk.mark_broken("it was opened twice"),
-            Ok(found) => scans[usize::from(disk.index.0)] = Some(found),
+            Ok(found) => opened.push((disk, found, how)),
             Err(why) => disk.mark_broken(why),
         }
     }
-    Ok(scans)
+    Ok(opened)
 }
 
 /// How a disk is to be scanned.

@@ -121,7 +121,7 @@ fn is_adaptive(node: &Node) -> bool {
 /// Paces one disk until the daemon stops. Runs on a thread with its own descriptor table.
 pub(super) fn serve(node: &Node, disk: &Disk) {
     let mut pacer = Pacer::default();
-    while !node.is_stopping() {
+    while !node.is_stopping() && !disk.is_forgotten() {
         disk.pace.wait_for_a_copy();
         if disk.pace.is_copying() && is_adaptive(node) {
             pacer.learn_again();

@@ -10,14 +10,17 @@ use md5::{Digest, Md5};
 use super::catalog::Entry;
 use super::disk::visit;
 use super::gentle::outside_window;
+use super::marks::Marks;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
-use super::view::{DiskView, ListOrder, MigrationFilter, Page, TabletFilter, TabletView, Totals};
+use super::tasks;
+use super::verify;
+use super::view::{DiskView, ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Migration, MigrationId, Status, TabletId, TabletKey,
-    TabletRecord,
+    DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Marked, Migration, MigrationId, Status, TabletId,
+    TabletKey, TabletRecord,
 };
 use crate::storage::layout::tablet_dir;
 use crate::storage::{MetadataStore, same_file_system};
@@ -158,7 +161,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
     })
 }
 
-fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {
+fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
     TabletView {
         key,
         partition_id: entry.partition_id,
@@ -169,41 +172,66 @@ fn view(node: &Node, key: TabletKey, entry: &Entry) -> TabletView {
         file_count: entry.file_count,
         migration: entry.migration.filter(|id| id.0 > 0),
         unavailable: None,
+        pinned: said.marks.get(&Marked::Pinned(key)).cloned(),
+        damaged: said
+            .damaged
+            .get(&key)
+            .filter(|(generation, _)| *generation == entry.generation)
+            .map(|(_, why)| why.clone()),
     }
 }
 
+/// What is known of tablets beside the catalog.
+struct Said {
+    marks: Marks,
+    damaged: BTreeMap<TabletKey, (u64, String)>,
+}
+
+/// A copy, so that nothing of it is locked beside the catalog: it is little.
+fn said(node: &Node) -> Said {
+    let marks = node.marks().clone();
+    Said { marks, damaged: verify::damaged(node) }
+}
+
 pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
-    node.catalog().get(key).map(|entry| view(node, key, entry))
+    let said = said(node);
+    node.catalog().get(key).map(|entry| view(node, &said, key, entry))
 }
 
 pub(super) fn tablets_by_id(node: &Node, id: TabletId) -> Vec<TabletView> {
-    node.catalog().with_id(id).map(|(key, entry)| view(node, key, entry)).collect()
+    let said = said(node);
+    node.catalog().with_id(id).map(|(key, entry)| view(node, &said, key, entry)).collect()
 }
 
 pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let disk = filter.disk.as_ref().map(|path| node.disk_at(path).map(|disk| disk.index));
+    let said = said(node);
     let catalog = node.catalog();
-    let matches = |entry: &Entry| {
+    let matches = |key: TabletKey, entry: &Entry| {
         disk.is_none_or(|disk| disk == Some(entry.disk))
             && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
+            && filter
+                .pin
+                .is_none_or(|pin| (pin == Pin::Pinned) == said.marks.contains_key(&Marked::Pinned(key)))
     };
-    let total = catalog.after(None).filter(|(_, entry)| matches(entry)).count() as u64;
+    let total = catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64;
     let after = filter
         .after
         .map(|tablet_id| TabletKey { tablet_id, schema_hash: crate::model::SchemaHash(i32::MAX) });
     let items = catalog
         .after(after)
-        .filter(|(_, entry)| matches(entry))
+        .filter(|(key, entry)| matches(*key, entry))
         .take(limit)
-        .map(|(key, entry)| view(node, key, entry))
+        .map(|(key, entry)| view(node, &said, key, entry))
         .collect();
     Page { total, items }
 }
 
 pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
+    let said = said(node);
     for (key, entry) in node.catalog().after(None) {
-        visit(&view(node, key, entry));
+        visit(&view(node, &said, key, entry));
     }
 }
 
@@ -216,15 +244,22 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
     let hang_after = node.hang_after();
     let slots = node.slots();
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
-    let queued: Vec<_> = jobs
+    let ends: Vec<_> = jobs
         .iter()
-        .filter_map(|job| {
+        .map(|job| {
             let row = job.lock();
-            (row.status == Status::Queued).then(|| (row.source.uuid, row.destination.uuid))
+            (row.status, row.source.uuid, row.destination.uuid)
         })
         .collect();
-    node.disks
-        .iter()
+    let count = |uuid: Option<DiskUuid>, end: fn(&(Status, DiskUuid, DiskUuid)) -> DiskUuid| {
+        let at = ends.iter().filter(|row| Some(end(row)) == uuid);
+        at.fold((0, 0, 0), |(queued, paused, running), (status, ..)| match status {
+            Status::Queued => (queued + 1, paused, running),
+            Status::Paused => (queued, paused + 1, running),
+            _ => (queued, paused, running + 1),
+        })
+    };
+    node.shown_disks()
         .map(|disk| {
             let slot = slots[usize::from(disk.index.0)];
             let (reads, writes) =
@@ -232,6 +267,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
             let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
             let opened = disk.opened.get();
             let uuid = opened.map(|opened| opened.identity.uuid);
+            let (from, to) = (count(uuid, |row| row.1), count(uuid, |row| row.2));
             DiskView {
                 path: disk.path.clone(),
                 uuid,
@@ -244,8 +280,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                 trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
                 file_system: opened.map_or_else(String::new, |opened| opened.file_system.kind.clone()),
                 shares_file_system_with: node
-                    .disks
-                    .iter()
+                    .shown_disks()
                     .filter(|other| other.index != disk.index)
                     .filter(|other| match (opened, other.opened.get()) {
                         (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
@@ -255,8 +290,11 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
                     .collect(),
                 read_slots: (reads, slot.read_limit),
                 write_slots: (writes, slot.write_limit),
-                queued_from: queued.iter().filter(|(source, _)| Some(*source) == uuid).count() as u64,
-                queued_to: queued.iter().filter(|(_, destination)| Some(*destination) == uuid).count() as u64,
+                queued_from: from.0,
+                queued_to: to.0,
+                paused_and_running_from: (from.1, from.2),
+                paused_and_running_to: (to.1, to.2),
+                tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
                 rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
                 pace: disk.pace.view(),
                 throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
@@ -266,7 +304,7 @@ pub(super) fn disks(node: &Node) -> Vec<DiskView> {
         .collect()
 }
 
-fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
+pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
     let catalog = node.catalog();
     match (catalog.get(key), catalog.why_unavailable(key)) {
         (Some(entry), _) => Ok(Arc::clone(node.disk(entry.disk))),
@@ -322,6 +360,9 @@ pub(super) fn totals(node: &Node) -> Totals {
         let catalog = node.catalog();
         (catalog.len() as u64, catalog.unavailable().count() as u64)
     };
+    let found: Vec<_> = verify::damaged(node).into_keys().collect();
+    let damaged = found.into_iter().filter_map(|key| tablet(node, key)).filter(|view| view.damaged.is_some());
+    let damaged = damaged.collect();
     Totals {
         accepted: load(&counts.accepted),
         started: load(&counts.started),
@@ -343,6 +384,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         running,
         tablets,
         unavailable,
+        damaged,
         uptime_seconds: node.started.elapsed().as_secs(),
     }
 }

@@ -12,8 +12,8 @@ use super::node::{Counts, Node};
 use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
-use super::thread::{descriptor_limit, spawn_isolated};
-use super::{events, scheduler, tasks};
+use super::thread::{descriptor_limit, run_isolated};
+use super::{events, marks, scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{
@@ -117,6 +117,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.catalog().unavailable().count(),
         node.board().alive.len()
     );
+    marks::take_up(&node, remembered.marks);
     tasks::take_up(&node, remembered.tasks);
     super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
@@ -124,17 +125,6 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     housekeeping::start(&node)?;
     events::start(&node)?;
     Ok(node)
-}
-
-/// Runs `work` on a thread with its own descriptor table and waits for it.
-fn run_isolated<T: Send + 'static>(
-    name: &str,
-    work: impl FnOnce() -> T + Send + 'static,
-) -> Result<T, Failure> {
-    let (sender, done) = std::sync::mpsc::sync_channel(1);
-    spawn_isolated(name, move || drop(sender.send(work())))?;
-    done.recv()
-        .map_err(|_| Failure::new(crate::model::ErrorCode::Internal, format!("the thread {name} ended")))
 }
 
 fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {

@@ -14,7 +14,7 @@ use super::steer;
 use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
 use crate::model::{
-    ErrorCode, Failure, Idempotency, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
+    ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
 };
 use crate::rules::admission::admit;
 use crate::rules::gate::{Gate, Verb, is_overdue};
@@ -201,10 +201,29 @@ pub(super) fn pause(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
     Ok(job.snapshot())
 }
 
+/// As [`pause`], because of its task or of its destination: what holds it lets it go on.
+pub(super) fn hold(node: &Arc<Node>, id: MigrationId, by: Hold) -> Result<(), Failure> {
+    let job = alive(node, id)?;
+    job.lock().steering.held_by = Some(by);
+    stop(node, id, &job, Order::Pause).inspect_err(|_| job.lock().steering.held_by = None)
+}
+
+/// Why a migration that is being paused is.
+pub(super) fn why_paused(row: &Migration) -> String {
+    match (row.steering.held_by, row.task) {
+        (None, _) => "paused by an operator".to_owned(),
+        (Some(Hold::Task), Some(task)) => format!("task {task} is paused; it goes on with it"),
+        (Some(Hold::Task), None) => "its task is paused; it goes on with it".to_owned(),
+        (Some(Hold::Disk), _) => {
+            format!("its destination {} is disabled; it goes on once that is enabled", row.destination.path)
+        }
+    }
+}
+
 fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Result<(), Failure> {
-    let (verb, event, reason) = match order {
-        Order::Pause => (Verb::Pause, Event::Pause, "paused by an operator"),
-        _ => (Verb::Abort, Event::Abort, "removing what was copied"),
+    let (verb, event) = match order {
+        Order::Pause => (Verb::Pause, Event::Pause),
+        _ => (Verb::Abort, Event::Abort),
     };
     steer::check(&job.lock(), verb)?;
     let posted = {
@@ -223,10 +242,14 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Resu
         } else {
             let posted = job.change(
                 |row| {
+                    let reason = match order {
+                        Order::Pause => why_paused(row),
+                        _ => "removing what was copied".to_owned(),
+                    };
                     if order == Order::Abort {
                         row.steering.undone_for = Some(UndoneFor::Abort);
                     }
-                    apply(row, event, reason.to_owned())
+                    apply(row, event, reason)
                 },
                 |row| node.journal.post_update(row),
             )?;
@@ -347,7 +370,12 @@ pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
         |row| {
             steer::check(row, Verb::Resume)?;
             row.paused_in = None;
-            apply(row, Event::Resume, "resumed by an operator".to_owned())?;
+            let how = match row.steering.held_by.take() {
+                None => "resumed by an operator",
+                Some(Hold::Task) => "resumed with its task",
+                Some(Hold::Disk) => "its destination is in service again",
+            };
+            apply(row, Event::Resume, how.to_owned())?;
             job.reset_order();
             Ok(())
         },

@@ -34,6 +34,19 @@ pub(super) fn spawn_isolated(
         })
 }
 
+/// Runs `work` on a thread with its own descriptor table and waits for it.
+///
+/// # Errors
+/// As [`spawn_isolated`]; `INTERNAL` when it panicked.
+pub(super) fn run_isolated<T: Send + 'static>(
+    name: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, Failure> {
+    let (sender, done) = std::sync::mpsc::sync_channel(1);
+    spawn_isolated(name, move || drop(sender.send(work())))?;
+    done.recv().map_err(|_| Failure::new(ErrorCode::Internal, format!("the thread {name} ended")))
+}
+
 fn warn_once(errno: nix::errno::Errno) {
     static WARNED: Once = Once::new();
     WARNED.call_once(|| {

@@ -1,12 +1,11 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
-use std::sync::Arc;
-
+pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 use crate::model::{
-    Capacity, DiskCondition, DiskUuid, ErrorCode, FailedMove, Failure, Idempotency, Medium, MigrationId,
-    Mode, Phase, PlanCompleteness, Priority, ShardId, Status, Step, TabletId, TabletKey, Task, TaskId,
-    TaskProgress, TaskRequest, TimestampMs,
+    Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
+    Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
 };
+pub use crate::rules::planning::Pin;
 
 pub use crate::rules::admission::Precondition;
 
@@ -83,32 +82,6 @@ impl Submit {
             precondition: Precondition::default(),
         }
     }
-}
-
-/// A request for a task.
-#[derive(Debug, Clone)]
-pub struct NewTask {
-    /// Its name, for people.
-    pub name: String,
-    /// What to plan.
-    pub request: TaskRequest,
-    /// What to do when it cannot be done in full.
-    pub completeness: PlanCompleteness,
-    /// Who asks and why, for the record.
-    pub reason: String,
-}
-
-/// One task.
-#[derive(Debug, Clone)]
-pub struct TaskView {
-    /// What the journal has of it.
-    pub task: Arc<Task>,
-    /// How its moves stand.
-    pub progress: TaskProgress,
-    /// Moves given up; the first hundred.
-    pub failed: Vec<FailedMove>,
-    /// What it waits for, or what is to be done with it, in words.
-    pub status_reason: String,
 }
 
 /// What one rule says about a move that was only thought of.
@@ -188,6 +161,8 @@ pub struct TabletFilter {
     pub disk: Option<String>,
     /// Of this partition.
     pub partition_id: Option<i64>,
+    /// Only those that are pinned, or only those that are not.
+    pub pin: Option<Pin>,
     /// Tablet ids above this one.
     pub after: Option<TabletId>,
     /// At most this many; 0 means 1000.
@@ -215,6 +190,10 @@ pub struct TabletView {
     pub migration: Option<MigrationId>,
     /// Why it is not served; `None` when it is.
     pub unavailable: Option<String>,
+    /// Who says that no plan moves it; `None` when plans may.
+    pub pinned: Option<Mark>,
+    /// What a verification found wrong with it; `None` when none did.
+    pub damaged: Option<String>,
 }
 
 /// One disk.
@@ -250,6 +229,12 @@ pub struct DiskView {
     pub queued_from: u64,
     /// Migrations waiting to write to it.
     pub queued_to: u64,
+    /// Migrations away from it that are paused, and those that are neither queued nor paused nor ended.
+    pub paused_and_running_from: (u64, u64),
+    /// The same towards it.
+    pub paused_and_running_to: (u64, u64),
+    /// Tasks under way with moves from or to it.
+    pub tasks: Vec<TaskId>,
     /// Current bandwidth limit in bytes per second; 0 means none.
     pub rate_limit_bytes_per_sec: u64,
     /// How adaptive throttling paces it; `None` while it does not.
@@ -376,6 +361,8 @@ pub struct Totals {
     pub tablets: u64,
     /// Tablets known but not served.
     pub unavailable: u64,
+    /// Tablets that a verification found damaged.
+    pub damaged: Vec<TabletView>,
     /// Seconds since the start of the process.
     pub uptime_seconds: u64,
 }

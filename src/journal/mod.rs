@@ -20,10 +20,11 @@
 //! # Rooms
 //!
 //! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`, and `task`, which does both for tasks.
+//! `write` and `query`, and `task` and `mark`, which do both for tasks and for what operators have said.
 
 mod aside;
 mod error;
+mod mark;
 mod open;
 mod query;
 mod row;
@@ -43,6 +44,7 @@ use rusqlite::config::DbConfig;
 
 pub use aside::SetAside;
 pub use error::{JournalError, Refused};
+pub use mark::MarkRow;
 pub use open::{Opened, Origin};
 pub use query::{DiskMatch, Filter, Order, Page, Rows};
 pub use row::DamagedRow;

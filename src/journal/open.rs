@@ -170,6 +170,10 @@ fn check_header(files: &Files, head: &[u8], length_bytes: u64) -> Result<(), Rej
         return Err(Rejection::Damage("it does not begin with the header of an SQLite database".to_owned()));
     };
     check_stamp(files, application_id, user_version.cast_signed())?;
+    // We write nothing else, and SQLite notices only when it is too late to set the file aside.
+    if word(56) != Some(1) {
+        return Err(Rejection::Damage("its text is not said to be UTF-8".to_owned()));
+    }
     // SQLite fills up a page that is cut with zeros and says nothing. A copy of the log into the file that was
     // interrupted (full disk) may leave one, but then the log still has the whole page.
     let page_bytes = u64::from(word(16).unwrap_or(0) >> 16);

@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 3;
+pub(super) const VERSION: i32 = 4;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -73,6 +73,25 @@ const REQUEST_KEY: &str = "
     CREATE INDEX migration_by_request_key ON migration (request_key) WHERE request_key IS NOT NULL;
 ";
 
+/// Added by version 4: what an operator has said of a tablet or a disk. `doc` is the truth; `kind` and `subject` are its
+/// key in words.
+const MARK_TABLE: &str = "
+    CREATE TABLE mark (
+        kind      TEXT    NOT NULL,
+        subject   TEXT    NOT NULL,
+        doc_crc32 INTEGER NOT NULL,
+        doc       TEXT    NOT NULL,
+        PRIMARY KEY (kind, subject)
+    ) STRICT, WITHOUT ROWID;
+";
+
+/// What each version added to the one before, and a statement that fails to compile where it is missing.
+const ADDED: [(i32, &str, &str); 3] = [
+    (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
+    (3, REQUEST_KEY, "SELECT request_key FROM migration"),
+    (4, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
+];
+
 /// Fails to compile as a statement if a table or column is missing.
 const PROBES: [&str; 3] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
@@ -81,43 +100,31 @@ const PROBES: [&str; 3] = [
     "SELECT name, seq FROM sqlite_sequence",
 ];
 
-/// The same for what version 2 added.
-const PROBES_2: [&str; 1] = ["SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"];
-
-/// The same for what version 3 added.
-const PROBES_3: [&str; 1] = ["SELECT request_key FROM migration"];
-
 /// What a file of this version must answer.
 pub(super) fn probes(version: i32) -> impl Iterator<Item = &'static str> {
-    let since_2 = if version >= 2 { &PROBES_2[..] } else { &[] };
-    let since_3 = if version >= 3 { &PROBES_3[..] } else { &[] };
-    PROBES.iter().chain(since_2).chain(since_3).copied()
+    let added = ADDED.iter().filter(move |(since, ..)| *since <= version).map(|(_, _, probe)| *probe);
+    PROBES.iter().copied().chain(added)
 }
 
-/// Brings the tables of an older version to [`VERSION`], whole or not at all.
+/// Brings the tables of an older version to [`VERSION`], each step whole or not at all.
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
-    let steps: String = [(2, TASK_TABLE), (3, REQUEST_KEY)]
-        .iter()
-        .filter(|(to, _)| version < *to)
-        .map(|(_, sql)| *sql)
-        .collect();
-    if !steps.is_empty() {
-        conn.execute_batch(&format!("BEGIN IMMEDIATE; {steps} PRAGMA user_version = {VERSION}; COMMIT;"))?;
+    for (to, tables, _) in ADDED.iter().filter(|(to, ..)| *to > version) {
+        conn.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {to}; COMMIT;"))?;
     }
     Ok(())
 }
 
 /// Makes the tables in an empty database, stamped with [`APPLICATION_ID`] and [`VERSION`], and turns it to WAL.
 pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
+    let added: String = ADDED.iter().map(|(_, tables, _)| *tables).collect();
     conn.execute_batch(&format!(
         "PRAGMA synchronous = FULL;
          BEGIN;
          PRAGMA application_id = {APPLICATION_ID};
          PRAGMA user_version = {VERSION};
          {TABLES}
-         {TASK_TABLE}
-         {REQUEST_KEY}
+         {added}
          COMMIT;
          PRAGMA journal_mode = WAL;"
     ))

@@ -1,29 +1,35 @@
 //! The nouns of the program. No I/O, no clock, no decisions: what things *are*, and how they are written down.
 
+mod check;
 mod disk;
 mod error;
 mod ids;
 mod manifest;
+mod mark;
 mod migration;
 mod status;
 mod steering;
 mod tablet;
 mod task;
+mod task_progress;
 mod window;
 
+pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
 pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
+pub use mark::{Mark, Marked};
 pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
 pub use status::{Phase, Status, Step, StepStatus};
-pub use steering::{Haste, Idempotency, Steering, UndoneFor};
+pub use steering::{Haste, Hold, Idempotency, Steering, UndoneFor};
 pub use tablet::{RecordSummary, TabletRecord, TabletState};
 pub use task::{
-    DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveTarget, PlanCompleteness, PlanOutcome, PlannedDisk,
-    PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress, TaskRequest, TaskResult,
-    TaskStatus,
+    DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveOptions, MoveStatus, MoveTarget, PlanCompleteness,
+    PlanOutcome, PlannedDisk, PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress,
+    TaskRequest, TaskResult, TaskStatus,
 };
+pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk};
 pub use window::{DailyWindow, DailyWindows, InvalidWindows};

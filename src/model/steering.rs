@@ -26,6 +26,16 @@ pub enum UndoneFor {
     Deadline,
 }
 
+/// What stopped a migration for a while, and lets it go on by itself, when it was not an operator's word about that one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Its task is paused.
+    Task,
+    /// Its destination is disabled.
+    Disk,
+}
+
 /// The key a client gave its request, so that repeating the request changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Idempotency {
@@ -56,6 +66,9 @@ pub struct Steering {
     /// Why it is being undone, or was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub undone_for: Option<UndoneFor>,
+    /// What holds it while it is paused; `None` when an operator paused it by its number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub held_by: Option<Hold>,
     /// The migration whose move this one takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reverts: Option<MigrationId>,
@@ -73,8 +86,8 @@ pub struct Steering {
 impl Steering {
     /// Forgets what belongs to one run from the first step to the end; another one begins.
     pub fn start_over(&mut self) {
-        let Self { released, haste, waits_since_ms, deadline_ms, undone_for, .. } = self;
-        (*released, *haste) = (None, Haste::Normal);
+        let Self { released, haste, waits_since_ms, deadline_ms, undone_for, held_by, .. } = self;
+        (*released, *haste, *held_by) = (None, Haste::Normal, None);
         (*waits_since_ms, *deadline_ms, *undone_for) = (None, None, None);
     }
 

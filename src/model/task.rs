@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskRef, DiskUuid, Medium, TabletId, TabletKey, TaskId, TimestampMs};
+use super::{DiskRef, DiskUuid, Medium, Priority, TabletId, TabletKey, TaskId, TimestampMs};
 
 /// What is asked of the planner. Disks by path, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -31,6 +31,12 @@ pub enum TaskRequest {
         /// Of this medium only; of each by itself when left out.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         medium: Option<Medium>,
+        /// Begin when a disk is farther than this from the mean, in percentage points of its size; 10 when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        start_points: Option<u32>,
+        /// End when every disk is within this; 5, or `start_points` where that is less, when left out.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        stop_points: Option<u32>,
     },
 }
 
@@ -214,8 +220,12 @@ pub enum TaskStatus {
     Stopped,
     /// It submits its moves.
     Running,
+    /// It submits nothing, and its migrations are paused with it.
+    Paused,
     /// None of its moves is left to be done.
     Finished,
+    /// Called off: what has moved stays where it is, and nothing else moves.
+    Cancelled,
 }
 
 impl TaskStatus {
@@ -224,8 +234,30 @@ impl TaskStatus {
         match self {
             Self::Stopped => "stopped",
             Self::Running => "running",
+            Self::Paused => "paused",
             Self::Finished => "finished",
+            Self::Cancelled => "cancelled",
         }
+    }
+
+    /// Every status.
+    pub const ALL: &'static [Self] =
+        &[Self::Stopped, Self::Running, Self::Paused, Self::Finished, Self::Cancelled];
+
+    /// Whether it never submits a move again by itself.
+    pub const fn is_over(self) -> bool {
+        matches!(self, Self::Finished | Self::Cancelled)
+    }
+}
+
+impl std::str::FromStr for TaskStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|status| status.as_str() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+            format!("{text:?} is no status of a task; accepted: {}", all.join(", "))
+        })
     }
 }
 
@@ -242,6 +274,9 @@ pub struct TaskProgress {
     pub moves_completed: u64,
     /// Given up.
     pub moves_failed: u64,
+    /// Not done when the task was called off.
+    #[serde(default)]
+    pub moves_cancelled: u64,
     /// Sum of the moves.
     pub bytes_total: u64,
     /// Of the moves that are done.
@@ -258,17 +293,75 @@ pub struct FailedMove {
     pub reason: String,
 }
 
+/// How one move of a plan stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MoveStatus {
+    /// Not submitted yet.
+    Pending,
+    /// A migration carries it out: queued, running or paused.
+    Running,
+    /// The tablet is where it was to go.
+    Completed,
+    /// Given up.
+    Failed,
+    /// Its task was called off first.
+    Cancelled,
+}
+
+impl MoveStatus {
+    /// The lower-case name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Running => "running",
+            Self::Completed => "completed",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// Every status.
+    pub const ALL: &'static [Self] =
+        &[Self::Pending, Self::Running, Self::Completed, Self::Failed, Self::Cancelled];
+}
+
+impl std::str::FromStr for MoveStatus {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.iter().copied().find(|status| status.as_str() == text).ok_or_else(|| {
+            let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
+            format!("{text:?} is no status of a move; accepted: {}", all.join(", "))
+        })
+    }
+}
+
 /// How a finished task ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TaskResult {
     /// Its moves.
     pub progress: TaskProgress,
     /// Those given up; the first hundred.
     pub failed: Vec<FailedMove>,
+    /// Places in the plan of all moves that were not done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undone: Vec<u32>,
+}
+
+/// How the moves of a task are submitted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default)]
+pub struct MoveOptions {
+    /// Order of service of each.
+    pub priority: Priority,
+    /// Bandwidth limit of each, in bytes copied per second; `None` is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
 }
 
 /// The task resource, as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Task {
     /// Number.
     pub id: TaskId,
@@ -278,6 +371,9 @@ pub struct Task {
     pub request: TaskRequest,
     /// What came of it.
     pub plan: TaskPlan,
+    /// How its moves are submitted.
+    #[serde(default)]
+    pub options: MoveOptions,
     /// Where it stands.
     pub status: TaskStatus,
     /// Who asked and why, free text.

@@ -98,11 +98,13 @@ impl Pacer {
         let verdict = self.judge(sample);
         self.rate_bytes_per_sec = match verdict {
             Verdict::Learning | Verdict::Hold => rate,
-            Verdict::Free => self.raised(rate),
+            Verdict::Free => self.raised(rate, floor),
             Verdict::Latency | Verdict::Stalls => {
                 // What was allowed and not used cannot have hurt.
                 let hurting = rate.min(sample.passed_bytes_per_sec.max(floor));
-                self.knee_bytes_per_sec = Some(hurting);
+                // At the floor it is not we who hurt. And one alarm may be false: the knee gives way step by step.
+                let knee = self.knee_bytes_per_sec.map_or(hurting, |knee| hurting.max(knee / 8 * 7));
+                self.knee_bytes_per_sec = (rate > floor).then_some(knee);
                 hurting / 5 * 3
             }
         }
@@ -130,7 +132,7 @@ impl Pacer {
         }
     }
 
-    fn raised(&mut self, rate: u64) -> u64 {
+    fn raised(&mut self, rate: u64, floor: u64) -> u64 {
         let Some(knee) = self.knee_bytes_per_sec else {
             return rate.saturating_add(rate / 2 + 1);
         };
@@ -138,7 +140,7 @@ impl Pacer {
         if rate < near {
             return rate.saturating_add(rate / 4 + 1).min(near);
         }
-        let raised = rate.saturating_add(knee / 1000 + 1);
+        let raised = rate.saturating_add(knee / 1000 + floor / 64 + 1);
         if raised > knee.saturating_add(knee / 20) {
             self.knee_bytes_per_sec = None;
         }
@@ -238,7 +240,8 @@ mod tests {
         let mut busy = Pacer::default();
         (0..LEARN_SAMPLES).for_each(|_| assert_eq!(busy.step(sample(100, 500), BOUNDS), Verdict::Learning));
         assert_eq!(busy.step(sample(100, 600), BOUNDS), Verdict::Free);
-        assert_eq!(busy.step(sample(100, 701), BOUNDS), Verdict::Stalls);
+        // At the floor the measure has moved a little towards what was seen there.
+        assert_eq!(busy.step(sample(100, 750), BOUNDS), Verdict::Stalls);
     }
 
     #[test]
@@ -254,6 +257,14 @@ mod tests {
         }
         assert!((1..50).contains(&hurt), "{hurt} of 5000");
         assert!(pacer.rate_bytes_per_sec() > knee / 2);
+    }
+
+    #[test]
+    fn alarms_at_the_floor_leave_no_knee_behind() {
+        let mut pacer = learned(100);
+        pacer.step(sample(1000, 0), BOUNDS);
+        assert_eq!(pacer.rate_bytes_per_sec(), BOUNDS.floor_bytes_per_sec);
+        assert!(steps_to_ceiling(&mut pacer) < Some(20));
     }
 
     #[test]

@@ -10,12 +10,13 @@ use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
     Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
-    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TaskView, Totals, TrashView,
-    Validation,
+    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
+    TaskFilter, TaskView, Totals, TrashView, Validation,
 };
 use crate::model::{
-    ErrorCode, Failure, FileEntry, Manifest, Migration, MigrationId, Priority, ShardId, Status, Step,
-    TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
+    CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
+    Priority, ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState, TaskId,
+    TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -157,8 +158,9 @@ impl Node for FakeNode {
         self.note(format!("create {} {:?}", request.name, request.request))?;
         Ok(sample::task())
     }
-    fn tasks(&self) -> Vec<TaskView> {
-        vec![sample::task()]
+    fn tasks(&self, filter: &TaskFilter) -> Page<TaskView> {
+        let _ = self.note(format!("{filter:?}"));
+        Page { total: 1, items: vec![sample::task()] }
     }
     fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
         let unknown = || Failure::new(ErrorCode::TaskNotFound, format!("there is no task {id}"));
@@ -171,6 +173,31 @@ impl Node for FakeNode {
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         self.note(format!("stop task {id}"))?;
         self.task(id)
+    }
+    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        self.note(format!("pause task {id}"))?;
+        self.task(id)
+    }
+    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        self.note(format!("resume task {id}"))?;
+        self.task(id)
+    }
+    fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        self.note(format!("cancel task {id}"))?;
+        self.task(id)
+    }
+    fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure> {
+        self.note(format!("cancel drains of {path}"))?;
+        Ok(vec![sample::task()])
+    }
+    fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure> {
+        self.note(format!("update task {id} {change:?}"))?;
+        self.task(id)
+    }
+    fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure> {
+        self.note(format!("targets of {id} {filter:?}"))?;
+        self.task(id)?;
+        Ok(Page { total: 1, items: vec![sample::target()] })
     }
     fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
         self.note(format!("delete task {id}"))
@@ -194,15 +221,42 @@ impl Node for FakeNode {
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
         self.answers().tablets.iter().for_each(visit);
     }
+    fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure> {
+        self.note(format!("pin {key} {reason}"))?;
+        let mark = crate::model::Mark { by, reason, since_ms: sample::DATA_STARTED_MS };
+        Ok(TabletView { pinned: Some(mark), ..sample::tablet(key, "/d1") })
+    }
+    fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
+        self.note(format!("unpin {key}"))?;
+        Ok(sample::tablet(key, "/d1"))
+    }
+    fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        self.on_disk(format!("verify {key}"))?;
+        Ok(sample::check(key, CheckState::Running))
+    }
+    fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        Ok(sample::check(key, CheckState::Damaged))
+    }
+    fn disk(&self, path: &str) -> Result<DiskView, Failure> {
+        let found = self.answers().disks.iter().find(|disk| disk.path == path).cloned();
+        found.ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, format!("no disk {path}")))
+    }
     fn disks(&self) -> Vec<DiskView> {
         self.answers().disks.clone()
+    }
+    fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        self.on_disk(format!("register {path} {medium}"))?;
+        Ok(sample::disk(path))
+    }
+    fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        self.on_disk(format!("forget {path}"))
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         self.on_disk(format!("enable {path}"))?;
         Ok(sample::disk(path))
     }
-    fn disable_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        self.on_disk(format!("disable {path}"))?;
+    fn disable_disk(&self, path: &str, _by: String, reason: String) -> Result<DiskView, Failure> {
+        self.on_disk(format!("disable {path} {reason}").trim().to_owned())?;
         Ok(sample::disk(path))
     }
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {

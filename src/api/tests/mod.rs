@@ -8,4 +8,5 @@ mod http;
 mod limits;
 pub(super) mod sample;
 mod v1;
+mod v1_tasks;
 mod who;

@@ -2,10 +2,10 @@
 
 use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
-    Capacity, Counters, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, LogEntry, Medium, Migration,
-    MigrationId, Mode, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status,
-    Steering, Step, StepRecord, StepStatus, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest,
-    TaskStatus,
+    Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
+    LogEntry, Medium, MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness,
+    PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus,
+    TabletCheck, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -78,6 +78,9 @@ pub(crate) fn disk(path: &str) -> DiskView {
         write_slots: (0, 4),
         queued_from: 0,
         queued_to: 2,
+        paused_and_running_from: (0, 1),
+        paused_and_running_to: (0, 0),
+        tasks: Vec::new(),
         rate_limit_bytes_per_sec: 0,
         pace: Some(PaceView {
             rate_bytes_per_sec: 6_000_000,
@@ -103,6 +106,8 @@ pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
         file_count: 2,
         migration: None,
         unavailable: None,
+        pinned: None,
+        damaged: None,
     }
 }
 
@@ -147,6 +152,7 @@ pub(crate) fn task() -> TaskView {
             completeness: PlanCompleteness::AllOrNothing,
             fingerprint: 7,
         },
+        options: Default::default(),
         status: TaskStatus::Stopped,
         reason: String::new(),
         created_ms: DATA_STARTED_MS,
@@ -160,5 +166,39 @@ pub(crate) fn task() -> TaskView {
         progress: TaskProgress { moves_total: 1, moves_pending: 1, bytes_total: 100, ..Default::default() },
         failed: Vec::new(),
         status_reason: "planned; start it to move".into(),
+        disks: Vec::new(),
+    }
+}
+
+/// The move of [`task`], not submitted yet.
+pub(crate) fn target() -> MigrateTarget {
+    MigrateTarget {
+        position: 0,
+        planned: task().task.plan.moves[0].clone(),
+        status: MoveStatus::Pending,
+        migration_id: None,
+        migration_status: None,
+        reason: String::new(),
+    }
+}
+
+/// A verification of a tablet on `/d1`.
+pub(crate) fn check(key: TabletKey, state: CheckState) -> TabletCheck {
+    let damaged = DamagedFile { name: "5_0.dat".into(), reason: "CRC-32 00000001, recorded 00000002".into() };
+    TabletCheck {
+        key,
+        disk: "/d1".into(),
+        generation: 1,
+        state,
+        total_files: 2,
+        total_bytes: 100,
+        checked_files: 2,
+        checked_bytes: 100,
+        unrecorded_files: 0,
+        cold: state.is_settled().then_some(true),
+        damaged: Vec::from_iter((state == CheckState::Damaged).then_some(damaged)),
+        error: None,
+        started_ms: Some(DATA_STARTED_MS),
+        finished_ms: state.is_settled().then_some(DATA_STARTED_MS),
     }
 }

@@ -265,33 +265,3 @@ fn pretty_and_envelope_work_everywhere() {
     let bad = server.get("/api/v1/disks?pretty=yes");
     assert_eq!((bad.status, &bad.json()["error_code"]), (400, &"INVALID_ARGUMENT".into()));
 }
-
-#[test]
-fn a_plan_is_looked_at_by_default_and_becomes_a_task_when_asked() {
-    let server = start();
-    let asked = r#"{"request":{"kind":"drain","disks":["/d1"]}}"#;
-    let looked = server.post("/api/v1/tasks", asked);
-    assert_eq!((looked.status, &looked.json()["id"]), (200, &serde_json::Value::Null));
-    assert!(server.node.asked()[0].starts_with("plan Drain"));
-    let kept = r#"{"name":"x","dry_run":false,"request":{"kind":"drain","disks":["/d1"]}}"#;
-    let created = server.post("/api/v1/tasks", kept);
-    assert_eq!((created.status, created.header("location")), (201, Some("/api/v1/tasks/3")));
-    assert!(server.node.asked()[0].starts_with("create x Drain"));
-    assert_eq!(server.get("/api/v1/tasks/3").json()["plan"]["moves"][0]["tablet_id"], 1);
-    assert_eq!(server.get("/api/v1/tasks").json()["data"][0].get("plan"), None);
-    for verb in ["start", "stop"] {
-        let reply = server.post("/api/v1/tasks/3/action", &format!("{{\"{verb}\":{{}}}}"));
-        assert_eq!((reply.status, server.node.asked()), (202, vec![format!("{verb} task 3")]));
-    }
-    assert_eq!(server.request("DELETE", "/api/v1/tasks/3", "", "").status, 204);
-    assert_eq!(server.get("/api/v1/tasks/4").status, 404);
-    let misspelt = r#"{"request":{"kind":"drain","disk":["/d1"]}}"#;
-    assert_eq!(server.post("/api/v1/tasks", misspelt).status, 400);
-    let codes = [(ErrorCode::PlanDrifted, 412), (ErrorCode::PlanRefused, 409)];
-    for (code, status) in codes {
-        assert_eq!(http_status(code).as_u16(), status);
-    }
-    let rules = server.get("/api/v1/tablets/1/explain?disk=/d2").json();
-    assert_eq!(rules["data"][0]["detail"], "1_2 to /d2");
-    assert_eq!(server.get("/api/v1/tablets/1/explain").status, 400);
-}

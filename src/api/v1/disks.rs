@@ -1,6 +1,7 @@
 //! `/api/v1/disks`.
 
 use axum::extract::State;
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
@@ -13,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{Disk, DiskLimits, DiskPath, List};
+use crate::api::wire::{DisableDisk, Disk, DiskLimits, DiskPath, List, RegisterDisk, Task};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 #[utoipa::path(
@@ -51,24 +52,107 @@ pub(super) async fn enable(
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.enable_disk(&path)).await?.into()))
 }
 
-/// `POST /disks/disable`: out of service; what it holds stays readable.
+/// `POST /disks/disable`: out of service; what it holds stays readable, and what is being copied to it is paused.
 #[utoipa::path(
     post,
     path = "/api/v1/disks/disable",
     operation_id = "disable_disk",
     tag = "disks",
-    request_body = DiskPath,
+    request_body = DisableDisk,
     responses((status = 200, body = Disk, description = "Out of service"))
 )]
 pub(super) async fn disable(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
-    Body(DiskPath { path }): Body<DiskPath>,
+    Body(DisableDisk { path, reason }): Body<DisableDisk>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("disable disk {path:?}"));
-    Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path)).await?.into()))
+    caller.asks(format_args!("disable disk {path:?}: {reason}"));
+    let by = caller.to_string();
+    Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path, by, reason)).await?.into()))
+}
+
+/// `GET /disks/show?path=`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/disks/show",
+    operation_id = "show_disk",
+    tag = "disks",
+    params(
+        ("path" = String, Query, description = "As in storage_root_path"),
+    ),
+    responses((status = 200, body = Disk, description = "The disk"))
+)]
+pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<Disk>, Problem> {
+    let query = parameters(&parts, &["path"])?;
+    let path: String = query.require("path", "a path, written as in storage_root_path")?;
+    Ok(Json(app.try_ask(Touches::Memory, move |node| node.disk(&path)).await?.into()))
+}
+
+/// `POST /disks/cancel_drain`: 202 and the drains that are cancelled; what has moved stays where it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/cancel_drain",
+    operation_id = "cancel_drain",
+    tag = "disks",
+    request_body = DiskPath,
+    responses((status = 202, body = List<Task>, description = "The drains that are cancelled"))
+)]
+pub(super) async fn cancel_drain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskPath { path }): Body<DiskPath>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("cancel every drain of {path:?}"));
+    let tasks = app.try_ask(Touches::Journal, move |node| node.cancel_drains(&path)).await?;
+    let data: Vec<Task> = tasks.into_iter().map(Task::in_list).collect();
+    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
+    Ok((StatusCode::ACCEPTED, Extension(IsList), Json(List { total, data })).into_response())
+}
+
+/// `POST /disks`: 201; opened, probed and scanned as at a start, it serves from now on and after the next start.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks",
+    operation_id = "register_disk",
+    tag = "disks",
+    request_body = RegisterDisk,
+    responses((status = 201, body = Disk, description = "It serves"))
+)]
+pub(super) async fn register(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(RegisterDisk { path, medium }): Body<RegisterDisk>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("register disk {path:?}, {medium}"));
+    let view = app.try_ask(Touches::Disk, move |node| node.register_disk(&path, medium)).await?;
+    Ok((StatusCode::CREATED, Json(Disk::from(view))).into_response())
+}
+
+/// `POST /disks/forget`: 204; refused unless the disk is safe to remove.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/forget",
+    operation_id = "forget_disk",
+    tag = "disks",
+    request_body = DiskPath,
+    responses((status = 204, description = "Forgotten"))
+)]
+pub(super) async fn forget(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(DiskPath { path }): Body<DiskPath>,
+) -> Result<StatusCode, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("forget disk {path:?}"));
+    app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.

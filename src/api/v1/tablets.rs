@@ -1,24 +1,28 @@
 //! `/api/v1/tablets`.
 
 use axum::extract::{Path, State};
+use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
+use super::body::Body;
 use super::migrations::only_key;
 use super::parameters;
 use super::shape::IsList;
 use crate::api::app::App;
+use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
+use crate::api::node::Node;
 use crate::api::query::invalid;
-use crate::api::wire::{List, RuleAnswer, Tablet};
-use crate::engine::TabletFilter;
-use crate::model::{ErrorCode, Failure, TabletId, TabletKey};
+use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
+use crate::engine::{Pin, TabletFilter};
+use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /tablets`: filters `disk` and `partition_id`; pages by `marker` (the last id of the page before) and `limit`.
+/// `GET /tablets`: filters `disk`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets",
@@ -27,16 +31,18 @@ const MAX_LIMIT: i64 = 100_000;
     params(
         ("disk" = Option<String>, Query, description = "On the disk at this path"),
         ("partition_id" = Option<i64>, Query, minimum = 0, description = "Of this partition"),
+        ("pinned" = Option<bool>, Query, description = "Only those that are pinned, or only those that are not"),
         ("marker" = Option<TabletId>, Query, description = "The last id of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000"),
     ),
     responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
-    let query = parameters(&parts, &["disk", "partition_id", "marker", "limit"])?;
+    let query = parameters(&parts, &["disk", "partition_id", "pinned", "marker", "limit"])?;
     let filter = TabletFilter {
         disk: query.text("disk").map(str::to_owned),
         partition_id: query.number("partition_id", 0..=i64::MAX)?,
+        pin: query.read("pinned")?.map(|pinned: bool| if pinned { Pin::Pinned } else { Pin::Free }),
         after: query.read("marker")?,
         limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
     };
@@ -53,7 +59,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
     tag = "tablets",
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
-        ("schema_hash" = Option<crate::model::SchemaHash>, Query, description = "Needed where it is known under several"),
+        ("schema_hash" = Option<SchemaHash>, Query, description = "Needed where it is known under several"),
     ),
     responses((status = 200, body = Tablet, description = "The tablet"))
 )]
@@ -85,7 +91,7 @@ pub(super) async fn show(
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
         ("disk" = String, Query, description = "Where it would go: a path as in storage_root_path"),
-        ("schema_hash" = Option<crate::model::SchemaHash>, Query, description = "Needed where it is known under several"),
+        ("schema_hash" = Option<SchemaHash>, Query, description = "Needed where it is known under several"),
     ),
     responses((status = 200, body = List<RuleAnswer>, description = "What each rule says"))
 )]
@@ -108,4 +114,122 @@ pub(super) async fn explain(
     let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
     let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
     Ok((Extension(IsList), Json(List { total, data })).into_response())
+}
+
+/// `POST /tablets/{tablet_id}/pin`: no plan moves it from now on.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/pin",
+    operation_id = "pin_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+    ),
+    request_body = PinTablet,
+    responses((status = 200, body = Tablet, description = "Pinned"))
+)]
+pub(super) async fn pin(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(PinTablet { schema_hash, reason }): Body<PinTablet>,
+) -> Result<Json<Tablet>, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("pin tablet {id}: {reason}"));
+    let by = caller.to_string();
+    let pinned =
+        app.try_ask(Touches::Journal, move |node| node.pin(key_of(node, id, schema_hash)?, by, reason));
+    Ok(Json(pinned.await?.into()))
+}
+
+/// `POST /tablets/{tablet_id}/unpin`: plans may move it again.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/unpin",
+    operation_id = "unpin_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+    ),
+    request_body = WhichSchema,
+    responses((status = 200, body = Tablet, description = "Not pinned"))
+)]
+pub(super) async fn unpin(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
+) -> Result<Json<Tablet>, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("unpin tablet {id}"));
+    let unpinned = app.try_ask(Touches::Journal, move |node| node.unpin(key_of(node, id, schema_hash)?));
+    Ok(Json(unpinned.await?.into()))
+}
+
+/// `POST /tablets/{tablet_id}/verify`: 200 with what was found where it ends within a second, else 202 with how far it has
+/// come.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/verify",
+    operation_id = "verify_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+    ),
+    request_body = WhichSchema,
+    responses((status = 200, body = TabletCheck, description = "What was found"), (status = 202, body = TabletCheck, description = "How far it has come"))
+)]
+pub(super) async fn verify(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let id = read_id(&id)?;
+    caller.asks(format_args!("verify tablet {id}"));
+    let check = app.try_ask(Touches::Disk, move |node| node.verify(key_of(node, id, schema_hash)?)).await?;
+    let status = if check.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(TabletCheck::from(check))).into_response())
+}
+
+/// `GET /tablets/{tablet_id}/verify[?schema_hash=]`: the last verification since the start of the daemon.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}/verify",
+    operation_id = "last_verification",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+        ("schema_hash" = Option<SchemaHash>, Query, description = "Needed where it is known under several"),
+    ),
+    responses((status = 200, body = TabletCheck, description = "The last one since the start of the daemon"))
+)]
+pub(super) async fn last_verification(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Json<TabletCheck>, Problem> {
+    let query = parameters(&parts, &["schema_hash"])?;
+    let id = read_id(&id)?;
+    let schema_hash = query.read("schema_hash")?;
+    let check =
+        app.try_ask(Touches::Memory, move |node| node.last_verification(key_of(node, id, schema_hash)?));
+    Ok(Json(check.await?.into()))
+}
+
+fn read_id(text: &str) -> Result<TabletId, Failure> {
+    text.parse().map_err(|error| invalid(format!("{error}")))
+}
+
+fn key_of(node: &dyn Node, tablet_id: TabletId, hash: Option<SchemaHash>) -> Result<TabletKey, Failure> {
+    match hash {
+        Some(schema_hash) => Ok(TabletKey { tablet_id, schema_hash }),
+        None => only_key(node, tablet_id),
+    }
 }

@@ -1,5 +1,8 @@
 //! `/api/v1/tasks`: plans, and the tasks that carry them out.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -13,29 +16,131 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
-use crate::api::query::invalid;
-use crate::api::wire::{CreateTask, List, Task, TaskAction, Timestamp};
-use crate::engine::NewTask;
-use crate::model::{Failure, TaskId};
+use crate::api::query::{Strict, invalid};
+use crate::api::wire::{CreateTask, List, Task, TaskAction, Timestamp, UpdateTask};
+use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
+use crate::model::{self, Failure, MoveOptions, TaskId};
 
 /// Bytes a task's name may have.
 const NAME_MAX_BYTES: usize = 200;
 
-/// `GET /tasks`, ascending by number, without their plans.
+/// `GET /tasks`, ascending by number, without their plans. Filters `status` (several, separated by commas), `kind` and
+/// `disk` (with a move from or to it, or a drain of it); pages by `marker` and `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/tasks",
     operation_id = "list_tasks",
     tag = "tasks",
+    params(
+        ("status" = Option<Vec<model::TaskStatus>>, Query, explode = false, description = "Several, separated by commas"),
+        ("kind" = Option<String>, Query, pattern = "^(drain|move|rebalance)$", description = "Of this kind"),
+        ("disk" = Option<String>, Query, description = "With a move from or to it, or a drain of it"),
+        ("marker" = Option<TaskId>, Query, description = "The last number of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000"),
+    ),
     responses((status = 200, body = List<Task>, description = "All of them, without their plans"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+    let query = parameters(&parts, &["status", "kind", "disk", "marker", "limit"])?;
+    let filter = TaskFilter {
+        statuses: several(&query, "status")?,
+        kind: query.text("kind").map(str::to_owned),
+        disk: query.text("disk").map(str::to_owned),
+        after: query.read("marker")?,
+        limit: limit(&query)?,
+    };
+    if let Some(kind) = filter.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
+        let text = format!("parameter kind: {kind:?} is no kind of task; accepted: {}", KINDS.join(", "));
+        return Err(invalid(text).into());
+    }
+    let page = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
+    let data: Vec<Task> = page.items.into_iter().map(Task::in_list).collect();
+    Ok((Extension(IsList), Json(List { total: page.total, data })).into_response())
+}
+
+const KINDS: [&str; 3] = ["drain", "move", "rebalance"];
+const MAX_LIMIT: i64 = 100_000;
+
+fn limit(query: &Strict) -> Result<usize, Failure> {
+    Ok(query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0))
+}
+
+fn several<T: FromStr<Err: Display>>(query: &Strict, name: &'static str) -> Result<Vec<T>, Failure> {
+    let texts = query.text(name).into_iter().flat_map(|text| text.split(','));
+    texts
+        .map(|text| text.parse().map_err(|error: T::Err| invalid(format!("parameter {name}: {error}"))))
+        .collect()
+}
+
+/// `GET /tasks/{id}/migrate_targets`: the moves of its plan as they stand, in the order of service. Filters `status`
+/// (several, separated by commas) and `disk` (either end); pages by `marker` (the last position of the page before) and
+/// `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks/{id}/migrate_targets",
+    operation_id = "migrate_targets",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+        ("status" = Option<Vec<model::MoveStatus>>, Query, explode = false, description = "Several, separated by commas"),
+        ("disk" = Option<String>, Query, description = "At either end"),
+        ("marker" = Option<u64>, Query, description = "The last position of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000"),
+    ),
+    responses((status = 200, body = List<model::MigrateTarget>, description = "The moves of its plan as they stand"))
+)]
+pub(super) async fn targets(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    let query = parameters(&parts, &["status", "disk", "marker", "limit"])?;
+    let id = read_id(&id)?;
+    let filter = TargetFilter {
+        statuses: several(&query, "status")?,
+        disk: query.text("disk").map(str::to_owned),
+        after: query.read("marker")?,
+        limit: limit(&query)?,
+    };
+    let page = app.try_ask(Touches::Journal, move |node| node.migrate_targets(id, &filter)).await?;
+    Ok((Extension(IsList), Json(List { total: page.total, data: page.items })).into_response())
+}
+
+/// `PATCH /tasks/{id}`: a stopped task under another name, in another order of service, at another speed.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/tasks/{id}",
+    operation_id = "update_task",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+    ),
+    request_body = UpdateTask,
+    responses((status = 200, body = Task, description = "Changed"))
+)]
+pub(super) async fn update(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(UpdateTask { name, priority, rate_bytes_per_sec }): Body<UpdateTask>,
+) -> Result<Json<Task>, Problem> {
     parameters(&parts, &[])?;
-    let tasks = app.ask(Touches::Memory, <dyn Node>::tasks).await?;
-    let data: Vec<Task> = tasks.into_iter().map(Task::in_list).collect();
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok((Extension(IsList), Json(List { total, data })).into_response())
+    let id = read_id(&id)?;
+    check_name(name.as_deref().unwrap_or("a name"))?;
+    let change = TaskChange { name, priority, rate_bytes_per_sec };
+    caller.asks(format_args!("change task {id}: {change:?}"));
+    Ok(Json(app.try_ask(Touches::Journal, move |node| node.update_task(id, &change)).await?.into()))
+}
+
+fn check_name(name: &str) -> Result<(), Failure> {
+    match name.len() {
+        0 => Err(invalid("name: it is empty")),
+        length if length > NAME_MAX_BYTES => {
+            Err(invalid(format!("name: {length} bytes are more than {NAME_MAX_BYTES}")))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// `POST /tasks`: 200 and the plan for a dry run, which is the default; else 201 and a task that is stopped.
@@ -51,18 +156,18 @@ pub(super) async fn create(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
-    Body(CreateTask { name, request, completeness, dry_run, reason }): Body<CreateTask>,
+    Body(asked): Body<CreateTask>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    if name.len() > NAME_MAX_BYTES {
-        return Err(invalid(format!("name: {} bytes are more than {NAME_MAX_BYTES}", name.len())).into());
-    }
+    let CreateTask { name, request, completeness, dry_run, priority, rate_bytes_per_sec, reason } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
+    check_name(&name)?;
+    let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
     let reason = match reason {
         given if given.is_empty() => format!("/api/v1/tasks, called from {caller}"),
         given => given,
     };
-    let asked = NewTask { name, request, completeness, reason };
+    let asked = NewTask { name, request, completeness, options, reason };
     if dry_run {
         let told = asked.clone();
         let plan = app.try_ask(Touches::Memory, move |node| node.plan_task(&asked)).await?;
@@ -124,6 +229,9 @@ pub(super) async fn act(
     let view = app.try_ask(Touches::Journal, move |node| match action {
         TaskAction::Start(_) => node.start_task(id),
         TaskAction::Stop(_) => node.stop_task(id),
+        TaskAction::Pause(_) => node.pause_task(id),
+        TaskAction::Resume(_) => node.resume_task(id),
+        TaskAction::Cancel(_) => node.cancel_task(id),
     });
     Ok((StatusCode::ACCEPTED, Json(Task::in_list(view.await?))).into_response())
 }

@@ -2,9 +2,30 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Medium;
+use crate::model::{Medium, TaskId};
 
-/// `POST /api/v1/disks/enable` and `/disable`.
+/// `POST /api/v1/disks`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RegisterDisk {
+    /// Path, as it would be written in `storage_root_path`.
+    pub path: String,
+    /// Medium.
+    pub medium: Medium,
+}
+
+/// `POST /api/v1/disks/disable`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DisableDisk {
+    /// Path, written as in `storage_root_path`.
+    pub path: String,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// `POST /api/v1/disks/enable`, `/cancel_drain` and `/forget`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPath {
@@ -59,6 +80,15 @@ pub struct Disk {
     pub queued_from: u64,
     /// Migrations waiting to write to it.
     pub queued_to: u64,
+    /// Migrations that have not ended, away from it.
+    #[serde(default)]
+    pub migrations_from: DiskMigrations,
+    /// Migrations that have not ended, towards it.
+    #[serde(default)]
+    pub migrations_to: DiskMigrations,
+    /// Tasks under way that have moves from or to it still to be done.
+    #[serde(default)]
+    pub task_ids: Vec<TaskId>,
     /// Bandwidth limit; 0 is none.
     pub rate_limit_bytes_per_sec: u64,
     /// How adaptive throttling paces it; `null` while it does not.
@@ -73,6 +103,17 @@ pub struct Disk {
     /// Every reason why not; `null` when it is safe.
     #[serde(default)]
     pub not_safe_because: Option<String>,
+}
+
+/// Migrations at one end of which a disk is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DiskMigrations {
+    /// Waiting for their turn.
+    pub queued: u64,
+    /// Paused, by an operator, with their task, or because their destination is disabled.
+    pub paused: u64,
+    /// Between the two: at work, or at a gate.
+    pub running: u64,
 }
 
 /// How a disk is paced beside others' work, and why.

@@ -1,10 +1,11 @@
 //! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
 
 use super::{
-    Blocker, Disk, DiskCounters, FailureBody, LogLine, Migration, MigrationTotals, NodeStatus, Pace,
-    PurgedItem, Receipt, RuleAnswer, Slots, Step, StepTotal, Tablet, Task, Timestamp, TrashItem, Validation,
+    Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
+    MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
+    Validation,
 };
-use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, TabletView, TaskView, Totals, TrashView};
+use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
 use crate::model::{self, Status, TimestampMs};
 
 impl Migration {
@@ -145,23 +146,6 @@ impl From<model::Failure> for FailureBody {
     }
 }
 
-impl From<TabletView> for Tablet {
-    fn from(view: TabletView) -> Self {
-        Self {
-            tablet_id: view.key.tablet_id,
-            schema_hash: view.key.schema_hash,
-            partition_id: view.partition_id,
-            disk: view.disk,
-            shard_id: view.shard_id,
-            generation: view.generation,
-            size_bytes: view.size_bytes,
-            file_count: view.file_count,
-            migration_id: view.migration,
-            unavailable: view.unavailable,
-        }
-    }
-}
-
 impl From<engine::Validation> for Validation {
     fn from(validation: engine::Validation) -> Self {
         Self {
@@ -174,76 +158,10 @@ impl From<engine::Validation> for Validation {
     }
 }
 
-impl From<engine::RuleAnswer> for RuleAnswer {
-    fn from(answer: engine::RuleAnswer) -> Self {
-        Self {
-            rule: answer.rule.to_owned(),
-            allows: answer.allows,
-            detail: answer.detail,
-            plans_only: answer.binds == engine::RuleBinds::Plans,
-        }
-    }
-}
-
-impl Task {
-    /// The resource without its plan, as lists show it.
-    pub fn in_list(view: TaskView) -> Self {
-        let task = &view.task;
-        Self {
-            id: Some(task.id),
-            name: task.name.clone(),
-            kind: task.request.kind().to_owned(),
-            request: task.request.clone(),
-            status: Some(task.status),
-            status_reason: view.status_reason,
-            reason: task.reason.clone(),
-            progress: view.progress,
-            failed: view.failed,
-            plan: None,
-            created_at: Timestamp(task.created_ms),
-            updated_at: Timestamp(task.updated_ms),
-            started_at: task.started_ms.map(Timestamp),
-            finished_at: task.finished_ms.map(Timestamp),
-        }
-    }
-
-    /// What a request would come to; nothing of it is kept.
-    pub fn only_planned(asked: engine::NewTask, plan: model::TaskPlan, now: TimestampMs) -> Self {
-        let moves_total = plan.moves.len() as u64;
-        Self {
-            id: None,
-            name: asked.name,
-            kind: asked.request.kind().to_owned(),
-            request: asked.request,
-            status: None,
-            status_reason: "only planned; with \"dry_run\": false it becomes a task".to_owned(),
-            reason: asked.reason,
-            progress: model::TaskProgress {
-                moves_total,
-                moves_pending: moves_total,
-                bytes_total: plan.total_bytes,
-                ..model::TaskProgress::default()
-            },
-            failed: Vec::new(),
-            plan: Some(plan),
-            created_at: Timestamp(now),
-            updated_at: Timestamp(now),
-            started_at: None,
-            finished_at: None,
-        }
-    }
-}
-
-impl From<TaskView> for Task {
-    fn from(view: TaskView) -> Self {
-        let plan = Some(view.task.plan.clone());
-        Self { plan, ..Self::in_list(view) }
-    }
-}
-
 impl From<DiskView> for Disk {
     fn from(view: DiskView) -> Self {
         let slots = |(in_use, limit)| Slots { in_use, limit };
+        let migrations = |queued, (paused, running)| DiskMigrations { queued, paused, running };
         Self {
             path: view.path,
             uuid: view.uuid.map(|uuid| uuid.to_string()),
@@ -262,6 +180,9 @@ impl From<DiskView> for Disk {
             write_slots: slots(view.write_slots),
             queued_from: view.queued_from,
             queued_to: view.queued_to,
+            migrations_from: migrations(view.queued_from, view.paused_and_running_from),
+            migrations_to: migrations(view.queued_to, view.paused_and_running_to),
+            task_ids: view.tasks,
             rate_limit_bytes_per_sec: view.rate_limit_bytes_per_sec,
             pace: view.pace.map(|pace| Pace {
                 rate_bytes_per_sec: pace.rate_bytes_per_sec,
@@ -319,6 +240,16 @@ impl NodeStatus {
             disks: by_condition,
             tablets: totals.tablets,
             tablets_unavailable: totals.unavailable,
+            damaged_tablets: totals
+                .damaged
+                .iter()
+                .map(|view| DamagedTablet {
+                    tablet_id: view.key.tablet_id,
+                    schema_hash: view.key.schema_hash,
+                    disk: view.disk.clone(),
+                    damaged: view.damaged.clone().unwrap_or_default(),
+                })
+                .collect(),
             queued: totals.queued,
             running: totals.running,
             totals: totals.into(),

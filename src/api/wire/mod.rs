@@ -7,6 +7,8 @@
 mod disk;
 mod event;
 mod from_engine;
+mod from_tablets;
+mod from_tasks;
 mod migration;
 mod status;
 mod tablet;
@@ -14,15 +16,15 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{Disk, DiskLimits, DiskPath, Pace, Slots};
+pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots};
 pub use event::Event;
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
 };
-pub use status::{MigrationTotals, NodeStatus, StepTotal};
-pub use tablet::{RuleAnswer, Tablet};
-pub use task::{CreateTask, Task, TaskAction};
+pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal};
+pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, TabletCheck, WhichSchema};
+pub use task::{CreateTask, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::Step;
+use crate::model::{SchemaHash, Step, TabletId};
 
 /// `GET /api/v1/status`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -19,12 +19,28 @@ pub struct NodeStatus {
     pub tablets: u64,
     /// Tablets known but not served.
     pub tablets_unavailable: u64,
+    /// Tablets that a verification found damaged, by name; they are served as they are.
+    #[serde(default)]
+    pub damaged_tablets: Vec<DamagedTablet>,
     /// Migrations waiting now.
     pub queued: u64,
     /// Migrations running now.
     pub running: u64,
     /// Since the start of the process.
     pub totals: MigrationTotals,
+}
+
+/// A tablet that a verification found damaged.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct DamagedTablet {
+    /// Identity.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// Path of its disk.
+    pub disk: String,
+    /// What is wrong.
+    pub damaged: String,
 }
 
 /// Counters since the start of the process.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
+use super::{FailureBody, Timestamp};
+use crate::model::{CheckState, DamagedFile, MigrationId, SchemaHash, ShardId, TabletId};
 
 /// One tablet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -27,6 +28,79 @@ pub struct Tablet {
     pub migration_id: Option<MigrationId>,
     /// Why it is not served; `null` when it is.
     pub unavailable: Option<String>,
+    /// Who says that no plan moves it; `null` when plans may.
+    #[serde(default)]
+    pub pinned: Option<Pinned>,
+    /// What a verification found wrong with it; `null` when none did.
+    #[serde(default)]
+    pub damaged: Option<String>,
+}
+
+/// A verification: the tablet read again past the page cache and compared with its manifest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TabletCheck {
+    /// Identity.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// Path of the disk it is read from.
+    pub disk: String,
+    /// Of the record it is compared with.
+    pub generation: u64,
+    /// `never`, `queued`, `running`, `passed`, `damaged` or `failed`.
+    pub state: CheckState,
+    /// Files of the manifest.
+    pub total_files: u64,
+    /// Their bytes.
+    pub total_bytes: u64,
+    /// Files read so far.
+    pub checked_files: u64,
+    /// Bytes read so far.
+    pub checked_bytes: u64,
+    /// Files of which the manifest records no checksum: only their size was compared.
+    pub unrecorded_files: u64,
+    /// `true` when all of it is known to have come from the medium, `false` when some may have come from the page cache.
+    pub cold: Option<bool>,
+    /// Files that are not as the manifest says, and those it does not list; the first thousand.
+    pub damaged: Vec<DamagedFile>,
+    /// Why it could not be brought to an end.
+    pub error: Option<FailureBody>,
+    /// When it was asked for.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// A pin: no plan moves the tablet; a migration that is asked for by name does.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Pinned {
+    /// Who pinned it.
+    pub by: String,
+    /// Why; may be empty.
+    pub reason: String,
+    /// When.
+    pub since: Timestamp,
+}
+
+/// `POST /api/v1/tablets/{id}/pin`.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct PinTablet {
+    /// Its schema hash; looked up when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<SchemaHash>,
+    /// Why, for the record.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+/// `POST /api/v1/tablets/{id}/unpin` and `/verify`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct WhichSchema {
+    /// Its schema hash; looked up when left out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<SchemaHash>,
 }
 
 /// What one rule says about a move that was only thought of: `GET /api/v1/tablets/{id}/explain?disk=`.

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{NoParameters, Timestamp};
-use crate::model::{FailedMove, PlanCompleteness, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus};
+use crate::model::{
+    FailedMove, PlanCompleteness, Priority, TaskDisk, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+};
 
 /// `POST /api/v1/tasks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -20,6 +22,12 @@ pub struct CreateTask {
     /// Only make the plan and show it; the default.
     #[serde(default = "only_look")]
     pub dry_run: bool,
+    /// Order of service of its moves.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -27,6 +35,21 @@ pub struct CreateTask {
 
 const fn only_look() -> bool {
     true
+}
+
+/// `PATCH /api/v1/tasks/{id}`: what changes of a stopped task; what is left out stays.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct UpdateTask {
+    /// Its name, for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Order of service of its moves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub priority: Option<Priority>,
+    /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
 }
 
 /// `POST /api/v1/tasks/{id}/action`: an object with exactly one key, `{"start": {}}`.
@@ -37,6 +60,12 @@ pub enum TaskAction {
     Start(Option<NoParameters>),
     /// Submit no further moves; those under way go on.
     Stop(Option<NoParameters>),
+    /// Submit no further moves, and pause those under way.
+    Pause(Option<NoParameters>),
+    /// Submit moves again; what was paused with the task goes on.
+    Resume(Option<NoParameters>),
+    /// Call it off for good: what is under way is undone, what has moved stays.
+    Cancel(Option<NoParameters>),
 }
 
 impl TaskAction {
@@ -45,6 +74,9 @@ impl TaskAction {
         match self {
             Self::Start(_) => "start",
             Self::Stop(_) => "stop",
+            Self::Pause(_) => "pause",
+            Self::Resume(_) => "resume",
+            Self::Cancel(_) => "cancel",
         }
     }
 }
@@ -64,6 +96,12 @@ pub struct Task {
     pub status: Option<TaskStatus>,
     /// What it waits for, or what is to be done with it.
     pub status_reason: String,
+    /// Order of service of its moves.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Bandwidth limit of each move, in bytes copied per second; `null` is none.
+    #[serde(default)]
+    pub rate_bytes_per_sec: Option<u64>,
     /// Why it was asked for.
     pub reason: String,
     /// How its moves stand; its fields stand beside the others.
@@ -71,6 +109,9 @@ pub struct Task {
     pub progress: TaskProgress,
     /// Moves given up; the first hundred.
     pub failed: Vec<FailedMove>,
+    /// How it goes on each disk it takes tablets from; left out of lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status_list: Option<Vec<TaskDisk>>,
     /// The frozen plan; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<TaskPlan>,

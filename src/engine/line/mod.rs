@@ -205,7 +205,8 @@ impl<'a> Line<'a> {
 
     /// Paused is what an operator asked for: it is seen only once a crash cannot take it back.
     fn pause(&self) {
-        let paused = self.job.foresee(Event::Pause, "paused by an operator").and_then(|row| {
+        let reason = super::submit::why_paused(&self.job.lock());
+        let paused = self.job.foresee(Event::Pause, reason).and_then(|row| {
             self.node.journal.update_durably(row.clone())?;
             self.job.show(row);
             Ok(())

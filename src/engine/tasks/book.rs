@@ -1,11 +1,12 @@
 //! The tasks in memory: what the journal has of each, and how its moves stand. Knows no disk and no journal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::time::Instant;
 
-use crate::engine::view::TaskView;
 use crate::model::{
-    ErrorCode, FailedMove, Failure, MigrationId, Task, TaskId, TaskProgress, TaskResult, TaskStatus,
+    DiskUuid, ErrorCode, FailedMove, Failure, MigrationId, MoveStatus, Task, TaskId, TaskProgress,
+    TaskResult, TaskStatus,
 };
 
 /// Failed moves that are told by name.
@@ -22,6 +23,24 @@ pub(super) enum MoveState {
     Done,
     /// Given up, and why.
     Failed(String),
+    /// Its task was called off first.
+    Cancelled,
+}
+
+impl MoveState {
+    pub(super) const fn status(&self) -> MoveStatus {
+        match self {
+            Self::Pending => MoveStatus::Pending,
+            Self::Running(_) => MoveStatus::Running,
+            Self::Done => MoveStatus::Completed,
+            Self::Failed(_) => MoveStatus::Failed,
+            Self::Cancelled => MoveStatus::Cancelled,
+        }
+    }
+
+    pub(super) const fn is_open(&self) -> bool {
+        matches!(self, Self::Pending | Self::Running(_))
+    }
 }
 
 /// Whether the states of the moves were compared with the node since the start of the daemon.
@@ -33,29 +52,43 @@ pub(super) enum Stock {
     Taken,
 }
 
+/// Bytes that were finished at a moment, by source disk.
+pub(super) struct Sample {
+    pub(super) at: Instant,
+    pub(super) finished: BTreeMap<DiskUuid, u64>,
+}
+
 /// One task.
 pub(super) struct Entry {
     pub(super) task: Arc<Task>,
-    /// One per move of the plan; empty once the task has finished.
+    /// One per move of the plan; empty once the task is over.
     pub(super) moves: Vec<MoveState>,
     pub(super) stock: Stock,
-    /// Why the last move that could not be submitted was not; empty when all could.
-    pub(super) waits: String,
+    /// The last move that could not be submitted, by its place, and why; `None` when all could.
+    pub(super) waits: Option<(usize, String)>,
+    /// Of the last seconds, oldest first.
+    pub(super) samples: VecDeque<Sample>,
 }
 
 impl Entry {
     pub(super) fn new(task: Task) -> Self {
-        let moves = match task.status {
-            TaskStatus::Finished => Vec::new(),
-            TaskStatus::Stopped | TaskStatus::Running => vec![MoveState::Pending; task.plan.moves.len()],
+        let moves = match &task.result {
+            Some(_) => Vec::new(),
+            None => vec![MoveState::Pending; task.plan.moves.len()],
         };
         let stock = if task.started_ms.is_some() { Stock::ToTake } else { Stock::Taken };
-        Self { task: Arc::new(task), moves, stock, waits: String::new() }
+        Self { task: Arc::new(task), moves, stock, waits: None, samples: VecDeque::new() }
+    }
+
+    /// Whether the feeder has to look after it.
+    pub(super) fn is_active(&self) -> bool {
+        let begun = self.task.started_ms.is_some() || self.task.status == TaskStatus::Cancelled;
+        begun && self.task.result.is_none()
     }
 
     /// The sums and the failures by name.
     pub(super) fn result(&self) -> TaskResult {
-        if let (TaskStatus::Finished, Some(result)) = (self.task.status, &self.task.result) {
+        if let Some(result) = &self.task.result {
             return result.clone();
         }
         let plan = &self.task.plan;
@@ -64,8 +97,8 @@ impl Entry {
             bytes_total: plan.total_bytes,
             ..TaskProgress::default()
         };
-        let mut failed = Vec::new();
-        for (planned, state) in plan.moves.iter().zip(&self.moves) {
+        let (mut failed, mut undone) = (Vec::new(), Vec::new());
+        for (at, (planned, state)) in plan.moves.iter().zip(&self.moves).enumerate() {
             match state {
                 MoveState::Pending => progress.moves_pending += 1,
                 MoveState::Running(_) => progress.moves_running += 1,
@@ -73,6 +106,7 @@ impl Entry {
                     progress.moves_completed += 1;
                     progress.bytes_completed += planned.size_bytes;
                 }
+                MoveState::Cancelled => progress.moves_cancelled += 1,
                 MoveState::Failed(reason) => {
                     progress.moves_failed += 1;
                     if failed.len() < FAILED_SHOWN {
@@ -80,23 +114,30 @@ impl Entry {
                     }
                 }
             }
+            if matches!(state, MoveState::Cancelled | MoveState::Failed(_)) {
+                undone.extend(u32::try_from(at));
+            }
         }
-        TaskResult { progress, failed }
+        TaskResult { progress, failed, undone }
     }
 
-    pub(super) fn view(&self) -> TaskView {
-        let TaskResult { progress, failed } = self.result();
-        let status_reason = match self.task.status {
-            TaskStatus::Stopped if self.task.started_ms.is_none() => "planned; start it to move".to_owned(),
-            TaskStatus::Stopped => "stopped by an operator; start it to go on".to_owned(),
-            TaskStatus::Running if !self.waits.is_empty() => self.waits.clone(),
-            TaskStatus::Running => format!("{} of its moves are under way", progress.moves_running),
-            TaskStatus::Finished if progress.moves_failed > 0 => {
-                format!("{} moves were given up; start it to try them again", progress.moves_failed)
-            }
-            TaskStatus::Finished => "every move is done".to_owned(),
-        };
-        TaskView { task: Arc::clone(&self.task), progress, failed, status_reason }
+    /// How every move stands, also after the end.
+    pub(super) fn states(&self) -> Vec<MoveState> {
+        let Some(result) = &self.task.result else { return self.moves.clone() };
+        let mut states = vec![MoveState::Done; self.task.plan.moves.len()];
+        let reasons: BTreeMap<_, _> =
+            result.failed.iter().map(|failed| (failed.key, &failed.reason)).collect();
+        for at in result.undone.iter().map(|at| *at as usize) {
+            let (Some(state), Some(planned)) = (states.get_mut(at), self.task.plan.moves.get(at)) else {
+                continue;
+            };
+            *state = match (reasons.get(&planned.key), self.task.status) {
+                (Some(reason), _) => MoveState::Failed((*reason).clone()),
+                (None, TaskStatus::Cancelled) => MoveState::Cancelled,
+                (None, _) => MoveState::Failed("given up; its migration says why".to_owned()),
+            };
+        }
+        states
     }
 }
 

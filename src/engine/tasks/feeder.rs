@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, MoveState, Stock, change};
+use super::{Entry, MoveState, Stock, change, report};
 use crate::engine::node::Node;
 use crate::engine::thread::spawn_isolated;
 use crate::engine::view::Submit;
-use crate::engine::{query, submit};
+use crate::engine::{marks, query, submit};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
@@ -30,15 +30,17 @@ pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     spawn_isolated("tasks", move || {
         let mut holds = Holds::new();
         while !node.is_stopping() {
-            let active =
-                |entry: &&Entry| entry.task.started_ms.is_some() && entry.task.status != TaskStatus::Finished;
-            let tasks: Vec<_> =
-                node.tasks().entries.values().filter(active).map(|entry| Arc::clone(&entry.task)).collect();
+            let tasks: Vec<_> = {
+                let book = node.tasks();
+                let active = book.entries.values().filter(|entry| entry.is_active());
+                active.map(|entry| Arc::clone(&entry.task)).collect()
+            };
             let now = Instant::now();
             holds.retain(|_, until| *until > now);
             for task in &tasks {
                 feed(&node, task, &mut holds);
             }
+            super::holds::settle(&node);
             // Rung by every migration that ends; one that ended while we looked is seen after the nap at the latest.
             let schedule = node.schedule();
             drop(node.wait_for_bell(schedule, NAP_MAX));
@@ -52,6 +54,7 @@ fn feed(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     take_stock(node, task);
     see_ends(node, task);
     submit_more(node, task, holds);
+    report::sample(node, task.id);
     finish(node, task);
 }
 
@@ -76,8 +79,18 @@ fn take_stock(node: &Node, task: &Task) {
         })
         .collect();
     if let Ok(entry) = node.tasks().get_mut(task.id) {
-        entry.moves = found;
+        let cancelled = entry.task.status == TaskStatus::Cancelled;
+        let settle = |state| if cancelled { called_off(state) } else { state };
+        entry.moves = found.into_iter().map(settle).collect();
         entry.stock = Stock::Taken;
+    }
+}
+
+/// What was not done of a task that was called off was not given up.
+fn called_off(state: MoveState) -> MoveState {
+    match state {
+        MoveState::Pending | MoveState::Failed(_) => MoveState::Cancelled,
+        MoveState::Running(_) | MoveState::Done | MoveState::Cancelled => state,
     }
 }
 
@@ -157,10 +170,11 @@ fn see_ends(node: &Node, task: &Task) {
 }
 
 fn set(node: &Node, task: TaskId, at: usize, state: MoveState) {
-    if let Ok(entry) = node.tasks().get_mut(task)
-        && let Some(known) = entry.moves.get_mut(at)
-    {
-        *known = state;
+    if let Ok(entry) = node.tasks().get_mut(task) {
+        let cancelled = entry.task.status == TaskStatus::Cancelled;
+        if let Some(known) = entry.moves.get_mut(at) {
+            *known = if cancelled { called_off(state) } else { state };
+        }
     }
 }
 
@@ -199,7 +213,7 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
                 if failure.code == ErrorCode::ShuttingDown {
                     return;
                 }
-                waits = Some(failure.message.clone());
+                waits = Some((at, failure.message.clone()));
                 // What concerns one tablet holds up nobody else.
                 let its_own =
                     matches!(failure.code, ErrorCode::TabletUnavailable | ErrorCode::MigrationExists);
@@ -215,8 +229,8 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     let nothing_held = !holds.keys().any(|(id, _)| *id == task.id);
     if let Ok(entry) = node.tasks().get_mut(task.id) {
         match waits {
-            Some(why) => entry.waits = why,
-            None if nothing_held => entry.waits.clear(),
+            Some(why) => entry.waits = Some(why),
+            None if nothing_held => entry.waits = None,
             None => {}
         }
     }
@@ -238,6 +252,9 @@ fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<Mov
         Place::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
         Place::Elsewhere(why) => return Ok(MoveState::Failed(why)),
     }
+    if let Some(pin) = marks::pinned(node, planned.key) {
+        return Ok(MoveState::Failed(format!("pinned by {}: no plan moves it; unpin it first", pin.by)));
+    }
     let Some(destination) = node.disk_by_uuid(planned.destination.uuid) else {
         let text = format!("disk {} is not here", planned.destination.path);
         return Err(Failure::new(ErrorCode::DiskUnavailable, text));
@@ -248,6 +265,8 @@ fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<Mov
             reason: format!("task {}: {}", task.id, planned.why),
             task: Some(task.id),
             requested_by: format!("task {}", task.id),
+            priority: task.options.priority,
+            rate_bytes_per_sec: task.options.rate_bytes_per_sec,
             ..Submit::new(planned.key, destination.path.clone())
         },
     )?;
@@ -259,14 +278,16 @@ fn finish(node: &Node, task: &Task) {
     let posted = {
         let mut book = node.tasks();
         let Ok(entry) = book.get_mut(task.id) else { return };
-        let open = |state: &MoveState| matches!(state, MoveState::Pending | MoveState::Running(_));
-        if entry.task.status == TaskStatus::Finished || entry.moves.iter().any(open) {
+        if entry.task.result.is_some() || entry.moves.iter().any(MoveState::is_open) {
             return;
         }
         let result = entry.result();
-        entry.moves = Vec::new();
+        (entry.moves, entry.waits) = (Vec::new(), None);
+        entry.samples.clear();
         change(node, entry, |task, now| {
-            task.status = TaskStatus::Finished;
+            if task.status != TaskStatus::Cancelled {
+                task.status = TaskStatus::Finished;
+            }
             task.finished_ms = Some(now);
             task.result = Some(result);
         })

@@ -121,7 +121,7 @@ pub(super) fn check_ready(node: &Node, task: &Task) -> Result<(), Failure> {
     let plan = Plan {
         request: picture::request(node, &task.request)
             .map_err(|failure| Failure::new(ErrorCode::PlanDrifted, failure.message))?,
-        settings: picture::settings(node, task.plan.completeness),
+        settings: picture::settings(node, &task.request, task.plan.completeness),
         planned_at_ms: task.created_ms,
         moves: moves.collect::<Result<_, Failure>>()?,
         disks: Vec::new(),

@@ -3,17 +3,22 @@
 //! A task is created stopped, with a plan that does not change any more. Started, its moves are submitted a few at a
 //! time (`feeder`) through the same door as everybody's, so that admission, reservation and the journal hold for them. What
 //! became of a move is never written into the task: it is seen from where the tablet is, and from its migration.
+//!
+//! Stopped, a task submits nothing and what it has submitted goes on. Paused, its migrations are paused with it, and
+//! resumed with it (`holds`). Cancelled, they are aborted; what had moved stays where it is.
 
 mod book;
 mod feeder;
 mod frozen;
+mod holds;
 mod picture;
+mod report;
 
 use std::sync::Arc;
 
 use super::node::Node;
-use super::view::{NewTask, TaskView};
-use crate::model::{DiskUuid, ErrorCode, Failure, Task, TaskId, TaskPlan, TaskStatus};
+use super::view::{NewTask, Page, TargetFilter, TaskChange, TaskFilter, TaskView};
+use crate::model::{DiskUuid, ErrorCode, Failure, MigrateTarget, Task, TaskId, TaskPlan, TaskStatus};
 use crate::rules::planning;
 use book::{Entry, MoveState, Stock};
 
@@ -34,7 +39,7 @@ pub(super) fn take_up(node: &Node, tasks: Vec<Task>) {
 pub(super) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
     let request = picture::request(node, &asked.request)?;
     let inventory = picture::inventory(node);
-    let settings = picture::settings(node, asked.completeness);
+    let settings = picture::settings(node, &asked.request, asked.completeness);
     let plan = planning::plan(&request, &inventory, &settings, node.now_ms())
         .map_err(|refusal| frozen::refused(&inventory, &refusal))?;
     frozen::freeze(node, &inventory, &plan, asked.completeness)
@@ -53,6 +58,7 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
         name: asked.name.clone(),
         request: asked.request.clone(),
         plan,
+        options: asked.options,
         status: TaskStatus::Stopped,
         reason: asked.reason.clone(),
         created_ms: now,
@@ -62,26 +68,34 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
         result: None,
     };
     task.id = node.journal.add_task(task.clone())?;
-    let entry = Entry::new(task);
-    let view = entry.view();
-    node.tasks().entries.insert(view.task.id, entry);
-    Ok(view)
+    let id = task.id;
+    node.tasks().entries.insert(id, Entry::new(task));
+    show(node, id)
 }
 
-/// All tasks.
-pub(super) fn list(node: &Node) -> Vec<TaskView> {
-    node.tasks().entries.values().map(Entry::view).collect()
+/// Tasks, ascending by number.
+pub(super) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
+    report::list(node, filter)
 }
 
 /// One task.
 pub(super) fn show(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
-    node.tasks().get(id).map(Entry::view)
+    report::show(node, id)
+}
+
+/// The moves of a task as they stand.
+pub(super) fn targets(
+    node: &Node,
+    id: TaskId,
+    filter: &TargetFilter,
+) -> Result<Page<MigrateTarget>, Failure> {
+    report::targets(node, id, filter)
 }
 
 /// Lets a task submit its moves.
 pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
     let task = Arc::clone(&node.tasks().get(id)?.task);
-    if task.started_ms.is_none() {
+    if task.started_ms.is_none() && task.status == TaskStatus::Stopped {
         frozen::check_ready(node, &task)?;
     }
     let posted = {
@@ -89,6 +103,8 @@ pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
         let entry = book.get_mut(id)?;
         match entry.task.status {
             TaskStatus::Running => return Err(illegal(id, "it is running already")),
+            TaskStatus::Paused => return Err(illegal(id, "it is paused; resume it")),
+            TaskStatus::Cancelled => return Err(illegal(id, "it was cancelled; plan anew")),
             TaskStatus::Stopped => {}
             TaskStatus::Finished if entry.result().progress.moves_failed == 0 => {
                 return Err(illegal(id, "it has finished and nothing is left to be done"));
@@ -103,6 +119,7 @@ pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
                 *state = MoveState::Pending;
             }
         }
+        entry.samples.clear();
         change(node, entry, |task, now| {
             task.status = TaskStatus::Running;
             task.started_ms.get_or_insert(now);
@@ -114,15 +131,73 @@ pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
     show(node, id)
 }
 
-/// No further moves are submitted.
+/// No further moves are submitted; what is held goes on.
 pub(super) fn stop(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+    turn(node, id, &[TaskStatus::Running, TaskStatus::Paused], TaskStatus::Stopped)
+}
+
+/// No further moves are submitted, and its migrations are paused.
+pub(super) fn pause(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+    turn(node, id, &[TaskStatus::Running], TaskStatus::Paused)
+}
+
+/// It submits its moves again, and what was paused with it goes on.
+pub(super) fn resume(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+    turn(node, id, &[TaskStatus::Paused], TaskStatus::Running)
+}
+
+/// Calls it off: what is under way is undone, what has moved stays.
+pub(super) fn cancel(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+    let open = [TaskStatus::Stopped, TaskStatus::Running, TaskStatus::Paused];
+    turn(node, id, &open, TaskStatus::Cancelled)
+}
+
+/// Cancels every drain of a disk.
+pub(super) fn cancel_drains(node: &Node, path: &str) -> Result<Vec<TaskView>, Failure> {
+    report::drains_of(node, path)?.into_iter().map(|id| cancel(node, id)).collect()
+}
+
+/// Changes a task's status and leaves the rest to the feeder, which sees what follows from it.
+fn turn(node: &Node, id: TaskId, from: &[TaskStatus], to: TaskStatus) -> Result<TaskView, Failure> {
     let posted = {
         let mut book = node.tasks();
         let entry = book.get_mut(id)?;
-        if entry.task.status != TaskStatus::Running {
-            return Err(illegal(id, &format!("it is {}, not running", entry.task.status.as_str())));
+        if !from.contains(&entry.task.status) {
+            let from: Vec<_> = from.iter().map(|status| status.as_str()).collect();
+            let why = format!("it is {}, not {}", entry.task.status.as_str(), from.join(" or "));
+            return Err(illegal(id, &why));
         }
-        change(node, entry, |task, _| task.status = TaskStatus::Stopped)
+        entry.samples.clear();
+        if to == TaskStatus::Cancelled {
+            for state in entry.moves.iter_mut().filter(|state| **state == MoveState::Pending) {
+                *state = MoveState::Cancelled;
+            }
+        }
+        change(node, entry, |task, _| task.status = to)
+    };
+    posted.wait()?;
+    node.ring();
+    show(node, id)
+}
+
+/// Changes what may be changed of a task that submits nothing.
+pub(super) fn update(node: &Node, id: TaskId, asked: &TaskChange) -> Result<TaskView, Failure> {
+    let posted = {
+        let mut book = node.tasks();
+        let entry = book.get_mut(id)?;
+        if entry.task.status != TaskStatus::Stopped {
+            let why = format!("it is {}; only a stopped task is changed", entry.task.status.as_str());
+            return Err(illegal(id, &why));
+        }
+        change(node, entry, |task, _| {
+            if let Some(name) = &asked.name {
+                task.name.clone_from(name);
+            }
+            task.options.priority = asked.priority.unwrap_or(task.options.priority);
+            if let Some(rate) = asked.rate_bytes_per_sec {
+                task.options.rate_bytes_per_sec = Some(rate).filter(|rate| *rate > 0);
+            }
+        })
     };
     posted.wait()?;
     show(node, id)
@@ -132,8 +207,15 @@ pub(super) fn stop(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
 pub(super) fn delete(node: &Node, id: TaskId) -> Result<(), Failure> {
     let posted = {
         let mut book = node.tasks();
-        if book.get(id)?.task.status == TaskStatus::Running {
-            return Err(illegal(id, "it is running; stop it first"));
+        let task = &book.get(id)?.task;
+        match task.status {
+            TaskStatus::Running | TaskStatus::Paused => {
+                return Err(illegal(id, "it is under way; stop or cancel it first"));
+            }
+            TaskStatus::Cancelled if task.result.is_none() => {
+                return Err(illegal(id, "what it had under way is still being undone"));
+            }
+            TaskStatus::Stopped | TaskStatus::Finished | TaskStatus::Cancelled => {}
         }
         book.entries.remove(&id);
         node.journal.delete_task(id)
@@ -159,10 +241,24 @@ fn illegal(id: TaskId, why: &str) -> Failure {
     Failure::new(ErrorCode::IllegalTransition, format!("task {id}: {why}"))
 }
 
-/// A running task that has moves to this disk still to submit.
+/// Tasks that are under way with moves from or to a disk.
+pub(super) fn touching(node: &Node, disk: DiskUuid) -> Vec<TaskId> {
+    let book = node.tasks();
+    let active = book.entries.values().filter(|entry| entry.is_active());
+    let touching = active.filter(|entry| {
+        let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
+        moves.any(|(planned, state)| {
+            state.is_open() && (planned.source.uuid == disk || planned.destination.uuid == disk)
+        })
+    });
+    touching.map(|entry| entry.task.id).collect()
+}
+
+/// A task under way that has moves to this disk still to submit.
 pub(super) fn sends_to(node: &Node, disk: DiskUuid) -> Option<TaskId> {
     let book = node.tasks();
-    let running = book.entries.values().filter(|entry| entry.task.status == TaskStatus::Running);
+    let under_way = [TaskStatus::Running, TaskStatus::Paused];
+    let running = book.entries.values().filter(|entry| under_way.contains(&entry.task.status));
     let mut sending = running.filter(|entry| {
         let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
         moves.any(|(planned, state)| *state == MoveState::Pending && planned.destination.uuid == disk)

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use crate::engine::disk::Disk;
+use crate::engine::marks;
 use crate::engine::node::Node;
 use crate::model::{
     DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
@@ -26,11 +27,18 @@ pub(in crate::engine) const COOL_DOWN_MS: TimestampMs = 3_600_000;
 const MAX_MOVES: usize = 100_000;
 
 /// How plans are made now. The watermark is the one of admission: a move of a plan is refused by nothing else.
-pub(super) fn settings(node: &Node, completeness: PlanCompleteness) -> Settings {
+pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompleteness) -> Settings {
+    let (start_points, stop_points) = match asked {
+        TaskRequest::Rebalance { start_points, stop_points, .. } => {
+            let start = start_points.unwrap_or(REBALANCE_POINTS.0);
+            (start, stop_points.unwrap_or(REBALANCE_POINTS.1.min(start)))
+        }
+        TaskRequest::Drain { .. } | TaskRequest::Move { .. } => REBALANCE_POINTS,
+    };
     Settings {
         watermark: node.capacity_limits(),
-        start_points: REBALANCE_POINTS.0,
-        stop_points: REBALANCE_POINTS.1,
+        start_points,
+        stop_points,
         source_floor_percent: SOURCE_FLOOR_PERCENT,
         min_move_bytes: MIN_MOVE_BYTES,
         cool_down_ms: COOL_DOWN_MS,
@@ -45,7 +53,7 @@ pub(super) fn settings(node: &Node, completeness: PlanCompleteness) -> Settings 
 /// The node at this moment.
 pub(super) fn inventory(node: &Node) -> Inventory {
     let hang_after = node.hang_after();
-    let disks = node.disks.iter().map(|disk| planning::Disk {
+    let disks = node.shown_disks().map(|disk| planning::Disk {
         index: disk.index,
         uuid: disk.opened.get().map(|opened| opened.identity.uuid),
         path: disk.path.clone(),
@@ -73,6 +81,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
             Some((row.id, node.disk_by_uuid(row.destination.uuid)?.index))
         })
         .collect();
+    let pinned = marks::all_pinned(node);
     let catalog = node.catalog();
     let tablets = catalog.after(None).map(|(key, entry)| Tablet {
         key,
@@ -80,7 +89,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         table_id: None,
         partition_id: entry.partition_id,
         size_bytes: entry.size_bytes,
-        pin: Pin::Free,
+        pin: if pinned.contains(&key) { Pin::Pinned } else { Pin::Free },
         moving_to: entry.migration.and_then(|id| going.get(&id).copied()),
         last_moved_ms: last_moved.get(&key).copied(),
     });
@@ -93,7 +102,7 @@ fn file_system(node: &Node, disk: &Disk) -> u32 {
         (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
         _ => other.index == disk.index,
     };
-    let first = node.disks.iter().find(|other| shares(other)).map_or(disk.index, |first| first.index);
+    let first = node.shown_disks().find(|other| shares(other)).map_or(disk.index, |first| first.index);
     u32::from(first.0)
 }
 
@@ -126,13 +135,13 @@ pub(super) fn request(node: &Node, request: &TaskRequest) -> Result<Request, Fai
                 MoveTarget::Medium(medium) => Target::Medium(*medium),
             },
         },
-        TaskRequest::Rebalance { medium } => Request::Rebalance { medium: *medium },
+        TaskRequest::Rebalance { medium, .. } => Request::Rebalance { medium: *medium },
     })
 }
 
 fn index(node: &Node, path: &str) -> Result<DiskIndex, Failure> {
     node.disk_at(path).map(|disk| disk.index).ok_or_else(|| {
-        let known: Vec<_> = node.disks.iter().map(|disk| disk.path.as_str()).collect();
+        let known: Vec<_> = node.shown_disks().map(|disk| disk.path.as_str()).collect();
         let text = format!(
             "no configured disk is written {path:?}; write it as in storage_root_path: {}",
             known.join(", ")

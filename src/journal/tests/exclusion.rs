@@ -9,6 +9,7 @@ use rusqlite::Connection;
 use rusqlite::config::DbConfig;
 use tempfile::tempdir;
 
+use super::super::schema::VERSION;
 use super::samples::sample;
 use super::{accept, contents, copy_as_killed, open};
 use crate::journal::{Journal, JournalError, Origin};
@@ -64,21 +65,26 @@ fn a_file_of_a_newer_release_is_refused_byte_for_byte_untouched() {
     drop(journal);
     let newer = Connection::open(dir.path().join("journal.db")).unwrap();
     newer.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true).unwrap();
-    newer.execute_batch("PRAGMA user_version = 3; CREATE TABLE later (x)").unwrap();
+    let (known, later) = (VERSION, VERSION + 1);
+    newer.execute_batch(&format!("PRAGMA user_version = {later}; CREATE TABLE later (x)")).unwrap();
 
     // The new version stands in the write-ahead log alone...
     let logged = tempdir().unwrap();
     copy_as_killed(dir.path(), logged.path());
-    assert_eq!(fs::read(logged.path().join("journal.db")).unwrap()[60..64], [0, 0, 0, 2]);
+    assert_eq!(fs::read(logged.path().join("journal.db")).unwrap()[60..64], known.to_be_bytes());
+    let told = |error: &JournalError| match error {
+        JournalError::Newer { found, known: ours, .. } => (*found, *ours) == (later, known),
+        _ => false,
+    };
     let error = refused_untouched(logged.path());
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(told(&error), "{error}");
 
     // ... and in the file itself.
     newer.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     drop(newer);
-    assert_eq!(fs::read(dir.path().join("journal.db")).unwrap()[60..64], [0, 0, 0, 3]);
+    assert_eq!(fs::read(dir.path().join("journal.db")).unwrap()[60..64], later.to_be_bytes());
     let error = refused_untouched(dir.path());
-    assert!(matches!(error, JournalError::Newer { found: 3, known: 2, .. }), "{error}");
+    assert!(told(&error), "{error}");
 }
 
 #[test]

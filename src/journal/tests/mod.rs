@@ -3,6 +3,7 @@
 mod damage;
 mod exclusion;
 mod lists;
+mod marks;
 mod measure;
 mod samples;
 mod tasks;

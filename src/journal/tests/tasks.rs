@@ -13,7 +13,7 @@ fn task() -> Task {
     Task {
         id: TaskId(0),
         name: "even out".to_owned(),
-        request: TaskRequest::Rebalance { medium: None },
+        request: TaskRequest::Rebalance { medium: None, start_points: Some(8), stop_points: None },
         plan: TaskPlan {
             moves: Vec::new(),
             total_bytes: 0,
@@ -26,6 +26,7 @@ fn task() -> Task {
             completeness: PlanCompleteness::WhatFits,
             fingerprint: 9,
         },
+        options: Default::default(),
         status: TaskStatus::Stopped,
         reason: String::new(),
         created_ms: 1,
@@ -75,8 +76,8 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     raw.execute_batch(
-        "DROP TABLE task; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
-         PRAGMA user_version = 1",
+        "DROP TABLE task; DROP TABLE mark; DROP INDEX migration_by_request_key;
+         ALTER TABLE migration DROP COLUMN request_key; PRAGMA user_version = 1",
     )
     .unwrap();
     drop(raw);
@@ -86,7 +87,7 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     let version: i32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, 3);
+    assert_eq!(version, crate::journal::schema::VERSION);
 }
 
 #[test]
@@ -97,7 +98,8 @@ fn a_file_of_version_2_is_upgraded_and_finds_migrations_by_the_key_of_their_requ
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     raw.execute_batch(
-        "DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key; PRAGMA user_version = 2",
+        "DROP TABLE mark; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
+         PRAGMA user_version = 2",
     )
     .unwrap();
     drop(raw);

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io;
+use std::mem::ManuallyDrop;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
@@ -141,12 +142,13 @@ fn held_up(bench: &mut Bench<'_>, how: How) -> io::Result<()> {
         (!daemon.is_running() || state == "Z", state)
     });
     bench.count(ended, |_| Ok(()))?;
-    std::mem::forget(daemon);
+    // Not to be waited for while the disk hangs, also when this ends early.
+    let mut stuck = vec![ManuallyDrop::new(daemon)];
 
     // Again, and this time nobody asks politely.
     let mut second = started(&rig)?;
     second.kill_without_waiting();
-    std::mem::forget(second);
+    stuck.push(ManuallyDrop::new(second));
     let begun = Instant::now();
     let third = started(&rig)?;
     let serves = third.try_get("/api/v1/tablets/1");
@@ -160,6 +162,8 @@ fn held_up(bench: &mut Bench<'_>, how: How) -> io::Result<()> {
     bench.count(moved.map(drop), |_| Ok(()))?;
     drop(hang);
     third.kill();
+    // Now their threads return, and with the last of them goes the lock of the disk.
+    stuck.into_iter().map(ManuallyDrop::into_inner).for_each(drop);
     let last = started(&rig)?;
     let idle = last.try_wait_until_idle(super::PATIENCE);
     let status = last.get(&path)["status"].clone();

@@ -1,0 +1,63 @@
+//! The part of the command line that is about one disk, as clap reads it. Nothing is done here.
+
+use clap::Subcommand;
+
+use super::task_args::{DrainArgs, parse_medium};
+use crate::model::Medium;
+
+/// `disk ...`.
+#[derive(Debug, Subcommand)]
+pub enum DiskCommand {
+    /// Move every tablet of a disk to others, by a plan that is shown first.
+    Drain(DrainArgs),
+    /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.
+    CancelDrain {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Let a disk join without a restart: opened, probed and scanned as at a start, and kept in be_custom.conf.
+    Register {
+        /// Its path, as it would be written in storage_root_path.
+        path: String,
+        /// SSD or HDD.
+        #[arg(long, value_parser = parse_medium)]
+        medium: Medium,
+    },
+    /// Let a disk go that is safe to remove: out of the configuration, and nothing of it held open.
+    Forget {
+        /// Its path, written as in storage_root_path.
+        path: String,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Show one disk: condition, space, work, and whether it may be pulled.
+    Show {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Take a suspect or disabled disk back into service, after a probe; what was paused for it goes on.
+    Enable {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// Send nothing new to a disk, over restarts too, and pause what is being copied to it; it serves what it has.
+    Disable {
+        /// Its path, written as in storage_root_path.
+        path: String,
+        /// Why, for the record.
+        #[arg(long, value_name = "TEXT", default_value = "")]
+        reason: String,
+    },
+    /// Limit what is copied from and to a disk, from now until the daemon stops.
+    Limits {
+        /// Its path, written as in storage_root_path.
+        path: String,
+        /// Bytes per second; 0 is no limit.
+        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
+        rate: Option<u64>,
+        /// Go by the limit of all disks again.
+        #[arg(long, conflicts_with = "rate")]
+        default: bool,
+    },
+}

@@ -1,0 +1,137 @@
+//! Commands about one tablet that the daemon serves: explain, pin, unpin, verify.
+
+use std::time::Duration;
+
+use super::args::Output;
+use super::client::{Answer, Client};
+use super::exit::{CliError, Exit, print};
+use super::table::{Align, Table, human_bytes, printable};
+use crate::api::wire::{PinTablet, Tablet, TabletCheck, WhichSchema};
+use crate::model::{CheckState, SchemaHash, TabletId};
+
+/// Between two looks at a verification.
+const POLL: Duration = Duration::from_millis(500);
+
+/// `tablet pin`.
+pub(super) fn pin(
+    client: &Client,
+    id: TabletId,
+    request: &PinTablet,
+    output: Output,
+) -> Result<(), CliError> {
+    told(&client.pin(id, request)?, output)
+}
+
+/// `tablet unpin`.
+pub(super) fn unpin(
+    client: &Client,
+    id: TabletId,
+    schema_hash: Option<SchemaHash>,
+    output: Output,
+) -> Result<(), CliError> {
+    told(&client.unpin(id, &WhichSchema { schema_hash })?, output)
+}
+
+fn told(answer: &Answer<Tablet>, output: Output) -> Result<(), CliError> {
+    let tablet = &answer.value;
+    match output {
+        Output::Json => print(&answer.text),
+        Output::Text => {
+            let pin = pin_in_words(tablet).unwrap_or_else(|| "plans may move it".to_owned());
+            print(&format!("tablet {} on {}: {pin}\n", tablet.tablet_id, tablet.disk))
+        }
+    }
+}
+
+/// Who pinned it, why and when.
+pub(super) fn pin_in_words(tablet: &Tablet) -> Option<String> {
+    let pinned = tablet.pinned.as_ref()?;
+    let why =
+        if pinned.reason.is_empty() { String::new() } else { format!(": {}", printable(&pinned.reason)) };
+    Some(format!("pinned by {} at {}{why}", printable(&pinned.by), pinned.since))
+}
+
+/// `tablet verify`: asks for it and waits for its end.
+///
+/// # Errors
+/// [`Exit::Failed`] when a file is not as the manifest says, or the verification could not be brought to an end.
+pub(super) fn verify(
+    client: &Client,
+    id: TabletId,
+    schema_hash: Option<SchemaHash>,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut answer = client.verify(id, &WhichSchema { schema_hash })?;
+    let query = vec![("schema_hash", answer.value.schema_hash.to_string())];
+    let mut told = None;
+    while !answer.value.state.is_settled() {
+        let check = &answer.value;
+        let percent = (check.checked_bytes * 100).checked_div(check.total_bytes).unwrap_or(0);
+        if output == Output::Text && told != Some(percent / 10) {
+            let (read, total) = (human_bytes(check.checked_bytes), human_bytes(check.total_bytes));
+            eprintln!("tablet {id} on {}: {}, {read} of {total} read", check.disk, check.state.as_str());
+            told = Some(percent / 10);
+        }
+        std::thread::sleep(POLL);
+        answer = client.verification(id, &query)?;
+    }
+    let check = &answer.value;
+    match output {
+        Output::Json => print(&answer.text)?,
+        Output::Text => print(&in_words(check))?,
+    }
+    match check.state {
+        CheckState::Passed => Ok(()),
+        CheckState::Never => {
+            let text = "the daemon was restarted meanwhile and has forgotten the verification; ask again";
+            Err(CliError::new(Exit::Failed, text))
+        }
+        _ => Err(CliError::reported()),
+    }
+}
+
+fn in_words(check: &TabletCheck) -> String {
+    let (id, disk, state) = (check.tablet_id, &check.disk, check.state.as_str());
+    let how = match check.cold {
+        Some(true) => ", all of it from the medium",
+        Some(false) => ", some of it perhaps from the page cache",
+        None => "",
+    };
+    let (files, bytes) = (check.checked_files, human_bytes(check.checked_bytes));
+    let mut out = format!("tablet {id} on {disk}: {state}; {files} files, {bytes} read{how}\n");
+    for file in &check.damaged {
+        out += &format!("damaged: {}: {}\n", printable(&file.name), printable(&file.reason));
+    }
+    if check.unrecorded_files > 0 {
+        let count = check.unrecorded_files;
+        out += &format!("{count} files have no recorded checksum: only their sizes were compared\n");
+    }
+    if let Some(error) = &check.error {
+        out += &format!("{} ({})\n", printable(&error.message), error.code);
+    }
+    out
+}
+
+/// `tablet explain`.
+pub(super) fn explain(client: &Client, tablet: TabletId, disk: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.explain(tablet, disk)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table = Table::new(&[
+        ("RULE", Align::Left),
+        ("MAY IT", Align::Left),
+        ("BINDS", Align::Left),
+        ("BECAUSE", Align::Left),
+    ]);
+    for answer in &list.data {
+        let word = match answer.allows {
+            Some(true) => "yes",
+            Some(false) => "no",
+            None => "-",
+        };
+        let binds = if answer.plans_only { "plans" } else { "every move" };
+        table.row([answer.rule.clone(), word.to_owned(), binds.to_owned(), answer.detail.clone()]);
+    }
+    print(&table.render())
+}

@@ -1,0 +1,238 @@
+//! The engine's front door for what operators do to many tablets at once: tasks, pins, and disks in and out of service.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::{Disk, visit};
+use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
+use super::{Engine, gentle, marks, register, tasks, verify};
+use crate::model::{
+    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
+};
+
+/// How long a probe asked for by an operator may take.
+const PROBE_WAIT: Duration = Duration::from_secs(20);
+
+impl Engine {
+    /// Makes a plan and keeps nothing.
+    ///
+    /// # Errors
+    /// `PLAN_REFUSED`; `DISK_NOT_FOUND`, `TABLET_NOT_FOUND` for what the request names.
+    pub fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
+        tasks::plan(&self.0, request)
+    }
+
+    /// Makes a plan and keeps it as a task that is stopped; it is journalled when this returns.
+    ///
+    /// # Errors
+    /// As [`Engine::plan_task`]; `QUEUE_FULL` when too many are kept already.
+    pub fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
+        tasks::create(&self.0, request)
+    }
+
+    /// Tasks, ascending by number.
+    pub fn tasks(&self, filter: &TaskFilter) -> Page<TaskView> {
+        tasks::list(&self.0, filter)
+    }
+
+    /// One task.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`.
+    pub fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::show(&self.0, id)
+    }
+
+    /// The moves of a task as they stand, in the order of its plan.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`.
+    pub fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure> {
+        tasks::targets(&self.0, id, filter)
+    }
+
+    /// Lets a task submit its moves; a finished one tries those again that it gave up.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; before its first move `PLAN_DRIFTED` and `PLAN_REFUSED`.
+    pub fn start_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::start(&self.0, id)
+    }
+
+    /// No further moves are submitted; those under way go on.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::stop(&self.0, id)
+    }
+
+    /// No further moves are submitted, and those under way are paused. Asynchronous: one that is copying stops at its
+    /// next block, and one whose swap has begun is finished.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::pause(&self.0, id)
+    }
+
+    /// Moves are submitted again, and those that were paused with the task go on.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::resume(&self.0, id)
+    }
+
+    /// Calls a task off for good: what is under way is undone, what has moved stays. Asynchronous, as
+    /// [`Engine::pause_task`].
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
+        tasks::cancel(&self.0, id)
+    }
+
+    /// Cancels every drain of a disk that is not over.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `TASK_NOT_FOUND` when there is none.
+    pub fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure> {
+        self.find_disk(path)?;
+        tasks::cancel_drains(&self.0, path)
+    }
+
+    /// Changes a stopped task.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure> {
+        tasks::update(&self.0, id, change)
+    }
+
+    /// Forgets a task that is not under way; its migrations stay.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    pub fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
+        tasks::delete(&self.0, id)
+    }
+
+    /// From now on no plan moves this tablet; durable when this returns. A migration under way goes on, and one that is
+    /// asked for by name is accepted.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `JOURNAL_UNAVAILABLE`.
+    pub fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure> {
+        marks::pin(&self.0, key, by, reason)
+    }
+
+    /// Plans may move this tablet again.
+    ///
+    /// # Errors
+    /// As [`Engine::pin`].
+    pub fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure> {
+        marks::unpin(&self.0, key)
+    }
+
+    /// Reads a tablet again past the page cache and compares it with its manifest. Asynchronous: waits a second for the
+    /// end and then answers with how far it has come; asked for again meanwhile, it is the same one.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
+    pub fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        verify::verify(&self.0, key)
+    }
+
+    /// How the last verification of a tablet stands, since the start of the daemon.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.
+    pub fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
+        verify::last(&self.0, key)
+    }
+
+    /// One disk.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub fn disk(&self, path: &str) -> Result<DiskView, Failure> {
+        let disk = self.find_disk(path)?;
+        let found = self.disks().into_iter().find(|view| view.path == disk.path);
+        found.ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, path.to_owned()))
+    }
+
+    /// Lets a disk join: opened, probed and scanned as at a start, and written into be_custom.conf, whose
+    /// `storage_root_path` is the one in force from then on.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` for what `storage_root_path` would not take; `DISK_UNAVAILABLE` with what a start would refuse
+    /// it for; `PLAN_REFUSED` when it holds something that only a start can settle.
+    pub fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
+        register::register(&self.0, path, medium)?;
+        self.disk(path)
+    }
+
+    /// Lets a disk go that is safe to remove: out of the configuration, and nothing of it is held open.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `PLAN_REFUSED` with every reason why it is not safe.
+    pub fn forget_disk(&self, path: &str) -> Result<(), Failure> {
+        register::forget(&self.0, path)
+    }
+
+    /// Takes a suspect or disabled disk back into service after a successful probe. Migrations that were paused because
+    /// it was disabled go on.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; the probe's failure.
+    pub fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
+        let disk = self.find_disk(path)?;
+        visit(&disk, PROBE_WAIT, |root, _| {
+            root.check_identity()?;
+            Ok(root.probe()?)
+        })?;
+        if let Some(reference) = disk.reference() {
+            marks::set(&self.0, Marked::Disabled(reference.uuid), None)?;
+        }
+        disk.clear_suspicion();
+        tracing::warn!(disk = disk.path, "enabled by an operator");
+        self.0.ring();
+        self.disk(path)
+    }
+
+    /// Takes a disk out of service for new copies, over restarts too; its tablets are served and can be moved away. What
+    /// is being copied to it is paused, what waits for it goes on waiting.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`, `JOURNAL_UNAVAILABLE`.
+    pub fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure> {
+        let disk = self.find_disk(path)?;
+        // A disk that was never opened takes nothing anyway, and has no name to be remembered by.
+        if let Some(reference) = disk.reference() {
+            let mark = Mark { by, reason, since_ms: self.0.now_ms() };
+            marks::set(&self.0, Marked::Disabled(reference.uuid), Some(mark))?;
+        }
+        disk.set_disabled(true);
+        tracing::warn!(disk = disk.path, "disabled by an operator");
+        self.0.ring();
+        self.disk(path)
+    }
+
+    /// Limits what is copied from and to one disk, at once and until the daemon stops; 0 is no limit, `None` goes by
+    /// `disk_rate_limit_bytes_per_sec` again. The same as a change of `disk_rate_limit_overrides`, which can be kept.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
+        self.find_disk(path)?;
+        gentle::set_disk_rate(&self.0, path, rate_bytes_per_sec);
+        self.disk(path)
+    }
+
+    fn find_disk(&self, path: &str) -> Result<Arc<Disk>, Failure> {
+        self.0.disk_at(path).cloned().ok_or_else(|| {
+            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
+        })
+    }
+}

@@ -1,0 +1,161 @@
+//! Disks that join and leave while the daemon runs. What a start would refuse is refused here; what a start would have to
+//! settle is left to a start: a disk that joins must hold nothing that this node knows of already.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use super::catalog::Entry;
+use super::disk::Disk;
+use super::gentle::disk_rate;
+use super::housekeeping;
+use super::node::Node;
+use super::open::{KnownDisks, open_beside};
+use super::removal::not_safe_to_remove;
+use super::thread::run_isolated;
+use crate::config::{self, BrokenDisks, Config};
+use crate::model::{ErrorCode, Failure, Medium, TabletKey};
+use crate::storage::RootScan;
+
+const ROOTS_KEY: &str = "storage_root_path";
+
+/// Opens a disk, probes and scans it as a start would, writes it into be_custom.conf and lets it serve.
+pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
+    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
+    if node.disk_at(path).is_some() {
+        return refuse(ErrorCode::InvalidArgument, "it is configured already".to_owned());
+    }
+    let (config, raw) = {
+        let config = node.config();
+        (config.clone(), config.storage_root_path.clone())
+    };
+    let entry = format!("{path},medium:{}", medium.as_str().to_ascii_lowercase());
+    let longer =
+        if raw.trim().is_empty() { entry } else { format!("{};{entry}", raw.trim_end_matches([';', ' '])) };
+    if let Err(why) = understood(&longer, path) {
+        return refuse(ErrorCode::InvalidArgument, why);
+    }
+    let Some(index) = node.disks.next() else {
+        return refuse(ErrorCode::ResourceExhausted, "too many disks since the start; restart".to_owned());
+    };
+    let disk = Arc::new(Disk::new(index, path.to_owned(), medium, disk_rate(&config, path)));
+    let others: Vec<_> = node.shown_disks().cloned().collect();
+    let (owned, counts, at) = (Arc::clone(&disk), Arc::clone(&node.syncs), config.clone());
+    let opened = run_isolated("register-disk", move || {
+        let mut known = KnownDisks::load(&PathBuf::from(&at.state_dir))?;
+        open_beside(&owned, &others, &mut known, &at, &counts)
+    })?;
+    let (scan, opened) = match opened {
+        Ok(opened) => opened,
+        Err(why) => return refuse(ErrorCode::DiskUnavailable, why),
+    };
+    if let Some(why) = to_be_settled(node, &scan) {
+        return refuse(ErrorCode::PlanRefused, format!("{why}; add it to {ROOTS_KEY} and restart"));
+    }
+    // From here on the next start knows of it; should we die before it serves, nothing is lost by that.
+    keep(node, &config, &longer)?;
+    if disk.opened.set(opened).is_err() || !node.disks.add(Arc::clone(&disk)) {
+        return refuse(ErrorCode::Internal, "its number was taken".to_owned());
+    }
+    let trash = scan.trash.iter().filter_map(|item| item.record.as_ref());
+    let trash_bytes = trash.map(|record| record.manifest.total_bytes()).sum();
+    disk.trash_bytes.store(trash_bytes, std::sync::atomic::Ordering::Relaxed);
+    {
+        let mut catalog = node.catalog_mut();
+        for (key, generation) in generations(&scan) {
+            catalog.saw_generation(key, generation);
+        }
+        for record in &scan.records {
+            catalog.insert(record.key, Entry::new(index, record));
+        }
+    }
+    if let Err(failure) = housekeeping::look_after(node, &disk) {
+        tracing::error!(
+            disk = path,
+            "it serves, but its health is not watched before the next start: {failure}"
+        );
+    }
+    tracing::warn!(disk = path, tablets = scan.records.len(), "registered by an operator");
+    node.ring();
+    Ok(())
+}
+
+/// Lets a disk go that is safe to remove: out of the configuration, its lock and its descriptors free.
+pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
+    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let disk = node.disk_at(path).cloned().ok_or_else(|| {
+        Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
+    })?;
+    // Nothing may arrive between the look and the end.
+    let was_disabled = disk.is_disabled();
+    disk.set_disabled(true);
+    let refuse = |why: String| {
+        disk.set_disabled(was_disabled);
+        Failure::new(ErrorCode::PlanRefused, format!("disk {path} is not forgotten: {why}"))
+    };
+    let alive: Vec<_> = node.board().alive.values().cloned().collect();
+    if let Some(why) = not_safe_to_remove(node, &disk, &alive) {
+        return Err(refuse(why));
+    }
+    let config = node.config().clone();
+    let rest: Vec<_> = config
+        .storage_root_path
+        .split(';')
+        .filter(|entry| !entry.trim().is_empty() && understood(entry, path).is_err())
+        .collect();
+    if rest.is_empty() {
+        return Err(refuse("it is the only one".to_owned()));
+    }
+    keep(node, &config, &rest.join(";")).map_err(|failure| refuse(failure.message))?;
+    let (state_dir, own) = (PathBuf::from(&config.state_dir), path.to_owned());
+    let forgotten = run_isolated("forget-disk", move || KnownDisks::load(&state_dir)?.forget(&own))?;
+    if let Err(why) = forgotten {
+        tracing::warn!(disk = path, "still remembered in the state directory: {why}");
+    }
+    disk.forget();
+    tracing::warn!(disk = path, "forgotten by an operator");
+    node.ring();
+    Ok(())
+}
+
+/// Whether the list, as a start would read it, has the path as it is written here.
+fn understood(list: &str, path: &str) -> Result<(), String> {
+    let roots =
+        config::parse_storage_root_path(list, BrokenDisks::RefuseStart, &|path| Some(path.to_owned()))
+            .map_err(|errors| {
+                errors.iter().map(|invalid| invalid.error.to_string()).collect::<Vec<_>>().join("; ")
+            })?;
+    let found = roots.roots.iter().any(|root| root.path == path);
+    found.then_some(()).ok_or_else(|| format!("write it as {ROOTS_KEY} would: an absolute path"))
+}
+
+fn keep(node: &Node, config: &Config, list: &str) -> Result<(), Failure> {
+    config::persist(&config.custom_file(), ROOTS_KEY, list)
+        .map_err(|error| Failure::new(ErrorCode::IoError, error.to_string()))?;
+    list.clone_into(&mut node.config_mut().storage_root_path);
+    Ok(())
+}
+
+/// Tablets that are not on the disk as live copies, with the generations seen.
+fn generations(scan: &RootScan) -> impl Iterator<Item = (TabletKey, u64)> {
+    let trash = scan.trash.iter().filter_map(|item| Some((item.key, item.record.as_ref()?.generation)));
+    trash.chain(scan.quarantined.iter().copied())
+}
+
+/// What only a start can settle; `None` when the disk can simply join.
+fn to_be_settled(node: &Node, scan: &RootScan) -> Option<String> {
+    let left = [
+        (scan.without_directory.len(), "records without a directory"),
+        (scan.damaged.len(), "damaged records"),
+        (scan.staging.len(), "unfinished copies"),
+        (scan.half_retired.len() + scan.empty_trash.len(), "unfinished entries in its trash"),
+    ];
+    if let Some((count, what)) = left.iter().find(|(count, _)| *count > 0) {
+        return Some(format!("it holds {count} {what}, which a start settles"));
+    }
+    let catalog = node.catalog();
+    let own = scan.records.iter().map(|record| record.key);
+    let mut keys = own.chain(generations(scan).map(|(key, _)| key));
+    let known = keys.find(|key| catalog.is_known(*key))?;
+    Some(format!("tablet {known} is known to this node already, and a start says which copy owns it"))
+}

@@ -1,0 +1,77 @@
+//! What the engine shows of tasks, and what is asked of them: plain values.
+
+use std::sync::Arc;
+
+use crate::model::{
+    FailedMove, MoveOptions, MoveStatus, PlanCompleteness, Priority, Task, TaskDisk, TaskId, TaskProgress,
+    TaskRequest, TaskStatus,
+};
+
+/// A request for a task.
+#[derive(Debug, Clone)]
+pub struct NewTask {
+    /// Its name, for people.
+    pub name: String,
+    /// What to plan.
+    pub request: TaskRequest,
+    /// What to do when it cannot be done in full.
+    pub completeness: PlanCompleteness,
+    /// How its moves are submitted.
+    pub options: MoveOptions,
+    /// Who asks and why, for the record.
+    pub reason: String,
+}
+
+/// One task.
+#[derive(Debug, Clone)]
+pub struct TaskView {
+    /// What the journal has of it.
+    pub task: Arc<Task>,
+    /// How its moves stand.
+    pub progress: TaskProgress,
+    /// Moves given up; the first hundred.
+    pub failed: Vec<FailedMove>,
+    /// What it waits for, what of it is stuck and why, or what is to be done with it, in words.
+    pub status_reason: String,
+    /// How it goes on each disk it takes tablets from; empty in lists.
+    pub disks: Vec<TaskDisk>,
+}
+
+/// Which tasks to list. Empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct TaskFilter {
+    /// Any of these statuses.
+    pub statuses: Vec<TaskStatus>,
+    /// `drain`, `move` or `rebalance`.
+    pub kind: Option<String>,
+    /// With a move from or to this disk, by path, or asked to drain it.
+    pub disk: Option<String>,
+    /// Numbers above this one (the marker of the page before).
+    pub after: Option<TaskId>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}
+
+/// What is changed of a stopped task; what is `None` stays.
+#[derive(Debug, Clone, Default)]
+pub struct TaskChange {
+    /// Its name.
+    pub name: Option<String>,
+    /// Order of service of its moves.
+    pub priority: Option<Priority>,
+    /// Bandwidth limit of each move; 0 is none.
+    pub rate_bytes_per_sec: Option<u64>,
+}
+
+/// Which moves of a task to list.
+#[derive(Debug, Clone, Default)]
+pub struct TargetFilter {
+    /// Any of these statuses.
+    pub statuses: Vec<MoveStatus>,
+    /// From or to this disk, by path.
+    pub disk: Option<String>,
+    /// Places in the plan above this one.
+    pub after: Option<u64>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}

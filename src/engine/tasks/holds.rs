@@ -1,0 +1,58 @@
+//! What tasks and disks do to migrations that are under way. What is to be done is decided in [`crate::rules::hold`];
+//! here it is looked up and carried out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::engine::job::Order;
+use crate::engine::node::Node;
+use crate::engine::submit;
+use crate::model::{MigrationId, Status, TaskId, TaskStatus};
+use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, TaskWish, hold};
+
+/// One look at every migration that has not ended.
+pub(super) fn settle(node: &Arc<Node>) {
+    let wishes = wishes(node);
+    let jobs: Vec<_> = node.board().alive.values().cloned().collect();
+    let mut due: Vec<(MigrationId, HoldVerdict)> = Vec::new();
+    for job in jobs {
+        // What was asked of it already is under way.
+        if !matches!(job.order(), Order::Run) && job.lock().status != Status::Paused {
+            continue;
+        }
+        let row = job.lock();
+        let disabled = node.disk_by_uuid(row.destination.uuid).is_some_and(|disk| disk.is_disabled());
+        let verdict = hold(HoldFacts {
+            status: row.status,
+            held_by: row.steering.held_by,
+            task: row.task.and_then(|task| wishes.get(&task).copied()).unwrap_or(TaskWish::None),
+            destination: if disabled { DestinationService::Disabled } else { DestinationService::Enabled },
+        });
+        if verdict != HoldVerdict::Leave {
+            due.push((row.id, verdict));
+        }
+    }
+    for (id, verdict) in due {
+        let done = match verdict {
+            HoldVerdict::Leave => Ok(()),
+            HoldVerdict::Hold(by) => submit::hold(node, id, by),
+            HoldVerdict::LetGo => submit::resume(node, id).map(drop),
+            HoldVerdict::CallOff => submit::abort(node, id).map(drop),
+        };
+        if let Err(failure) = done {
+            // It ended or began its swap meanwhile; the next look sees what it is then.
+            tracing::debug!(migration = %id, "{failure}");
+        }
+    }
+}
+
+fn wishes(node: &Node) -> BTreeMap<TaskId, TaskWish> {
+    let wish = |status| match status {
+        TaskStatus::Paused => Some(TaskWish::Pause),
+        TaskStatus::Cancelled => Some(TaskWish::Cancel),
+        TaskStatus::Stopped | TaskStatus::Running | TaskStatus::Finished => None,
+    };
+    let book = node.tasks();
+    let open = book.entries.values().filter(|entry| entry.is_active());
+    open.filter_map(|entry| Some((entry.task.id, wish(entry.task.status)?))).collect()
+}

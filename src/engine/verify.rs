@@ -1,0 +1,294 @@
+//! Verification: a served tablet is read again past the page cache and compared with its manifest, file by file.
+//!
+//! One tablet of a disk at a time, within the bandwidth limits of its disk and of the node, on a thread of its own that a
+//! request does not wait for. Nothing is changed on any disk: what is damaged is told, and left as it is.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::node::Node;
+use super::thread::spawn_isolated;
+use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
+use crate::storage::layout::tablet_dir;
+use crate::storage::{Dir, MetadataStore};
+use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
+
+/// How long a request waits for the end: small tablets are verified by then.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// Verifications that may be under way or waiting at once.
+const OPEN_MAX: usize = 64;
+/// Verifications that are remembered.
+const KEPT_MAX: usize = 10_000;
+/// Damaged files that are told by name.
+const DAMAGED_SHOWN: usize = 1000;
+
+/// The last verification of each tablet since the start of the daemon.
+pub(super) type Checks = BTreeMap<TabletKey, Arc<Check>>;
+
+/// One verification.
+pub(super) struct Check {
+    seen: Mutex<TabletCheck>,
+    /// Read of the file that is being read.
+    bytes: AtomicU64,
+    ended: Condvar,
+}
+
+impl Check {
+    fn lock(&self) -> MutexGuard<'_, TabletCheck> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it stands.
+    pub(super) fn view(&self) -> TabletCheck {
+        let mut view = self.lock().clone();
+        let bytes = view.checked_bytes + self.bytes.load(Ordering::Relaxed);
+        view.checked_bytes = bytes.min(view.total_bytes);
+        view
+    }
+
+    fn wait(&self, patience: Duration) -> TabletCheck {
+        let open = |check: &mut TabletCheck| !check.state.is_settled();
+        drop(self.ended.wait_timeout_while(self.lock(), patience, open));
+        self.view()
+    }
+
+    fn note(&self, name: &str, reason: String) {
+        let mut check = self.lock();
+        if check.damaged.len() < DAMAGED_SHOWN {
+            check.damaged.push(DamagedFile { name: name.to_owned(), reason });
+        }
+    }
+}
+
+/// Asks for a verification, or joins the one that is under way, and waits a moment for its end.
+///
+/// # Errors
+/// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
+pub(super) fn verify(node: &Arc<Node>, key: TabletKey) -> Result<TabletCheck, Failure> {
+    let disk = super::query::owner(node, key)?;
+    let check = {
+        let mut checks = node.checks();
+        let known = checks.get(&key).filter(|check| !check.lock().state.is_settled());
+        match known {
+            Some(running) => Arc::clone(running),
+            None => {
+                let open = checks.values().filter(|check| !check.lock().state.is_settled()).count();
+                if open >= OPEN_MAX {
+                    let text = format!("{OPEN_MAX} verifications are under way already; ask again later");
+                    return Err(Failure::new(ErrorCode::QueueFull, text));
+                }
+                forget_oldest(&mut checks);
+                let check = begin(node, key, &disk)?;
+                checks.insert(key, Arc::clone(&check));
+                check
+            }
+        }
+    };
+    Ok(check.wait(PATIENCE))
+}
+
+/// How the last verification of a tablet stands.
+///
+/// # Errors
+/// As [`verify`], for a tablet that is not known.
+pub(super) fn last(node: &Node, key: TabletKey) -> Result<TabletCheck, Failure> {
+    let known = node.checks().get(&key).map(|check| check.view());
+    known.map_or_else(|| Ok(unasked(key, super::query::owner(node, key)?.path.clone())), Ok)
+}
+
+const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
+    TabletCheck {
+        key,
+        disk,
+        generation: 0,
+        state: CheckState::Never,
+        total_files: 0,
+        total_bytes: 0,
+        checked_files: 0,
+        checked_bytes: 0,
+        unrecorded_files: 0,
+        cold: None,
+        damaged: Vec::new(),
+        error: None,
+        started_ms: None,
+        finished_ms: None,
+    }
+}
+
+fn forget_oldest(checks: &mut Checks) {
+    if checks.len() < KEPT_MAX {
+        return;
+    }
+    let ended = checks.iter().filter_map(|(key, check)| {
+        let check = check.lock();
+        // What was found damaged is remembered longest.
+        Some((check.state == CheckState::Damaged, check.finished_ms?, *key))
+    });
+    if let Some((.., oldest)) = ended.min() {
+        checks.remove(&oldest);
+    }
+}
+
+fn begin(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>, Failure> {
+    let seen = TabletCheck {
+        state: CheckState::Queued,
+        started_ms: Some(node.now_ms()),
+        ..unasked(key, disk.path.clone())
+    };
+    let check = Arc::new(Check { seen: seen.into(), bytes: AtomicU64::new(0), ended: Condvar::new() });
+    let (node, disk, own) = (Arc::clone(node), Arc::clone(disk), Arc::clone(&check));
+    spawn_isolated("verify", move || {
+        // One at a time: two readers of one disk only disturb each other.
+        let _turn = disk.verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = read(&node, &disk, key, &own);
+        settle(&node, &own, outcome);
+    })?;
+    Ok(check)
+}
+
+fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
+    let (key, generation) = {
+        let seen = check.lock();
+        (seen.key, seen.generation)
+    };
+    // A generation of 0 says that its record could not even be read.
+    let moved = generation > 0 && node.catalog().get(key).is_none_or(|entry| entry.generation != generation);
+    let mut seen = check.lock();
+    seen.state = match outcome {
+        // What was read is no longer the tablet.
+        _ if moved => {
+            let text = format!("tablet {} was moved while it was read; verify it again", seen.key);
+            seen.error = Some(Failure::new(ErrorCode::TabletUnavailable, text));
+            seen.damaged.clear();
+            CheckState::Failed
+        }
+        Err(failure) => {
+            seen.error = Some(failure);
+            CheckState::Failed
+        }
+        Ok(coldness) => {
+            seen.cold = Some(coldness == Coldness::Cold);
+            if seen.damaged.is_empty() { CheckState::Passed } else { CheckState::Damaged }
+        }
+    };
+    seen.finished_ms = Some(node.now_ms());
+    let state = seen.state.as_str();
+    match seen.state {
+        CheckState::Damaged => {
+            tracing::error!(tablet = %seen.key, disk = seen.disk, "verified: {}", in_words(&seen));
+        }
+        _ => tracing::info!(tablet = %seen.key, disk = seen.disk, "verified: {state}"),
+    }
+    check.ended.notify_all();
+}
+
+fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<Coldness, Failure> {
+    let (root, store) = disk.open()?;
+    let record = store.get(key)?.ok_or_else(|| {
+        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+    })?;
+    {
+        let mut seen = check.lock();
+        (seen.state, seen.generation) = (CheckState::Running, record.generation);
+        seen.total_files = record.manifest.files().len() as u64;
+        seen.total_bytes = record.manifest.total_bytes();
+    }
+    let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
+    find_unlisted(&dir, &record, check)?;
+    let mut coldness = Coldness::Cold;
+    for file in record.manifest.files() {
+        let hooks = Reading { node, disk, check };
+        let summed =
+            read_cold_crc(&dir, &file.name, file.size_bytes, &node.copy_options(), &node.budget, &hooks);
+        check.bytes.store(0, Ordering::Relaxed);
+        match summed {
+            Ok((crc32, how)) => {
+                coldness = coldness.max(how);
+                match file.crc32 {
+                    Some(recorded) if recorded != crc32 => {
+                        check.note(&file.name, format!("CRC-32 {crc32:08x}, recorded {recorded:08x}"));
+                    }
+                    Some(_) => {}
+                    None => check.lock().unrecorded_files += 1,
+                }
+            }
+            Err(failure) if ends_it(failure.code) => return Err(failure),
+            Err(failure) => check.note(&file.name, failure.message),
+        }
+        let mut seen = check.lock();
+        seen.checked_files += 1;
+        seen.checked_bytes += file.size_bytes;
+    }
+    Ok(coldness)
+}
+
+/// Whether a failure says nothing about the file that was being read.
+const fn ends_it(code: ErrorCode) -> bool {
+    !matches!(code, ErrorCode::SourceDamaged | ErrorCode::IoError | ErrorCode::UnexpectedEntry)
+}
+
+fn find_unlisted(dir: &Dir, record: &TabletRecord, check: &Check) -> Result<(), Failure> {
+    let listed: BTreeSet<&str> = record.manifest.files().iter().map(|file| file.name.as_str()).collect();
+    dir.for_each(|name, kind| {
+        let known = name.to_str().is_some_and(|name| listed.contains(name));
+        if !known {
+            let reason = format!("{} that the manifest does not list", kind.as_str());
+            check.note(&name.to_string_lossy(), reason);
+        }
+        Ok::<(), Failure>(())
+    })
+}
+
+/// What a verification found, in a line.
+fn in_words(check: &TabletCheck) -> String {
+    let files: Vec<_> =
+        check.damaged.iter().take(3).map(|file| format!("{} ({})", file.name, file.reason)).collect();
+    let more = check.damaged.len().saturating_sub(files.len());
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    format!("damaged: {}{more}", files.join(", "))
+}
+
+/// Tablets that were found damaged and have not moved since: generation and what is wrong.
+pub(super) fn damaged(node: &Node) -> BTreeMap<TabletKey, (u64, String)> {
+    let checks = node.checks();
+    let damaged = checks.iter().filter_map(|(key, check)| {
+        let check = check.lock();
+        (check.state == CheckState::Damaged).then(|| (*key, (check.generation, in_words(&check))))
+    });
+    damaged.collect()
+}
+
+/// Stops when the daemon does and keeps to the limits.
+struct Reading<'a> {
+    node: &'a Node,
+    disk: &'a Disk,
+    check: &'a Check,
+}
+
+impl CopyHooks for Reading<'_> {
+    fn checkpoint(&self) -> Result<(), Failure> {
+        let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
+        if self.node.is_stopping() { Err(stopping()) } else { Ok(()) }
+    }
+
+    fn take(&self, _: Traffic, bytes: u64, go_on: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+        self.check.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.disk.limiter.take(bytes, go_on)?;
+        self.node.limiter.take(bytes, go_on).map(drop)
+    }
+
+    fn log(&self, text: String) {
+        tracing::debug!("{text}");
+    }
+
+    fn enter_call(&self, _: Side, operation: &'static str) -> CallToken {
+        CallToken(self.disk.begin_call(operation))
+    }
+
+    fn leave_call(&self, token: CallToken) {
+        self.disk.end_call(token.0);
+    }
+}

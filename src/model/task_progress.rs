@@ -1,0 +1,66 @@
+//! How a task goes, seen from the disks it takes tablets from, and each of its moves as it stands.
+
+use serde::{Deserialize, Serialize};
+
+use super::{MigrationId, MoveStatus, PlannedMove, Status, Step, TabletKey};
+
+/// One source disk of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TaskDisk {
+    /// Path of the disk the tablets leave.
+    pub disk: String,
+    /// The step most of its running moves are in; `null` while none runs.
+    pub unit: Option<Step>,
+    /// Moves of the plan from it.
+    pub moves_total: u64,
+    /// Not submitted yet.
+    pub moves_pending: u64,
+    /// Submitted: queued, running or paused.
+    pub moves_running: u64,
+    /// Done.
+    pub moves_completed: u64,
+    /// Given up.
+    pub moves_failed: u64,
+    /// Sum of the moves.
+    pub total_bytes: u64,
+    /// Of moves that are done, and what is verified of those under way.
+    pub finished_bytes: u64,
+    /// Finished bytes per second, over the last seconds; `null` while the task does not run.
+    pub bytes_per_sec: Option<u64>,
+    /// Moves that do not get on, each with the reason; the first hundred.
+    pub blocked: Vec<BlockedMove>,
+    /// Why the last move that was given up was; `null` when none was.
+    pub error: Option<String>,
+}
+
+/// A move that waits for more than its turn.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct BlockedMove {
+    /// Which tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// The migration that carries it out; `null` when none could be submitted.
+    pub migration_id: Option<MigrationId>,
+    /// Path of its destination.
+    pub destination: String,
+    /// What it waits for, in words.
+    pub reason: String,
+}
+
+/// One move of a plan as it stands: a migrate target.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct MigrateTarget {
+    /// Place in the plan, from 0: the marker of a page.
+    pub position: u64,
+    /// The move.
+    #[serde(flatten)]
+    pub planned: PlannedMove,
+    /// How it stands.
+    pub status: MoveStatus,
+    /// The migration that carries it out, while it does.
+    pub migration_id: Option<MigrationId>,
+    /// Where that one stands.
+    pub migration_status: Option<Status>,
+    /// What it waits for, or why it was given up; empty when there is nothing to say.
+    pub reason: String,
+}

@@ -1,0 +1,161 @@
+//! What a task or a disk does to a migration that is under way: it is held back, let go on, or called off.
+//!
+//! Decided anew at every look, from how things stand and not from what happened: a daemon that was killed between a wish
+//! and its carrying out does the rest at its next look. Nothing here asks how an operator's own pause ends: nobody but an
+//! operator ends that.
+
+use crate::model::{Hold, Status};
+
+/// What its task wants of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum TaskWish {
+    /// Nothing: it has no task, or the task lets it be.
+    None,
+    /// It is paused.
+    Pause,
+    /// It is called off.
+    Cancel,
+}
+
+/// Whether its destination takes new copies by an operator's word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DestinationService {
+    /// It does.
+    Enabled,
+    /// It does not.
+    Disabled,
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HoldFacts {
+    /// Where the migration stands.
+    pub status: Status,
+    /// What holds it, when it is paused.
+    pub held_by: Option<Hold>,
+    /// Of its task.
+    pub task: TaskWish,
+    /// Of its destination.
+    pub destination: DestinationService,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HoldVerdict {
+    /// Nothing.
+    Leave,
+    /// Pause it, in this name.
+    Hold(Hold),
+    /// Resume it: what held it is over.
+    LetGo,
+    /// Abort it.
+    CallOff,
+}
+
+/// Decides about one migration.
+pub fn hold(facts: HoldFacts) -> HoldVerdict {
+    let HoldFacts { status, held_by, task, destination } = facts;
+    // A swap that has begun is finished, and what is undone is undone.
+    if status.is_final() || matches!(status, Status::Finalizing | Status::Aborting) {
+        return HoldVerdict::Leave;
+    }
+    if task == TaskWish::Cancel {
+        return HoldVerdict::CallOff;
+    }
+    let disabled = destination == DestinationService::Disabled;
+    match (status, held_by) {
+        (Status::Paused, None) => HoldVerdict::Leave,
+        (Status::Paused, Some(_)) if task == TaskWish::Pause => HoldVerdict::Leave,
+        // Let go, it queues, and there it waits for its destination with a reason.
+        (Status::Paused, Some(Hold::Task)) => HoldVerdict::LetGo,
+        (Status::Paused, Some(Hold::Disk)) if disabled => HoldVerdict::Leave,
+        (Status::Paused, Some(Hold::Disk)) => HoldVerdict::LetGo,
+        _ if task == TaskWish::Pause => HoldVerdict::Hold(Hold::Task),
+        // Nothing is written for one that is queued, and one at its last gate has written all it will before its swap.
+        (Status::Preflight | Status::Prepared | Status::Copying, _) if disabled => {
+            HoldVerdict::Hold(Hold::Disk)
+        }
+        _ => HoldVerdict::Leave,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn every_case() -> impl Iterator<Item = HoldFacts> {
+        let holds = [None, Some(Hold::Task), Some(Hold::Disk)];
+        let wishes = [TaskWish::None, TaskWish::Pause, TaskWish::Cancel];
+        let services = [DestinationService::Enabled, DestinationService::Disabled];
+        Status::ALL.iter().flat_map(move |&status| {
+            holds.into_iter().flat_map(move |held_by| {
+                wishes.into_iter().flat_map(move |task| {
+                    services.map(|destination| HoldFacts { status, held_by, task, destination })
+                })
+            })
+        })
+    }
+
+    #[test]
+    fn what_is_decided_can_be_done_in_that_status() {
+        use crate::rules::transition::{Event, transition};
+        for facts in every_case() {
+            let event = match hold(facts) {
+                HoldVerdict::Leave => continue,
+                HoldVerdict::Hold(_) => Event::Pause,
+                HoldVerdict::LetGo => Event::Resume,
+                HoldVerdict::CallOff => Event::Abort,
+            };
+            assert!(transition(facts.status, event).is_ok(), "{facts:?}: {event:?}");
+        }
+    }
+
+    #[test]
+    fn an_operators_own_pause_is_ended_by_nobody_else() {
+        for facts in every_case().filter(|facts| facts.status == Status::Paused && facts.held_by.is_none()) {
+            let expected = match facts.task {
+                TaskWish::Cancel => HoldVerdict::CallOff,
+                TaskWish::None | TaskWish::Pause => HoldVerdict::Leave,
+            };
+            assert_eq!(hold(facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn where_nothing_is_wished_everything_held_goes_on_and_nothing_else_changes() {
+        let free = |facts: &HoldFacts| {
+            facts.task == TaskWish::None && facts.destination == DestinationService::Enabled
+        };
+        for facts in every_case().filter(free) {
+            let held = facts.status == Status::Paused && facts.held_by.is_some();
+            let expected = if held { HoldVerdict::LetGo } else { HoldVerdict::Leave };
+            assert_eq!(hold(facts), expected, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn holding_and_letting_go_come_to_rest() {
+        // Done what is decided, nothing further is decided until something changes.
+        for facts in every_case() {
+            let then = match hold(facts) {
+                HoldVerdict::Hold(by) => HoldFacts { status: Status::Paused, held_by: Some(by), ..facts },
+                HoldVerdict::LetGo => HoldFacts { status: Status::Queued, held_by: None, ..facts },
+                HoldVerdict::CallOff => HoldFacts { status: Status::Aborting, ..facts },
+                HoldVerdict::Leave => facts,
+            };
+            assert_eq!(hold(then), HoldVerdict::Leave, "{facts:?}");
+        }
+    }
+
+    #[test]
+    fn a_disabled_destination_stops_what_writes_to_it_and_leaves_the_queue_in_place() {
+        let at = |status| {
+            let (task, destination) = (TaskWish::None, DestinationService::Disabled);
+            hold(HoldFacts { status, held_by: None, task, destination })
+        };
+        assert_eq!(at(Status::Copying), HoldVerdict::Hold(Hold::Disk));
+        for status in [Status::Queued, Status::Ready, Status::Finalizing] {
+            assert_eq!(at(status), HoldVerdict::Leave, "{status}");
+        }
+    }
+}

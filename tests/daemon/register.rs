@@ -1,0 +1,134 @@
+//! Disks that join and leave while the daemon runs: what a start would refuse is refused, and a start knows of it after.
+
+use std::fs;
+
+use nix::mount::{MntFlags, umount2};
+use serde_json::{Value, json};
+
+use crate::harness::mounts::Mounted;
+use crate::harness::{Daemon, Node, make_root, read_dir_names};
+
+fn register(daemon: &Daemon, path: &str) -> Value {
+    daemon.post("/api/v1/disks", &json!({"path": path, "medium": "SSD"}))
+}
+
+fn paths(daemon: &Daemon) -> Vec<String> {
+    let disks = daemon.get("/api/v1/disks");
+    let data = disks["data"].as_array().expect("disks");
+    data.iter().map(|disk| disk["path"].as_str().expect("a path").to_owned()).collect()
+}
+
+#[test]
+fn a_disk_joins_serves_at_once_and_is_there_after_the_next_start() {
+    let mut node = Node::new(1);
+    let key = node.add_tablet(0, 7, &[5000, 10]);
+    // A disk with a tablet of its own, as it comes from another node.
+    let joining = node.dir.path().join("joining");
+    node.roots.push(joining.clone());
+    let brought = node.add_tablet(1, 8, &[300]);
+    node.roots.pop();
+    let daemon = node.start();
+    let path = joining.display().to_string();
+    let registered = register(&daemon, &path);
+    assert_eq!(
+        (&registered["condition"], &registered["tablet_count"]),
+        (&json!("online"), &json!(1)),
+        "{registered:#}"
+    );
+    assert_eq!(daemon.get("/api/v1/tablets/8")["disk"], path.as_str());
+    daemon.wait_for(daemon.accept(key, &path), &["completed"]);
+    daemon.wait_for(daemon.accept(brought, &node.disk(0)), &["completed"]);
+    daemon.kill();
+
+    let daemon = node.start();
+    assert_eq!(paths(&daemon), [node.disk(0), path.clone()]);
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], path.as_str());
+    daemon.stop();
+    node.roots.push(joining);
+    let whole = node.assert_whole();
+    assert_eq!((whole[&key], whole[&brought]), (1, 0));
+}
+
+#[test]
+fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone() {
+    let mut node = Node::new(1);
+    node.add_tablet(0, 7, &[1000]);
+    let at = |name: &str| node.dir.path().join(name).display().to_string();
+    let (inside, foreign, empty) = (format!("{}/inner", node.disk(0)), at("foreign"), at("empty"));
+    for dir in [&inside, &foreign, &empty] {
+        fs::create_dir(dir).expect("a directory");
+    }
+    fs::write(format!("{foreign}/holiday.jpg"), "x").expect("a file");
+    let known = node.dir.path().join("known");
+    make_root(&known);
+    let record = read_dir_names(&node.roots[0].join("meta")).pop().expect("a record");
+    fs::copy(node.roots[0].join("meta").join(&record), known.join("meta").join(&record)).expect("a copy");
+    fs::create_dir_all(known.join("data/7/7/555")).expect("a directory");
+    let staging = node.dir.path().join("staging");
+    make_root(&staging);
+    fs::create_dir(staging.join("migrating/5")).expect("a directory");
+
+    let daemon = node.start();
+    for (path, code, word) in [
+        (node.disk(0), "INVALID_ARGUMENT", "already"),
+        ("relative".to_owned(), "INVALID_ARGUMENT", "path"),
+        (format!("{empty};/other"), "INVALID_ARGUMENT", "path"),
+        (at("nowhere"), "DISK_UNAVAILABLE", "nowhere"),
+        (inside, "DISK_UNAVAILABLE", "inside"),
+        (foreign.clone(), "DISK_UNAVAILABLE", "holiday.jpg"),
+        (known.display().to_string(), "PLAN_REFUSED", "restart"),
+        (staging.display().to_string(), "PLAN_REFUSED", "unfinished copies"),
+    ] {
+        let refused = register(&daemon, &path);
+        assert_eq!(refused["error_code"], code, "{path}: {refused:#}");
+        assert!(refused["error_msg"].as_str().is_some_and(|text| text.contains(word)), "{path}: {refused:#}");
+    }
+    assert_eq!(paths(&daemon), [node.disk(0)]);
+    assert_eq!(read_dir_names(foreign.as_ref()), ["holiday.jpg"]);
+    // What was refused is not held: another daemon may have it.
+    let mut other = Node::new(0);
+    other.roots.push(known);
+    other.start().stop();
+    // Not the only one, and not one that holds something.
+    let last = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
+    assert_eq!(last["error_code"], "PLAN_REFUSED", "{last:#}");
+    assert!(register(&daemon, &empty)["error_code"].is_null());
+    let held = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
+    assert!(held["error_msg"].as_str().is_some_and(|why| why.contains("1 tablets")), "{held:#}");
+    assert_eq!(daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(0)))["condition"], "online");
+    daemon.stop();
+}
+
+#[test]
+fn a_forgotten_disk_can_be_unmounted_and_is_not_there_after_the_next_start() {
+    let mut node = Node::new(1);
+    let key = node.add_tablet(0, 7, &[1000]);
+    let leaving = node.dir.path().join("leaving");
+    fs::create_dir(&leaving).expect("a directory");
+    let Some(_mounted) = Mounted::on(std::slice::from_ref(&leaving)) else { return };
+    node.settings = "disk_stat_monitor_interval = 1".to_owned();
+    let daemon = node.start();
+    let path = leaving.display().to_string();
+    assert!(register(&daemon, &path)["error_code"].is_null());
+    daemon.wait_for(daemon.accept(key, &path), &["completed"]);
+    daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
+    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    let mut forget = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
+    let done = forget.env("TABLETD_ADDR", daemon.url("")).args(["disk", "forget", &path, "--yes"]).output();
+    let done = done.expect("tabletctl");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(paths(&daemon), [node.disk(0)]);
+    assert_eq!(daemon.run(key, &path)["error_code"], "DISK_NOT_FOUND");
+    // A probe that was under way ends by itself.
+    let unmounted = || umount2(&leaving, MntFlags::empty()).is_ok();
+    assert!(daemon.becomes(unmounted), "something of it is still held open");
+    // Back again as a new one, on whatever is there now.
+    assert!(register(&daemon, &path)["error_code"].is_null());
+    assert_eq!(paths(&daemon), [node.disk(0), path.clone()]);
+    // And kept over a restart like any other.
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(paths(&daemon), [node.disk(0), path]);
+    daemon.stop();
+    node.assert_whole();
+}
