@@ -12,16 +12,17 @@ Usage: soak.sh --minutes N [--seed S] [--only PART] [--out DIR]
   --out DIR     where each round leaves its scoreboard as JSON and its log (default: a new directory in /tmp).
                 Boards of earlier runs in DIR are added to the total: parts of the suite run one by one add up
 
-One round at this scale tries, among others (minutes as measured on two cores beside other work; less where they are idle):
+One round at this scale tries, among others (minutes as measured on two cores beside other work, ~ where estimated):
 
-     10,000  kills at random moments, a third of them in the recovery from the one before      20
-      1,002  power cuts on ext4, 1,002 on xfs, 201 on btrfs                                     6
-        520  power cuts in the recovery from a power cut, on ext4 and again on xfs             20
+     10,000  kills at random moments, a third of them in the recovery from the one before      15
+      1,002  power cuts on ext4, 1,002 on xfs, 201 on btrfs                                     9
+        600  power cuts by the shutdown ioctl, without FUSE, on ext4 and xfs                   ~5
+        520  power cuts in the recovery from a power cut, on ext4 and again on xfs            ~30
         600  calls that a migration makes, each with each of its faults: all there are          2
       2,400  calls that a start makes on what a kill left, likewise                            30
-      2,000  flipped bits on ext4 and xfs                                                       5
+      2,000  flipped bits on ext4 and xfs                                                       7
   1,000,000  hostile requests                                                                   2
-      2,100  damaged files of the daemon's own                                                 15
+      2,100  damaged files of the daemon's own                                                ~15
 
 Needs root, FUSE, loop devices, strace and the mkfs of ext4, xfs and btrfs; what is missing is shown as not run.
 TEXT

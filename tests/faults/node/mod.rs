@@ -18,6 +18,7 @@ mod promises;
 mod recovery_cuts;
 mod rig;
 mod short_io;
+mod shutdown;
 mod startup;
 mod syscalls;
 mod two;
@@ -34,6 +35,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
     [
         powercut::SCENARIOS,
         recovery_cuts::SCENARIOS,
+        shutdown::SCENARIOS,
         kills::SCENARIOS,
         syscalls::SCENARIOS,
         short_io::SCENARIOS,
