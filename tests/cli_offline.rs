@@ -544,7 +544,7 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
         ],
         vec!["tablet", "check"],
         vec!["status"],
-        vec!["--addr", "https://localhost", "disks"],
+        vec!["--addr", "ftp://localhost", "disks"],
     ] {
         assert_eq!(tabletctl(&args).status.code(), Some(2), "{args:?}");
     }
