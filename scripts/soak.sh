@@ -16,7 +16,7 @@ One round at this scale tries, among others (minutes as measured on two cores be
 
      10,000  kills at random moments, a third of them in the recovery from the one before      15
       1,002  power cuts on ext4, 1,002 on xfs, 201 on btrfs                                     9
-        600  power cuts by the shutdown ioctl, without FUSE, on ext4 and xfs                   ~5
+        600  power cuts by the shutdown ioctl, without FUSE, on ext4 and xfs                    5
         520  power cuts in the recovery from a power cut, on ext4 and again on xfs            ~30
         600  calls that a migration makes, each with each of its faults: all there are          2
       2,400  calls that a start makes on what a kill left, likewise                            30

@@ -92,6 +92,9 @@ fn a_request_repeated_under_its_key_is_one_migration_also_after_a_kill() {
     let other = json!({"tablet_id": 8, "dest_disk": node.disk(1)});
     let (status, answer) = daemon.send(MIGRATIONS, &header, &other);
     assert_eq!((status, &answer["error_code"]), (409, &json!("IDEMPOTENCY_MISMATCH")), "{answer}");
+    // Killed between the copy and the gate, it comes to the gate once more.
+    daemon.wait_for(1, &["ready"]);
+    assert!(daemon.becomes(|| daemon.migration(1)["ready_for_cutover"] == true), "{}", daemon.migration(1));
     daemon.act(1, &json!({"cutover": {}}));
     daemon.wait_for(1, &["completed"]);
     let (status, again) = daemon.send(MIGRATIONS, &header, &body);
