@@ -104,7 +104,8 @@ fn a_version_that_appears_during_the_copy_is_not_lost() {
     let key = node.add_tablet(0, 7, &[3_000_000]);
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
-    daemon.wait_for(id, &["copying"]);
+    // The source has been looked through by then: a file that no record lists yet would be refused.
+    assert!(daemon.becomes(|| daemon.migration(id)["disk_processed_bytes"].as_u64() > Some(0)));
     // A new rowset: one more file, and a record that lists it.
     let bytes = pseudo_random(99, 50_000);
     std::fs::write(node.tablet_dir(0, key).join("0200ffff_0.dat"), &bytes).expect("a file");
