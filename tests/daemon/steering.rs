@@ -83,6 +83,14 @@ fn follow(daemon: &Daemon, id: &str) -> Child {
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tabletctl")
 }
 
+/// Reads what a watcher tells until it has told this.
+fn hear(said: &mut impl BufRead, told: &mut String, awaited: &str) {
+    while !told.contains(awaited) {
+        let read = said.read_line(told).expect("text");
+        assert!(read > 0, "the watcher ended without {awaited:?}: {told}");
+    }
+}
+
 #[test]
 fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     const TABLETS: u64 = 500;
@@ -130,7 +138,9 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     let refused = run(&daemon, &["task", "start", &id]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("resume it"), "{refused:?}");
 
-    // Killed while it is paused, it is still paused, with what it holds.
+    // Killed while it is paused, once the watcher has told so, it is still paused, with what it holds.
+    let mut told = String::new();
+    hear(&mut said, &mut told, ": paused, ");
     daemon.kill();
     let daemon = node.start();
     let still = until(&daemon, &id, |task| number(task, "moves_completed") == completed(&paused));
@@ -146,17 +156,13 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     daemon.kill();
     node.settings = port;
     // It stays away until the watcher has noticed.
-    let mut told = String::new();
-    while !told.contains("waiting for it to come back") {
-        let read = said.read_line(&mut told).expect("text");
-        assert!(read > 0, "the watcher ended: {told}");
-    }
+    told.clear();
+    hear(&mut said, &mut told, "waiting for it to come back");
     let daemon = node.start();
 
     let watched = watcher.wait_with_output().expect("a watcher");
     said.read_to_string(&mut told).expect("text");
     assert!(watched.status.success(), "{told}{}", String::from_utf8_lossy(&watched.stdout));
-    assert!(told.contains(": paused, "), "{told}");
     assert!(String::from_utf8_lossy(&watched.stdout).contains("500 of 500 moves done"), "{watched:?}");
 
     let done = ctl_json(&daemon, &["task", "show", &id]);
