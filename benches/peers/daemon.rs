@@ -135,7 +135,7 @@ impl Daemon {
             place.settings.join("\n"),
         );
         fs::write(dir.join("be.conf"), conf).map_err(failed)?;
-        let log = fs::File::create(dir.join("log")).map_err(failed)?;
+        let log = fs::File::create(dir.join("daemon.log")).map_err(failed)?;
         let mut child = Command::new(env!("CARGO_BIN_EXE_tabletd"))
             .arg("--conf")
             .arg(dir.join("be.conf"))
@@ -146,7 +146,7 @@ impl Daemon {
             .map_err(|error| format!("tabletd: {error}"))?;
         let begun = Instant::now();
         loop {
-            let said = fs::File::open(dir.join("log")).map_err(failed)?;
+            let said = fs::File::open(dir.join("daemon.log")).map_err(failed)?;
             let listening = BufReader::new(said).lines().map_while(Result::ok).find_map(|line| {
                 Some(line.split_once("listening on ")?.1.split_whitespace().next()?.to_owned())
             });
@@ -156,7 +156,7 @@ impl Daemon {
             let ended = child.try_wait().map_err(failed)?;
             if ended.is_some() || begun.elapsed() > PATIENCE {
                 let _ = child.kill();
-                return Err(format!("tabletd does not listen; see {}/log", dir.display()));
+                return Err(format!("tabletd does not listen; see {}/daemon.log", dir.display()));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -188,7 +188,10 @@ impl Daemon {
                 return Ok(status);
             }
             if count("failed") > 0 || begun.elapsed() > PATIENCE {
-                return Err(format!("migrations failed or hang; see {}/log: {status}", self.dir.display()));
+                return Err(format!(
+                    "migrations failed or hang; see {}/daemon.log: {status}",
+                    self.dir.display()
+                ));
             }
             // Asking costs the daemon something too: rarely enough not to be seen in the result.
             std::thread::sleep(
