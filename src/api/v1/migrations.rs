@@ -1,7 +1,5 @@
 //! `/api/v1/migrations`.
 
-use std::str::FromStr;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -15,11 +13,10 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
-use crate::api::query::{Strict, invalid};
+use crate::api::query::{Strict, invalid, read_id};
 use crate::api::wire::{Action, Extend, List, Migration, RunStep, Timestamp};
 use crate::engine::{ListOrder, MigrationFilter};
-use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TabletKey, TaskId};
+use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TaskId};
 
 /// Most migrations on one page.
 const MAX_LIMIT: i64 = 10_000;
@@ -98,8 +95,8 @@ pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
         return Err(invalid("parameter since is later than before"));
     }
     Ok(MigrationFilter {
-        statuses: words(query, "status")?,
-        phases: words(query, "phase")?,
+        statuses: query.several("status")?,
+        phases: query.several("phase")?,
         tablet_id: query.read("tablet_id")?,
         disk: text("disk"),
         source: text("source_disk"),
@@ -113,15 +110,8 @@ pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
             Some(other) => return Err(invalid(format!("parameter sort must be id or -id, got {other:?}"))),
         },
         after: query.read("marker")?,
-        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+        limit: query.limit(MAX_LIMIT)?,
     })
-}
-
-fn words<T: FromStr<Err = String>>(query: &Strict, name: &'static str) -> Result<Vec<T>, Failure> {
-    let Some(list) = query.text(name) else { return Ok(Vec::new()) };
-    list.split(',')
-        .map(|word| word.parse().map_err(|error| invalid(format!("parameter {name}: {error}"))))
-        .collect()
 }
 
 /// JSON numbers are wider than ids.
@@ -129,32 +119,8 @@ pub(super) fn checked_ids(
     tablet_id: TabletId,
     schema_hash: Option<SchemaHash>,
 ) -> Result<(TabletId, Option<SchemaHash>), Failure> {
-    let tablet_id = tablet_id.to_string().parse().map_err(|error| invalid(format!("{error}")))?;
-    let schema_hash = schema_hash
-        .map(|hash| hash.to_string().parse())
-        .transpose()
-        .map_err(|error| invalid(format!("{error}")))?;
-    Ok((tablet_id, schema_hash))
-}
-
-/// The key of a tablet known under one schema hash.
-pub(super) fn only_key(node: &dyn Node, tablet_id: TabletId) -> Result<TabletKey, Failure> {
-    let found = node.tablets_by_id(tablet_id);
-    match found.as_slice() {
-        [one] => Ok(one.key),
-        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
-        several => {
-            let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
-            Err(invalid(format!(
-                "tablet {tablet_id} has several schema hashes, say which: {}",
-                hashes.join(", ")
-            )))
-        }
-    }
-}
-
-pub(super) fn read_id(text: &str) -> Result<MigrationId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
+    let schema_hash = schema_hash.map(|hash| read_id(&hash.to_string())).transpose()?;
+    Ok((read_id(&tablet_id.to_string())?, schema_hash))
 }
 
 /// `GET /migrations/{id}`.
@@ -174,7 +140,7 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Migration>, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: MigrationId = read_id(&id)?;
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
     Ok(Json(shown(found.ok_or_else(unknown)?)))

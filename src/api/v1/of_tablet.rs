@@ -7,19 +7,15 @@ use axum::response::Response;
 use axum::{Extension, Json};
 
 use super::body::Body;
-use super::migrations::{LIST_PARAMETERS, answer_list, apply, filter, read_id, run_step, shown};
+use super::migrations::{LIST_PARAMETERS, answer_list, apply, filter, run_step, shown};
 use super::parameters;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::query::invalid;
+use crate::api::query::{invalid, read_id};
 use crate::api::wire::{Action, List, Migration, RunStep, Timestamp};
 use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId, TaskId};
-
-fn read_tablet(text: &str) -> Result<TabletId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
-}
 
 /// `GET .../migrations`: filters as those of all migrations.
 #[utoipa::path(
@@ -52,7 +48,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let query = parameters(&parts, LIST_PARAMETERS)?;
     let mut filter = filter(&query)?;
-    let tablet = read_tablet(&tablet)?;
+    let tablet: TabletId = read_id(&tablet)?;
     if filter.tablet_id.is_some_and(|asked| asked != tablet) {
         return Err(invalid(format!("parameter tablet_id: the path is about tablet {tablet}")).into());
     }
@@ -62,7 +58,7 @@ pub(super) async fn list(
 
 /// The migration the path names, which must be one of the tablet it names.
 async fn found(app: &App, (tablet, id): (String, String)) -> Result<model::Migration, Problem> {
-    let (tablet, id) = (read_tablet(&tablet)?, read_id(&id)?);
+    let (tablet, id) = (read_id::<TabletId>(&tablet)?, read_id::<MigrationId>(&id)?);
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || {
         Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} of tablet {tablet} is known"))

@@ -7,7 +7,6 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::body::Body;
-use super::migrations::only_key;
 use super::parameters;
 use super::shape::IsList;
 use crate::api::app::App;
@@ -15,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::query::invalid;
+use crate::api::query::{invalid, read_id};
 use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
 use crate::engine::{Pin, TabletFilter};
 use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
@@ -44,7 +43,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
         partition_id: query.number("partition_id", 0..=i64::MAX)?,
         pin: query.read("pinned")?.map(|pinned: bool| if pinned { Pin::Pinned } else { Pin::Free }),
         after: query.read("marker")?,
-        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+        limit: query.limit(MAX_LIMIT)?,
     };
     let page = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
     let data = page.items.into_iter().map(Into::into).collect();
@@ -69,13 +68,10 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Tablet>, Problem> {
     let query = parameters(&parts, &["schema_hash"])?;
-    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let tablet_id = read_id(&id)?;
     let schema_hash = query.read("schema_hash")?;
     let tablet = app.try_ask(Touches::Memory, move |node| {
-        let key = match schema_hash {
-            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-            None => only_key(node, tablet_id)?,
-        };
+        let key = key_of(node, tablet_id, schema_hash)?;
         let unknown = || Failure::new(ErrorCode::TabletNotFound, format!("no tablet {key} on this node"));
         node.tablet(key).ok_or_else(unknown)
     });
@@ -101,14 +97,11 @@ pub(super) async fn explain(
     parts: Parts,
 ) -> Result<Response, Problem> {
     let query = parameters(&parts, &["schema_hash", "disk"])?;
-    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let tablet_id = read_id(&id)?;
     let schema_hash = query.read("schema_hash")?;
     let disk: String = query.require("disk", "a path, written as in storage_root_path")?;
     let answers = app.try_ask(Touches::Memory, move |node| {
-        let key = match schema_hash {
-            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-            None => only_key(node, tablet_id)?,
-        };
+        let key = key_of(node, tablet_id, schema_hash)?;
         Ok(node.explain(key, &disk))
     });
     let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
@@ -223,13 +216,24 @@ pub(super) async fn last_verification(
     Ok(Json(check.await?.into()))
 }
 
-fn read_id(text: &str) -> Result<TabletId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
-}
-
-fn key_of(node: &dyn Node, tablet_id: TabletId, hash: Option<SchemaHash>) -> Result<TabletKey, Failure> {
-    match hash {
-        Some(schema_hash) => Ok(TabletKey { tablet_id, schema_hash }),
-        None => only_key(node, tablet_id),
+/// The key of the tablet that is meant; without a schema hash it must be known under one only.
+pub(super) fn key_of(
+    node: &dyn Node,
+    tablet_id: TabletId,
+    schema_hash: Option<SchemaHash>,
+) -> Result<TabletKey, Failure> {
+    if let Some(schema_hash) = schema_hash {
+        return Ok(TabletKey { tablet_id, schema_hash });
+    }
+    match node.tablets_by_id(tablet_id).as_slice() {
+        [one] => Ok(one.key),
+        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
+        several => {
+            let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
+            Err(invalid(format!(
+                "tablet {tablet_id} has several schema hashes, say which: {}",
+                hashes.join(", ")
+            )))
+        }
     }
 }
