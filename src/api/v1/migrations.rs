@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::page;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -78,13 +78,12 @@ pub(super) async fn answer_list(
     filter: MigrationFilter,
 ) -> Result<Response, Problem> {
     let with_steps = query.read::<bool>("with_steps")?.unwrap_or(false);
-    let page = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
-    let data = page.items.into_iter().map(|migration| {
+    let found = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
+    let data = found.items.into_iter().map(|migration| {
         let shown = shown(migration);
         if with_steps { shown } else { Migration { steps: None, ..shown } }
     });
-    let list = List::<Migration> { total: page.total, data: data.collect() };
-    Ok((Extension(IsList), Json(list)).into_response())
+    Ok(page(found.total, data.collect()).into_response())
 }
 
 pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {

@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::{page, whole};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -36,7 +36,7 @@ const MAX_LIMIT: i64 = 100_000;
     ),
     responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["disk", "partition_id", "pinned", "marker", "limit"])?;
     let filter = TabletFilter {
         disk: query.text("disk").map(str::to_owned),
@@ -45,9 +45,8 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
         after: query.read("marker")?,
         limit: query.limit(MAX_LIMIT)?,
     };
-    let page = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
-    let data = page.items.into_iter().map(Into::into).collect();
-    Ok((Extension(IsList), Json(List::<Tablet> { total: page.total, data })).into_response())
+    let found = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(Tablet::from).collect()))
 }
 
 /// `GET /tablets/{tablet_id}[?schema_hash=]`.
@@ -95,7 +94,7 @@ pub(super) async fn explain(
     State(app): State<App>,
     Path(id): Path<String>,
     parts: Parts,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["schema_hash", "disk"])?;
     let tablet_id = read_id(&id)?;
     let schema_hash = query.read("schema_hash")?;
@@ -104,9 +103,7 @@ pub(super) async fn explain(
         let key = key_of(node, tablet_id, schema_hash)?;
         Ok(node.explain(key, &disk))
     });
-    let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok((Extension(IsList), Json(List { total, data })).into_response())
+    Ok(whole(answers.await?.into_iter().map(RuleAnswer::from).collect()))
 }
 
 /// `POST /tablets/{tablet_id}/pin`: no plan moves it from now on.

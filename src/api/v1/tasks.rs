@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::page;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -37,7 +37,7 @@ const NAME_MAX_BYTES: usize = 200;
     ),
     responses((status = 200, body = List<Task>, description = "All of them, without their plans"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["status", "kind", "disk", "marker", "limit"])?;
     let filter = TaskFilter {
         statuses: query.several("status")?,
@@ -50,9 +50,8 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
         let text = format!("parameter kind: {kind:?} is no kind of task; accepted: {}", KINDS.join(", "));
         return Err(invalid(text).into());
     }
-    let page = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
-    let data: Vec<Task> = page.items.into_iter().map(Task::in_list).collect();
-    Ok((Extension(IsList), Json(List { total: page.total, data })).into_response())
+    let found = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(Task::in_list).collect()))
 }
 
 const KINDS: [&str; 3] = ["drain", "move", "rebalance"];
@@ -79,7 +78,7 @@ pub(super) async fn targets(
     State(app): State<App>,
     Path(id): Path<String>,
     parts: Parts,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["status", "disk", "marker", "limit"])?;
     let id: TaskId = read_id(&id)?;
     let filter = TargetFilter {
@@ -88,8 +87,8 @@ pub(super) async fn targets(
         after: query.read("marker")?,
         limit: query.limit(MAX_LIMIT)?,
     };
-    let page = app.try_ask(Touches::Journal, move |node| node.migrate_targets(id, &filter)).await?;
-    Ok((Extension(IsList), Json(List { total: page.total, data: page.items })).into_response())
+    let found = app.try_ask(Touches::Journal, move |node| node.migrate_targets(id, &filter)).await?;
+    Ok(page(found.total, found.items))
 }
 
 /// `PATCH /tasks/{id}`: a stopped task under another name, in another order of service, at another speed.
