@@ -33,21 +33,7 @@ pub(super) fn shown(migration: model::Migration) -> Migration {
     path = "/api/v1/migrations",
     operation_id = "list_migrations",
     tag = "migrations",
-    params(
-        ("status" = Option<Vec<model::Status>>, Query, explode = false, description = "Several, separated by commas"),
-        ("phase" = Option<Vec<model::Phase>>, Query, explode = false, description = "Several, separated by commas"),
-        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
-        ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
-        ("source_disk" = Option<String>, Query, description = "From it"),
-        ("dest_disk" = Option<String>, Query, description = "To it"),
-        ("task" = Option<TaskId>, Query, description = "Made by this task"),
-        ("since" = Option<Timestamp>, Query, description = "Accepted then or later"),
-        ("before" = Option<Timestamp>, Query, description = "Accepted before"),
-        ("sort" = Option<String>, Query, pattern = "^-?id$", description = "id or -id"),
-        ("with_steps" = Option<bool>, Query, description = "With what the steps said"),
-        ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "At most so many, 1 to 10000"),
-    ),
+    params(ListParameters),
     responses((status = 200, body = List<Migration>, description = "One page of them, ascending by number"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -55,7 +41,44 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
     answer_list(app, &query, filter(&query)?).await
 }
 
-/// What narrows, orders and cuts a list.
+/// What narrows, orders and cuts a list, as the document has it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read one by one, so that a refusal names the parameter")]
+pub(super) struct ListParameters {
+    /// Several, separated by commas
+    #[param(explode = false)]
+    status: Option<Vec<model::Status>>,
+    /// Several, separated by commas
+    #[param(explode = false)]
+    phase: Option<Vec<model::Phase>>,
+    /// Of this tablet
+    tablet_id: Option<TabletId>,
+    /// From or to the disk at this path
+    disk: Option<String>,
+    /// From it
+    source_disk: Option<String>,
+    /// To it
+    dest_disk: Option<String>,
+    /// Made by this task
+    task: Option<TaskId>,
+    /// Accepted then or later
+    since: Option<Timestamp>,
+    /// Accepted before
+    before: Option<Timestamp>,
+    /// id or -id
+    #[param(pattern = "^-?id$")]
+    sort: Option<String>,
+    /// With what the steps said
+    with_steps: Option<bool>,
+    /// The last number of the page before
+    marker: Option<MigrationId>,
+    /// At most so many, 1 to 10000
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<u32>,
+}
+
+/// The same, as a query is read.
 pub(super) const LIST_PARAMETERS: &[&str] = &[
     "status",
     "phase",
