@@ -253,15 +253,19 @@ impl<'a> Shared<'a> {
         }
 
         let mut sum = Hasher::new();
-        for_each_block(piece, block_bytes, |offset_bytes, length| {
-            watch.pace(Traffic::Copy, length as u64)?;
-            let bytes = buffer.bytes();
-            from.read(watch, bytes, offset_bytes, length)?;
-            sum.update(&bytes[..length]);
-            to.write(watch, bytes, offset_bytes, length)?;
-            watch.hooks().copied(length as u64);
-            Ok(())
-        })?;
+        for_each_block(
+            piece,
+            || watch.block_bytes(block_bytes),
+            |offset_bytes, length| {
+                watch.pace(Traffic::Copy, length as u64)?;
+                let bytes = buffer.bytes();
+                from.read(watch, bytes, offset_bytes, length)?;
+                sum.update(&bytes[..length]);
+                to.write(watch, bytes, offset_bytes, length)?;
+                watch.hooks().copied(length as u64);
+                Ok(())
+            },
+        )?;
         if from.access() == Access::Buffered && !cached_by_others {
             from.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         }
