@@ -734,8 +734,8 @@ fn blocks_are_as_short_as_the_owner_wants_them(place: &Place) {
     let manifest = Manifest::new(files).unwrap();
     // The second is no multiple of what direct I/O wants, the third less than one.
     for (wanted, longest) in [(0, WINDOW), (10_000, 8192), (1, 4096)] {
-        std::fs::remove_dir_all(place.destination()).unwrap();
-        std::fs::create_dir(place.destination()).unwrap();
+        fs::remove_dir_all(place.destination()).unwrap();
+        fs::create_dir(place.destination()).unwrap();
         let owner = Owner { block_bytes_max: wanted.into(), ..Owner::default() };
         let verified = place.copy(&manifest, &many_threads(), &owner).unwrap();
         assert_eq!(verified.manifest(), &manifest);

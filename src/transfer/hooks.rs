@@ -67,6 +67,9 @@ pub trait CopyHooks: Sync {
     /// Bytes were written to the destination, not yet durably.
     fn copied(&self, _bytes: u64) {}
 
+    /// A file of the copy has taken up that much of the destination's file system.
+    fn allocated(&self, _bytes: u64) {}
+
     /// Bytes were read back and are as they should be.
     fn verified(&self, _bytes: u64) {}
 

@@ -248,8 +248,13 @@ impl<'a> Shared<'a> {
             self.destination.reopen_to_write(watch, name, size_bytes, access)?
         };
         let block_bytes = buffer.block_bytes();
-        if is_whole && size_bytes > block_bytes as u64 {
-            to.reserve(watch)?;
+        if is_whole {
+            if size_bytes > block_bytes as u64 {
+                to.reserve(watch)?;
+            } else {
+                // Taken up by the one write that follows.
+                watch.hooks().allocated(size_bytes);
+            }
         }
 
         let mut sum = Hasher::new();

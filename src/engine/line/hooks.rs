@@ -73,6 +73,11 @@ impl CopyHooks for Line<'_> {
         self.moved();
     }
 
+    fn allocated(&self, bytes: u64) {
+        add(&self.job.progress.allocated_bytes, bytes);
+        self.destination.allocated(bytes);
+    }
+
     fn verified(&self, bytes: u64) {
         add(&self.job.progress.verified_bytes, bytes);
         add(&self.node.counts.verified_bytes, bytes);
