@@ -44,6 +44,8 @@ pub(super) struct Progress {
     pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_files: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
+    /// Taken up on the destination by the files of this attempt.
+    pub(super) allocated_bytes: AtomicU64,
     /// By the steady clock; 0 before the first.
     pub(super) last_progress_ms: AtomicI64,
     /// Measured by the ticker of events.

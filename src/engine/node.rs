@@ -386,6 +386,7 @@ impl Node {
         }
         if let Some(disk) = self.disk_by_uuid(row.destination.uuid) {
             disk.unreserve(job.size_bytes);
+            disk.not_allocated(job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();

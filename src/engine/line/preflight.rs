@@ -55,8 +55,7 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
 
 /// Measured now, with every other move in flight counted; this one's own reservation is among them.
 fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<(), Failure> {
-    let capacity = destination.capacity().map_err(|error| line.on_destination(error))?;
-    line.destination.set_capacity(capacity);
+    let capacity = line.destination.measure(destination).map_err(|error| line.on_destination(error))?;
     let others = line.destination.reserved_bytes().saturating_sub(line.job.size_bytes);
     fits(capacity, others, size_bytes, line.node.capacity_limits())
         .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)))
