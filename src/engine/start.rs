@@ -13,7 +13,7 @@ use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{events, marks, scheduler, tasks};
+use super::{events, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, TabletKey, UndoneFor};
@@ -115,6 +115,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.board().alive.len()
     );
     marks::take_up(&node, remembered.marks);
+    verify::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
