@@ -280,9 +280,8 @@ pub(super) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, S
 /// What to answer for a tablet that is not served.
 pub(super) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>) -> Failure {
     let catalog = node.catalog();
-    let is_meant =
-        |key: TabletKey| key.tablet_id == id && hash.is_none_or(|schema_hash| key.schema_hash == schema_hash);
-    let Some((key, why)) = catalog.unavailable().find(|(key, _)| is_meant(*key)) else {
+    let mut found = catalog.unavailable_with_id(id);
+    let Some((key, why)) = found.find(|(key, _)| hash.is_none_or(|hash| key.schema_hash == hash)) else {
         let name = hash.map_or(id.to_string(), |hash| format!("{id}_{hash}"));
         return Failure::new(ErrorCode::TabletNotFound, format!("no tablet {name} on this node"));
     };
