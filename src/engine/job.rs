@@ -271,11 +271,20 @@ impl Job {
         }
     }
 
-    /// Adds a line to the log of the step that is under way.
+    /// Adds a line to the log of the step that is under way, and to the daemon's.
     pub(super) fn log(&self, text: impl Into<String>) {
         let text = text.into();
+        {
+            let row = self.lock();
+            tracing::info!(migration = %row.id, tablet = %row.key, "{text}");
+        }
+        self.note(text);
+    }
+
+    /// Adds a line to the log of the step that is under way: what went as it should.
+    pub(super) fn note(&self, text: impl Into<String>) {
+        let text = text.into();
         let mut migration = self.lock();
-        tracing::info!(migration = %migration.id, tablet = %migration.key, "{text}");
         let Some(step) = migration.steps.last_mut() else { return };
         match step.logs.len() {
             len if len < LOG_LINES_MAX => step.logs.push(LogEntry { at_ms: now_ms(), text }),

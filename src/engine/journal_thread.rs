@@ -12,7 +12,9 @@ use std::time::{Duration, Instant};
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
-use crate::model::{ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletKey, Task, TaskId};
+use crate::model::{
+    ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletCheck, TabletKey, Task, TaskId,
+};
 
 /// Operations committed together at most.
 const BATCH_MAX: usize = 4096;
@@ -37,6 +39,8 @@ enum Request {
     UpdateTask(Box<Task>, Reply<()>),
     DeleteTask(TaskId, Reply<()>),
     SetMark(Marked, Option<Mark>, Reply<()>),
+    SetCheck(Box<TabletCheck>),
+    ClearCheck(TabletKey),
     Stop,
 }
 
@@ -49,6 +53,7 @@ pub(super) struct Loaded {
     pub(super) uptime_seconds: u64,
     pub(super) tasks: Vec<Task>,
     pub(super) marks: Vec<(Marked, Mark)>,
+    pub(super) checks: Vec<TabletCheck>,
 }
 
 /// A write that has its place in the order of writes, and may not be durable yet.
@@ -127,6 +132,16 @@ impl JournalHandle {
         self.post(|reply| Request::SetMark(marked, mark, reply))
     }
 
+    /// Records what a verification found. Nobody waits: lost with the process, it was never asked for.
+    pub(super) fn set_check(&self, check: TabletCheck) {
+        let _ = self.sender.send(Request::SetCheck(Box::new(check)));
+    }
+
+    /// Forgets it.
+    pub(super) fn clear_check(&self, key: TabletKey) {
+        let _ = self.sender.send(Request::ClearCheck(key));
+    }
+
     /// Records a new migration, durably, and returns its number.
     pub(super) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
         self.ask(|reply| Request::Accept(Box::new(migration), reply))
@@ -198,7 +213,8 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let (tasks, damaged_tasks) = journal.tasks()?;
     let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}"));
     let (marks, damaged_marks) = journal.marks()?;
-    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).collect();
+    let (checks, damaged_checks) = journal.checks()?;
+    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
@@ -207,6 +223,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
         uptime_seconds,
         tasks,
         marks,
+        checks,
     };
     Ok((journal, loaded))
 }
@@ -325,6 +342,11 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         // Who asked may have gone; that is their business.
         let _ = reply.send(answer.map_err(unavailable));
     }
+    fn tell(done: Result<impl Sized, JournalError>) {
+        if let Err(error) = done {
+            tracing::error!("journal: {error}");
+        }
+    }
     match request {
         Request::Get(id, reply) => send(&reply, journal.get(id)),
         Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
@@ -332,11 +354,9 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         Request::List(filter, reply) => send(&reply, journal.list(&filter)),
         Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
         Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),
-        Request::Prune(keep) => {
-            if let Err(error) = journal.prune_finished(keep) {
-                tracing::error!("journal: {error}");
-            }
-        }
+        Request::Prune(keep) => tell(journal.prune_finished(keep)),
+        Request::SetCheck(check) => tell(journal.set_check(&check)),
+        Request::ClearCheck(key) => tell(journal.clear_check(key)),
         Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),
         Request::UpdateTask(task, reply) => send(&reply, journal.update_task(&task)),
         Request::DeleteTask(id, reply) => send(&reply, journal.delete_task(id)),

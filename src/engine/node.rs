@@ -109,6 +109,7 @@ pub(super) struct Counts {
     pub(super) completed: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) aborted: AtomicU64,
+    pub(super) expired: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) copied_bytes: AtomicU64,
     pub(super) cloned_bytes: AtomicU64,
@@ -375,7 +376,8 @@ impl Node {
         }
         match event {
             Event::Completed => Counts::add(&self.counts.completed),
-            Event::Undone | Event::Expired => Counts::add(&self.counts.aborted),
+            Event::Undone => Counts::add(&self.counts.aborted),
+            Event::Expired => Counts::add(&self.counts.expired),
             _ => Counts::add(&self.counts.failed),
         }
         tracing::info!(migration = %row.id, tablet = %row.key, status = %row.status, "{}", row.status_reason);
