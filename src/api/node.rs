@@ -38,9 +38,9 @@ pub enum ConfigChangeError {
 pub trait Node: Send + Sync + 'static {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure>;
     fn validate(&self, submit: &Submit) -> Validation;
-    fn migration(&self, id: MigrationId) -> Option<Migration>;
-    fn latest_migration(&self, key: TabletKey) -> Option<Migration>;
-    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration>;
+    fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure>;
+    fn latest_migration(&self, key: TabletKey) -> Result<Option<Migration>, Failure>;
+    fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure>;
     /// Waits for nothing.
     fn event_cursor(&self) -> EventCursor;
     /// Waits for nothing.
@@ -109,13 +109,13 @@ impl Node for Engine {
     fn validate(&self, submit: &Submit) -> Validation {
         Self::validate(self, submit)
     }
-    fn migration(&self, id: MigrationId) -> Option<Migration> {
+    fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
         Self::migration(self, id)
     }
-    fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
+    fn latest_migration(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
         Self::latest_migration(self, key)
     }
-    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+    fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
         Self::migrations(self, filter)
     }
     fn event_cursor(&self) -> EventCursor {

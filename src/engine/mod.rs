@@ -98,17 +98,26 @@ impl Engine {
     }
 
     /// One migration with the progress of this moment; also after its end.
-    pub fn migration(&self, id: MigrationId) -> Option<Migration> {
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
+    pub fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
         query::migration(&self.0, id)
     }
 
     /// The newest migration of a tablet.
-    pub fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
+    ///
+    /// # Errors
+    /// As [`Engine::migration`].
+    pub fn latest_migration(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
         query::latest_migration(&self.0, key)
     }
 
     /// Migrations, ascending by number.
-    pub fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
         query::migrations(&self.0, filter)
     }
 

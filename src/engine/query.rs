@@ -32,16 +32,18 @@ const RECORD_WAIT: Duration = Duration::from_secs(10);
 /// How long reading a tablet's files may take.
 const FILES_WAIT: Duration = Duration::from_secs(3600);
 
-pub(super) fn migration(node: &Node, id: MigrationId) -> Option<Migration> {
+/// # Errors
+/// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
+pub(super) fn migration(node: &Node, id: MigrationId) -> Result<Option<Migration>, Failure> {
     if let Some(job) = node.job(id) {
         let mut row = job.snapshot();
         explain(node, &mut row);
-        return Some(row);
+        return Ok(Some(row));
     }
     if let Some(ended) = node.board().ended.get(&id) {
-        return Some(Migration::clone(ended));
+        return Ok(Some(Migration::clone(ended)));
     }
-    node.journal.get(id).ok().flatten()
+    node.journal.get(id)
 }
 
 /// While something waits, its reason is the one of this moment.
@@ -105,21 +107,26 @@ fn lowest_limit(node: &Node, row: &Migration) -> Option<String> {
     Some(format!("at {} bytes per second at most: {}", lowest.0, lowest.1))
 }
 
-pub(super) fn latest_migration(node: &Node, key: TabletKey) -> Option<Migration> {
+/// # Errors
+/// As [`migration`].
+pub(super) fn latest_migration(node: &Node, key: TabletKey) -> Result<Option<Migration>, Failure> {
     let latest = node.board().latest.get(&key).copied();
     match latest {
         Some(id) => migration(node, id),
-        None => node.journal.latest_for(key).ok().flatten(),
+        None => node.journal.latest_for(key),
     }
 }
 
 /// The living are in memory, and only there as they are now; the ended are in the journal, and their rows are final.
 /// So the journal is never asked for more than a page.
-pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Page<Migration> {
+///
+/// # Errors
+/// `JOURNAL_UNAVAILABLE`: a list without the ended ones would pass for the whole of it.
+pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let alive: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
     let living: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
-    let ended = ended(node, filter, limit);
+    let ended = ended(node, filter, limit)?;
     let total = living.len() as u64 + ended.total;
 
     // One that ended between the two looks is in both, never in neither; the later look is the one to show.
@@ -142,7 +149,7 @@ pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Page<Migratio
         ListOrder::NewestFirst => items.into_values().rev().take(limit).collect(),
     };
     items.iter_mut().for_each(|row| explain(node, row));
-    Page { total, items }
+    Ok(Page { total, items })
 }
 
 fn is_wanted(filter: &MigrationFilter, status: Status) -> bool {
@@ -164,16 +171,15 @@ fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
         && filter.before_ms.is_none_or(|before| row.created_ms < before)
 }
 
-fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
+fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal::Page, Failure> {
     let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
     let statuses: Vec<_> = Status::ALL
         .iter()
         .copied()
         .filter(|status| status.is_final() && is_wanted(filter, *status))
         .collect();
-    let none = || journal::Page { total: 0, rows: journal::Rows::default(), next_after: None };
     if statuses.is_empty() {
-        return none();
+        return Ok(journal::Page { total: 0, rows: journal::Rows::default(), next_after: None });
     }
     let asked = journal::Filter {
         statuses,
@@ -192,10 +198,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
         limit: u32::try_from(limit).unwrap_or(u32::MAX),
         ..journal::Filter::default()
     };
-    node.journal.list(asked).unwrap_or_else(|failure| {
-        tracing::warn!("{failure}");
-        none()
-    })
+    node.journal.list(asked)
 }
 
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {

@@ -178,12 +178,12 @@ pub(super) fn set_priority(node: &Node, id: MigrationId, priority: Priority) -> 
 /// Takes a finished move back: an ordinary migration to where the tablet came from, with whatever it has become since.
 /// Legal while the trash of that disk still holds what was retired; a move that is the tablet's last one only.
 pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
-    let ended = query::migration(node, id)
+    let ended = query::migration(node, id)?
         .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
     check(&ended, Verb::Revert)?;
     let refuse = |why: String| Failure::new(ErrorCode::NotRevertible, format!("migration {id}: {why}"));
     if let Some(by) = ended.steering.reverted_by
-        && !query::migration(node, by).is_some_and(|other| ended_without_a_move(&other))
+        && !query::migration(node, by)?.is_some_and(|other| ended_without_a_move(&other))
     {
         return Err(refuse(format!("migration {by} takes it back already, or has")));
     }

@@ -85,7 +85,7 @@ fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Fai
         );
         return Err(Failure::new(ErrorCode::IdempotencyMismatch, text));
     }
-    Ok(query::migration(node, known.id).or(Some(known)))
+    Ok(query::migration(node, known.id)?.or(Some(known)))
 }
 
 /// The path of the disk a request means.
@@ -177,8 +177,9 @@ fn give_back(node: &Node, key: TabletKey, row: &Migration, size_bytes: u64) {
 /// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`.
 pub(super) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>, Failure> {
     node.job(id).ok_or_else(|| match query::migration(node, id) {
-        Some(ended) => steer::refusal(&ended, verb),
-        None => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
+        Ok(Some(ended)) => steer::refusal(&ended, verb),
+        Ok(None) => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
+        Err(failure) => failure,
     })
 }
 
@@ -391,7 +392,7 @@ pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
 
 /// Tries again what had given up or was aborted. Admission is asked again: the world has moved on.
 pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let ended = query::migration(node, id)
+    let ended = query::migration(node, id)?
         .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
     steer::check(&ended, Verb::Retry)?;
     let granted = grant(node, ended.key, &ended.destination.path, &Precondition::default())?;

@@ -23,6 +23,8 @@ use crate::model::{
 pub(super) struct Answers {
     pub(super) refusal: Option<Failure>,
     pub(super) migration: Option<Migration>,
+    /// Why what only the journal knows cannot be told.
+    pub(super) unreadable: Option<Failure>,
     pub(super) tablets: Vec<TabletView>,
     pub(super) disks: Vec<DiskView>,
     pub(super) config: Config,
@@ -38,6 +40,7 @@ impl FakeNode {
         Self(Mutex::new(Answers {
             refusal: None,
             migration: None,
+            unreadable: None,
             tablets: vec![sample::tablet(KEY, "/d1"), sample::tablet(TabletKey::new(3, 4), "/d2")],
             disks: vec![sample::disk("/d1"), sample::disk("/d2")],
             config: Config::default(),
@@ -62,6 +65,12 @@ impl FakeNode {
         let mut answers = self.answers();
         answers.asked.push(what);
         answers.refusal.clone().map_or(Ok(()), Err)
+    }
+
+    /// The one migration there is.
+    fn known(&self) -> Result<Option<Migration>, Failure> {
+        let answers = self.answers();
+        answers.unreadable.clone().map_or_else(|| Ok(answers.migration.clone()), Err)
     }
 
     fn change(&self, verb: &str, id: MigrationId, status: Status) -> Result<Migration, Failure> {
@@ -100,16 +109,16 @@ impl Node for FakeNode {
         let checks = self.explain(submit.key, "/d2");
         Validation { destination: Some("/d2".into()), checks, refusal }
     }
-    fn migration(&self, id: MigrationId) -> Option<Migration> {
-        self.answers().migration.clone().filter(|migration| migration.id == id)
+    fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
+        Ok(self.known()?.filter(|migration| migration.id == id))
     }
-    fn latest_migration(&self, key: TabletKey) -> Option<Migration> {
-        self.answers().migration.clone().filter(|migration| migration.key == key)
+    fn latest_migration(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
+        Ok(self.known()?.filter(|migration| migration.key == key))
     }
-    fn migrations(&self, filter: &MigrationFilter) -> Page<Migration> {
+    fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
         let _ = self.note(format!("{filter:?}"));
-        let items: Vec<_> = self.answers().migration.clone().into_iter().collect();
-        Page { total: 40, items }
+        let items: Vec<_> = self.known()?.into_iter().collect();
+        Ok(Page { total: 40, items })
     }
     fn event_cursor(&self) -> EventCursor {
         "1-0".parse().unwrap()

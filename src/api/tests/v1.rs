@@ -102,6 +102,29 @@ fn a_tablet_is_moved_by_its_own_path_too() {
 }
 
 #[test]
+fn a_journal_that_cannot_be_read_is_said_and_makes_nothing_look_absent() {
+    let server = start();
+    let failure = Failure::new(ErrorCode::JournalUnavailable, "disk I/O error");
+    server.node.answers().unreadable = Some(failure);
+    for path in [
+        "migrations",
+        "migrations/7",
+        "migrations/7/events",
+        "tablets/1/migrations",
+        "tablets/1/migrations/7",
+    ] {
+        let reply = server.get(&format!("/api/v1/{path}"));
+        assert_eq!(
+            (reply.status, &reply.json()["error_name"]),
+            (503, &"JOURNAL_UNAVAILABLE".into()),
+            "{path}"
+        );
+    }
+    let told = server.get("/api/tablet_migration?goal=status&tablet_id=1&schema_hash=2").json();
+    assert!(told.to_string().contains("disk I/O error"), "{told}");
+}
+
+#[test]
 fn an_idempotency_key_has_bounds() {
     let server = start();
     let send = |key: &str| {

@@ -88,7 +88,7 @@ pub(super) async fn of_one(
     let id: MigrationId = read_id(&id)?;
     // Before the look: what happens in between is told twice rather than not at all.
     let now = app.node().event_cursor();
-    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
     stream_of(&app, &parts, &found.ok_or_else(unknown)?, now)
 }

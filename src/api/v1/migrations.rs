@@ -102,7 +102,7 @@ pub(super) async fn answer_list(
     filter: MigrationFilter,
 ) -> Result<Response, Problem> {
     let with_steps = query.read::<bool>("with_steps")?.unwrap_or(false);
-    let found = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
+    let found = app.try_ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
     let data = found.items.into_iter().map(|migration| {
         let shown = shown(migration);
         if with_steps { shown } else { Migration { steps: None, ..shown } }
@@ -164,7 +164,7 @@ pub(super) async fn show(
 ) -> Result<Json<Migration>, Problem> {
     parameters(&parts, &[])?;
     let id: MigrationId = read_id(&id)?;
-    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
     Ok(Json(shown(found.ok_or_else(unknown)?)))
 }
@@ -260,7 +260,7 @@ async fn answer_steered(
     if !matches!(failure.code, ErrorCode::IllegalTransition | ErrorCode::StepNotAllowed) {
         return Err(failure.into());
     }
-    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
     let Some(Migration { status, next_steps, actions, .. }) = found.map(shown) else {
         return Err(failure.into());
     };

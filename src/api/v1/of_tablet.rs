@@ -50,7 +50,7 @@ pub(super) async fn list(
 /// The migration the path names, which must be one of the tablet it names.
 async fn found(app: &App, (tablet, id): (String, String)) -> Result<model::Migration, Problem> {
     let (tablet, id) = (read_id::<TabletId>(&tablet)?, read_id::<MigrationId>(&id)?);
-    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || {
         Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} of tablet {tablet} is known"))
     };

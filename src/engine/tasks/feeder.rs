@@ -64,20 +64,24 @@ fn take_stock(node: &Node, task: &Task) {
     if !node.tasks().get(task.id).is_ok_and(to_take) {
         return;
     }
-    let found: Vec<_> = task
+    let found: Result<Vec<_>, Failure> = task
         .plan
         .moves
         .iter()
-        .map(|planned| match place(node, task.id, planned) {
-            Place::AtDestination => MoveState::Done,
-            Place::OnItsWay(id) => MoveState::Running(id),
-            Place::Elsewhere(why) => MoveState::Failed(why),
-            Place::AtSource | Place::NotNow(_) => match query::latest_migration(node, planned.key) {
-                Some(last) if last.task == Some(task.id) && last.status.is_final() => ended(&last),
-                _ => MoveState::Pending,
-            },
+        .map(|planned| {
+            Ok(match place(node, task.id, planned) {
+                Place::AtDestination => MoveState::Done,
+                Place::OnItsWay(id) => MoveState::Running(id),
+                Place::Elsewhere(why) => MoveState::Failed(why),
+                Place::AtSource | Place::NotNow(_) => match query::latest_migration(node, planned.key)? {
+                    Some(last) if last.task == Some(task.id) && last.status.is_final() => ended(&last),
+                    _ => MoveState::Pending,
+                },
+            })
         })
         .collect();
+    // Without the journal nothing can be started either; the next round takes stock.
+    let Ok(found) = found else { return };
     if let Ok(entry) = node.tasks().get_mut(task.id) {
         let cancelled = entry.task.status == TaskStatus::Cancelled;
         let settle = |state| if cancelled { called_off(state) } else { state };
@@ -160,10 +164,11 @@ fn see_ends(node: &Node, task: &Task) {
     };
     for (at, id) in running.into_iter().filter(|(_, id)| node.job(*id).is_none()) {
         let state = match query::migration(node, id) {
-            Some(migration) if migration.status.is_final() => ended(&migration),
-            Some(_) => continue,
+            Ok(Some(migration)) if migration.status.is_final() => ended(&migration),
+            // Not to be known now: looked at again in the next round.
+            Ok(Some(_)) | Err(_) => continue,
             // Forgotten by the journal: where the tablet is says how it ended.
-            None => MoveState::Pending,
+            Ok(None) => MoveState::Pending,
         };
         set(node, task.id, at, state);
     }

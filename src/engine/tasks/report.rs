@@ -129,7 +129,9 @@ fn complete(node: &Node, draft: Draft) -> TaskView {
     let mut blocked: Vec<(DiskUuid, BlockedMove)> = Vec::new();
     for (at, id) in under_way {
         let Some(planned) = task.plan.moves.get(at) else { continue };
-        let Some(row) = node.job(id).and_then(|_| query::migration(node, id)) else { continue };
+        let Some(row) = node.job(id).and_then(|_| query::migration(node, id).ok().flatten()) else {
+            continue;
+        };
         let disk = planned.source.uuid;
         if let Some(shown) = disks.get_mut(&disk) {
             shown.finished_bytes += row.counters.verified_bytes.min(planned.size_bytes);
@@ -277,7 +279,9 @@ pub(super) fn targets(
     matching.truncate(limit);
     let items = matching.into_iter().map(|(at, (planned, state))| {
         let (migration_id, row) = match &state {
-            MoveState::Running(migration) => (Some(*migration), query::migration(node, *migration)),
+            MoveState::Running(migration) => {
+                (Some(*migration), query::migration(node, *migration).ok().flatten())
+            }
             _ => (None, None),
         };
         let reason = match (&state, &waits) {

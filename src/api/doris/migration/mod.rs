@@ -108,7 +108,7 @@ async fn answer_documented(app: &App, caller: &Caller, query: Query) -> String {
             Ok(migration) => documented::accepted(&migration),
             Err(failure) => documented::refused(&failure),
         },
-        Goal::Status => match app.ask(Touches::Journal, move |node| node.latest_migration(key)).await {
+        Goal::Status => match app.try_ask(Touches::Journal, move |node| node.latest_migration(key)).await {
             Ok(Some(migration)) => documented::standing(&migration),
             Ok(None) => documented::not_told(&documented::unknown(key)),
             Err(failure) => documented::not_told(&failure),
@@ -124,16 +124,16 @@ async fn answer_as_release(app: &App, caller: &Caller, query: &Query, release: R
     match goal {
         Goal::Run => run_as_release(app, caller, key, disk, release).await,
         Goal::Status => {
-            let found = app.ask(Touches::Journal, move |node| {
-                node.latest_migration(key).or_else(|| match release {
-                    Release::V1_1 => None,
-                    // A script may have submitted under a wrong schema hash, which 3.0 does not look at.
-                    Release::V3_0 => node
-                        .tablets_by_id(key.tablet_id)
-                        .into_iter()
-                        .filter_map(|tablet| node.latest_migration(tablet.key))
-                        .max_by_key(|migration| migration.id),
-                })
+            let found = app.try_ask(Touches::Journal, move |node| {
+                let latest = node.latest_migration(key)?;
+                if latest.is_some() || release == Release::V1_1 {
+                    return Ok(latest);
+                }
+                // A script may have submitted under a wrong schema hash, which 3.0 does not look at.
+                let of_id = node.tablets_by_id(key.tablet_id).into_iter();
+                let latest = of_id.map(|tablet| node.latest_migration(tablet.key));
+                let latest: Vec<_> = latest.collect::<Result<_, _>>()?;
+                Ok(latest.into_iter().flatten().max_by_key(|migration| migration.id))
             });
             match found.await {
                 Ok(Some(migration)) => releases::standing(&migration, release),
@@ -166,7 +166,7 @@ async fn run_as_release(
     };
     let busy_with = match failure.code {
         ErrorCode::MigrationExists => {
-            app.ask(Touches::Journal, move |node| node.latest_migration(key)).await.ok().flatten()
+            app.try_ask(Touches::Journal, move |node| node.latest_migration(key)).await.ok().flatten()
         }
         _ => None,
     };
