@@ -344,3 +344,16 @@ fn deleting_a_task_is_asked_about_and_cancelling_a_drain_names_the_disk() {
     assert_eq!(heard[0], ("POST /api/v1/disks/cancel_drain".to_owned(), json!({"path": "/d1"})));
     assert!(text(&done.stdout).contains("cancelled, 1 of 2 moves done"), "{}", text(&done.stdout));
 }
+
+#[test]
+fn a_table_is_named_in_lists_and_plans() {
+    let (_, heard) =
+        Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["tablets", "--table", "12"]);
+    assert_eq!(heard[0].0, "GET /api/v1/tablets?limit=1000&table_id=12");
+    let refused =
+        Turn::Answer(409, json!({"error_msg": "no tablet", "error_code": "PLAN_REFUSED"}).to_string());
+    let (done, heard) =
+        Daemon::new(vec![refused]).run(&["task", "move", "--table", "12", "--table", "0", "--to", "/d2"]);
+    assert_eq!(done.status.code(), Some(4));
+    assert_eq!(heard[0].1["request"]["select"], json!({"tables": [12, 0]}));
+}

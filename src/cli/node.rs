@@ -171,6 +171,7 @@ fn limit_text(rate_bytes_per_sec: u64) -> String {
 pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Result<(), CliError> {
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(args.table.iter().map(|table| ("table_id", table.to_string())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
     query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
     let Answer { value: list, text } = client.tablets(&query)?;
@@ -180,6 +181,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
     let mut table = Table::new(&[
         ("TABLET", Align::Right),
         ("SCHEMA HASH", Align::Right),
+        ("TABLE", Align::Right),
         ("PARTITION", Align::Right),
         ("DISK", Align::Left),
         ("SHARD", Align::Right),
@@ -193,6 +195,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
         table.row([
             tablet.tablet_id.to_string(),
             tablet.schema_hash.to_string(),
+            tablet.table_id.to_string(),
             tablet.partition_id.to_string(),
             tablet.disk.clone(),
             tablet.shard_id.to_string(),

@@ -32,6 +32,7 @@ pub(super) fn move_tablets(client: &Client, args: &MoveArgs, output: Output) -> 
     };
     let select = TabletSelector {
         disks: args.from.clone(),
+        tables: args.table.clone(),
         partitions: args.partition.clone(),
         tablets: args.tablet.clone(),
         min_size_bytes: args.min_size_bytes,

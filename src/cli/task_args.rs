@@ -64,6 +64,9 @@ pub struct MoveArgs {
     /// Tablets on disks of this medium.
     #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
     pub medium: Option<Medium>,
+    /// Tablets of this table, by the table_id of their headers; 0 for those of which none is known; may be given several times.
+    #[arg(long, value_name = "N")]
+    pub table: Vec<i64>,
     /// Tablets of this partition; may be given several times.
     #[arg(long, value_name = "N")]
     pub partition: Vec<i64>,

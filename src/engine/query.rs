@@ -164,6 +164,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> journal::Page {
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
     TabletView {
         key,
+        table_id: entry.table_id,
         partition_id: entry.partition_id,
         disk: node.disk(entry.disk).path.clone(),
         shard_id: entry.shard_id,
@@ -210,6 +211,7 @@ pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
     let catalog = node.catalog();
     let matches = |key: TabletKey, entry: &Entry| {
         disk.is_none_or(|disk| disk == Some(entry.disk))
+            && filter.table_id.is_none_or(|table| table == entry.table_id)
             && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
             && filter
                 .pin

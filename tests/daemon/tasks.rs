@@ -174,3 +174,39 @@ fn a_drain_that_fits_nowhere_is_refused_before_anything_moves() {
     assert_eq!(answer("other_file_system")["allows"], false, "{answers:#}");
     daemon.stop();
 }
+
+#[test]
+fn a_table_is_moved_by_its_number_and_nothing_else_with_it() {
+    let mut node = Node::new(2);
+    for id in 1..=9 {
+        node.add_tablet(0, id, &[5000]);
+    }
+    let daemon = node.start();
+    let ids = |daemon: &Daemon, query: &str| -> Vec<i64> {
+        let list = daemon.get(&format!("/api/v1/tablets?{query}"));
+        let tablets = list["data"].as_array().unwrap_or_else(|| panic!("{list:#}"));
+        tablets.iter().filter_map(|tablet| tablet["tablet_id"].as_i64()).collect()
+    };
+    assert_eq!(ids(&daemon, "table_id=1"), [1, 4, 7]);
+    assert_eq!(ids(&daemon, "table_id=0"), [3, 6, 9], "those of which no table is known");
+    assert_eq!(daemon.get("/api/v1/tablets/4")["table_id"], 1);
+
+    let of_tables = |tables: &[i64]| json!({"dry_run": false, "request": {"kind": "move", "select": {"tables": tables}, "to": {"disks": [node.disk(1)]}}});
+    let nothing = daemon.post("/api/v1/tasks", &of_tables(&[77]));
+    assert_eq!(nothing["error_code"], "PLAN_REFUSED", "{nothing:#}");
+    let id = daemon.post("/api/v1/tasks", &of_tables(&[1]))["id"].as_u64().expect("a task");
+    act(&daemon, id, "start");
+    wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
+    let on = |daemon: &Daemon, n: usize| ids(daemon, &format!("disk={}", node.disk(n)));
+    assert_eq!(on(&daemon, 1), [1, 4, 7]);
+    // A tablet keeps its table over a move and over a start.
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(ids(&daemon, "table_id=1"), [1, 4, 7]);
+    let id = daemon.post("/api/v1/tasks", &of_tables(&[0]))["id"].as_u64().expect("a task");
+    act(&daemon, id, "start");
+    wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
+    assert_eq!(on(&daemon, 0), [2, 5, 8]);
+    daemon.stop();
+    node.assert_whole();
+}

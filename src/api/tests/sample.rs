@@ -98,6 +98,7 @@ pub(crate) fn disk(path: &str) -> DiskView {
 pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
     TabletView {
         key,
+        table_id: 12,
         partition_id: 9,
         disk: disk.to_owned(),
         shard_id: ShardId(3),

@@ -65,6 +65,22 @@ fn tasks_and_their_moves_are_listed_by_filters_and_pages() {
 }
 
 #[test]
+fn tables_select_in_lists_and_in_moves() {
+    let server = start();
+    server.get("/api/v1/tablets?table_id=12&limit=5");
+    let asked = server.node.asked().join("");
+    assert!(asked.contains("table_id: Some(12), partition_id: None"), "{asked}");
+    assert_eq!(server.get("/api/v1/tablets/1").json()["table_id"], 12);
+    assert_eq!(server.get("/api/v1/tablets?table_id=-1").status, 400);
+    let moved = r#"{"request":{"kind":"move","select":{"tables":[12,13]},"to":{"medium":"SSD"}}}"#;
+    assert_eq!(server.post("/api/v1/tasks", moved).status, 200);
+    let asked = server.node.asked().join("");
+    assert!(asked.contains("tables: [12, 13], partitions: []"), "{asked}");
+    let misspelt = moved.replace("tables", "table");
+    assert_eq!(server.post("/api/v1/tasks", &misspelt).status, 400);
+}
+
+#[test]
 fn a_stopped_task_is_changed_field_by_field() {
     let server = start();
     let patch = |body: &str| {

@@ -12,6 +12,9 @@ pub struct Tablet {
     pub tablet_id: TabletId,
     /// Its schema.
     pub schema_hash: SchemaHash,
+    /// Table, by `table_id` of its header; 0 where the header names none.
+    #[serde(default)]
+    pub table_id: i64,
     /// Partition; 0 where unknown.
     pub partition_id: i64,
     /// Path of the disk that owns it.
