@@ -10,8 +10,8 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tabletd::journal::{Journal, Operation};
 use tabletd::model::{
-    Counters, DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Migration, MigrationId, Mode,
-    Priority, ShardId, Status, Steering, TabletKey, TabletRecord, TabletState,
+    DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Migration, MigrationId, Priority, ShardId,
+    Status, TabletKey, TabletRecord, TabletState,
 };
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
 use tabletd::rules::transition::{Event, transition};
@@ -115,32 +115,7 @@ fn scan(c: &mut Criterion) {
 
 fn migration(tablet_id: i64) -> Migration {
     let disk = |n: u128| DiskRef { uuid: DiskUuid(uuid::Uuid::from_u128(n)), path: format!("/data/disk{n}") };
-    Migration {
-        id: MigrationId(0),
-        key: TabletKey::new(tablet_id, 567_997_577),
-        source: disk(1),
-        destination: disk(2),
-        mode: Mode::Auto,
-        priority: Priority::Normal,
-        status: Status::Queued,
-        paused_in: None,
-        status_reason: "accepted".to_owned(),
-        attempts: 0,
-        not_before_ms: None,
-        source_shard: None,
-        destination_shard: None,
-        counters: Counters::default(),
-        steps: Vec::new(),
-        failure: None,
-        receipt: None,
-        request_reason: String::new(),
-        created_ms: 1_700_000_000_000,
-        updated_ms: 1_700_000_000_000,
-        last_progress_ms: None,
-        task: None,
-        steering: Steering::default(),
-        finished_ms: None,
-    }
+    Migration::new(TabletKey::new(tablet_id, 567_997_577), disk(1), disk(2), 1_700_000_000_000)
 }
 
 fn journal(c: &mut Criterion) {

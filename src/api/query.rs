@@ -100,6 +100,25 @@ impl Strict {
         self.read(name)?.ok_or_else(|| invalid(format!("parameter {name} is missing; accepted: {accepted}")))
     }
 
+    /// Several values, separated by commas; none when it is absent.
+    ///
+    /// # Errors
+    /// As [`Self::read`], for the first that cannot be read.
+    pub(super) fn several<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Vec<T>, Failure> {
+        let words = self.text(name).into_iter().flat_map(|text| text.split(','));
+        words
+            .map(|word| word.parse().map_err(|error: T::Err| invalid(format!("parameter {name}: {error}"))))
+            .collect()
+    }
+
+    /// `limit`, of a page: 1 to `most`; 0, which is the engine's own, when it is absent.
+    ///
+    /// # Errors
+    /// Anything else.
+    pub(super) fn limit(&self, most: i64) -> Result<usize, Failure> {
+        Ok(self.number("limit", 1..=most)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0))
+    }
+
     /// A whole number within bounds.
     ///
     /// # Errors
@@ -115,6 +134,14 @@ impl Strict {
             invalid(format!("parameter {name} must be a whole number from {low} to {high}, got {text:?}"))
         })
     }
+}
+
+/// An id out of a path, read.
+///
+/// # Errors
+/// It cannot be read; the message is that of `T`.
+pub(super) fn read_id<T: FromStr<Err: Display>>(text: &str) -> Result<T, Failure> {
+    text.parse().map_err(|error: T::Err| invalid(error.to_string()))
 }
 
 /// A refusal of what the caller sent.

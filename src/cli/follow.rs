@@ -27,7 +27,7 @@ const BAR: &str =
 /// [`Exit::Failed`] when it ended otherwise; [`Exit::Unreachable`] when the daemon goes away and stays away.
 pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) -> Result<(), CliError> {
     let id = first.value.id;
-    let bar = bar();
+    let bar = bar(BAR);
     let mut last_status = None;
     let mut away_since: Option<Instant> = None;
     let mut answer = first;
@@ -81,13 +81,13 @@ pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) 
     }
 }
 
-/// On standard error, and only where somebody sees it.
-fn bar() -> ProgressBar {
+/// A bar that looks like `template`: on standard error, and only where somebody sees it.
+pub(super) fn bar(template: &str) -> ProgressBar {
     let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
     if !std::io::stderr().is_terminal() {
         bar.set_draw_target(ProgressDrawTarget::hidden());
     }
-    if let Ok(style) = ProgressStyle::with_template(BAR) {
+    if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style.progress_chars("=> "));
     }
     bar.enable_steady_tick(POLL);

@@ -1,13 +1,13 @@
 //! Commands about tasks that exist: list, show, follow, steer, change, delete.
 
-use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 
 use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, confirm, print};
+use super::follow::bar;
 use super::jobs::remainder;
 use super::plan::plan;
 use super::table::{Align, Table, human_bytes, printable};
@@ -158,7 +158,7 @@ pub(super) fn delete(client: &Client, id: TaskId, yes: bool, output: Output) -> 
 /// [`Exit::Failed`] when it was stopped or cancelled, or a move was given up; [`Exit::Unreachable`] when the daemon stays
 /// away.
 pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
-    let bar = bar();
+    let bar = bar(BAR);
     let mut away_since: Option<Instant> = None;
     let mut told: Option<(Instant, TaskStatus, String)> = None;
     loop {
@@ -200,19 +200,6 @@ pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), 
         }
         std::thread::sleep(POLL);
     }
-}
-
-/// On standard error, and only where somebody sees it.
-fn bar() -> ProgressBar {
-    let bar = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
-    if !std::io::stderr().is_terminal() {
-        bar.set_draw_target(ProgressDrawTarget::hidden());
-    }
-    if let Ok(style) = ProgressStyle::with_template(BAR) {
-        bar.set_style(style.progress_chars("=> "));
-    }
-    bar.enable_steady_tick(POLL);
-    bar
 }
 
 fn show_on(bar: &ProgressBar, task: &Task, status: TaskStatus) {

@@ -16,10 +16,7 @@ use super::thread::{descriptor_limit, run_isolated};
 use super::{events, marks, scheduler, tasks};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{
-    Counters, DiskIndex, Failure, Migration, MigrationId, Mode, Priority, Status, Steering, TabletKey,
-    UndoneFor,
-};
+use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, TabletKey, UndoneFor};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
 use crate::storage::{Owner, RootScan};
@@ -300,31 +297,8 @@ pub(super) fn new_row(
     total_bytes: u64,
     file_count: u32,
 ) -> Migration {
-    let now = now_ms();
     Migration {
-        id: MigrationId(0),
-        key,
-        source,
-        destination,
-        mode: Mode::Auto,
-        priority: Priority::Normal,
-        status: Status::Queued,
-        paused_in: None,
-        status_reason: "accepted".to_owned(),
-        attempts: 0,
-        not_before_ms: None,
-        source_shard: None,
-        destination_shard: None,
         counters: Counters { total_bytes, total_files: u64::from(file_count), ..Counters::default() },
-        steps: Vec::new(),
-        failure: None,
-        receipt: None,
-        request_reason: String::new(),
-        task: None,
-        steering: Steering::default(),
-        created_ms: now,
-        updated_ms: now,
-        last_progress_ms: None,
-        finished_ms: None,
+        ..Migration::new(key, source, destination, now_ms())
     }
 }

@@ -190,6 +190,36 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// One that has just been asked for: queued, without a number, a mode of its own or a byte moved.
+    pub fn new(key: TabletKey, source: DiskRef, destination: DiskRef, created_ms: TimestampMs) -> Self {
+        Self {
+            id: MigrationId(0),
+            key,
+            source,
+            destination,
+            mode: Mode::Auto,
+            priority: Priority::Normal,
+            status: Status::Queued,
+            paused_in: None,
+            status_reason: "accepted".to_owned(),
+            attempts: 0,
+            not_before_ms: None,
+            source_shard: None,
+            destination_shard: None,
+            counters: Counters::default(),
+            steps: Vec::new(),
+            failure: None,
+            receipt: None,
+            request_reason: String::new(),
+            task: None,
+            steering: Steering::default(),
+            created_ms,
+            updated_ms: created_ms,
+            last_progress_ms: None,
+            finished_ms: None,
+        }
+    }
+
     /// Adds a line to the log of the step that is under way (the last one).
     pub fn log(&mut self, at_ms: TimestampMs, text: impl Into<String>) {
         if let Some(step) = self.steps.last_mut() {

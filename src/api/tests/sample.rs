@@ -3,9 +3,9 @@
 use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
-    LogEntry, Medium, MigrateTarget, Migration, MigrationId, Mode, MoveStatus, Phase, PlanCompleteness,
-    PlanOutcome, PlannedMove, Priority, Receipt, ShardId, Status, Steering, Step, StepRecord, StepStatus,
-    TabletCheck, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+    LogEntry, Medium, MigrateTarget, Migration, MigrationId, MoveStatus, Phase, PlanCompleteness,
+    PlanOutcome, PlannedMove, Receipt, ShardId, Status, Step, StepRecord, StepStatus, TabletCheck, TabletKey,
+    Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -19,18 +19,9 @@ pub(crate) fn migration(status: Status) -> Migration {
     let ended_badly = matches!(status.phase(), Phase::Failed | Phase::Aborted | Phase::Expired);
     Migration {
         id: MigrationId(7),
-        key: KEY,
-        source: disk("/d1"),
-        destination: disk("/d2"),
-        mode: Mode::Auto,
-        priority: Priority::Normal,
         status,
-        paused_in: None,
         status_reason: "because".into(),
         attempts: 1,
-        not_before_ms: None,
-        source_shard: None,
-        destination_shard: None,
         counters: Counters { total_bytes: 1000, ..Counters::default() },
         steps: vec![StepRecord {
             step: Step::Data,
@@ -50,13 +41,8 @@ pub(crate) fn migration(status: Status) -> Migration {
             duration_ms: 500,
             trash_path: Some("trash/20240101000000.0/1/2".into()),
         }),
-        request_reason: String::new(),
-        task: None,
-        steering: Steering::default(),
-        created_ms: DATA_STARTED_MS,
-        updated_ms: DATA_STARTED_MS,
-        last_progress_ms: None,
         finished_ms: status.is_final().then_some(DATA_STARTED_MS),
+        ..Migration::new(KEY, disk("/d1"), disk("/d2"), DATA_STARTED_MS)
     }
 }
 

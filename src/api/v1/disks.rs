@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::whole;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -24,12 +24,10 @@ use crate::api::wire::{DisableDisk, Disk, DiskLimits, DiskPath, List, RegisterDi
     tag = "disks",
     responses((status = 200, body = List<Disk>, description = "Every configured disk"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &[])?;
-    let data: Vec<Disk> =
-        app.ask(Touches::Memory, <dyn Node>::disks).await?.into_iter().map(Into::into).collect();
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok((Extension(IsList), Json(List { total, data })).into_response())
+    let disks = app.ask(Touches::Memory, <dyn Node>::disks).await?;
+    Ok(whole(disks.into_iter().map(Disk::from).collect()))
 }
 
 /// `POST /disks/enable`: back into service, after a probe.
@@ -104,13 +102,11 @@ pub(super) async fn cancel_drain(
     Extension(caller): Extension<Caller>,
     parts: Parts,
     Body(DiskPath { path }): Body<DiskPath>,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &[])?;
     caller.asks(format_args!("cancel every drain of {path:?}"));
     let tasks = app.try_ask(Touches::Journal, move |node| node.cancel_drains(&path)).await?;
-    let data: Vec<Task> = tasks.into_iter().map(Task::in_list).collect();
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok((StatusCode::ACCEPTED, Extension(IsList), Json(List { total, data })).into_response())
+    Ok((StatusCode::ACCEPTED, whole(tasks.into_iter().map(Task::in_list).collect())))
 }
 
 /// `POST /disks`: 201; opened, probed and scanned as at a start, it serves from now on and after the next start.

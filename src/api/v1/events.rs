@@ -20,12 +20,12 @@ use hyper::body::Frame;
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, Interval, MissedTickBehavior};
 
-use super::migrations::read_id;
 use super::parameters;
 use crate::api::app::{App, Streams};
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
+use crate::api::query::read_id;
 use crate::api::wire::{Event, Timestamp};
 use crate::engine::{Continuity, EventCursor, EventKind, EventView};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId};
@@ -85,7 +85,7 @@ pub(super) async fn of_one(
     parts: Parts,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: MigrationId = read_id(&id)?;
     // Before the look: what happens in between is told twice rather than not at all.
     let now = app.node().event_cursor();
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;

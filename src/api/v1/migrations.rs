@@ -1,7 +1,5 @@
 //! `/api/v1/migrations`.
 
-use std::str::FromStr;
-
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::http::request::Parts;
@@ -10,16 +8,15 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::page;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
-use crate::api::query::{Strict, invalid};
+use crate::api::query::{Strict, invalid, read_id};
 use crate::api::wire::{Action, Extend, List, Migration, RunStep, Timestamp};
 use crate::engine::{ListOrder, MigrationFilter};
-use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TabletKey, TaskId};
+use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TaskId};
 
 /// Most migrations on one page.
 const MAX_LIMIT: i64 = 10_000;
@@ -36,21 +33,7 @@ pub(super) fn shown(migration: model::Migration) -> Migration {
     path = "/api/v1/migrations",
     operation_id = "list_migrations",
     tag = "migrations",
-    params(
-        ("status" = Option<Vec<model::Status>>, Query, explode = false, description = "Several, separated by commas"),
-        ("phase" = Option<Vec<model::Phase>>, Query, explode = false, description = "Several, separated by commas"),
-        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
-        ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
-        ("source_disk" = Option<String>, Query, description = "From it"),
-        ("dest_disk" = Option<String>, Query, description = "To it"),
-        ("task" = Option<TaskId>, Query, description = "Made by this task"),
-        ("since" = Option<Timestamp>, Query, description = "Accepted then or later"),
-        ("before" = Option<Timestamp>, Query, description = "Accepted before"),
-        ("sort" = Option<String>, Query, pattern = "^-?id$", description = "id or -id"),
-        ("with_steps" = Option<bool>, Query, description = "With what the steps said"),
-        ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "At most so many, 1 to 10000"),
-    ),
+    params(ListParameters),
     responses((status = 200, body = List<Migration>, description = "One page of them, ascending by number"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
@@ -58,7 +41,44 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
     answer_list(app, &query, filter(&query)?).await
 }
 
-/// What narrows, orders and cuts a list.
+/// What narrows, orders and cuts a list, as the document has it.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Query)]
+#[expect(dead_code, reason = "read one by one, so that a refusal names the parameter")]
+pub(super) struct ListParameters {
+    /// Several, separated by commas
+    #[param(explode = false)]
+    status: Option<Vec<model::Status>>,
+    /// Several, separated by commas
+    #[param(explode = false)]
+    phase: Option<Vec<model::Phase>>,
+    /// Of this tablet
+    tablet_id: Option<TabletId>,
+    /// From or to the disk at this path
+    disk: Option<String>,
+    /// From it
+    source_disk: Option<String>,
+    /// To it
+    dest_disk: Option<String>,
+    /// Made by this task
+    task: Option<TaskId>,
+    /// Accepted then or later
+    since: Option<Timestamp>,
+    /// Accepted before
+    before: Option<Timestamp>,
+    /// id or -id
+    #[param(pattern = "^-?id$")]
+    sort: Option<String>,
+    /// With what the steps said
+    with_steps: Option<bool>,
+    /// The last number of the page before
+    marker: Option<MigrationId>,
+    /// At most so many, 1 to 10000
+    #[param(minimum = 1, maximum = 10000)]
+    limit: Option<u32>,
+}
+
+/// The same, as a query is read.
 pub(super) const LIST_PARAMETERS: &[&str] = &[
     "status",
     "phase",
@@ -81,13 +101,12 @@ pub(super) async fn answer_list(
     filter: MigrationFilter,
 ) -> Result<Response, Problem> {
     let with_steps = query.read::<bool>("with_steps")?.unwrap_or(false);
-    let page = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
-    let data = page.items.into_iter().map(|migration| {
+    let found = app.ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
+    let data = found.items.into_iter().map(|migration| {
         let shown = shown(migration);
         if with_steps { shown } else { Migration { steps: None, ..shown } }
     });
-    let list = List::<Migration> { total: page.total, data: data.collect() };
-    Ok((Extension(IsList), Json(list)).into_response())
+    Ok(page(found.total, data.collect()).into_response())
 }
 
 pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
@@ -98,8 +117,8 @@ pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
         return Err(invalid("parameter since is later than before"));
     }
     Ok(MigrationFilter {
-        statuses: words(query, "status")?,
-        phases: words(query, "phase")?,
+        statuses: query.several("status")?,
+        phases: query.several("phase")?,
         tablet_id: query.read("tablet_id")?,
         disk: text("disk"),
         source: text("source_disk"),
@@ -113,15 +132,8 @@ pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
             Some(other) => return Err(invalid(format!("parameter sort must be id or -id, got {other:?}"))),
         },
         after: query.read("marker")?,
-        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+        limit: query.limit(MAX_LIMIT)?,
     })
-}
-
-fn words<T: FromStr<Err = String>>(query: &Strict, name: &'static str) -> Result<Vec<T>, Failure> {
-    let Some(list) = query.text(name) else { return Ok(Vec::new()) };
-    list.split(',')
-        .map(|word| word.parse().map_err(|error| invalid(format!("parameter {name}: {error}"))))
-        .collect()
 }
 
 /// JSON numbers are wider than ids.
@@ -129,32 +141,8 @@ pub(super) fn checked_ids(
     tablet_id: TabletId,
     schema_hash: Option<SchemaHash>,
 ) -> Result<(TabletId, Option<SchemaHash>), Failure> {
-    let tablet_id = tablet_id.to_string().parse().map_err(|error| invalid(format!("{error}")))?;
-    let schema_hash = schema_hash
-        .map(|hash| hash.to_string().parse())
-        .transpose()
-        .map_err(|error| invalid(format!("{error}")))?;
-    Ok((tablet_id, schema_hash))
-}
-
-/// The key of a tablet known under one schema hash.
-pub(super) fn only_key(node: &dyn Node, tablet_id: TabletId) -> Result<TabletKey, Failure> {
-    let found = node.tablets_by_id(tablet_id);
-    match found.as_slice() {
-        [one] => Ok(one.key),
-        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
-        several => {
-            let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
-            Err(invalid(format!(
-                "tablet {tablet_id} has several schema hashes, say which: {}",
-                hashes.join(", ")
-            )))
-        }
-    }
-}
-
-pub(super) fn read_id(text: &str) -> Result<MigrationId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
+    let schema_hash = schema_hash.map(|hash| read_id(&hash.to_string())).transpose()?;
+    Ok((read_id(&tablet_id.to_string())?, schema_hash))
 }
 
 /// `GET /migrations/{id}`.
@@ -174,7 +162,7 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Migration>, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: MigrationId = read_id(&id)?;
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
     Ok(Json(shown(found.ok_or_else(unknown)?)))

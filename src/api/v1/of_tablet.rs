@@ -7,19 +7,15 @@ use axum::response::Response;
 use axum::{Extension, Json};
 
 use super::body::Body;
-use super::migrations::{LIST_PARAMETERS, answer_list, apply, filter, read_id, run_step, shown};
+use super::migrations::{LIST_PARAMETERS, ListParameters, answer_list, apply, filter, run_step, shown};
 use super::parameters;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::query::invalid;
-use crate::api::wire::{Action, List, Migration, RunStep, Timestamp};
-use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId, TaskId};
-
-fn read_tablet(text: &str) -> Result<TabletId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
-}
+use crate::api::query::{invalid, read_id};
+use crate::api::wire::{Action, List, Migration, RunStep};
+use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId};
 
 /// `GET .../migrations`: filters as those of all migrations.
 #[utoipa::path(
@@ -29,19 +25,7 @@ fn read_tablet(text: &str) -> Result<TabletId, Failure> {
     tag = "tablets",
     params(
         ("tablet_id" = TabletId, Path, description = "The tablet"),
-        ("status" = Option<Vec<model::Status>>, Query, explode = false, description = "Several, separated by commas"),
-        ("phase" = Option<Vec<model::Phase>>, Query, explode = false, description = "Several, separated by commas"),
-        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet"),
-        ("disk" = Option<String>, Query, description = "From or to the disk at this path"),
-        ("source_disk" = Option<String>, Query, description = "From it"),
-        ("dest_disk" = Option<String>, Query, description = "To it"),
-        ("task" = Option<TaskId>, Query, description = "Made by this task"),
-        ("since" = Option<Timestamp>, Query, description = "Accepted then or later"),
-        ("before" = Option<Timestamp>, Query, description = "Accepted before"),
-        ("sort" = Option<String>, Query, pattern = "^-?id$", description = "id or -id"),
-        ("with_steps" = Option<bool>, Query, description = "With what the steps said"),
-        ("marker" = Option<MigrationId>, Query, description = "The last number of the page before"),
-        ("limit" = Option<u32>, Query, minimum = 1, maximum = 10000, description = "At most so many, 1 to 10000"),
+        ListParameters,
     ),
     responses((status = 200, body = List<Migration>, description = "One page of them"))
 )]
@@ -52,7 +36,7 @@ pub(super) async fn list(
 ) -> Result<Response, Problem> {
     let query = parameters(&parts, LIST_PARAMETERS)?;
     let mut filter = filter(&query)?;
-    let tablet = read_tablet(&tablet)?;
+    let tablet: TabletId = read_id(&tablet)?;
     if filter.tablet_id.is_some_and(|asked| asked != tablet) {
         return Err(invalid(format!("parameter tablet_id: the path is about tablet {tablet}")).into());
     }
@@ -62,7 +46,7 @@ pub(super) async fn list(
 
 /// The migration the path names, which must be one of the tablet it names.
 async fn found(app: &App, (tablet, id): (String, String)) -> Result<model::Migration, Problem> {
-    let (tablet, id) = (read_tablet(&tablet)?, read_id(&id)?);
+    let (tablet, id) = (read_id::<TabletId>(&tablet)?, read_id::<MigrationId>(&id)?);
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || {
         Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} of tablet {tablet} is known"))

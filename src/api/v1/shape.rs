@@ -9,15 +9,28 @@ use axum::extract::Request;
 use axum::http::{HeaderValue, StatusCode, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
+use serde::Serialize;
 
 use super::super::error::Problem;
 use super::super::query::{Query, invalid};
+use super::super::wire::List;
 use super::PREFIX;
 use crate::model::Failure;
 
 /// Marks an answer that is a list.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct IsList;
+struct IsList;
+
+/// One page of a list of `total`.
+pub(super) fn page<T: Serialize>(total: u64, data: Vec<T>) -> impl IntoResponse {
+    (Extension(IsList), Json(List { total, data }))
+}
+
+/// A list that is all on one page.
+pub(super) fn whole<T: Serialize>(data: Vec<T>) -> impl IntoResponse {
+    page(u64::try_from(data.len()).unwrap_or(u64::MAX), data)
+}
 
 const SWITCHES: [&str; 2] = ["pretty", "envelope"];
 

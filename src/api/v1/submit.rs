@@ -8,8 +8,9 @@ use axum::{Extension, Json};
 use md5::{Digest, Md5};
 
 use super::body::Body;
-use super::migrations::{checked_ids, only_key, shown};
+use super::migrations::{checked_ids, shown};
 use super::parameters;
+use super::tablets::key_of;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -48,8 +49,9 @@ pub(super) async fn create(
     let (tablet_id, hash) = checked_ids(request.tablet_id, request.schema_hash)?;
     let destination = destination(&request)?;
     let key = match hash {
+        // The whole key needs no turn on another thread.
         Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-        None => app.try_ask(Touches::Memory, move |node| only_key(node, tablet_id)).await?,
+        None => app.try_ask(Touches::Memory, move |node| key_of(node, tablet_id, None)).await?,
     };
     let reason = match request.reason {
         given if given.is_empty() => format!("/api/v1/migrations, called from {caller}"),

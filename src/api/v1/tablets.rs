@@ -7,15 +7,14 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::body::Body;
-use super::migrations::only_key;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::{page, whole};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::query::invalid;
+use crate::api::query::{invalid, read_id};
 use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
 use crate::engine::{Pin, TabletFilter};
 use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
@@ -38,7 +37,7 @@ const MAX_LIMIT: i64 = 100_000;
     ),
     responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["disk", "table_id", "partition_id", "pinned", "marker", "limit"])?;
     let filter = TabletFilter {
         disk: query.text("disk").map(str::to_owned),
@@ -46,11 +45,10 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Respons
         partition_id: query.number("partition_id", 0..=i64::MAX)?,
         pin: query.read("pinned")?.map(|pinned: bool| if pinned { Pin::Pinned } else { Pin::Free }),
         after: query.read("marker")?,
-        limit: query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0),
+        limit: query.limit(MAX_LIMIT)?,
     };
-    let page = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
-    let data = page.items.into_iter().map(Into::into).collect();
-    Ok((Extension(IsList), Json(List::<Tablet> { total: page.total, data })).into_response())
+    let found = app.ask(Touches::Memory, move |node| node.tablets(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(Tablet::from).collect()))
 }
 
 /// `GET /tablets/{tablet_id}[?schema_hash=]`.
@@ -71,13 +69,10 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Tablet>, Problem> {
     let query = parameters(&parts, &["schema_hash"])?;
-    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let tablet_id = read_id(&id)?;
     let schema_hash = query.read("schema_hash")?;
     let tablet = app.try_ask(Touches::Memory, move |node| {
-        let key = match schema_hash {
-            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-            None => only_key(node, tablet_id)?,
-        };
+        let key = key_of(node, tablet_id, schema_hash)?;
         let unknown = || Failure::new(ErrorCode::TabletNotFound, format!("no tablet {key} on this node"));
         node.tablet(key).ok_or_else(unknown)
     });
@@ -101,21 +96,16 @@ pub(super) async fn explain(
     State(app): State<App>,
     Path(id): Path<String>,
     parts: Parts,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["schema_hash", "disk"])?;
-    let tablet_id: TabletId = id.parse().map_err(|error| invalid(format!("{error}")))?;
+    let tablet_id = read_id(&id)?;
     let schema_hash = query.read("schema_hash")?;
     let disk: String = query.require("disk", "a path, written as in storage_root_path")?;
     let answers = app.try_ask(Touches::Memory, move |node| {
-        let key = match schema_hash {
-            Some(schema_hash) => TabletKey { tablet_id, schema_hash },
-            None => only_key(node, tablet_id)?,
-        };
+        let key = key_of(node, tablet_id, schema_hash)?;
         Ok(node.explain(key, &disk))
     });
-    let data: Vec<RuleAnswer> = answers.await?.into_iter().map(Into::into).collect();
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    Ok((Extension(IsList), Json(List { total, data })).into_response())
+    Ok(whole(answers.await?.into_iter().map(RuleAnswer::from).collect()))
 }
 
 /// `POST /tablets/{tablet_id}/pin`: no plan moves it from now on.
@@ -225,13 +215,24 @@ pub(super) async fn last_verification(
     Ok(Json(check.await?.into()))
 }
 
-fn read_id(text: &str) -> Result<TabletId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
-}
-
-fn key_of(node: &dyn Node, tablet_id: TabletId, hash: Option<SchemaHash>) -> Result<TabletKey, Failure> {
-    match hash {
-        Some(schema_hash) => Ok(TabletKey { tablet_id, schema_hash }),
-        None => only_key(node, tablet_id),
+/// The key of the tablet that is meant; without a schema hash it must be known under one only.
+pub(super) fn key_of(
+    node: &dyn Node,
+    tablet_id: TabletId,
+    schema_hash: Option<SchemaHash>,
+) -> Result<TabletKey, Failure> {
+    if let Some(schema_hash) = schema_hash {
+        return Ok(TabletKey { tablet_id, schema_hash });
+    }
+    match node.tablets_by_id(tablet_id).as_slice() {
+        [one] => Ok(one.key),
+        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
+        several => {
+            let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
+            Err(invalid(format!(
+                "tablet {tablet_id} has several schema hashes, say which: {}",
+                hashes.join(", ")
+            )))
+        }
     }
 }

@@ -1,8 +1,5 @@
 //! `/api/v1/tasks`: plans, and the tasks that carry them out.
 
-use std::fmt::Display;
-use std::str::FromStr;
-
 use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
@@ -11,12 +8,12 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::page;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::query::{Strict, invalid};
+use crate::api::query::{invalid, read_id};
 use crate::api::wire::{CreateTask, List, Task, TaskAction, Timestamp, UpdateTask};
 use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
 use crate::model::{self, Failure, MoveOptions, TaskId};
@@ -40,37 +37,25 @@ const NAME_MAX_BYTES: usize = 200;
     ),
     responses((status = 200, body = List<Task>, description = "All of them, without their plans"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["status", "kind", "disk", "marker", "limit"])?;
     let filter = TaskFilter {
-        statuses: several(&query, "status")?,
+        statuses: query.several("status")?,
         kind: query.text("kind").map(str::to_owned),
         disk: query.text("disk").map(str::to_owned),
         after: query.read("marker")?,
-        limit: limit(&query)?,
+        limit: query.limit(MAX_LIMIT)?,
     };
     if let Some(kind) = filter.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
         let text = format!("parameter kind: {kind:?} is no kind of task; accepted: {}", KINDS.join(", "));
         return Err(invalid(text).into());
     }
-    let page = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
-    let data: Vec<Task> = page.items.into_iter().map(Task::in_list).collect();
-    Ok((Extension(IsList), Json(List { total: page.total, data })).into_response())
+    let found = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(Task::in_list).collect()))
 }
 
 const KINDS: [&str; 3] = ["drain", "move", "rebalance"];
 const MAX_LIMIT: i64 = 100_000;
-
-fn limit(query: &Strict) -> Result<usize, Failure> {
-    Ok(query.number("limit", 1..=MAX_LIMIT)?.and_then(|limit| limit.try_into().ok()).unwrap_or(0))
-}
-
-fn several<T: FromStr<Err: Display>>(query: &Strict, name: &'static str) -> Result<Vec<T>, Failure> {
-    let texts = query.text(name).into_iter().flat_map(|text| text.split(','));
-    texts
-        .map(|text| text.parse().map_err(|error: T::Err| invalid(format!("parameter {name}: {error}"))))
-        .collect()
-}
 
 /// `GET /tasks/{id}/migrate_targets`: the moves of its plan as they stand, in the order of service. Filters `status`
 /// (several, separated by commas) and `disk` (either end); pages by `marker` (the last position of the page before) and
@@ -93,17 +78,17 @@ pub(super) async fn targets(
     State(app): State<App>,
     Path(id): Path<String>,
     parts: Parts,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["status", "disk", "marker", "limit"])?;
-    let id = read_id(&id)?;
+    let id: TaskId = read_id(&id)?;
     let filter = TargetFilter {
-        statuses: several(&query, "status")?,
+        statuses: query.several("status")?,
         disk: query.text("disk").map(str::to_owned),
         after: query.read("marker")?,
-        limit: limit(&query)?,
+        limit: query.limit(MAX_LIMIT)?,
     };
-    let page = app.try_ask(Touches::Journal, move |node| node.migrate_targets(id, &filter)).await?;
-    Ok((Extension(IsList), Json(List { total: page.total, data: page.items })).into_response())
+    let found = app.try_ask(Touches::Journal, move |node| node.migrate_targets(id, &filter)).await?;
+    Ok(page(found.total, found.items))
 }
 
 /// `PATCH /tasks/{id}`: a stopped task under another name, in another order of service, at another speed.
@@ -126,7 +111,7 @@ pub(super) async fn update(
     Body(UpdateTask { name, priority, rate_bytes_per_sec }): Body<UpdateTask>,
 ) -> Result<Json<Task>, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: TaskId = read_id(&id)?;
     check_name(name.as_deref().unwrap_or("a name"))?;
     let change = TaskChange { name, priority, rate_bytes_per_sec };
     caller.asks(format_args!("change task {id}: {change:?}"));
@@ -179,10 +164,6 @@ pub(super) async fn create(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Task::from(view))).into_response())
 }
 
-fn read_id(text: &str) -> Result<TaskId, Failure> {
-    text.parse().map_err(|error| invalid(format!("{error}")))
-}
-
 /// `GET /tasks/{id}`, with its plan.
 #[utoipa::path(
     get,
@@ -200,7 +181,7 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Task>, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: TaskId = read_id(&id)?;
     Ok(Json(app.try_ask(Touches::Memory, move |node| node.task(id)).await?.into()))
 }
 
@@ -224,7 +205,7 @@ pub(super) async fn act(
     Body(action): Body<TaskAction>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: TaskId = read_id(&id)?;
     caller.asks(format_args!("{} task {id}", action.as_str()));
     let view = app.try_ask(Touches::Journal, move |node| match action {
         TaskAction::Start(_) => node.start_task(id),
@@ -254,7 +235,7 @@ pub(super) async fn delete(
     parts: Parts,
 ) -> Result<StatusCode, Problem> {
     parameters(&parts, &[])?;
-    let id = read_id(&id)?;
+    let id: TaskId = read_id(&id)?;
     caller.asks(format_args!("delete task {id}"));
     app.try_ask(Touches::Journal, move |node| node.delete_task(id)).await?;
     Ok(StatusCode::NO_CONTENT)

@@ -2,13 +2,13 @@
 
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::response::{IntoResponse, Response};
+use axum::response::IntoResponse;
 use axum::{Extension, Json};
 
 use super::body::Body;
 use super::migrations::checked_ids;
 use super::parameters;
-use super::shape::IsList;
+use super::shape::whole;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -19,11 +19,6 @@ use crate::api::wire::{List, PurgeTrash, PurgedItem, RestoreTablet, Tablet, Tras
 use crate::engine::PurgeSelect;
 use crate::model::TabletKey;
 
-fn all<T: serde::Serialize>(data: Vec<T>) -> Response {
-    let total = u64::try_from(data.len()).unwrap_or(u64::MAX);
-    (Extension(IsList), Json(List { total, data })).into_response()
-}
-
 /// `GET /trash`.
 #[utoipa::path(
     get,
@@ -32,10 +27,10 @@ fn all<T: serde::Serialize>(data: Vec<T>) -> Response {
     tag = "trash",
     responses((status = 200, body = List<TrashItem>, description = "Everything in trash"))
 )]
-pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<Response, Problem> {
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &[])?;
     let items = app.try_ask(Touches::Disk, <dyn Node>::trash).await?;
-    Ok(all::<TrashItem>(items.into_iter().map(Into::into).collect()))
+    Ok(whole(items.into_iter().map(TrashItem::from).collect()))
 }
 
 /// `POST /trash/restore`: the tablet is served again from the disk whose trash it was in.
@@ -79,7 +74,7 @@ pub(super) async fn purge(
     Extension(caller): Extension<Caller>,
     parts: Parts,
     Body(request): Body<PurgeTrash>,
-) -> Result<Response, Problem> {
+) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &[])?;
     let narrowed = request.disk.is_some() || request.entry.is_some() || request.tablet_id.is_some();
     if narrowed == request.all {
@@ -97,5 +92,5 @@ pub(super) async fn purge(
         dry_run: request.dry_run,
     };
     let outcomes = app.try_ask(Touches::Disk, move |node| node.purge(&select)).await?;
-    Ok(all::<PurgedItem>(outcomes.into_iter().map(Into::into).collect()))
+    Ok(whole(outcomes.into_iter().map(PurgedItem::from).collect()))
 }

@@ -18,19 +18,8 @@ pub(super) fn disk(number: u8) -> DiskRef {
 /// A queued migration of tablet `tablet_id`, from disk 1 to disk 2, with the logs and counters of a usual one.
 pub(super) fn sample(tablet_id: i64) -> Migration {
     Migration {
-        id: MigrationId(0),
-        key: TabletKey::new(tablet_id, 567_997_577),
-        source: disk(1),
-        destination: disk(2),
-        mode: Mode::Auto,
-        priority: Priority::Normal,
-        status: Status::Queued,
-        paused_in: None,
         status_reason: "waiting for a write slot on /data/disk2".to_owned(),
         attempts: 1,
-        not_before_ms: None,
-        source_shard: None,
-        destination_shard: None,
         counters: Counters { total_bytes: 1 << 30, total_files: 12, ..Counters::default() },
         steps: vec![StepRecord {
             step: Step::Preflight,
@@ -39,15 +28,9 @@ pub(super) fn sample(tablet_id: i64) -> Migration {
             ended_ms: Some(1_700_000_000_020),
             logs: vec![LogEntry { at_ms: 1_700_000_000_010, text: "12 files, 1073741824 bytes".to_owned() }],
         }],
-        failure: None,
-        receipt: None,
         request_reason: "drain /data/disk1".to_owned(),
-        task: None,
-        steering: Steering::default(),
-        created_ms: 1_700_000_000_000,
         updated_ms: 1_700_000_000_020,
-        last_progress_ms: None,
-        finished_ms: None,
+        ..Migration::new(TabletKey::new(tablet_id, 567_997_577), disk(1), disk(2), 1_700_000_000_000)
     }
 }
 
