@@ -2,6 +2,7 @@
 
 use clap::Subcommand;
 
+use super::steer_args::parse_bytes;
 use super::task_args::{DrainArgs, parse_medium};
 use crate::model::Medium;
 
@@ -23,7 +24,7 @@ pub enum DiskCommand {
         #[arg(long, value_parser = parse_medium)]
         medium: Medium,
     },
-    /// Let a disk go that is safe to remove: out of the configuration, and nothing of it held open.
+    /// Let a disk go that holds no tablets: out of the configuration, and nothing of it held open.
     Forget {
         /// Its path, written as in storage_root_path.
         path: String,
@@ -53,8 +54,8 @@ pub enum DiskCommand {
     Limits {
         /// Its path, written as in storage_root_path.
         path: String,
-        /// Bytes per second; 0 is no limit.
-        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
+        /// Bytes per second: 5000000, 20M; 0 is no limit.
+        #[arg(long, value_name = "BYTES", required_unless_present = "default", value_parser = parse_bytes)]
         rate: Option<u64>,
         /// Go by the limit of all disks again.
         #[arg(long, conflicts_with = "rate")]

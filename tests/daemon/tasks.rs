@@ -132,7 +132,13 @@ fn a_dry_run_changes_nothing_and_a_plan_is_refused_after_drift() {
     assert_eq!(daemon.get("/api/v1/tasks")["total"], 0);
     assert_eq!(daemon.get("/api/v1/migrations")["total"], 0);
 
-    let id = daemon.post("/api/v1/tasks", &drain_of(&node, false))["id"].as_u64().expect("a task");
+    // What was looked at, or nothing.
+    let mut agreed = drain_of(&node, false);
+    agreed["fingerprint"] = json!(plan["plan"]["fingerprint"].as_u64().expect("a number") ^ 1);
+    let refused = daemon.send("/api/v1/tasks", &[], &agreed);
+    assert_eq!((refused.0, &refused.1["error_code"]), (412, &json!("PLAN_DRIFTED")), "{refused:?}");
+    agreed["fingerprint"] = plan["plan"]["fingerprint"].clone();
+    let id = daemon.post("/api/v1/tasks", &agreed)["id"].as_u64().expect("a task");
     // A plan is kept over a restart, and is still good: nothing has changed.
     daemon.stop();
     let daemon = node.start();

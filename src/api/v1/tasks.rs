@@ -144,7 +144,8 @@ pub(super) async fn create(
     Body(asked): Body<CreateTask>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let CreateTask { name, request, completeness, dry_run, priority, rate_bytes_per_sec, reason } = asked;
+    let CreateTask { name, request, completeness, dry_run, fingerprint, priority, .. } = asked;
+    let CreateTask { rate_bytes_per_sec, reason, .. } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
     check_name(&name)?;
     let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
@@ -152,7 +153,7 @@ pub(super) async fn create(
         given if given.is_empty() => format!("/api/v1/tasks, called from {caller}"),
         given => given,
     };
-    let asked = NewTask { name, request, completeness, options, reason };
+    let asked = NewTask { name, request, completeness, fingerprint, options, reason };
     if dry_run {
         let told = asked.clone();
         let plan = app.try_ask(Touches::Memory, move |node| node.plan_task(&asked)).await?;

@@ -22,6 +22,9 @@ pub struct CreateTask {
     /// Only make the plan and show it; the default.
     #[serde(default = "only_look")]
     pub dry_run: bool,
+    /// Of the plan that was looked at: refused (412) when the plan made now would be made from something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<u32>,
     /// Order of service of its moves.
     #[serde(default)]
     pub priority: Priority,

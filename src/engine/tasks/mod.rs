@@ -35,13 +35,17 @@ pub(super) fn take_up(node: &Node, tasks: Vec<Task>) {
     book.entries.extend(tasks.into_iter().map(|task| (task.id, Entry::new(task))));
 }
 
-/// Makes a plan.
+/// Makes a plan; refused when another one was looked at before.
 pub(super) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
     let request = picture::request(node, &asked.request)?;
     let inventory = picture::inventory(node);
     let settings = picture::settings(node, &asked.request, asked.completeness);
     let plan = planning::plan(&request, &inventory, &settings, node.now_ms())
         .map_err(|refusal| frozen::refused(&inventory, &refusal))?;
+    if let Some(planned) = asked.fingerprint.filter(|planned| *planned != plan.fingerprint) {
+        let drifted = planning::Refusal::Drifted { planned, now: plan.fingerprint };
+        return Err(frozen::refused(&inventory, &drifted));
+    }
     frozen::freeze(node, &inventory, &plan, asked.completeness)
 }
 

@@ -9,8 +9,9 @@ use crate::engine::node::Node;
 use crate::engine::query;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
-    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
-    MigrationId, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult, TaskStatus,
+    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, LeftOut, MigrateTarget,
+    Migration, MigrationId, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
+    TaskStatus,
 };
 
 /// A running migration of which no byte has moved for so long is told as stuck.
@@ -238,6 +239,10 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
         }
         TaskStatus::Cancelled => "cancelled by an operator; what had moved stays where it is".to_owned(),
     };
+    let line = match left_behind(task) {
+        Some(left) => format!("{line}; {left}"),
+        None => line,
+    };
     match blocked {
         [] => line,
         [(_, first), ..] => {
@@ -246,6 +251,23 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
             format!("{line}; {are} stuck: tablet {id} to {}: {}", first.destination, first.reason)
         }
     }
+}
+
+/// What a drain leaves on its disks, and any task where it found no place: "every move is done" is not all of it then.
+fn left_behind(task: &Task) -> Option<String> {
+    let plan = &task.plan;
+    let stays: &[LeftOut] = match &task.request {
+        TaskRequest::Drain { .. } => &plan.left_out,
+        TaskRequest::Move { .. } | TaskRequest::Rebalance { .. } => &[],
+    };
+    let first = match (stays, plan.fits_nowhere.as_slice()) {
+        ([first, ..], _) => format!("tablet {}: {}", first.key.tablet_id, first.reason),
+        ([], [first, ..]) => format!("tablet {} fits nowhere", first.key.tablet_id),
+        ([], []) => return None,
+    };
+    let count = stays.len() + plan.fits_nowhere.len();
+    let tablets = if count == 1 { "1 tablet is" } else { &format!("{count} tablets are") };
+    Some(format!("{tablets} not in its plan: {first}"))
 }
 
 /// Every move of a task as it stands.

@@ -111,7 +111,7 @@ fn media_are_not_compared_and_one_can_be_asked_for() {
 #[test]
 fn disks_out_of_service_take_no_part() {
     let mut node = node(vec![disk(0, 0), disk(1, 0), disk(2, 0)], several(1, 4, 0, 100));
-    node.disks[1].condition = DiskCondition::Disabled;
+    node.disks[1].condition = DiskCondition::Disabled { reason: "by ops".into() };
     node.disks[2].condition = DiskCondition::Suspect { reason: "x".into() };
     assert!(planned(&ALL, &node, &settings()).moves.is_empty());
 }
