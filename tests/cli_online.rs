@@ -339,6 +339,11 @@ fn deleting_a_task_is_asked_about_and_cancelling_a_drain_names_the_disk() {
     assert_eq!(done.status.code(), Some(2), "nobody is there to be asked");
     assert_eq!(heard[0].0, "GET /api/v1/tasks/3");
 
+    let (_, heard) = Daemon::new(vec![ok(&task)]).run(&["task", "pause", "3", "--disk", "/d1"]);
+    assert_eq!(heard[0], ("POST /api/v1/tasks/3/action".to_owned(), json!({"pause": {"disks": ["/d1"]}})));
+    let (_, heard) = Daemon::new(vec![ok(&task)]).run(&["task", "resume", "3"]);
+    assert_eq!(heard[0].1, json!({"resume": {}}));
+
     let list = json!({"total": 1, "data": [task]});
     let (done, heard) = Daemon::new(vec![ok(&list)]).run(&["disk", "cancel-drain", "/d1"]);
     assert_eq!(heard[0], ("POST /api/v1/disks/cancel_drain".to_owned(), json!({"path": "/d1"})));

@@ -32,7 +32,7 @@ use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
 
-use crate::api::wire::{Action, Extend, Limits, NoParameters, PinTablet, TaskAction, UpdateTask};
+use crate::api::wire::{Action, Extend, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask};
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -153,8 +153,8 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
         TaskCommand::Start { id } => act(*id, TaskAction::Start(AT_ONCE)),
         TaskCommand::Stop { id } => act(*id, TaskAction::Stop(AT_ONCE)),
-        TaskCommand::Pause { id } => act(*id, TaskAction::Pause(AT_ONCE)),
-        TaskCommand::Resume { id } => act(*id, TaskAction::Resume(AT_ONCE)),
+        TaskCommand::Pause { id, disk } => act(*id, TaskAction::Pause(on(disk))),
+        TaskCommand::Resume { id, disk } => act(*id, TaskAction::Resume(on(disk))),
         TaskCommand::Cancel { id } => act(*id, TaskAction::Cancel(AT_ONCE)),
         TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
             let change = UpdateTask {
@@ -166,6 +166,10 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         }
         TaskCommand::Delete { id, yes } => tasks::delete(client, *id, *yes, output),
     }
+}
+
+fn on(disks: &[String]) -> Option<OnDisks> {
+    Some(OnDisks { disks: disks.to_vec() })
 }
 
 fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<&String>) -> Query<'static> {

@@ -161,11 +161,17 @@ pub enum TaskCommand {
     Pause {
         /// Its number.
         id: TaskId,
+        /// Only of what it takes from this disk; may be given several times.
+        #[arg(long, value_name = "PATH")]
+        disk: Vec<String>,
     },
     /// Let a paused one go on.
     Resume {
         /// Its number.
         id: TaskId,
+        /// Only with what it takes from this disk; may be given several times.
+        #[arg(long, value_name = "PATH")]
+        disk: Vec<String>,
     },
     /// Call it off for good: what is under way is undone, what has moved stays where it is.
     Cancel {

@@ -68,21 +68,22 @@ impl Engine {
         tasks::stop(&self.0, id)
     }
 
-    /// No further moves are submitted, and those under way are paused. Asynchronous: one that is copying stops at its
+    /// No further moves are submitted, and those under way are paused; with `disks`, source disks of the task by path, only
+    /// what is from them. Asynchronous: one that is copying stops at its
     /// next block, and one whose swap has begun is finished.
     ///
     /// # Errors
     /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::pause(&self.0, id)
+    pub fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        tasks::pause(&self.0, id, disks)
     }
 
-    /// Moves are submitted again, and those that were paused with the task go on.
+    /// Moves are submitted again, and those that were paused with the task go on; with `disks` only what is from them.
     ///
     /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::resume(&self.0, id)
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; `DISK_NOT_FOUND` for a disk it takes nothing from.
+    pub fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        tasks::resume(&self.0, id, disks)
     }
 
     /// Calls a task off for good: what is under way is undone, what has moved stays. Asynchronous, as

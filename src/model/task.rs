@@ -379,6 +379,9 @@ pub struct Task {
     pub options: MoveOptions,
     /// Where it stands.
     pub status: TaskStatus,
+    /// Source disks from which it takes nothing for now, whatever its status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused_disks: Vec<DiskUuid>,
     /// Who asked and why, free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

@@ -216,3 +216,79 @@ fn a_table_is_moved_by_its_number_and_nothing_else_with_it() {
     daemon.stop();
     node.assert_whole();
 }
+
+#[test]
+fn one_source_disk_of_a_task_is_paused_through_a_kill_while_the_other_goes_on() {
+    let mut node = Node::new(3);
+    for id in 1..=4 {
+        node.add_tablet(0, id, &[400_000]);
+        node.add_tablet(1, id + 10, &[1000]);
+    }
+    node.settings = "small_migration_bytes = 0\ndisk_rate_limit_bytes_per_sec = 200000\n".to_owned();
+    let (slow, quick, to) = (node.disk(0), node.disk(1), node.disk(2));
+    let daemon = node.start();
+    let request = json!({"dry_run": false, "request": {"kind": "move", "select": {"disks": [slow, quick]}, "to": {"disks": [to]}}});
+    let id = daemon.post("/api/v1/tasks", &request)["id"].as_u64().expect("a task");
+    let on_disks = |daemon: &Daemon, action: &str, disks: &[&String]| {
+        daemon.send(&format!("/api/v1/tasks/{id}/action"), &[], &json!({ action: {"disks": disks} }))
+    };
+    let (status, refused) = on_disks(&daemon, "pause", &[&to]);
+    assert_eq!((status, &refused["error_code"]), (404, &json!("DISK_NOT_FOUND")), "{refused:#}");
+    // Before its start too: DM starts a task on some of its sources.
+    assert_eq!(on_disks(&daemon, "pause", &[&slow]).0, 202);
+    act(&daemon, id, "start");
+    let of = |task: &Value, disk: &String, field: &str| {
+        let list = task["status_list"].as_array().unwrap_or_else(|| panic!("{task:#}"));
+        list.iter().find(|row| row["disk"] == disk.as_str()).expect("the disk")[field].clone()
+    };
+    let task = wait_for(&daemon, id, &slow, |task| of(task, &quick, "status") == "finished");
+    assert_eq!(
+        (&task["status"], of(&task, &slow, "status")),
+        (&json!("running"), json!("paused")),
+        "{task:#}"
+    );
+    assert_eq!(of(&task, &slow, "moves_pending"), 4);
+    assert!(task["status_reason"].as_str().is_some_and(|why| why.contains(&slow)), "{task:#}");
+
+    // Under way, it comes to rest; a kill changes nothing of it.
+    assert_eq!(on_disks(&daemon, "resume", &[&slow]).0, 202);
+    wait_for(&daemon, id, &slow, |task| of(task, &slow, "moves_running") != 0);
+    assert_eq!(on_disks(&daemon, "pause", &[&slow]).0, 202);
+    let paused = "/api/v1/migrations?status=paused";
+    assert!(daemon.becomes(|| daemon.get(paused)["total"] != 0));
+    daemon.kill();
+    node.settings.clear();
+    let daemon = node.start();
+    let reason = daemon.get(paused)["data"][0]["status_reason"].clone();
+    assert_eq!(reason, format!("paused with task {id}; it goes on with it"));
+    let task = daemon.get(&format!("/api/v1/tasks/{id}"));
+    assert_eq!(
+        (&task["status"], of(&task, &slow, "status")),
+        (&json!("running"), json!("paused")),
+        "{task:#}"
+    );
+    act(&daemon, id, "resume");
+    let done = wait_for(&daemon, id, &slow, |task| task["status"] == "finished");
+    assert_eq!((&done["moves_completed"], &done["moves_failed"]), (&json!(8), &json!(0)), "{done:#}");
+    daemon.stop();
+    node.assert_whole();
+}
+
+#[test]
+fn what_a_purge_frees_is_there_for_the_next_plan() {
+    let mut node = Node::new(2);
+    let Some(_mounted) = Mounted::on(&node.roots[..1]) else { return };
+    let key = node.add_tablet(0, 7, &[8_000_000]);
+    // Nothing else looks at the space in this test's time.
+    node.settings = "disk_stat_monitor_interval = 3600".to_owned();
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    let free = |daemon: &Daemon| disk(daemon, &node.disk(0))["avail_bytes"].as_u64().expect("a number");
+    let before = free(&daemon);
+    let looked = daemon.post("/api/v1/trash/purge", &json!({"all": true, "dry_run": true}));
+    assert_eq!((&looked["total"], free(&daemon)), (&json!(1), before), "{looked:#}");
+    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    assert!(free(&daemon) >= before + 7_000_000, "{before} then {}", free(&daemon));
+    assert_eq!(disk(&daemon, &node.disk(0))["trash_bytes"], 0);
+    daemon.stop();
+}

@@ -141,6 +141,7 @@ pub(crate) fn task() -> TaskView {
         },
         options: Default::default(),
         status: TaskStatus::Stopped,
+        paused_disks: Vec::new(),
         reason: String::new(),
         created_ms: DATA_STARTED_MS,
         updated_ms: DATA_STARTED_MS,

@@ -23,6 +23,15 @@ fn a_plan_is_looked_at_by_default_and_becomes_a_task_when_asked() {
         let reply = server.post("/api/v1/tasks/3/action", &format!("{{\"{verb}\":{{}}}}"));
         assert_eq!((reply.status, server.node.asked()), (202, vec![format!("{verb} task 3")]));
     }
+    for verb in ["pause", "resume"] {
+        let body = format!("{{\"{verb}\":{{\"disks\":[\"/d1\"]}}}}");
+        assert_eq!(server.post("/api/v1/tasks/3/action", &body).status, 202);
+        assert_eq!(server.node.asked(), vec![format!("{verb} task 3 /d1")]);
+    }
+    for body in [r#"{"stop":{"disks":["/d1"]}}"#, r#"{"pause":{"disk":"/d1"}}"#, r#"{"pause":{},"stop":{}}"#]
+    {
+        assert_eq!(server.post("/api/v1/tasks/3/action", body).status, 400, "{body}");
+    }
     assert_eq!(server.request("DELETE", "/api/v1/tasks/3", "", "").status, 204);
     assert_eq!(server.get("/api/v1/tasks/4").status, 404);
     let misspelt = r#"{"request":{"kind":"drain","disk":["/d1"]}}"#;

@@ -207,12 +207,18 @@ pub(super) async fn act(
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let id: TaskId = read_id(&id)?;
-    caller.asks(format_args!("{} task {id}", action.as_str()));
+    let which = match &action {
+        TaskAction::Pause(Some(on)) | TaskAction::Resume(Some(on)) if !on.disks.is_empty() => {
+            format!(" on {}", on.disks.join(", "))
+        }
+        _ => String::new(),
+    };
+    caller.asks(format_args!("{} task {id}{which}", action.as_str()));
     let view = app.try_ask(Touches::Journal, move |node| match action {
         TaskAction::Start(_) => node.start_task(id),
         TaskAction::Stop(_) => node.stop_task(id),
-        TaskAction::Pause(_) => node.pause_task(id),
-        TaskAction::Resume(_) => node.resume_task(id),
+        TaskAction::Pause(on) => node.pause_task(id, &on.unwrap_or_default().disks),
+        TaskAction::Resume(on) => node.resume_task(id, &on.unwrap_or_default().disks),
         TaskAction::Cancel(_) => node.cancel_task(id),
     });
     Ok((StatusCode::ACCEPTED, Json(Task::in_list(view.await?))).into_response())

@@ -56,24 +56,33 @@ pub struct UpdateTask {
 }
 
 /// `POST /api/v1/tasks/{id}/action`: an object with exactly one key, `{"start": {}}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskAction {
     /// Submit its moves; a finished task tries those again that it gave up.
     Start(Option<NoParameters>),
     /// Submit no further moves; those under way go on.
     Stop(Option<NoParameters>),
-    /// Submit no further moves, and pause those under way.
-    Pause(Option<NoParameters>),
-    /// Submit moves again; what was paused with the task goes on.
-    Resume(Option<NoParameters>),
+    /// Submit no further moves, and pause those under way; of the whole task, or of some of its source disks.
+    Pause(Option<OnDisks>),
+    /// Submit moves again; what was paused with the task, or with these disks of it, goes on.
+    Resume(Option<OnDisks>),
     /// Call it off for good: what is under way is undone, what has moved stays.
     Cancel(Option<NoParameters>),
 }
 
+/// Some of the disks a task takes tablets from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OnDisks {
+    /// By path; none is all of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<String>,
+}
+
 impl TaskAction {
     /// The key.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",
             Self::Stop(_) => "stop",

@@ -1,6 +1,6 @@
 //! A task as it is shown: its sums, what it waits for in one line, how it goes on each disk, and its moves one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -65,7 +65,7 @@ fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
     for (planned, state) in entry.task.plan.moves.iter().zip(entry.states()) {
         let disk = disks
             .entry(planned.source.uuid)
-            .or_insert_with(|| TaskDisk { disk: planned.source.path.clone(), ..TaskDisk::default() });
+            .or_insert_with(|| TaskDisk::new(planned.source.path.clone(), entry.task.status));
         disk.moves_total += 1;
         disk.total_bytes += planned.size_bytes;
         match state {
@@ -80,6 +80,13 @@ fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
                 disk.error = Some(format!("tablet {}: {why}", planned.key.tablet_id));
             }
             MoveState::Cancelled => {}
+        }
+    }
+    for (uuid, disk) in &mut disks {
+        if disk.moves_pending + disk.moves_running == 0 {
+            disk.status = if entry.task.status.is_over() { entry.task.status } else { TaskStatus::Finished };
+        } else if entry.task.paused_disks.contains(uuid) && !entry.task.status.is_over() {
+            disk.status = TaskStatus::Paused;
         }
     }
     disks
@@ -239,6 +246,10 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
         }
         TaskStatus::Cancelled => "cancelled by an operator; what had moved stays where it is".to_owned(),
     };
+    let line = match paused_sources(task) {
+        Some(paths) => format!("{line}; nothing is taken from {paths}, paused by an operator"),
+        None => line,
+    };
     let line = match left_behind(task) {
         Some(left) => format!("{line}; {left}"),
         None => line,
@@ -251,6 +262,17 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
             format!("{line}; {are} stuck: tablet {id} to {}: {}", first.destination, first.reason)
         }
     }
+}
+
+/// The disks from which a task that is not over takes nothing, by path.
+fn paused_sources(task: &Task) -> Option<String> {
+    if task.status.is_over() || task.paused_disks.is_empty() {
+        return None;
+    }
+    let sources = task.plan.moves.iter().map(|planned| &planned.source);
+    let paused = sources.filter(|disk| task.paused_disks.contains(&disk.uuid));
+    let paths: BTreeSet<_> = paused.map(|disk| disk.path.as_str()).collect();
+    Some(paths.into_iter().collect::<Vec<_>>().join(", "))
 }
 
 /// What a drain leaves on its disks, and any task where it found no place: "every move is done" is not all of it then.
