@@ -351,7 +351,9 @@ fn deleting_a_task_is_asked_about_and_cancelling_a_drain_names_the_disk() {
 }
 
 #[test]
-fn a_table_is_named_in_lists_and_plans() {
+fn disks_are_listed_by_their_noun_and_a_table_is_named_in_lists_and_plans() {
+    let (_, heard) = Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["disk", "list"]);
+    assert_eq!(heard[0].0, "GET /api/v1/disks");
     let (_, heard) =
         Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["tablets", "--table", "12"]);
     assert_eq!(heard[0].0, "GET /api/v1/tablets?limit=1000&table_id=12");

@@ -109,7 +109,7 @@ pub enum Command {
     Events(EventsArgs),
     /// Show the disks: condition, space, tablets, work.
     Disks,
-    /// Empty a disk, take it out of service, or back in.
+    /// Disks: list, show, drain, register, forget, enable, disable, limits.
     Disk {
         /// Which of these.
         #[command(subcommand)]

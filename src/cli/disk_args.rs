@@ -9,6 +9,8 @@ use crate::model::Medium;
 /// `disk ...`.
 #[derive(Debug, Subcommand)]
 pub enum DiskCommand {
+    /// List the disks: condition, space, work, and whether each may be pulled. The same as disks.
+    List,
     /// Move every tablet of a disk to others, by a plan that is shown first.
     Drain(DrainArgs),
     /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.

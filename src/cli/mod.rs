@@ -59,7 +59,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Migration { command } => run_migration(&client()?, command, output),
         Command::Events(args) => events::events(&client()?, args, output),
-        Command::Disks => node::disks(&client()?, output),
+        Command::Disks | Command::Disk { command: DiskCommand::List } => node::disks(&client()?, output),
         Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {

@@ -135,6 +135,13 @@ fn a_verification_that_takes_long_is_polled() {
 #[test]
 fn one_disk_and_the_end_of_its_drains() {
     let server = start();
+    assert_eq!(server.post("/api/v1/disks/drain", r#"{"path":"/d1","media":"any"}"#).status, 200);
+    let asked = server.node.asked().join("");
+    assert!(asked.starts_with("plan Drain") && asked.contains("/d1") && asked.contains("Any"), "{asked}");
+    let made = server.post("/api/v1/disks/drain", r#"{"path":"/d1","dry_run":false}"#);
+    assert_eq!((made.status, made.header("location")), (201, Some("/api/v1/tasks/3")));
+    assert!(server.node.asked().join("").starts_with("create drain /d1 Drain"));
+    assert_eq!(server.post("/api/v1/disks/drain", r#"{"disks":["/d1"]}"#).status, 400);
     let disk: Disk = serde_json::from_slice(&server.get("/api/v1/disks/show?path=/d1").body).unwrap();
     assert_eq!((disk.path.as_str(), disk.migrations_from.running, disk.migrations_to.queued), ("/d1", 1, 2));
     assert_eq!(server.get("/api/v1/disks/show?path=/d9").status, 404);

@@ -46,6 +46,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::disks::show,
         super::disks::register,
         super::disks::forget,
+        super::tasks::drain,
         super::disks::cancel_drain,
         super::disks::enable,
         super::disks::disable,

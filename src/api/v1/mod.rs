@@ -60,6 +60,7 @@ pub(super) fn routes() -> Routes {
         .route("/tasks/{id}/migrate_targets", get(tasks::targets))
         .route("/disks", get(disks::list).post(disks::register))
         .route("/disks/show", get(disks::show))
+        .route("/disks/drain", post(tasks::drain))
         .route("/disks/cancel_drain", post(disks::cancel_drain))
         .route("/disks/forget", post(disks::forget))
         .route("/disks/enable", post(disks::enable))

@@ -14,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::{invalid, read_id};
-use crate::api::wire::{CreateTask, List, Task, TaskAction, Timestamp, UpdateTask};
+use crate::api::wire::{CreateTask, DrainDisk, List, Task, TaskAction, Timestamp, UpdateTask};
 use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
 use crate::model::{self, Failure, MoveOptions, TaskId};
 
@@ -144,13 +144,41 @@ pub(super) async fn create(
     Body(asked): Body<CreateTask>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
+    plan_or_create(&app, &caller, parts.uri.path(), asked).await
+}
+
+/// `POST /disks/drain`: as `POST /tasks` with a drain of this disk; `POST /tasks/{id}/action {"start": {}}` begins it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/drain",
+    operation_id = "drain_disk",
+    tag = "disks",
+    request_body = DrainDisk,
+    responses((status = 200, body = Task, description = "Only planned: a dry run, which is the default"), (status = 201, body = Task, description = "Made, and stopped"))
+)]
+pub(super) async fn drain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(asked): Body<DrainDisk>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    plan_or_create(&app, &caller, parts.uri.path(), asked.into()).await
+}
+
+async fn plan_or_create(
+    app: &App,
+    caller: &Caller,
+    route: &str,
+    asked: CreateTask,
+) -> Result<Response, Problem> {
     let CreateTask { name, request, completeness, dry_run, fingerprint, priority, .. } = asked;
     let CreateTask { rate_bytes_per_sec, reason, .. } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
     check_name(&name)?;
     let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
     let reason = match reason {
-        given if given.is_empty() => format!("/api/v1/tasks, called from {caller}"),
+        given if given.is_empty() => format!("{route}, called from {caller}"),
         given => given,
     };
     let asked = NewTask { name, request, completeness, fingerprint, options, reason };

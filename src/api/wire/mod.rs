@@ -24,7 +24,7 @@ pub use migration::{
 };
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, TabletCheck, WhichSchema};
-pub use task::{CreateTask, OnDisks, Task, TaskAction, UpdateTask};
+pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 
