@@ -236,7 +236,7 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
 
     let said = ctl(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
     assert!(
-        said.contains("every move is done; 1 tablet is not in its plan: tablet 2: it is pinned"),
+        said.contains("every move is done; 1 tablet is not in its plan: tablet 2: pinned: no plan moves it"),
         "{said}"
     );
     assert_eq!(daemon.get("/api/v1/tablets/2")["disk"], source.as_str());
