@@ -230,8 +230,8 @@ impl Client {
     }
 
     /// Tells a task what to do.
-    pub(super) fn act_on_task(&self, id: TaskId, action: TaskAction) -> Result<Answer<Task>, CliError> {
-        self.post(&format!("/api/v1/tasks/{id}/action"), &action)
+    pub(super) fn act_on_task(&self, id: TaskId, action: &TaskAction) -> Result<Answer<Task>, CliError> {
+        self.post(&format!("/api/v1/tasks/{id}/action"), action)
     }
 
     /// Forgets a task.

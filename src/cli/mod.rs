@@ -135,7 +135,7 @@ fn run_migration(client: &Client, command: &MigrationCommand, output: Output) ->
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {
-    let act = |id, action| tasks::act(client, id, action, output);
+    let act = |id, action: &TaskAction| tasks::act(client, id, action, output);
     match command {
         TaskCommand::List { status, kind, disk, limit } => {
             let status = status.iter().map(|status| status.as_str());
@@ -151,11 +151,11 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         TaskCommand::Follow { id } => tasks::follow(client, *id, output),
         TaskCommand::Move(args) => plan::move_tablets(client, args, output),
         TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
-        TaskCommand::Start { id } => act(*id, TaskAction::Start(AT_ONCE)),
-        TaskCommand::Stop { id } => act(*id, TaskAction::Stop(AT_ONCE)),
-        TaskCommand::Pause { id, disk } => act(*id, TaskAction::Pause(on(disk))),
-        TaskCommand::Resume { id, disk } => act(*id, TaskAction::Resume(on(disk))),
-        TaskCommand::Cancel { id } => act(*id, TaskAction::Cancel(AT_ONCE)),
+        TaskCommand::Start { id } => act(*id, &TaskAction::Start(AT_ONCE)),
+        TaskCommand::Stop { id } => act(*id, &TaskAction::Stop(AT_ONCE)),
+        TaskCommand::Pause { id, disk } => act(*id, &TaskAction::Pause(on(disk))),
+        TaskCommand::Resume { id, disk } => act(*id, &TaskAction::Resume(on(disk))),
+        TaskCommand::Cancel { id } => act(*id, &TaskAction::Cancel(AT_ONCE)),
         TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
             let change = UpdateTask {
                 name: name.clone(),

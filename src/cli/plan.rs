@@ -98,7 +98,7 @@ fn carry_out(
             }
         };
     }
-    let started = client.act_on_task(id, TaskAction::Start(Some(NoParameters {})));
+    let started = client.act_on_task(id, &TaskAction::Start(Some(NoParameters {})));
     let started = started.inspect_err(|_| {
         // A task that cannot start is of no use to anybody.
         let _ = client.delete_task(id);

@@ -69,7 +69,7 @@ pub(super) fn show(client: &Client, id: TaskId, output: Output) -> Result<(), Cl
 }
 
 /// `task start`, `stop`, `pause`, `resume`, `cancel`.
-pub(super) fn act(client: &Client, id: TaskId, action: TaskAction, output: Output) -> Result<(), CliError> {
+pub(super) fn act(client: &Client, id: TaskId, action: &TaskAction, output: Output) -> Result<(), CliError> {
     let Answer { value: task, text } = client.act_on_task(id, action)?;
     match output {
         Output::Json => print(&text),
