@@ -121,6 +121,10 @@ fn json_is_printed_as_it_came() {
     let (done, heard) = Daemon::new(vec![Turn::Answer(200, body.to_owned())]).run(&["--json", "disks"]);
     assert_eq!((done.status.code(), text(&done.stdout)), (Some(0), format!("{body}\n")));
     assert_eq!(heard[0].0, "GET /api/v1/disks");
+    let tables = json!({"total": 1, "data": [{"table_id": 12, "tablet_count": 3, "tablet_bytes": 1024}]});
+    let (done, heard) = Daemon::new(vec![ok(&tables)]).run(&["disk", "tables", "/d1"]);
+    assert_eq!(heard[0].0, "GET /api/v1/tables?disk=/d1&limit=100000");
+    assert!(text(&done.stdout).contains("12        3  1.00 KiB"), "{}", text(&done.stdout));
 }
 
 #[test]

@@ -39,6 +39,11 @@ pub enum DiskCommand {
         /// Its path, written as in storage_root_path.
         path: String,
     },
+    /// List the tables that have tablets on a disk; table 0 counts those of which none is known.
+    Tables {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
     /// Take a suspect or disabled disk back into service, after a probe; what was paused for it goes on.
     Enable {
         /// Its path, written as in storage_root_path.

@@ -78,6 +78,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             node::forget(&client()?, path, *yes, output)
         }
         Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
+        Command::Disk { command: DiskCommand::Tables { path } } => node::tables(&client()?, path, output),
         Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
             node::set_limits(&client()?, path, *rate, output)
         }

@@ -117,6 +117,20 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
     print(&out)
 }
 
+/// `disk tables`.
+pub(super) fn tables(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.tables(path)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table =
+        Table::new(&[("TABLE", Align::Right), ("TABLETS", Align::Right), ("BYTES", Align::Right)]);
+    for one in &list.data {
+        table.row([one.table_id.to_string(), one.tablet_count.to_string(), human_bytes(one.tablet_bytes)]);
+    }
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
+}
+
 fn counts(counts: &DiskMigrations) -> String {
     format!("{} running, {} queued, {} paused", counts.running, counts.queued, counts.paused)
 }

@@ -47,6 +47,8 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("run_step_of_tablet", 409, v1("/tablets/10/migrations/1/run"), json!({"step": "abort"})),
         ("act_on_migration", 409, v1("/migrations/1/action"), json!({"retry": {}})),
         ("abort_migration", 409, v1("/migrations/1"), none.clone()),
+        ("list_tables", 200, v1("/tables?limit=1"), none.clone()),
+        ("list_tables", 400, v1("/tables?marker=x"), none.clone()),
         ("list_tablets", 200, v1("/tablets"), none.clone()),
         ("show_tablet", 200, v1("/tablets/10"), none.clone()),
         ("explain_move", 200, v1(&format!("/tablets/11/explain?disk={there}")), none.clone()),

@@ -205,6 +205,17 @@ fn a_table_is_moved_by_its_number_and_nothing_else_with_it() {
     wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
     let on = |daemon: &Daemon, n: usize| ids(daemon, &format!("disk={}", node.disk(n)));
     assert_eq!(on(&daemon, 1), [1, 4, 7]);
+    let tables = |query: &str| daemon.get(&format!("/api/v1/tables{query}"));
+    let of_first = tables(&format!("?disk={}", node.disk(0)));
+    assert_eq!(
+        of_first["data"],
+        json!([
+            {"table_id": 0, "tablet_count": 3, "tablet_bytes": 15_000},
+            {"table_id": 2, "tablet_count": 3, "tablet_bytes": 15_000},
+        ])
+    );
+    let last = tables("?marker=1&limit=5");
+    assert_eq!((&last["total"], &last["data"][0]["table_id"]), (&json!(3), &json!(2)), "{last:#}");
     // A tablet keeps its table over a move and over a start.
     daemon.stop();
     let daemon = node.start();

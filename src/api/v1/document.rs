@@ -28,6 +28,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::of_tablet::abort,
         super::of_tablet::act,
         super::of_tablet::run,
+        super::tables::list,
         super::tablets::list,
         super::tablets::show,
         super::tablets::explain,

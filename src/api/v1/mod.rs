@@ -13,6 +13,7 @@ mod of_tablet;
 mod shape;
 mod status;
 mod submit;
+mod tables;
 mod tablets;
 mod tasks;
 mod trash;
@@ -51,6 +52,7 @@ pub(super) fn routes() -> Routes {
         .route("/tablets/{tablet_id}/migrations/{id}", get(of_tablet::show).delete(of_tablet::abort))
         .route("/tablets/{tablet_id}/migrations/{id}/action", post(of_tablet::act))
         .route("/tablets/{tablet_id}/migrations/{id}/run", post(of_tablet::run))
+        .route("/tables", get(tables::list))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tablets/{tablet_id}/verify", get(tablets::last_verification).post(tablets::verify))
         .route("/tablets/{tablet_id}/pin", post(tablets::pin))
