@@ -10,9 +10,11 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tabletd::journal::{Journal, Operation};
 use tabletd::model::{
-    DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Migration, MigrationId, Priority, ShardId,
-    Status, TabletKey, TabletRecord, TabletState,
+    Capacity, DiskCondition, DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Medium, Migration,
+    MigrationId, Priority, ShardId, Status, TabletKey, TabletRecord, TabletState,
 };
+use tabletd::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
+use tabletd::rules::planning::{self, Completeness, Disk, Inventory, Media, Pin, Request, Tablet, plan};
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
 use tabletd::rules::transition::{Event, transition};
 use tabletd::storage::{
@@ -206,5 +208,69 @@ fn schedule(c: &mut Criterion) {
     });
 }
 
-criterion_group!(parts, checksum, records, journal, schedule, scan);
+/// Twelve disks of 1 TB; every other one is half empty. Tablets of 1 to 64 MB, in partitions of 64.
+fn node_of(tablets: i64) -> Inventory {
+    const DISKS: i64 = 12;
+    const TOTAL_BYTES: u64 = 1_000_000_000_000;
+    let index = |n: i64| DiskIndex(u16::try_from(n).expect("few disks"));
+    let disks = (0..DISKS).map(|n| Disk {
+        index: index(n),
+        uuid: None,
+        path: format!("/disk{n}"),
+        medium: Medium::Hdd,
+        condition: DiskCondition::Online,
+        capacity: Capacity {
+            total_bytes: TOTAL_BYTES,
+            avail_bytes: if n % 2 == 0 { TOTAL_BYTES / 10 * 3 } else { TOTAL_BYTES / 10 * 6 },
+        },
+        reserved_bytes: 0,
+        trash_bytes: 0,
+        file_system: u32::try_from(n).expect("few disks"),
+    });
+    let tablets = (0..tablets).map(|id| Tablet {
+        key: TabletKey::new(id, 1),
+        disk: index(id % DISKS),
+        table_id: id / 6400,
+        partition_id: id / 64,
+        size_bytes: (1 + id.cast_unsigned() * 7919 % 64) * 1_000_000,
+        pin: Pin::Free,
+        moving_to: None,
+        last_moved_ms: None,
+    });
+    Inventory { disks: disks.collect(), tablets: tablets.collect() }
+}
+
+fn planner(c: &mut Criterion) {
+    let settings = planning::Settings {
+        watermark: CapacityLimits {
+            usage_percent: 85,
+            left_bytes: 0,
+            left_bytes_from: LeftBytesFrom::Setting,
+            rule: CapacityRule::Or,
+        },
+        start_points: 10,
+        stop_points: 5,
+        source_floor_percent: 0,
+        min_move_bytes: 1,
+        cool_down_ms: 0,
+        max_moves: usize::MAX,
+        completeness: Completeness::AllOrNothing,
+    };
+    let mut group = c.benchmark_group("planner");
+    group.sample_size(10).measurement_time(Duration::from_secs(5));
+    for tablets in [10_000, 100_000] {
+        let node = node_of(tablets);
+        let drain = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Same };
+        for (name, request) in [("drain", drain), ("rebalance", Request::Rebalance { medium: None })] {
+            let moves = plan(&request, &node, &settings, 0).expect("a plan").moves.len();
+            assert!(moves > 0, "{name} of {tablets} tablets plans nothing");
+            group.bench_with_input(BenchmarkId::new(name, tablets), &request, |b, request| {
+                b.iter(|| plan(black_box(request), &node, &settings, 0));
+            });
+        }
+    }
+    group.finish();
+}
+
+criterion_group!(parts, checksum, records, journal, schedule, planner, scan);
 criterion_main!(parts);

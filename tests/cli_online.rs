@@ -283,6 +283,38 @@ fn following_ends_at_a_gate_with_the_command_that_opens_it() {
     let (done, _) = Daemon::new(vec![ok(&waiting)]).run(&["migration", "follow", "5"]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     assert!(text(&done.stdout).contains("tabletctl migration run 5 finalize"), "{}", text(&done.stdout));
+    waiting["mode"] = json!("manual_cutover");
+    let (done, _) = Daemon::new(vec![ok(&waiting)]).run(&["migration", "follow", "5"]);
+    assert!(text(&done.stdout).contains("tabletctl migration cutover 5"), "{}", text(&done.stdout));
+}
+
+#[test]
+fn a_tablet_is_asked_of_the_daemon_unless_a_root_is_named() {
+    let tablet = json!({
+        "tablet_id": 7, "schema_hash": 9, "partition_id": 3, "disk": "/d1", "shard_id": 7, "generation": 2,
+        "size_bytes": 10, "file_count": 1, "migration_id": 5, "unavailable": null, "pinned": null, "damaged": null
+    });
+    let args = ["tablet", "show", "7", "--schema-hash", "9"];
+    let (done, heard) = Daemon::new(vec![ok(&tablet)]).run(&args);
+    assert_eq!(heard[0].0, "GET /api/v1/tablets/7?schema_hash=9");
+    assert!(text(&done.stdout).contains("migration    5\n"), "{}", text(&done.stdout));
+    let list = ok(&json!({"total": 1, "data": [tablet]}));
+    let (done, heard) = Daemon::new(vec![list]).run(&["tablet", "list", "--marker", "6", "--limit", "1"]);
+    assert_eq!(heard[0].0, "GET /api/v1/tablets?limit=1&marker=6");
+    assert!(text(&done.stdout).contains("moved by migration 5"), "{}", text(&done.stdout));
+    let rules = ok(&json!({"total": 0, "data": []}));
+    let args = ["tablet", "explain", "7", "--disk", "/d2", "--schema-hash", "9"];
+    let (_, heard) = Daemon::new(vec![rules]).run(&args);
+    assert_eq!(heard[0].0, "GET /api/v1/tablets/7/explain?schema_hash=9&disk=%2Fd2");
+}
+
+#[test]
+fn a_migration_is_asked_for_with_what_is_taken_for_granted() {
+    let args =
+        ["migration", "create", "9", "--disk", "/d2", "--expect-disk", "/d1", "--expect-generation", "4"];
+    let (done, heard) = Daemon::new(vec![ok(&migration("queued", "NEW", 0))]).run(&args);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert_eq!(heard[0].1["precondition"], json!({"source_disk": "/d1", "generation": 4}));
 }
 
 #[test]
@@ -319,8 +351,12 @@ fn man_pages_are_written_one_for_each_command() {
         ["tabletctl.1", "tabletctl-disk-drain.1", "tabletctl-task-follow.1", "tabletctl-tablet-verify.1"]
     {
         let written = std::fs::read_to_string(dir.path().join(page)).unwrap();
-        assert!(written.contains(".TH"), "{page}");
+        for said in [".TH", r"\-\-token\-file", r"\-\-ca", r"\-\-json"] {
+            assert!(written.contains(said), "{said} in {page}");
+        }
     }
+    let first = std::fs::read_to_string(dir.path().join("tabletctl.1")).unwrap();
+    assert!(first.contains("Exit status:") && first.contains("TABLETD_TOKEN_FILE"), "{first}");
     let nowhere = dir.path().join("nowhere");
     let done = tabletctl("", &["man", "--dir", nowhere.to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(1));

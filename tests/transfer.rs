@@ -42,6 +42,9 @@ struct Owner<'a> {
     read_back_bytes: AtomicU64,
     files_verified: AtomicUsize,
     calls_open: AtomicUsize,
+    /// What no block may be longer than; 0 for no such limit.
+    block_bytes_max: AtomicUsize,
+    longest_block_bytes: AtomicU64,
     log: Mutex<Vec<String>>,
     on_event: Option<OnEvent<'a>>,
 }
@@ -73,8 +76,15 @@ impl CopyHooks for Owner<'_> {
         if traffic == Traffic::ReadBack {
             self.read_back_bytes.fetch_add(bytes, Ordering::Relaxed);
         }
+        self.longest_block_bytes.fetch_max(bytes, Ordering::Relaxed);
         self.tell(Event::Take(traffic))?;
         go_on()
+    }
+    fn block_bytes_max(&self) -> usize {
+        match self.block_bytes_max.load(Ordering::Relaxed) {
+            0 => usize::MAX,
+            most => most,
+        }
     }
     fn copied(&self, bytes: u64) {
         self.copied_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -318,6 +328,7 @@ mod everywhere {
         an_empty_tablet_is_copied_too
         a_check_names_every_damaged_file
         little_memory_is_enough
+        blocks_are_as_short_as_the_owner_wants_them
         every_sync_comes_before_its_read_back_and_none_is_wasted
     }
 
@@ -712,6 +723,26 @@ fn little_memory_is_enough(place: &Place) {
     });
     assert_eq!(verified.unwrap().manifest(), &manifest);
     place.assert_copied();
+}
+
+fn blocks_are_as_short_as_the_owner_wants_them(place: &Place) {
+    let files = vec![
+        place.add("a.dat", &noise(3 * WINDOW + 5, 1)),
+        place.add("b.dat", &noise(70_001, 2)),
+        place.add("c.dat", b""),
+    ];
+    let manifest = Manifest::new(files).unwrap();
+    // The second is no multiple of what direct I/O wants, the third less than one.
+    for (wanted, longest) in [(0, WINDOW), (10_000, 8192), (1, 4096)] {
+        fs::remove_dir_all(place.destination()).unwrap();
+        fs::create_dir(place.destination()).unwrap();
+        let owner = Owner { block_bytes_max: wanted.into(), ..Owner::default() };
+        let verified = place.copy(&manifest, &many_threads(), &owner).unwrap();
+        assert_eq!(verified.manifest(), &manifest);
+        place.assert_copied();
+        let found = owner.longest_block_bytes.load(Ordering::Relaxed);
+        assert!(found <= longest as u64 && (wanted == 0 || found == longest as u64), "{wanted}: {found}");
+    }
 }
 
 /// The calls of a copy, by side, in their order.

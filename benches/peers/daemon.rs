@@ -209,6 +209,16 @@ impl Daemon {
     }
 }
 
+impl Drop for Daemon {
+    /// A run that broke off leaves no daemon behind; after [`Daemon::stop`] there is nothing left to end.
+    fn drop(&mut self) {
+        if matches!(self.child.try_wait(), Ok(None)) {
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
 /// Takes every tablet out of trash again, record included.
 fn put_back(root: &Path, workload: &Workload) -> Result<(), String> {
     let failed = |error: std::io::Error| format!("{}: {error}", root.display());

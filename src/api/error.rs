@@ -78,6 +78,12 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MigrationNotFound => "GET /api/v1/migrations lists those that are remembered",
         ErrorCode::TaskNotFound => "GET /api/v1/tasks lists them",
         ErrorCode::TrashNotFound => "GET /api/v1/trash lists what is there",
+        ErrorCode::TabletUnavailable => "GET /api/v1/status names the tablets that are not served, and why",
+        ErrorCode::SchemaHashMismatch | ErrorCode::PreconditionFailed => {
+            "GET /api/v1/tablets/{tablet_id} says what the tablet is now"
+        }
+        ErrorCode::StepNotAllowed => "details.next_steps has the steps that are taken now",
+        ErrorCode::IdempotencyMismatch => "take a new key for another request",
         ErrorCode::MigrationExists => "wait for the other migration, or abort it",
         ErrorCode::DiskInUse => "tabletctl disk drain, or POST /api/v1/tasks of kind drain, empties a disk",
         ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",

@@ -70,6 +70,11 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
         ("tabletd_migrations_completed_total", "Migrations completed.", totals.completed),
         ("tabletd_migrations_failed_total", "Migrations failed for good.", totals.failed),
         ("tabletd_migrations_aborted_total", "Migrations aborted.", totals.aborted),
+        (
+            "tabletd_migrations_expired_total",
+            "Migrations undone at a gate past its deadline.",
+            totals.expired,
+        ),
         ("tabletd_migrations_retried_total", "Attempts that are repeated.", totals.retried),
         ("tabletd_copied_bytes_total", "Bytes written to staging.", totals.copied_bytes),
         ("tabletd_cloned_bytes_total", "Bytes shared with the source instead.", totals.cloned_bytes),

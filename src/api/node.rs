@@ -9,8 +9,8 @@ use crate::engine::{
     TrashView, Validation,
 };
 use crate::model::{
-    Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, Step, TabletCheck, TabletId, TabletKey,
-    TabletRecord, TaskId, TaskPlan,
+    Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, SchemaHash, Step, TabletCheck,
+    TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
 };
 
 /// Whether a changed key outlives the process.
@@ -73,6 +73,8 @@ pub trait Node: Send + Sync + 'static {
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView>;
     fn tablet(&self, key: TabletKey) -> Option<TabletView>;
     fn tablets(&self, filter: &TabletFilter) -> Page<TabletView>;
+    fn unavailable_tablets(&self, most: usize) -> Vec<(TabletKey, String)>;
+    fn why_not_served(&self, id: TabletId, hash: Option<SchemaHash>) -> Failure;
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView));
     fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure>;
     fn unpin(&self, key: TabletKey) -> Result<TabletView, Failure>;
@@ -205,6 +207,12 @@ impl Node for Engine {
     }
     fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
         Self::tablets(self, filter)
+    }
+    fn unavailable_tablets(&self, most: usize) -> Vec<(TabletKey, String)> {
+        Self::unavailable_tablets(self, most)
+    }
+    fn why_not_served(&self, id: TabletId, hash: Option<SchemaHash>) -> Failure {
+        Self::why_not_served(self, id, hash)
     }
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
         Self::for_each_tablet(self, visit);

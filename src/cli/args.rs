@@ -9,6 +9,7 @@ use super::disk_args::DiskCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
+use crate::api::wire::Precondition;
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
 const EXIT_STATUS: &str = "\
@@ -17,7 +18,10 @@ Exit status:
   1  tried and failed: a migration failed or was aborted, damage was found, a disk said no
   2  the command line makes no sense
   3  no daemon answers
-  4  refused before anything was touched: by the daemon, by a root's lock, or because it is no tablet";
+  4  refused before anything was touched: by the daemon, by a root's lock, or because it is no tablet
+
+Environment:
+  TABLETD_ADDR, TABLETD_TOKEN, TABLETD_TOKEN_FILE, TABLETD_CA  stand for --addr, --token, --token-file, --ca";
 
 /// Watch and steer a tabletd, or work on its storage roots while it is stopped.
 #[derive(Debug, Parser)]
@@ -129,7 +133,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// Verify, explain, pin, unpin: what the daemon knows of one tablet; or work on a storage root itself, without a daemon: import, check, show.
+    /// What the daemon knows of tablets: list, show, verify, explain, pin, unpin; or work on a storage root itself, without a daemon: import, check, show --root.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -170,6 +174,12 @@ pub struct MigrateArgs {
     /// A bandwidth limit of its own in bytes copied per second, as 50M.
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub rate: Option<u64>,
+    /// Refuse when the tablet is on another disk than this one.
+    #[arg(long, value_name = "PATH")]
+    pub expect_disk: Option<String>,
+    /// Refuse when the tablet's record has another generation.
+    #[arg(long, value_name = "N")]
+    pub expect_generation: Option<u64>,
     /// Only ask what every rule says to it.
     #[arg(long, conflicts_with = "follow")]
     pub dry_run: bool,
@@ -185,6 +195,15 @@ pub struct MigrateArgs {
     /// Why, for the record.
     #[arg(long, value_name = "TEXT", default_value = "")]
     pub reason: String,
+}
+
+impl MigrateArgs {
+    /// What is taken for granted of the tablet.
+    pub(super) fn precondition(&self) -> Option<Precondition> {
+        let Self { expect_disk: source_disk, expect_generation: generation, .. } = self;
+        (source_disk.is_some() || generation.is_some())
+            .then(|| Precondition { source_disk: source_disk.clone(), generation: *generation })
+    }
 }
 
 /// `status`.
@@ -210,6 +229,21 @@ pub struct ListArgs {
     /// From or to this disk.
     #[arg(long, value_name = "PATH")]
     pub disk: Option<String>,
+    /// From this disk.
+    #[arg(long, value_name = "PATH")]
+    pub from: Option<String>,
+    /// To this disk.
+    #[arg(long, value_name = "PATH")]
+    pub to: Option<String>,
+    /// Accepted at this time (RFC 3339) or later.
+    #[arg(long, value_name = "TIME")]
+    pub since: Option<String>,
+    /// Accepted before this time.
+    #[arg(long, value_name = "TIME")]
+    pub before: Option<String>,
+    /// Go on behind this one: the last number of the page before.
+    #[arg(long, value_name = "ID")]
+    pub marker: Option<MigrationId>,
     /// Of this tablet.
     #[arg(long, value_name = "TABLET_ID")]
     pub tablet: Option<TabletId>,
@@ -247,6 +281,9 @@ pub struct TabletsArgs {
     /// Only those that no plan moves.
     #[arg(long)]
     pub pinned: bool,
+    /// Go on behind this one: the last id of the page before.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub marker: Option<TabletId>,
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
@@ -295,10 +332,15 @@ pub struct PurgeArgs {
 /// `tablet ...`: some ask the daemon, the others work on a root that no daemon holds.
 #[derive(Debug, Subcommand)]
 pub enum TabletCommand {
+    /// List the tablets the daemon serves.
+    List(TabletsArgs),
     /// Ask the daemon whether a tablet may go to a disk, and what each rule says to it.
     Explain {
         /// The tablet.
         tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
         /// The disk, written as in storage_root_path.
         #[arg(long, value_name = "PATH")]
         disk: String,
@@ -336,16 +378,16 @@ pub enum TabletCommand {
     Import(ImportArgs),
     /// Read every tablet again and compare it with its record; tell of everything nobody owns.
     Check(CheckArgs),
-    /// Print a tablet's metadata record.
+    /// Show what the daemon knows of a tablet; with --root its metadata record, from a root that no daemon holds.
     Show {
         /// The tablet.
         tablet_id: TabletId,
-        /// Only this schema hash.
+        /// Its schema hash; looked up when left out.
         #[arg(long, value_name = "N")]
         schema_hash: Option<SchemaHash>,
-        /// The storage root.
+        /// The storage root to read the record from.
         #[arg(long, value_name = "ROOT")]
-        root: PathBuf,
+        root: Option<PathBuf>,
     },
 }
 

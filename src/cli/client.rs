@@ -252,8 +252,17 @@ impl Client {
     }
 
     /// What each rule says to a move of a tablet to a disk.
-    pub(super) fn explain(&self, tablet: TabletId, disk: &str) -> Result<Answer<List<RuleAnswer>>, CliError> {
-        self.get(&format!("/api/v1/tablets/{tablet}/explain"), &vec![("disk", disk.to_owned())])
+    pub(super) fn explain(
+        &self,
+        tablet: TabletId,
+        query: &Query<'_>,
+    ) -> Result<Answer<List<RuleAnswer>>, CliError> {
+        self.get(&format!("/api/v1/tablets/{tablet}/explain"), query)
+    }
+
+    /// One tablet.
+    pub(super) fn tablet(&self, id: TabletId, query: &Query<'_>) -> Result<Answer<Tablet>, CliError> {
+        self.get(&format!("/api/v1/tablets/{id}"), query)
     }
 
     /// All disks.

@@ -8,7 +8,7 @@ use super::exit::{CliError, Exit, print};
 use super::follow::follow;
 use super::table::{Align, Table, human_bytes, printable};
 use crate::api::wire::{Action, CreateMigration, Migration};
-use crate::model::{MigrationId, Priority, Step, StepStatus, TabletId};
+use crate::model::{MigrationId, Mode, Priority, Step, StepStatus, TabletId};
 
 impl From<PriorityArg> for Priority {
     fn from(priority: PriorityArg) -> Self {
@@ -31,7 +31,7 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
         priority: args.priority.into(),
         reason: args.reason.clone(),
         rate_bytes_per_sec: args.rate,
-        precondition: None,
+        precondition: args.precondition(),
         dry_run: args.dry_run,
     };
     if args.dry_run {
@@ -114,6 +114,11 @@ pub(super) fn list(client: &Client, args: &ListArgs, output: Output) -> Result<(
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
     query.extend(args.tablet.iter().map(|tablet| ("tablet_id", tablet.to_string())));
     query.extend(args.task.iter().map(|task| ("task", task.to_string())));
+    query.extend(args.from.iter().map(|disk| ("source_disk", disk.clone())));
+    query.extend(args.to.iter().map(|disk| ("dest_disk", disk.clone())));
+    query.extend(args.since.iter().map(|time| ("since", time.clone())));
+    query.extend(args.before.iter().map(|time| ("before", time.clone())));
+    query.extend(args.marker.iter().map(|id| ("marker", id.to_string())));
     if args.newest {
         query.push(("sort", "-id".to_owned()));
     }
@@ -192,7 +197,10 @@ fn why(migration: &Migration) -> String {
 /// The command that a migration waits for.
 pub(super) fn hint(migration: &Migration) -> Option<String> {
     let step = migration.next_steps.iter().find(|step| **step != Step::Abort)?;
-    Some(format!("tabletctl migration run {} {step}", migration.id))
+    Some(match (migration.mode, step) {
+        (Mode::ManualCutover, Step::Finalize) => format!("tabletctl migration cutover {}", migration.id),
+        _ => format!("tabletctl migration run {} {step}", migration.id),
+    })
 }
 
 fn details(migration: &Migration) -> String {
@@ -205,6 +213,8 @@ fn details(migration: &Migration) -> String {
     };
     line("schema hash", migration.schema_hash.to_string());
     line("asked for", migration.reason.clone());
+    line("by", migration.requested_by.clone());
+    line("task", migration.task_id.map(|task| task.to_string()).unwrap_or_default());
     line(
         "bytes",
         format!(
@@ -227,9 +237,13 @@ fn details(migration: &Migration) -> String {
     if let Some(seconds) = migration.eta_seconds {
         line("time left", format!("{seconds} s"));
     }
+    if migration.rate_bytes_per_sec > 0 {
+        line("limit", format!("{}/s", human_bytes(migration.rate_bytes_per_sec)));
+    }
     if let Some(hint) = hint(migration) {
         line("next", hint);
     }
+    line("takes", migration.actions.join(", "));
     line("attempts", migration.attempts.to_string());
     line("accepted", migration.created_at.to_string());
     line("ended", migration.finished_at.map(|time| time.to_string()).unwrap_or_default());

@@ -88,8 +88,12 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             node::restore(&client()?, *tablet_id, *schema_hash, entry.clone(), output)
         }
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
-        Command::Tablet { command: TabletCommand::Explain { tablet_id, disk } } => {
-            tablet::explain(&client()?, *tablet_id, disk, output)
+        Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
+        Command::Tablet { command: TabletCommand::Show { tablet_id, schema_hash, root: None } } => {
+            tablet::show(&client()?, *tablet_id, *schema_hash, output)
+        }
+        Command::Tablet { command: TabletCommand::Explain { tablet_id, schema_hash, disk } } => {
+            tablet::explain(&client()?, *tablet_id, *schema_hash, disk, output)
         }
         Command::Tablet { command: TabletCommand::Pin { tablet_id, schema_hash, reason } } => {
             let request = PinTablet { schema_hash: *schema_hash, reason: reason.clone() };
@@ -117,6 +121,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
 fn run_migration(client: &Client, command: &MigrationCommand, output: Output) -> Result<(), CliError> {
     use MigrationCommand as C;
     let (id, action) = match command {
+        C::Create(args) => return jobs::migrate(client, args, output),
         C::List(args) => return jobs::list(client, args, output),
         C::Show(args) => return jobs::status(client, args, output),
         C::Follow(One { id }) => return follow::follow(client, client.migration(*id)?, output),
@@ -191,11 +196,13 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
-        TabletCommand::Explain { .. }
+        TabletCommand::List(_)
+        | TabletCommand::Show { root: None, .. }
+        | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }
         | TabletCommand::Verify { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
-        TabletCommand::Show { tablet_id, schema_hash, root } => {
+        TabletCommand::Show { tablet_id, schema_hash, root: Some(root) } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }
     }

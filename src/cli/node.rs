@@ -196,6 +196,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
     query.extend(args.table.iter().map(|table| ("table_id", table.to_string())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
     query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
+    query.extend(args.marker.iter().map(|id| ("marker", id.to_string())));
     let Answer { value: list, text } = client.tablets(&query)?;
     if output == Output::Json {
         return print(&text);

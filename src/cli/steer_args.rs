@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::args::{ListArgs, PriorityArg, StatusArgs};
+use super::args::{ListArgs, MigrateArgs, PriorityArg, StatusArgs};
 use crate::model::{MigrationId, Mode, Step};
 
 /// How far a migration goes by itself.
@@ -29,6 +29,8 @@ impl From<ModeArg> for Mode {
 /// `migration ...`.
 #[derive(Debug, Subcommand)]
 pub enum MigrationCommand {
+    /// Move a tablet to another disk; the same as `tabletctl migrate`.
+    Create(Box<MigrateArgs>),
     /// List migrations, oldest first.
     List(ListArgs),
     /// Show one, with its steps and their logs.

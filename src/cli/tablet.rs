@@ -1,9 +1,9 @@
-//! Commands about one tablet that the daemon serves: explain, pin, unpin, verify.
+//! Commands about one tablet that the daemon serves: show, explain, pin, unpin, verify.
 
 use std::time::Duration;
 
 use super::args::Output;
-use super::client::{Answer, Client};
+use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
 use super::table::{Align, Table, human_bytes, printable};
 use crate::api::wire::{PinTablet, Tablet, TabletCheck, WhichSchema};
@@ -63,6 +63,7 @@ pub(super) fn verify(
 ) -> Result<(), CliError> {
     let mut answer = client.verify(id, &WhichSchema { schema_hash })?;
     let query = vec![("schema_hash", answer.value.schema_hash.to_string())];
+    let asked_at = answer.value.started_at;
     let mut told = None;
     while !answer.value.state.is_settled() {
         let check = &answer.value;
@@ -74,6 +75,10 @@ pub(super) fn verify(
         }
         std::thread::sleep(POLL);
         answer = client.verification(id, &query)?;
+        if answer.value.started_at != asked_at {
+            let text = "the daemon was restarted in the middle of the verification; ask again";
+            return Err(CliError::new(Exit::Failed, text));
+        }
     }
     let check = &answer.value;
     match output {
@@ -82,10 +87,6 @@ pub(super) fn verify(
     }
     match check.state {
         CheckState::Passed => Ok(()),
-        CheckState::Never => {
-            let text = "the daemon was restarted meanwhile and has forgotten the verification; ask again";
-            Err(CliError::new(Exit::Failed, text))
-        }
         _ => Err(CliError::reported()),
     }
 }
@@ -112,9 +113,50 @@ fn in_words(check: &TabletCheck) -> String {
     out
 }
 
+/// `tablet show`: what the daemon knows of it.
+pub(super) fn show(
+    client: &Client,
+    id: TabletId,
+    schema_hash: Option<SchemaHash>,
+    output: Output,
+) -> Result<(), CliError> {
+    let Answer { value: tablet, text } = client.tablet(id, &which(schema_hash))?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let lines = [
+        ("tablet", tablet.tablet_id.to_string()),
+        ("schema hash", tablet.schema_hash.to_string()),
+        ("table", tablet.table_id.to_string()),
+        ("partition", tablet.partition_id.to_string()),
+        ("disk", tablet.disk.clone()),
+        ("shard", tablet.shard_id.to_string()),
+        ("generation", tablet.generation.to_string()),
+        ("files", format!("{}, {}", tablet.file_count, human_bytes(tablet.size_bytes))),
+        ("migration", tablet.migration_id.map(|id| id.to_string()).unwrap_or_default()),
+        ("unavailable", tablet.unavailable.clone().unwrap_or_default()),
+        ("damaged", tablet.damaged.clone().unwrap_or_default()),
+        ("pinned", pin_in_words(&tablet).unwrap_or_default()),
+    ];
+    let told = lines.iter().filter(|(_, value)| !value.is_empty());
+    print(&told.map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect::<String>())
+}
+
+fn which(schema_hash: Option<SchemaHash>) -> Query<'static> {
+    schema_hash.into_iter().map(|hash| ("schema_hash", hash.to_string())).collect()
+}
+
 /// `tablet explain`.
-pub(super) fn explain(client: &Client, tablet: TabletId, disk: &str, output: Output) -> Result<(), CliError> {
-    let Answer { value: list, text } = client.explain(tablet, disk)?;
+pub(super) fn explain(
+    client: &Client,
+    tablet: TabletId,
+    schema_hash: Option<SchemaHash>,
+    disk: &str,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut query = which(schema_hash);
+    query.push(("disk", disk.to_owned()));
+    let Answer { value: list, text } = client.explain(tablet, &query)?;
     if output == Output::Json {
         return print(&text);
     }

@@ -106,11 +106,14 @@ impl Catalog {
         self.unavailable.iter().map(|(key, (_, why))| (*key, why.as_str()))
     }
 
+    /// Tablets of one id that nobody serves, and why.
+    pub(super) fn unavailable_with_id(&self, id: TabletId) -> impl Iterator<Item = (TabletKey, &str)> {
+        self.unavailable.range(keys_of(id)).map(|(key, (_, why))| (*key, why.as_str()))
+    }
+
     /// Tablets of one id, normally one.
     pub(super) fn with_id(&self, id: TabletId) -> impl Iterator<Item = (TabletKey, &Entry)> {
-        let from = TabletKey { tablet_id: id, schema_hash: SchemaHash(i32::MIN) };
-        let to = TabletKey { tablet_id: id, schema_hash: SchemaHash(i32::MAX) };
-        self.tablets.range(from..=to).map(|(key, entry)| (*key, entry))
+        self.tablets.range(keys_of(id)).map(|(key, entry)| (*key, entry))
     }
 
     /// All tablets above a key, ascending.
@@ -147,6 +150,12 @@ impl Catalog {
         let owned = self.tablets.get(&key).map_or(0, |entry| entry.generation);
         owned.max(self.highest_seen.get(&key).copied().unwrap_or(0)) + 1
     }
+}
+
+/// Every key that a tablet of this id may have.
+fn keys_of(id: TabletId) -> std::ops::RangeInclusive<TabletKey> {
+    let of = |hash| TabletKey { tablet_id: id, schema_hash: SchemaHash(hash) };
+    of(i32::MIN)..=of(i32::MAX)
 }
 
 #[cfg(test)]

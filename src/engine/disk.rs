@@ -63,6 +63,10 @@ struct State {
     disabled: Option<String>,
     capacity: Capacity,
     reserved_bytes: u64,
+    /// What migrations in flight have taken up so far of what is reserved for them; and how much of that the capacity
+    /// shows as used already.
+    allocated_bytes: u64,
+    allocated_when_measured_bytes: u64,
 }
 
 impl Disk {
@@ -179,12 +183,42 @@ impl Disk {
         self.state().capacity
     }
 
+    /// As it was before anything was copied to it.
     pub(super) fn set_capacity(&self, capacity: Capacity) {
         self.state().capacity = capacity;
     }
 
+    /// Asks the file system what is left.
+    ///
+    /// # Errors
+    /// As `fstatfs(2)`.
+    pub(super) fn measure(&self, root: &Root) -> Result<Capacity, StorageError> {
+        // Looked at before: what is taken up meanwhile counts twice for a moment, never not at all.
+        let allocated_bytes = self.state().allocated_bytes;
+        let capacity = root.capacity()?;
+        let mut state = self.state();
+        state.capacity = capacity;
+        state.allocated_when_measured_bytes = allocated_bytes;
+        Ok(capacity)
+    }
+
+    /// Promised to migrations and not yet part of what [`Disk::capacity`] shows as used.
     pub(super) fn reserved_bytes(&self) -> u64 {
-        self.state().reserved_bytes
+        let state = self.state();
+        state.reserved_bytes.saturating_sub(state.allocated_when_measured_bytes)
+    }
+
+    /// A migration has taken up some of what is reserved for it.
+    pub(super) fn allocated(&self, bytes: u64) {
+        let mut state = self.state();
+        state.allocated_bytes = state.allocated_bytes.saturating_add(bytes);
+    }
+
+    /// It has given that back, or ended.
+    pub(super) fn not_allocated(&self, bytes: u64) {
+        let mut state = self.state();
+        state.allocated_bytes = state.allocated_bytes.saturating_sub(bytes);
+        state.allocated_when_measured_bytes = state.allocated_when_measured_bytes.saturating_sub(bytes);
     }
 
     pub(super) fn reserve(&self, bytes: u64) {

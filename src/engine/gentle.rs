@@ -9,7 +9,7 @@ use chrono::Timelike;
 
 use super::node::Node;
 use crate::config::{Config, IoClass};
-use crate::model::{Migration, Priority};
+use crate::model::{Haste, Migration, Priority};
 use crate::rules::window::{closed_text, opens_in};
 use crate::storage::os::{IO_PRIORITY_IDLE, io_priority, set_io_priority};
 
@@ -58,7 +58,7 @@ pub(super) fn priority_min(node: &Node) -> Priority {
 
 /// Why a queued migration waits for its hour; `None` when it does not.
 pub(super) fn outside_window(node: &Node, migration: &Migration) -> Option<String> {
-    if migration.priority == Priority::High {
+    if migration.priority == Priority::High || migration.steering.haste == Haste::Forced {
         return None;
     }
     let wait = window_opens_in(node)?;

@@ -113,7 +113,7 @@ fn watch(node: &Node, disk: &Disk) {
 fn probe(disk: &Disk) -> Result<(), Failure> {
     let (root, _) = disk.open()?;
     let _call = disk.enter("the write probe");
-    disk.set_capacity(root.capacity()?);
+    disk.measure(&root)?;
     if root.is_read_only()? {
         let why = "its file system is read-only now; nothing can be moved from or to it".to_owned();
         return Err(Failure::new(ErrorCode::DiskUnavailable, why));

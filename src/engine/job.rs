@@ -44,6 +44,8 @@ pub(super) struct Progress {
     pub(super) cloned_bytes: AtomicU64,
     pub(super) verified_files: AtomicU64,
     pub(super) throttled_ms: AtomicU64,
+    /// Taken up on the destination by the files of this attempt.
+    pub(super) allocated_bytes: AtomicU64,
     /// By the steady clock; 0 before the first.
     pub(super) last_progress_ms: AtomicI64,
     /// Measured by the ticker of events.
@@ -269,11 +271,20 @@ impl Job {
         }
     }
 
-    /// Adds a line to the log of the step that is under way.
+    /// Adds a line to the log of the step that is under way, and to the daemon's.
     pub(super) fn log(&self, text: impl Into<String>) {
         let text = text.into();
+        {
+            let row = self.lock();
+            tracing::info!(migration = %row.id, tablet = %row.key, "{text}");
+        }
+        self.note(text);
+    }
+
+    /// Adds a line to the log of the step that is under way: what went as it should.
+    pub(super) fn note(&self, text: impl Into<String>) {
+        let text = text.into();
         let mut migration = self.lock();
-        tracing::info!(migration = %migration.id, tablet = %migration.key, "{text}");
         let Some(step) = migration.steps.last_mut() else { return };
         match step.logs.len() {
             len if len < LOG_LINES_MAX => step.logs.push(LogEntry { at_ms: now_ms(), text }),

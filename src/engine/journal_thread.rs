@@ -7,14 +7,21 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
-use crate::model::{ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletKey, Task, TaskId};
+use crate::model::{
+    ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletCheck, TabletKey, Task, TaskId,
+};
 
 /// Operations committed together at most.
 const BATCH_MAX: usize = 4096;
+
+/// How long updates that nobody waits for may lie unwritten, for others to join them: a small tablet is through most of
+/// its statuses by then, and costs one row instead of eight.
+const UNHURRIED: Duration = Duration::from_millis(50);
 
 type Reply<T> = SyncSender<Result<T, Failure>>;
 
@@ -32,6 +39,8 @@ enum Request {
     UpdateTask(Box<Task>, Reply<()>),
     DeleteTask(TaskId, Reply<()>),
     SetMark(Marked, Option<Mark>, Reply<()>),
+    SetCheck(Box<TabletCheck>),
+    ClearCheck(TabletKey),
     Stop,
 }
 
@@ -44,6 +53,7 @@ pub(super) struct Loaded {
     pub(super) uptime_seconds: u64,
     pub(super) tasks: Vec<Task>,
     pub(super) marks: Vec<(Marked, Mark)>,
+    pub(super) checks: Vec<TabletCheck>,
 }
 
 /// A write that has its place in the order of writes, and may not be durable yet.
@@ -122,6 +132,16 @@ impl JournalHandle {
         self.post(|reply| Request::SetMark(marked, mark, reply))
     }
 
+    /// Records what a verification found. Nobody waits: lost with the process, it was never asked for.
+    pub(super) fn set_check(&self, check: TabletCheck) {
+        let _ = self.sender.send(Request::SetCheck(Box::new(check)));
+    }
+
+    /// Forgets it.
+    pub(super) fn clear_check(&self, key: TabletKey) {
+        let _ = self.sender.send(Request::ClearCheck(key));
+    }
+
     /// Records a new migration, durably, and returns its number.
     pub(super) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
         self.ask(|reply| Request::Accept(Box::new(migration), reply))
@@ -193,7 +213,8 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let (tasks, damaged_tasks) = journal.tasks()?;
     let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}"));
     let (marks, damaged_marks) = journal.marks()?;
-    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).collect();
+    let (checks, damaged_checks) = journal.checks()?;
+    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
@@ -202,6 +223,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
         uptime_seconds,
         tasks,
         marks,
+        checks,
     };
     Ok((journal, loaded))
 }
@@ -225,7 +247,7 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>) {
                     }
                 }
             }
-            next = (batch.len() < BATCH_MAX).then(|| requests.try_recv().ok()).flatten();
+            next = batch.next(requests);
         }
         batch.commit(&mut journal);
     }
@@ -234,6 +256,8 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>) {
 /// Writes that share one commit. Of several updates of one migration only the last is written.
 #[derive(Default)]
 struct Batch {
+    /// When it is to be written; at once when somebody waits for it.
+    due: Option<Instant>,
     accepts: Vec<(Box<Migration>, Reply<MigrationId>)>,
     updates: Vec<(Box<Migration>, Vec<Reply<MigrationId>>)>,
     update_of: HashMap<MigrationId, usize>,
@@ -244,11 +268,26 @@ impl Batch {
         self.accepts.len() + self.updates.len()
     }
 
+    /// What else goes into this batch: what has come already, and what comes before it is due.
+    fn next(&self, requests: &Receiver<Request>) -> Option<Request> {
+        if self.len() >= BATCH_MAX {
+            return None;
+        }
+        let left = self.due.map(|due| due.saturating_duration_since(Instant::now()));
+        requests.recv_timeout(left.unwrap_or_default()).ok()
+    }
+
     fn accept(&mut self, migration: Box<Migration>, reply: Reply<MigrationId>) {
+        self.due = Some(Instant::now());
         self.accepts.push((migration, reply));
     }
 
     fn update(&mut self, migration: Box<Migration>, reply: Option<Reply<MigrationId>>) {
+        let now = Instant::now();
+        if reply.is_some() {
+            self.due = Some(now);
+        }
+        self.due.get_or_insert(now + UNHURRIED);
         let at = *self.update_of.entry(migration.id).or_insert(self.updates.len());
         match self.updates.get_mut(at) {
             Some((known, replies)) => {
@@ -303,6 +342,11 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         // Who asked may have gone; that is their business.
         let _ = reply.send(answer.map_err(unavailable));
     }
+    fn tell(done: Result<impl Sized, JournalError>) {
+        if let Err(error) = done {
+            tracing::error!("journal: {error}");
+        }
+    }
     match request {
         Request::Get(id, reply) => send(&reply, journal.get(id)),
         Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
@@ -310,11 +354,9 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         Request::List(filter, reply) => send(&reply, journal.list(&filter)),
         Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
         Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),
-        Request::Prune(keep) => {
-            if let Err(error) = journal.prune_finished(keep) {
-                tracing::error!("journal: {error}");
-            }
-        }
+        Request::Prune(keep) => tell(journal.prune_finished(keep)),
+        Request::SetCheck(check) => tell(journal.set_check(&check)),
+        Request::ClearCheck(key) => tell(journal.clear_check(key)),
         Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),
         Request::UpdateTask(task, reply) => send(&reply, journal.update_task(&task)),
         Request::DeleteTask(id, reply) => send(&reply, journal.delete_task(id)),

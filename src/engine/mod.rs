@@ -58,7 +58,7 @@ use std::time::Duration;
 
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use start::StartError;
-pub use steer::{next_steps, waits_at_gate};
+pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
     Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
     PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
@@ -66,7 +66,9 @@ pub use view::{
 };
 
 use crate::config::{self, Config, SetError};
-use crate::model::{Failure, Migration, MigrationId, Priority, Step, TabletId, TabletKey, TabletRecord};
+use crate::model::{
+    ErrorCode, Failure, Migration, MigrationId, Priority, SchemaHash, Step, TabletId, TabletKey, TabletRecord,
+};
 use crate::rules::gate::Verb;
 use node::Node;
 
@@ -159,7 +161,10 @@ impl Engine {
     /// `MIGRATION_NOT_FOUND`; `STEP_NOT_ALLOWED` with what is.
     pub fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
         match step {
-            Step::Abort => submit::abort(&self.0, id),
+            Step::Abort => submit::abort(&self.0, id).map_err(|failure| match failure.code {
+                ErrorCode::IllegalTransition => Failure { code: ErrorCode::StepNotAllowed, ..failure },
+                _ => failure,
+            }),
             step => steer::open_gate(&self.0, id, step, Verb::Run(step)),
         }
     }
@@ -237,9 +242,15 @@ impl Engine {
         query::for_each_tablet(&self.0, visit);
     }
 
-    /// Tablets that are known but not served, and why.
-    pub fn unavailable_tablets(&self) -> Vec<(TabletKey, String)> {
-        query::unavailable_tablets(&self.0)
+    /// Tablets that are known but not served, and why; at most so many.
+    pub fn unavailable_tablets(&self, most: usize) -> Vec<(TabletKey, String)> {
+        query::unavailable_tablets(&self.0, most)
+    }
+
+    /// What to answer for a tablet that [`Engine::tablet`] does not have: `TABLET_UNAVAILABLE` with the reason, or
+    /// `TABLET_NOT_FOUND`.
+    pub fn why_not_served(&self, id: TabletId, hash: Option<SchemaHash>) -> Failure {
+        query::why_not_served(&self.0, id, hash)
     }
 
     /// All configured disks, in order.

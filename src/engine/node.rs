@@ -112,6 +112,7 @@ pub(super) struct Counts {
     pub(super) completed: AtomicU64,
     pub(super) failed: AtomicU64,
     pub(super) aborted: AtomicU64,
+    pub(super) expired: AtomicU64,
     pub(super) retried: AtomicU64,
     pub(super) copied_bytes: AtomicU64,
     pub(super) cloned_bytes: AtomicU64,
@@ -380,7 +381,8 @@ impl Node {
         }
         match event {
             Event::Completed => Counts::add(&self.counts.completed),
-            Event::Undone | Event::Expired => Counts::add(&self.counts.aborted),
+            Event::Undone => Counts::add(&self.counts.aborted),
+            Event::Expired => Counts::add(&self.counts.expired),
             _ => Counts::add(&self.counts.failed),
         }
         tracing::info!(migration = %row.id, tablet = %row.key, status = %row.status, "{}", row.status_reason);
@@ -391,6 +393,7 @@ impl Node {
         }
         if let Some(disk) = self.disk_by_uuid(row.destination.uuid) {
             disk.unreserve(job.size_bytes);
+            disk.not_allocated(job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();

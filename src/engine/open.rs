@@ -162,7 +162,8 @@ fn open_each<'a>(
     counts: &Arc<SyncCounts>,
 ) -> Result<Vec<OpenedDisk<'a>>, String> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let readers = u32::try_from((processors / disks.len().max(1)).clamp(1, READERS_MAX)).unwrap_or(1);
+    // Not divided by the disks: they are seldom filled alike, and the fullest one decides how long a start takes.
+    let readers = u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1);
     let order = ScanOrder { look, readers };
     let mut opening = Vec::new();
     for disk in disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()) {

@@ -146,7 +146,7 @@ impl Engine {
         verify::verify(&self.0, key)
     }
 
-    /// How the last verification of a tablet stands, since the start of the daemon.
+    /// How the last verification of a tablet stands.
     ///
     /// # Errors
     /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -42,6 +42,7 @@ pub(super) struct Pace {
     limiter: Limiter,
     passed_bytes: AtomicU64,
     copies: AtomicUsize,
+    in_force: AtomicBool,
     shown: Mutex<Option<PaceView>>,
     begun: Condvar,
 }
@@ -52,6 +53,7 @@ impl Default for Pace {
             limiter: Limiter::smooth(0),
             passed_bytes: AtomicU64::new(0),
             copies: AtomicUsize::new(0),
+            in_force: AtomicBool::new(false),
             shown: Mutex::default(),
             begun: Condvar::new(),
         }
@@ -91,6 +93,11 @@ impl Pace {
         Ok(waited)
     }
 
+    /// Whether copies are held back, or were a moment ago.
+    pub(super) fn is_in_force(&self) -> bool {
+        self.in_force.load(Ordering::Relaxed)
+    }
+
     /// How it is paced now; `None` while it is not.
     pub(super) fn view(&self) -> Option<PaceView> {
         self.shown().clone()
@@ -99,6 +106,7 @@ impl Pace {
     /// The rate is in force before anybody can see it.
     fn show(&self, view: Option<PaceView>) {
         self.limiter.set_rate(view.as_ref().map_or(0, |view| view.rate_bytes_per_sec));
+        self.in_force.store(view.is_some(), Ordering::Relaxed);
         *self.shown() = view;
     }
 

@@ -17,8 +17,8 @@ use super::verify;
 use super::view::{ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Marked, Migration, MigrationId, Status, TabletId, TabletKey,
-    TabletRecord,
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash, Status,
+    TabletId, TabletKey, TabletRecord,
 };
 use crate::storage::MetadataStore;
 use crate::storage::layout::tablet_dir;
@@ -47,7 +47,8 @@ fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
     match row.status {
         Status::Queued => {
-            if let Some(why) = outside_window(node, row).or_else(|| why_waiting(node, row.id)) {
+            let why = disk_away(node, row).or_else(|| outside_window(node, row));
+            if let Some(why) = why.or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,
@@ -55,15 +56,51 @@ fn explain(node: &Node, row: &mut Migration) {
             }
         }
         status if !status.is_final() => {
+            if let (Status::Copying, Some(limit)) = (status, lowest_limit(node, row)) {
+                row.status_reason = format!("{}, {limit}", row.status_reason);
+            }
             for (side, reference) in [("source", &row.source), ("destination", &row.destination)] {
                 let condition = node.disk_by_uuid(reference.uuid).map(|disk| disk.condition(hang_after));
                 if let Some(condition @ DiskCondition::Hung { .. }) = condition {
                     row.status_reason = format!("{side} {} is hung: {}", reference.path, condition.reason());
+                    row.hung_disk = Some(reference.path.clone());
                 }
             }
         }
         _ => {}
     }
+}
+
+/// Which disk of a migration could not be opened at the start, and why; `None` when both are here.
+fn disk_away(node: &Node, row: &Migration) -> Option<String> {
+    let ends = [("source", &row.source), ("destination", &row.destination)];
+    let (side, reference) = ends.into_iter().find(|(_, disk)| node.disk_by_uuid(disk.uuid).is_none())?;
+    let path = &reference.path;
+    let Some(disk) = node.disk_at(path).filter(|disk| disk.opened.get().is_none()) else {
+        return Some(format!("{side} {path} ({}) is no configured disk any more", reference.uuid));
+    };
+    let condition = disk.condition(node.hang_after());
+    let (is, reason) = (condition.as_str(), condition.reason());
+    Some(format!(
+        "{side} {path} is {is} since the start of the daemon: {reason}; goes on after a start with it"
+    ))
+}
+
+/// The limit that holds a copy back most, in words; `None` where none is set.
+fn lowest_limit(node: &Node, row: &Migration) -> Option<String> {
+    if row.steering.haste == Haste::Forced {
+        return None;
+    }
+    let of =
+        |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map_or(0, |disk| disk.limiter.rate_bytes_per_sec());
+    let limits = [
+        (row.steering.rate_bytes_per_sec.unwrap_or(0), "a limit of its own".to_owned()),
+        (of(&row.source), format!("the limit of {}", row.source.path)),
+        (of(&row.destination), format!("the limit of {}", row.destination.path)),
+        (node.limiter.rate_bytes_per_sec(), "the node's limit".to_owned()),
+    ];
+    let lowest = limits.into_iter().filter(|(rate, _)| *rate > 0).min()?;
+    Some(format!("at {} bytes per second at most: {}", lowest.0, lowest.1))
 }
 
 pub(super) fn latest_migration(node: &Node, key: TabletKey) -> Option<Migration> {
@@ -216,15 +253,15 @@ pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
                 .is_none_or(|pin| (pin == Pin::Pinned) == said.marks.contains_key(&Marked::Pinned(key)))
     };
     let total = catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64;
-    let after = filter
-        .after
-        .map(|tablet_id| TabletKey { tablet_id, schema_hash: crate::model::SchemaHash(i32::MAX) });
-    let items = catalog
-        .after(after)
-        .filter(|(key, entry)| matches(*key, entry))
-        .take(limit)
-        .map(|(key, entry)| view(node, &said, key, entry))
-        .collect();
+    let after = filter.after.map(|tablet_id| TabletKey { tablet_id, schema_hash: SchemaHash(i32::MAX) });
+    let mut items: Vec<TabletView> = Vec::new();
+    for (key, entry) in catalog.after(after).filter(|(key, entry)| matches(*key, entry)) {
+        // The marker is an id: a tablet with several schema hashes is never divided between two pages.
+        if items.len() >= limit && items.last().is_some_and(|last| last.key.tablet_id != key.tablet_id) {
+            break;
+        }
+        items.push(view(node, &said, key, entry));
+    }
     Page { total, items }
 }
 
@@ -236,8 +273,19 @@ pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
 }
 
 /// Tablets that are known but not served.
-pub(super) fn unavailable_tablets(node: &Node) -> Vec<(TabletKey, String)> {
-    node.catalog().unavailable().map(|(key, why)| (key, why.to_owned())).collect()
+pub(super) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, String)> {
+    node.catalog().unavailable().take(most).map(|(key, why)| (key, why.to_owned())).collect()
+}
+
+/// What to answer for a tablet that is not served.
+pub(super) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>) -> Failure {
+    let catalog = node.catalog();
+    let mut found = catalog.unavailable_with_id(id);
+    let Some((key, why)) = found.find(|(key, _)| hash.is_none_or(|hash| key.schema_hash == hash)) else {
+        let name = hash.map_or(id.to_string(), |hash| format!("{id}_{hash}"));
+        return Failure::new(ErrorCode::TabletNotFound, format!("no tablet {name} on this node"));
+    };
+    Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}"))
 }
 
 pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {
@@ -305,6 +353,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         completed: load(&counts.completed),
         failed: load(&counts.failed),
         aborted: load(&counts.aborted),
+        expired: load(&counts.expired),
         retried: load(&counts.retried),
         refused: counts.refused(),
         copied_bytes: load(&counts.copied_bytes),

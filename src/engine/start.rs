@@ -13,10 +13,10 @@ use super::open::{KnownDisks, open_and_scan};
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{events, marks, scheduler, tasks};
+use super::{events, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, TabletKey, UndoneFor};
+use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
 use crate::storage::{Dir, FileSystem, Owner, RootScan};
@@ -117,6 +117,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.board().alive.len()
     );
     marks::take_up(&node, remembered.marks);
+    verify::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
@@ -211,7 +212,8 @@ fn ended_among(
 }
 
 /// Puts an unfinished migration back on the board, or ends it.
-fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
+fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict) {
+    end_open_step(&mut migration, verdict);
     let key = migration.key;
     let entry = node.catalog().get(key).copied();
     let size_bytes = entry.map_or(migration.counters.total_bytes, |entry| entry.size_bytes);
@@ -258,6 +260,19 @@ fn take_up(node: &Arc<Node>, migration: Migration, verdict: MigrationVerdict) {
             node.end(&job, Event::Fail, reason);
         }
     }
+}
+
+/// A step that the daemon did not live to end has ended all the same.
+fn end_open_step(migration: &mut Migration, verdict: MigrationVerdict) {
+    let Some(step) = migration.steps.last_mut().filter(|step| step.status == StepStatus::Running) else {
+        return;
+    };
+    let (status, text) = match verdict {
+        MigrationVerdict::Complete => (StepStatus::Done, "found done at a start of the daemon"),
+        _ => (StepStatus::Error, "the daemon ended in the middle of it"),
+    };
+    (step.status, step.ended_ms) = (status, Some(now_ms()));
+    migration.log(now_ms(), text);
 }
 
 /// A move whose end nobody was there to write down. Its receipt was journalled before the swap.

@@ -19,10 +19,12 @@ use crate::rules::transition::Event;
 /// # Errors
 /// `ILLEGAL_TRANSITION`; `STEP_NOT_ALLOWED` for a step.
 pub(super) fn check(row: &Migration, verb: Verb) -> Result<(), Failure> {
+    if takes(row.status, Job::gate(row), verb) { Ok(()) } else { Err(refusal(row, verb)) }
+}
+
+/// Why a verb is not taken, and what is instead.
+pub(super) fn refusal(row: &Migration, verb: Verb) -> Failure {
     let gate = Job::gate(row);
-    if takes(row.status, gate, verb) {
-        return Ok(());
-    }
     let code = match verb {
         Verb::Run(_) => ErrorCode::StepNotAllowed,
         _ => ErrorCode::IllegalTransition,
@@ -35,7 +37,12 @@ pub(super) fn check(row: &Migration, verb: Verb) -> Result<(), Failure> {
         verb.name(),
         taken_now(row.status, gate)
     );
-    Err(Failure::new(code, text))
+    Failure::new(code, text)
+}
+
+/// The names of the actions that a migration takes as it stands.
+pub fn actions(row: &Migration) -> Vec<String> {
+    gate::actions(row.status, Job::gate(row))
 }
 
 /// The steps that may be run of a migration as it stands.
@@ -83,7 +90,7 @@ pub(super) fn open_gate(
     step: Step,
     verb: Verb,
 ) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, verb)?;
     changed(node, &job, |row| {
         check(row, verb)?;
         let reason = format!("{} asked for; waiting for its turn", verb.name());
@@ -103,7 +110,7 @@ fn let_through(row: &mut Migration, step: Step, reason: String) -> Result<(), Fa
 
 /// Nothing holds it up any more: no gate, no limit, no turn, no pause between attempts.
 pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::ForceComplete)?;
     changed(node, &job, |row| {
         check(row, Verb::ForceComplete)?;
         row.steering.haste = Haste::Forced;
@@ -124,7 +131,7 @@ pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migrat
 
 /// More time at the gate: `seconds` beyond its deadline.
 pub(super) fn extend(node: &Node, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::Extend)?;
     changed(node, &job, |row| {
         check(row, Verb::Extend)?;
         let Some(deadline) = row.steering.deadline_ms else {
@@ -141,7 +148,7 @@ pub(super) fn extend(node: &Node, id: MigrationId, seconds: u64) -> Result<Migra
 
 /// Another bandwidth limit, felt at once; 0 is none.
 pub(super) fn set_rate(node: &Node, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::SetLimits)?;
     changed(node, &job, |row| {
         check(row, Verb::SetLimits)?;
         row.steering.rate_bytes_per_sec = (rate_bytes_per_sec > 0).then_some(rate_bytes_per_sec);
@@ -156,7 +163,7 @@ pub(super) fn set_rate(node: &Node, id: MigrationId, rate_bytes_per_sec: u64) ->
 
 /// Another place in line.
 pub(super) fn set_priority(node: &Node, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::SetPriority)?;
     changed(node, &job, |row| {
         check(row, Verb::SetPriority)?;
         row.priority = priority;

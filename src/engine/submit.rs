@@ -14,10 +14,11 @@ use super::steer;
 use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
 use crate::model::{
-    ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, TabletKey, TimestampMs, UndoneFor,
+    ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, Step, StepStatus, TabletKey,
+    TimestampMs, UndoneFor,
 };
 use crate::rules::admission::admit;
-use crate::rules::gate::{Gate, Verb, is_overdue};
+use crate::rules::gate::{Gate, Verb, is_overdue, taken_now};
 use crate::rules::transition::{Event, transition};
 
 /// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
@@ -170,16 +171,13 @@ fn give_back(node: &Node, key: TabletKey, row: &Migration, size_bytes: u64) {
     }
 }
 
-/// The migration of that number while it has not ended.
+/// The migration of that number while it has not ended, for a verb that nothing ended takes.
 ///
 /// # Errors
-/// `ILLEGAL_TRANSITION` when it has ended, `MIGRATION_NOT_FOUND`.
-pub(super) fn alive(node: &Node, id: MigrationId) -> Result<Arc<Job>, Failure> {
+/// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`.
+pub(super) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>, Failure> {
     node.job(id).ok_or_else(|| match query::migration(node, id) {
-        Some(ended) => Failure::new(
-            ErrorCode::IllegalTransition,
-            format!("migration {id} has ended: it is {}", ended.status),
-        ),
+        Some(ended) => steer::refusal(&ended, verb),
         None => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
     })
 }
@@ -187,7 +185,7 @@ pub(super) fn alive(node: &Node, id: MigrationId) -> Result<Arc<Job>, Failure> {
 /// Calls a migration off. One that is running stops at its next block; the answer does not wait for it. Asked for again
 /// it changes nothing.
 pub(super) fn abort(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::Abort)?;
     if job.lock().status != Status::Aborting {
         stop(node, id, &job, Order::Abort)?;
     }
@@ -196,14 +194,14 @@ pub(super) fn abort(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
 
 /// Stops a migration for a while. What is verified in staging is kept.
 pub(super) fn pause(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::Pause)?;
     stop(node, id, &job, Order::Pause)?;
     Ok(job.snapshot())
 }
 
 /// As [`pause`], because of its task or of its destination: what holds it lets it go on.
 pub(super) fn hold(node: &Arc<Node>, id: MigrationId, by: Hold) -> Result<(), Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::Pause)?;
     job.lock().steering.held_by = Some(by);
     stop(node, id, &job, Order::Pause).inspect_err(|_| job.lock().steering.held_by = None)
 }
@@ -235,7 +233,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Resu
                 return Ok(());
             }
             if !job.ask(order) {
-                let text = format!("migration {id}: its swap has begun and can only be finished");
+                let takes = taken_now(Status::Finalizing, Gate::Passes);
+                let text =
+                    format!("migration {id}: its swap has begun and can only be finished; it takes: {takes}");
                 return Err(Failure::new(ErrorCode::IllegalTransition, text));
             }
             None
@@ -338,12 +338,14 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
             let row = owned.lock();
             (row.key, row.destination_shard, row.destination.uuid)
         };
-        let undone = at.disk_by_uuid(destination).map(|disk| {
+        owned.begin_step(Step::Abort);
+        let undone = at.disk_by_uuid(destination).map_or(Ok(()), |disk| {
             disk.open().and_then(|(root, store)| Ok(remove_copy(&root, &store, &id.to_string(), key, shard)?))
         });
-        if let Some(Err(failure)) = undone {
-            tracing::warn!(migration = %id, "{failure}; the next start removes what is left");
+        if let Err(failure) = &undone {
+            owned.log(format!("{failure}; the next start removes what is left"));
         }
+        owned.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
         end_undone(&at, &owned, why);
     });
     if let Err(failure) = spawned {
@@ -365,7 +367,7 @@ pub(super) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
 
 /// Lets a paused migration go on.
 pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id)?;
+    let job = alive(node, id, Verb::Resume)?;
     let posted = job.change(
         |row| {
             steer::check(row, Verb::Resume)?;

@@ -1,7 +1,8 @@
 //! Verification: a served tablet is read again past the page cache and compared with its manifest, file by file.
 //!
 //! One tablet of a disk at a time, within the bandwidth limits of its disk and of the node, on a thread of its own that a
-//! request does not wait for. Nothing is changed on any disk: what is damaged is told, and left as it is.
+//! request does not wait for. Nothing is changed on any disk: what is damaged is told, and left as it is. What was found
+//! is in the journal, so that the next run of the daemon knows it too.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +26,7 @@ const KEPT_MAX: usize = 10_000;
 /// Damaged files that are told by name.
 const DAMAGED_SHOWN: usize = 1000;
 
-/// The last verification of each tablet since the start of the daemon.
+/// The last verification of each tablet.
 pub(super) type Checks = BTreeMap<TabletKey, Arc<Check>>;
 
 /// One verification.
@@ -80,7 +81,7 @@ pub(super) fn verify(node: &Arc<Node>, key: TabletKey) -> Result<TabletCheck, Fa
                     let text = format!("{OPEN_MAX} verifications are under way already; ask again later");
                     return Err(Failure::new(ErrorCode::QueueFull, text));
                 }
-                forget_oldest(&mut checks);
+                forget_oldest(node, &mut checks);
                 let check = begin(node, key, &disk)?;
                 checks.insert(key, Arc::clone(&check));
                 check
@@ -118,7 +119,7 @@ const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
     }
 }
 
-fn forget_oldest(checks: &mut Checks) {
+fn forget_oldest(node: &Node, checks: &mut Checks) {
     if checks.len() < KEPT_MAX {
         return;
     }
@@ -129,7 +130,15 @@ fn forget_oldest(checks: &mut Checks) {
     });
     if let Some((.., oldest)) = ended.min() {
         checks.remove(&oldest);
+        node.journal.clear_check(oldest);
     }
+}
+
+/// What was found before this run of the daemon.
+pub(super) fn take_up(node: &Node, found: Vec<TabletCheck>) {
+    let ended =
+        |seen: TabletCheck| Check { seen: seen.into(), bytes: AtomicU64::new(0), ended: Condvar::new() };
+    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(ended(check)))));
 }
 
 fn begin(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>, Failure> {
@@ -182,6 +191,7 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
         }
         _ => tracing::info!(tablet = %seen.key, disk = seen.disk, "verified: {state}"),
     }
+    node.journal.set_check(seen.clone());
     check.ended.notify_all();
 }
 

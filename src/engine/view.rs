@@ -335,6 +335,8 @@ pub struct Totals {
     pub failed: u64,
     /// Aborted.
     pub aborted: u64,
+    /// Undone because nobody let them through their gate in time.
+    pub expired: u64,
     /// Attempts that will be repeated.
     pub retried: u64,
     /// Requests refused, by code.

@@ -1,6 +1,7 @@
 //! What operators have said of tablets and disks: pins, and disks out of service. A row each, gone when it is taken back.
 
 use rusqlite::named_params;
+use serde::de::DeserializeOwned;
 
 use crate::model::{Mark, Marked};
 
@@ -9,8 +10,8 @@ use super::{Journal, JournalError};
 /// What is marked, and by whom.
 pub type MarkRow = (Marked, Mark);
 
-/// Kind, subject, checksum and document of a row.
-type RawRow = (String, String, i64, Vec<u8>);
+/// What a row is in words, its checksum and its document.
+type RawRow = (String, i64, Vec<u8>);
 
 impl Journal {
     /// Records a mark, durably; a mark that is there already is replaced.
@@ -55,25 +56,40 @@ impl Journal {
     /// # Errors
     /// SQLite's.
     pub fn marks(&self) -> Result<(Vec<MarkRow>, Vec<String>), JournalError> {
+        self.documents(
+            "reading the marks",
+            "SELECT 'the mark ' || kind || ' of ' || subject, doc_crc32, CAST(doc AS BLOB) FROM mark
+             ORDER BY kind, subject",
+        )
+    }
+
+    /// The documents of rows, each with what it is in words, its checksum and itself; and in words those that cannot be
+    /// read.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub(super) fn documents<T: DeserializeOwned>(
+        &self,
+        doing: &'static str,
+        select: &'static str,
+    ) -> Result<(Vec<T>, Vec<String>), JournalError> {
         let read = || -> rusqlite::Result<Vec<RawRow>> {
-            let mut statement = self.conn.prepare(
-                "SELECT kind, subject, doc_crc32, CAST(doc AS BLOB) FROM mark ORDER BY kind, subject",
-            )?;
-            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?.collect()
+            let mut statement = self.conn.prepare(select)?;
+            statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?.collect()
         };
-        let rows = read().map_err(|source| self.fail("reading the marks", source))?;
-        let (mut marks, mut damaged) = (Vec::new(), Vec::new());
-        for (kind, subject, crc32, doc) in rows {
+        let rows = read().map_err(|source| self.fail(doing, source))?;
+        let (mut documents, mut damaged) = (Vec::new(), Vec::new());
+        for (what, crc32, doc) in rows {
             let parsed = match i64::from(crc32fast::hash(&doc)) == crc32 {
-                true => serde_json::from_slice::<(Marked, Mark)>(&doc).map_err(|error| error.to_string()),
+                true => serde_json::from_slice(&doc).map_err(|error| error.to_string()),
                 false => Err("its checksum is wrong".to_owned()),
             };
             match parsed {
-                Ok(mark) => marks.push(mark),
-                Err(why) => damaged.push(format!("the mark {kind} of {subject} is damaged: {why}")),
+                Ok(document) => documents.push(document),
+                Err(why) => damaged.push(format!("{what} is damaged: {why}")),
             }
         }
-        Ok((marks, damaged))
+        Ok((documents, damaged))
     }
 }
 

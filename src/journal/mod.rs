@@ -20,9 +20,11 @@
 //! # Rooms
 //!
 //! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`, and `task` and `mark`, which do both for tasks and for what operators have said.
+//! `write` and `query`, and `task`, `mark` and `check`, which do both for tasks, for what operators have said and for what
+//! verifications have found.
 
 mod aside;
+mod check;
 mod error;
 mod mark;
 mod open;

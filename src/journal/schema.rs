@@ -13,7 +13,7 @@ use rusqlite::{Connection, OpenFlags};
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 4;
+pub(super) const VERSION: i32 = 5;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -85,11 +85,23 @@ const MARK_TABLE: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Added by version 5: what the last verification of a tablet found. `doc` is the truth.
+const CHECK_TABLE: &str = "
+    CREATE TABLE tablet_check (
+        tablet_id   INTEGER NOT NULL,
+        schema_hash INTEGER NOT NULL,
+        doc_crc32   INTEGER NOT NULL,
+        doc         TEXT    NOT NULL,
+        PRIMARY KEY (tablet_id, schema_hash)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// What each version added to the one before, and a statement that fails to compile where it is missing.
-const ADDED: [(i32, &str, &str); 3] = [
+const ADDED: [(i32, &str, &str); 4] = [
     (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
     (3, REQUEST_KEY, "SELECT request_key FROM migration"),
     (4, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
+    (5, CHECK_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM tablet_check"),
 ];
 
 /// Fails to compile as a statement if a table or column is missing.

@@ -8,7 +8,7 @@ use super::{Failure, TabletKey, TimestampMs};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum CheckState {
-    /// None was asked for since the daemon started.
+    /// None is remembered.
     #[default]
     Never,
     /// It waits for another one on the same disk.
@@ -52,7 +52,7 @@ pub struct DamagedFile {
 }
 
 /// One verification of one tablet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TabletCheck {
     /// Which tablet.
     pub key: TabletKey,

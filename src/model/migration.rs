@@ -104,7 +104,7 @@ pub struct StepRecord {
     pub logs: Vec<LogEntry>,
 }
 
-/// Proof of a completed move, kept for good.
+/// Proof of a completed move, kept as long as its row.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Receipt {
     /// Generation the destination's record has.
@@ -158,6 +158,9 @@ pub struct Migration {
     /// Shard on the destination, chosen at prepare.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub destination_shard: Option<ShardId>,
+    /// Path of a disk of it that has stopped to answer under its work. Of this moment, hence not kept.
+    #[serde(skip)]
+    pub hung_disk: Option<String>,
     /// Progress.
     pub counters: Counters,
     /// Steps run so far, oldest first.
@@ -206,6 +209,7 @@ impl Migration {
             not_before_ms: None,
             source_shard: None,
             destination_shard: None,
+            hung_disk: None,
             counters: Counters::default(),
             steps: Vec::new(),
             failure: None,

@@ -42,7 +42,8 @@ pub struct CapacityLimits {
 
 impl CapacityLimits {
     /// The limits for a disk of this size.
-    fn for_disk(self, total_bytes: u64) -> Self {
+    #[must_use]
+    pub fn for_disk(self, total_bytes: u64) -> Self {
         let share = 100_u64.saturating_sub(self.usage_percent);
         let free_share = u64::try_from(u128::from(total_bytes) * u128::from(share) / 100).unwrap_or(u64::MAX);
         match (self.left_bytes_from, self.rule) {

@@ -202,7 +202,7 @@ fn space(size_bytes: u64, destination: DestinationFacts<'_>, facts: &Facts<'_>) 
             let Capacity { total_bytes, avail_bytes } = capacity;
             let left = avail_bytes.saturating_sub(reserved_bytes).saturating_sub(size_bytes);
             let used = u128::from(total_bytes - left) * 100 / u128::from(total_bytes.max(1));
-            let limits = facts.limits;
+            let limits = facts.limits.for_disk(total_bytes);
             let detail = format!(
                 "{size_bytes} bytes fit: with {reserved_bytes} bytes of other moves in flight the disk would be \
                  {used} % full with {left} bytes left (limits: {} % used, {} bytes left)",

@@ -147,10 +147,18 @@ pub fn next_steps(status: Status, gate: Gate) -> Vec<Step> {
     steps.into_iter().filter(|step| takes(status, gate, Verb::Run(*step))).collect()
 }
 
+/// The names of the verbs that are taken now, steps left out: `run` has those.
+pub fn actions(status: Status, gate: Gate) -> Vec<String> {
+    taken(status, gate).filter(|verb| !matches!(verb, Verb::Run(_))).map(Verb::name).collect()
+}
+
+fn taken(status: Status, gate: Gate) -> impl Iterator<Item = Verb> {
+    Verb::ALL.iter().copied().filter(move |verb| takes(status, gate, *verb))
+}
+
 /// What a migration takes now, in words, for a refusal.
 pub fn taken_now(status: Status, gate: Gate) -> String {
-    let verbs: Vec<_> =
-        Verb::ALL.iter().filter(|verb| takes(status, gate, **verb)).map(|verb| verb.name()).collect();
+    let verbs: Vec<_> = taken(status, gate).map(Verb::name).collect();
     if verbs.is_empty() { "nothing".to_owned() } else { verbs.join(", ") }
 }
 
@@ -244,6 +252,19 @@ mod tests {
 | `expired` | retry |
 ";
         assert_eq!(verb_table(), expected);
+    }
+
+    #[test]
+    fn the_steps_and_the_actions_together_are_the_verbs() {
+        for status in Status::ALL {
+            for gate in [Gate::Waits, Gate::Passes] {
+                let steps = next_steps(*status, gate).into_iter().filter(|step| *step != Step::Abort);
+                let steps: Vec<_> = steps.map(|step| Verb::Run(step).name()).collect();
+                let both = [steps, actions(*status, gate)].concat();
+                let said = if both.is_empty() { "nothing".to_owned() } else { both.join(", ") };
+                assert_eq!(said, taken_now(*status, gate), "{status} {gate:?}");
+            }
+        }
     }
 
     #[test]

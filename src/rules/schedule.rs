@@ -55,7 +55,7 @@ pub struct NodeLimits {
     pub small_bytes: u64,
     /// This many at most.
     pub small_batch: usize,
-    /// What is below this priority does not start now.
+    /// What is below this priority does not start now, unless it is forced.
     pub priority_min: Priority,
 }
 
@@ -169,8 +169,8 @@ impl Schedule {
                 .filter_map(|(pair, queue)| {
                     queue.first_key_value().map(|(place, entry)| (*place, *pair, *entry))
                 })
-                // The first of a queue has its highest priority.
-                .filter(|(_, _, entry)| entry.priority >= node.priority_min)
+                // The first of a queue is a forced one, or has its highest priority.
+                .filter(|(_, _, entry)| entry.haste == Haste::Forced || entry.priority >= node.priority_min)
                 .min_by_key(|(place, _, _)| *place);
             let Some((place, pair, entry)) = head else { break };
             let (source, destination) = (slots(pair.0), slots(pair.1));
@@ -305,6 +305,16 @@ mod tests {
             ids(&[3]),
             "a forced one goes before every priority"
         );
+    }
+
+    #[test]
+    fn a_forced_one_starts_below_the_priority_asked_for_and_holds_up_nobody_above_it() {
+        let mut schedule = Schedule::default();
+        schedule.push(Waiting { haste: Haste::Forced, ..waiting(1, 0, 1, 100) });
+        schedule.push(Waiting { priority: Priority::High, ..waiting(2, 0, 1, 100) });
+        schedule.push(waiting(3, 0, 1, 100));
+        let closed = NodeLimits { priority_min: Priority::High, ..NODE };
+        assert_eq!(schedule.start_due(0, closed, &slots(3)), ids(&[1, 2]));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::buffer::{Buffer, BufferBudget};
+use super::buffer::{ALIGN_BYTES, Buffer, BufferBudget};
 use super::hooks::{CallToken, CopyHooks, Side, Traffic};
 use super::plan::CopyOptions;
 use crate::model::{ErrorCode, Failure};
@@ -46,6 +46,13 @@ impl<'a> Watch<'a> {
     pub(super) fn pace(&self, traffic: Traffic, bytes: u64) -> Result<(), Failure> {
         self.checkpoint()?;
         self.hooks.take(traffic, bytes, &|| self.checkpoint())
+    }
+
+    /// How long the next block may be, where `most_bytes` is what there is room for. Stays a multiple of what direct I/O
+    /// wants.
+    pub(super) fn block_bytes(&self, most_bytes: usize) -> usize {
+        (self.hooks.block_bytes_max() / ALIGN_BYTES * ALIGN_BYTES)
+            .clamp(ALIGN_BYTES, most_bytes.max(ALIGN_BYTES))
     }
 
     /// Makes a call that can hang with its disk.

@@ -319,7 +319,9 @@ impl OpenFile<'_, '_, '_> {
             Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => watch
                 .call(side, "ftruncate", || nix::unistd::ftruncate(&self.file, size))
                 .map_err(|errno| self.error("ftruncate", errno)),
-            answer => answer.map_err(|errno| self.error("fallocate", errno)),
+            answer => answer
+                .map(|()| watch.hooks().allocated(self.size_bytes))
+                .map_err(|errno| self.error("fallocate", errno)),
         }
     }
 

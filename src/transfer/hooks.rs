@@ -58,8 +58,17 @@ pub trait CopyHooks: Sync {
         Ok(())
     }
 
+    /// The longest block that may be read or written at once now, in bytes: who reads a little from the same disk waits
+    /// for the block before it. Asked before every block; cheap.
+    fn block_bytes_max(&self) -> usize {
+        usize::MAX
+    }
+
     /// Bytes were written to the destination, not yet durably.
     fn copied(&self, _bytes: u64) {}
+
+    /// A file of the copy has taken up that much of the destination's file system.
+    fn allocated(&self, _bytes: u64) {}
 
     /// Bytes were read back and are as they should be.
     fn verified(&self, _bytes: u64) {}

@@ -38,13 +38,18 @@ pub(super) fn read_past_cache(
         file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         let coldness = file.coldness();
         let mut sum = Hasher::new();
-        for_each_block(piece, buffer.block_bytes(), |offset_bytes, length| {
-            watch.pace(Traffic::ReadBack, length as u64)?;
-            let bytes = buffer.bytes();
-            file.read(watch, bytes, offset_bytes, length)?;
-            sum.update(&bytes[..length]);
-            Ok(())
-        })?;
+        let block_bytes = buffer.block_bytes();
+        for_each_block(
+            piece,
+            || watch.block_bytes(block_bytes),
+            |offset_bytes, length| {
+                watch.pace(Traffic::ReadBack, length as u64)?;
+                let bytes = buffer.bytes();
+                file.read(watch, bytes, offset_bytes, length)?;
+                sum.update(&bytes[..length]);
+                Ok(())
+            },
+        )?;
         if file.access() == Access::Buffered {
             file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         }
@@ -55,16 +60,17 @@ pub(super) fn read_past_cache(
     }
 }
 
-/// Calls `visit` with offset and length of each block of a piece; once, with length 0, for an empty file.
+/// Calls `visit` with offset and length of each block of a piece; once, with length 0, for an empty file. How long a block
+/// may be is asked before each.
 pub(super) fn for_each_block(
     piece: &Piece,
-    block_bytes: usize,
+    block_bytes: impl Fn() -> usize,
     mut visit: impl FnMut(u64, usize) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut offset_bytes = piece.offset_bytes;
     loop {
         let left = piece.end_bytes() - offset_bytes;
-        let length = usize::try_from(left).unwrap_or(usize::MAX).min(block_bytes);
+        let length = usize::try_from(left).unwrap_or(usize::MAX).min(block_bytes());
         visit(offset_bytes, length)?;
         offset_bytes += length as u64;
         if offset_bytes >= piece.end_bytes() {

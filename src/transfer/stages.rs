@@ -248,20 +248,29 @@ impl<'a> Shared<'a> {
             self.destination.reopen_to_write(watch, name, size_bytes, access)?
         };
         let block_bytes = buffer.block_bytes();
-        if is_whole && size_bytes > block_bytes as u64 {
-            to.reserve(watch)?;
+        if is_whole {
+            if size_bytes > block_bytes as u64 {
+                to.reserve(watch)?;
+            } else {
+                // Taken up by the one write that follows.
+                watch.hooks().allocated(size_bytes);
+            }
         }
 
         let mut sum = Hasher::new();
-        for_each_block(piece, block_bytes, |offset_bytes, length| {
-            watch.pace(Traffic::Copy, length as u64)?;
-            let bytes = buffer.bytes();
-            from.read(watch, bytes, offset_bytes, length)?;
-            sum.update(&bytes[..length]);
-            to.write(watch, bytes, offset_bytes, length)?;
-            watch.hooks().copied(length as u64);
-            Ok(())
-        })?;
+        for_each_block(
+            piece,
+            || watch.block_bytes(block_bytes),
+            |offset_bytes, length| {
+                watch.pace(Traffic::Copy, length as u64)?;
+                let bytes = buffer.bytes();
+                from.read(watch, bytes, offset_bytes, length)?;
+                sum.update(&bytes[..length]);
+                to.write(watch, bytes, offset_bytes, length)?;
+                watch.hooks().copied(length as u64);
+                Ok(())
+            },
+        )?;
         if from.access() == Access::Buffered && !cached_by_others {
             from.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         }

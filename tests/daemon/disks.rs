@@ -115,3 +115,36 @@ fn an_operator_can_remount_a_disk_read_only_under_the_daemon() {
     daemon.stop();
     assert_eq!(crate::harness::records(&node.roots[0]).expect("records").len(), 1);
 }
+
+#[test]
+fn what_a_copy_has_taken_up_is_not_reserved_once_more() {
+    let mut node = Node::new(2);
+    // 64 MiB: room for all three, but not for two that count twice.
+    let Some(_mounted) = Mounted::on(&node.roots[1..]) else { return };
+    make_root(&node.roots[1]);
+    let tablets: Vec<_> = (0..3).map(|n| node.add_tablet(0, 7 + n, &[17 << 20])).collect();
+    node.settings = "disk_rate_limit_bytes_per_sec = 2000000".to_owned();
+    let daemon = node.start();
+    let reserved = || {
+        let disks = daemon.get("/api/v1/disks");
+        let disks = disks["data"].as_array().expect("a list").clone();
+        let disk = disks.into_iter().find(|disk| disk["path"] == node.disk(1)).expect("the disk");
+        disk["reserved_bytes"].as_u64().expect("bytes")
+    };
+    let mut ids = Vec::new();
+    for key in tablets {
+        let id = daemon.accept(key, &node.disk(1));
+        ids.push(id);
+        // Each is measured with the whole of those before it on the disk already.
+        let copies = || daemon.migration(id)["disk_processed_bytes"].as_u64() > Some(0);
+        assert!(daemon.becomes(copies), "{:#}", daemon.migration(id));
+    }
+    assert!(reserved() <= 17 << 20, "at most the last one was not there yet when the disk was measured");
+    daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &serde_json::Value::Null);
+    for id in ids {
+        daemon.wait_for(id, &["completed"]);
+    }
+    assert_eq!(reserved(), 0);
+    daemon.stop();
+    assert_eq!(node.assert_whole().len(), 3);
+}

@@ -16,5 +16,7 @@ mod register;
 mod requests;
 mod steering;
 mod tasks;
+mod verbs;
 mod verify;
+mod waiting;
 mod who;

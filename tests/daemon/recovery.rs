@@ -140,6 +140,12 @@ fn while_a_disk_is_missing_nothing_old_is_served_and_nothing_is_swept() {
     let answer = daemon.run(key, &node.disk(0));
     assert_eq!(answer["error_code"], "TABLET_UNAVAILABLE", "{answer}");
     assert!(answer["reason"].as_str().is_some_and(|why| why.contains(&node.disk(1))), "{answer}");
+    let shown = daemon.get("/api/v1/tablets/7");
+    assert_eq!(shown["error_code"], "TABLET_UNAVAILABLE", "{shown}");
+    let status = daemon.get("/api/v1/status");
+    let named = &status["unavailable_tablets"][0];
+    assert_eq!((&status["tablets_unavailable"], &named["tablet_id"]), (&json!(1), &json!(7)), "{status:#}");
+    assert!(named["unavailable"].as_str().is_some_and(|why| why.contains(&node.disk(1))), "{status:#}");
     let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
     assert_ne!(restored["status"], "OK", "an old copy was brought back beside an owner that is only away");
     daemon.stop();

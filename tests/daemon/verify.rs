@@ -50,6 +50,12 @@ fn damage_is_named_file_by_file_and_the_node_says_which_tablets_have_it() {
     // Nothing of it was touched.
     assert!(dir.join("stray").exists() && !dir.join("02000001_0.dat").exists());
     assert_eq!(daemon.get("/api/v1/tablets/9/verify")["error_code"], "TABLET_NOT_FOUND");
+    // What was found is known to the next run, a killed one's as well.
+    daemon.kill();
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/2/verify"), found);
+    assert_eq!(daemon.get("/api/v1/tablets/1/verify"), passed);
+    assert_eq!(daemon.get("/api/v1/status")["damaged_tablets"], status["damaged_tablets"]);
 
     // A tablet that has moved is another copy, and is verified there.
     daemon.wait_for(daemon.accept(whole, &node.disk(1)), &["completed"]);

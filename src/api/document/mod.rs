@@ -64,6 +64,15 @@ pub(super) fn document() -> Value {
     for (name, minimum) in SMALLEST {
         document["components"]["schemas"][name]["minimum"] = json!(minimum);
     }
+    let mut of_tablet = document["components"]["schemas"]["CreateMigration"].clone();
+    of_tablet["description"] =
+        json!("As CreateMigration; tablet_id may be left out, and must be that of the path.");
+    if let Some(required) = of_tablet["required"].as_array_mut() {
+        required.retain(|name| name != "tablet_id");
+    }
+    document["components"]["schemas"]["CreateMigrationOfTablet"] = of_tablet;
+    document["paths"]["/api/v1/tablets/{tablet_id}/migrations"]["post"]["requestBody"]["content"]["application/json"]
+        ["schema"] = json!({ "$ref": "#/components/schemas/CreateMigrationOfTablet" });
     for name in CLOSED {
         let variants = document["components"]["schemas"][name]["oneOf"].as_array_mut();
         for variant in variants.into_iter().flatten() {

@@ -15,8 +15,8 @@ use crate::engine::{
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
-    Priority, ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState, TaskId,
-    TaskPlan,
+    Priority, SchemaHash, ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState,
+    TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -217,6 +217,15 @@ impl Node for FakeNode {
         let tablets = self.answers().tablets.clone();
         let limit = if filter.limit == 0 { 1000 } else { filter.limit };
         Page { total: 2, items: tablets.into_iter().take(limit).collect() }
+    }
+    fn unavailable_tablets(&self, _most: usize) -> Vec<(TabletKey, String)> {
+        vec![(TabletKey::new(5, 6), "it is on /d3, which is missing".into())]
+    }
+    fn why_not_served(&self, id: TabletId, _hash: Option<SchemaHash>) -> Failure {
+        match id.0 {
+            5 => Failure::new(ErrorCode::TabletUnavailable, "tablet 5_6 is unavailable: it is on /d3"),
+            _ => Failure::new(ErrorCode::TabletNotFound, format!("no tablet {id} on this node")),
+        }
     }
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
         self.answers().tablets.iter().for_each(visit);

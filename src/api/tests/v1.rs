@@ -68,6 +68,40 @@ fn steps_and_actions_reach_the_node_with_what_they_carry() {
 }
 
 #[test]
+fn a_refused_verb_says_for_programs_what_is_taken() {
+    let server = start();
+    {
+        let mut answers = server.node.answers();
+        answers.migration = Some(sample::migration(Status::Completed));
+        answers.refusal = Some(Failure::new(ErrorCode::StepNotAllowed, "our words"));
+    }
+    for at in ["/api/v1/migrations/7", "/api/v1/tablets/1/migrations/7"] {
+        for (path, body) in [("run", r#"{"step":"data"}"#), ("action", r#"{"pause":null}"#)] {
+            let reply = server.post(&format!("{at}/{path}"), body);
+            let details = serde_json::json!({"status": "completed", "next_steps": [], "actions": ["revert"]});
+            assert_eq!((reply.status, &reply.json()["details"]), (409, &details), "{at}/{path}");
+        }
+    }
+}
+
+#[test]
+fn a_tablet_is_moved_by_its_own_path_too() {
+    let server = start();
+    let at = "/api/v1/tablets/1/migrations";
+    for body in [r#"{"dest_disk":"/d2"}"#, r#"{"tablet_id":1,"dest_disk":"/d2"}"#] {
+        assert_eq!(server.post(at, body).status, 201, "{body}");
+        assert_eq!(server.node.asked(), ["submit 1_2 /d2 Auto Normal"], "{body}");
+    }
+    for body in [r#"{"tablet_id":3,"dest_disk":"/d2"}"#, r#"{"dest_disk":"/d2","force":1}"#, "[]"] {
+        assert_eq!(server.post(at, body).status, 400, "{body}");
+    }
+    server.node.answers().migration = Some(sample::migration(Status::Completed));
+    let events = server.get("/api/v1/tablets/1/migrations/7/events");
+    assert!(events.status == 200 && events.text().contains("event: status"), "{}", events.text());
+    assert_eq!(server.get("/api/v1/tablets/3/migrations/7/events").status, 404);
+}
+
+#[test]
 fn an_idempotency_key_has_bounds() {
     let server = start();
     let send = |key: &str| {
@@ -145,6 +179,15 @@ fn one_tablet_by_id() {
     assert_eq!(server.get("/api/v1/tablets/1").json()["disk"], "/d1");
     assert_eq!(server.get("/api/v1/tablets/77").status, 404);
     assert_eq!(server.get("/api/v1/tablets/-1").status, 400);
+    for target in ["/api/v1/tablets/5", "/api/v1/tablets/5?schema_hash=6", "/api/v1/tablets/5/verify"] {
+        let away = server.get(target);
+        assert_eq!(
+            (away.status, &away.json()["error_code"]),
+            (503, &"TABLET_UNAVAILABLE".into()),
+            "{target}"
+        );
+    }
+    assert_eq!(server.get("/api/v1/status").json()["unavailable_tablets"][0]["tablet_id"], 5);
     server.node.answers().tablets.push(sample::tablet(TabletKey::new(1, 5), "/d2"));
     let several = server.get("/api/v1/tablets/1");
     assert_eq!(several.status, 400);
@@ -195,6 +238,10 @@ fn what_is_not_understood_is_refused_by_name() {
         ("/api/v1/migrations", "", "body"),
         ("/api/v1/migrations?force=1", r#"{"tablet_id":1,"dest_disk":"/d2"}"#, "force"),
         ("/api/v1/migrations/7/action", r#"{"explode":{}}"#, "explode"),
+        ("/api/v1/migrations/7/action", r#"{"pause":{},"abort":{}}"#, "exactly one key"),
+        ("/api/v1/migrations/7/action", "{}", "exactly one key"),
+        ("/api/v1/tasks/7/action", r#"{"start":{},"stop":{}}"#, "exactly one key"),
+        ("/api/v1/migrations/7/action", r#"{"pause":{}"#, "EOF"),
         ("/api/v1/disks/enable", r#"{"path":"/d1","path":"/d2"}"#, "path"),
     ] {
         let reply = server.post(target, body);

@@ -5,7 +5,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequest, Request};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::super::error::Problem;
 use super::super::query::invalid;
@@ -25,8 +25,17 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
             return Err(Problem::of_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| not_whole(&rejection))?;
-        serde_json::from_slice(&bytes).map(Self).map_err(|error| invalid(format!("the body: {error}")).into())
+        serde_json::from_slice(&bytes).map(Self).map_err(|error| invalid(not_read(&bytes, &error)).into())
     }
+}
+
+/// Why a body cannot be read. What is JSON and yet no syntax for the request is one of several objects, with no key or
+/// with more than one.
+fn not_read(bytes: &[u8], error: &serde_json::Error) -> String {
+    if error.is_syntax() && serde_json::from_slice::<IgnoredAny>(bytes).is_ok() {
+        return "the body: an object with exactly one key is wanted, such as {\"pause\": {}}".to_owned();
+    }
+    format!("the body: {error}")
 }
 
 /// What a body that did not arrive, or is too large, is answered with.

@@ -90,15 +90,25 @@ pub(super) async fn of_one(
     let now = app.node().event_cursor();
     let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
-    let migration = found.ok_or_else(unknown)?;
+    stream_of(&app, &parts, &found.ok_or_else(unknown)?, now)
+}
+
+/// The events of a migration that was looked at after the cursor `now` was taken.
+pub(super) fn stream_of(
+    app: &App,
+    parts: &Parts,
+    migration: &Migration,
+    now: EventCursor,
+) -> Result<Response, Problem> {
+    let id = migration.id;
     let then = if migration.status.is_final() { Then::End } else { Then::GoOn };
     let is_known = |last| app.node().events_after(last, Some(id)).continuity == Continuity::Whole;
-    let (cursor, first) = match last_event_id(&parts) {
+    let (cursor, first) = match last_event_id(parts) {
         Some(last) if then == Then::GoOn && is_known(last) => (last, VecDeque::new()),
-        Some(_) if then == Then::GoOn => (now, VecDeque::from([reset().into(), standing(&migration, now)])),
-        _ => (now, VecDeque::from([standing(&migration, now)])),
+        Some(_) if then == Then::GoOn => (now, VecDeque::from([reset().into(), standing(migration, now)])),
+        _ => (now, VecDeque::from([standing(migration, now)])),
     };
-    stream(&app, Some(id), cursor, first, then)
+    stream(app, Some(id), cursor, first, then)
 }
 
 /// One that cannot be read is as good as one that is no longer known.

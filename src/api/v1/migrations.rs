@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use serde_json::json;
 
 use super::body::Body;
 use super::parameters;
@@ -242,8 +243,29 @@ pub(super) async fn run_step(
     step: Step,
 ) -> Result<Response, Problem> {
     caller.asks(format_args!("run {step} of migration {id}"));
-    let migration = app.try_ask(Touches::Journal, move |node| node.run_step(id, step)).await?;
-    Ok((StatusCode::ACCEPTED, Json(shown(migration))).into_response())
+    let asked = app.try_ask(Touches::Journal, move |node| node.run_step(id, step)).await;
+    answer_steered(&app, id, asked).await
+}
+
+/// The migration as it stands, or the refusal with what it takes instead, for programs.
+async fn answer_steered(
+    app: &App,
+    id: MigrationId,
+    asked: Result<model::Migration, Failure>,
+) -> Result<Response, Problem> {
+    let failure = match asked {
+        Ok(migration) => return Ok((StatusCode::ACCEPTED, Json(shown(migration))).into_response()),
+        Err(failure) => failure,
+    };
+    if !matches!(failure.code, ErrorCode::IllegalTransition | ErrorCode::StepNotAllowed) {
+        return Err(failure.into());
+    }
+    let found = app.ask(Touches::Journal, move |node| node.migration(id)).await?;
+    let Some(Migration { status, next_steps, actions, .. }) = found.map(shown) else {
+        return Err(failure.into());
+    };
+    let takes = json!({ "status": status, "next_steps": next_steps, "actions": actions });
+    Err(Problem::from(failure).details(takes))
 }
 
 /// Most seconds a deadline is moved at once: a year.
@@ -264,7 +286,7 @@ pub(super) async fn apply(
     caller.asks(format_args!("{} migration {id}", action.as_str()));
     // Whether a move can be taken back is seen in the trash of its source.
     let touches = if matches!(action, Action::Revert(_)) { Touches::Disk } else { Touches::Journal };
-    let migration = app.try_ask(touches, move |node| match action {
+    let asked = app.try_ask(touches, move |node| match action {
         Action::Pause(_) => node.pause(id),
         Action::Resume(_) => node.resume(id),
         Action::Abort(_) => node.abort(id),
@@ -276,5 +298,6 @@ pub(super) async fn apply(
         Action::Priority(priority) => node.set_priority(id, priority),
         Action::Revert(_) => node.revert(id, &caller.to_string()),
     });
-    Ok((StatusCode::ACCEPTED, Json(shown(migration.await?))).into_response())
+    let asked = asked.await;
+    answer_steered(&app, id, asked).await
 }

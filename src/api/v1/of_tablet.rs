@@ -5,16 +5,19 @@ use axum::extract::{Path, State};
 use axum::http::request::Parts;
 use axum::response::Response;
 use axum::{Extension, Json};
+use serde_json::{Map, Value, json};
 
 use super::body::Body;
+use super::events::stream_of;
 use super::migrations::{LIST_PARAMETERS, ListParameters, answer_list, apply, filter, run_step, shown};
 use super::parameters;
+use super::submit::submit;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::{invalid, read_id};
-use crate::api::wire::{Action, List, Migration, RunStep};
+use crate::api::wire::{Action, CreateMigration, List, Migration, RunStep, Validation};
 use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId};
 
 /// `GET .../migrations`: filters as those of all migrations.
@@ -77,6 +80,62 @@ pub(super) async fn show(
 ) -> Result<Json<Migration>, Problem> {
     parameters(&parts, &[])?;
     Ok(Json(shown(found(&app, path).await?)))
+}
+
+/// `GET .../migrations/{id}/events`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tablets/{tablet_id}/migrations/{id}/events",
+    operation_id = "events_of_migration_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("id" = MigrationId, Path, description = "Its number"),
+        ("Last-Event-ID" = Option<String>, Header, description = "Go on after this event"),
+    ),
+    responses((status = 200, body = String, content_type = "text/event-stream", description = "A stream to its final status")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn events(
+    State(app): State<App>,
+    Path(path): Path<(String, String)>,
+    parts: Parts,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let now = app.node().event_cursor();
+    stream_of(&app, &parts, &found(&app, path).await?, now)
+}
+
+/// `POST .../migrations`: as that of all migrations; `tablet_id` may be left out of the body, since the path names it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/migrations",
+    operation_id = "create_migration_of_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "The tablet"),
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body again: the same migration"),
+    ),
+    request_body = CreateMigration,
+    responses((status = 201, body = Migration, description = "Accepted, and durable; it runs by itself"), (status = 200, body = Validation, description = "Only looked at: dry_run")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn create(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(tablet): Path<String>,
+    parts: Parts,
+    Body(mut request): Body<Map<String, Value>>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let tablet: TabletId = read_id(&tablet)?;
+    request.entry("tablet_id").or_insert_with(|| json!(tablet));
+    let request: CreateMigration =
+        serde_json::from_value(request.into()).map_err(|error| invalid(format!("the body: {error}")))?;
+    if request.tablet_id != tablet {
+        return Err(invalid(format!("tablet_id: the path is about tablet {tablet}")).into());
+    }
+    submit(app, caller, &parts, request).await
 }
 
 /// `DELETE .../migrations/{id}`.

@@ -8,7 +8,11 @@ use super::parameters;
 use crate::api::app::App;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
+use crate::api::node::Node;
 use crate::api::wire::NodeStatus;
+
+/// Tablets that are not served and told by name.
+const UNAVAILABLE_SHOWN: usize = 1000;
 
 /// `GET /status`: never waits for a disk.
 #[utoipa::path(
@@ -20,5 +24,8 @@ use crate::api::wire::NodeStatus;
 )]
 pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<NodeStatus>, Problem> {
     parameters(&parts, &[])?;
-    Ok(Json(app.ask(Touches::Memory, |node| NodeStatus::from_engine(node.totals(), &node.disks())).await?))
+    let look = |node: &dyn Node| {
+        NodeStatus::from_engine(node.totals(), &node.disks(), node.unavailable_tablets(UNAVAILABLE_SHOWN))
+    };
+    Ok(Json(app.ask(Touches::Memory, look).await?))
 }

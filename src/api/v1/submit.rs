@@ -44,7 +44,17 @@ pub(super) async fn create(
     Body(request): Body<CreateMigration>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let idempotency = idempotency(&parts, &request)?;
+    submit(app, caller, &parts, request).await
+}
+
+/// Accepts a request, or only looks at it.
+pub(super) async fn submit(
+    app: App,
+    caller: Caller,
+    parts: &Parts,
+    request: CreateMigration,
+) -> Result<Response, Problem> {
+    let idempotency = idempotency(parts, &request)?;
     let dry_run = request.dry_run;
     let (tablet_id, hash) = checked_ids(request.tablet_id, request.schema_hash)?;
     let destination = destination(&request)?;

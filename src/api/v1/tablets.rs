@@ -17,7 +17,7 @@ use crate::api::node::Node;
 use crate::api::query::{invalid, read_id};
 use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
 use crate::engine::{Pin, TabletFilter};
-use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
+use crate::model::{Failure, SchemaHash, TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
 
@@ -73,8 +73,7 @@ pub(super) async fn show(
     let schema_hash = query.read("schema_hash")?;
     let tablet = app.try_ask(Touches::Memory, move |node| {
         let key = key_of(node, tablet_id, schema_hash)?;
-        let unknown = || Failure::new(ErrorCode::TabletNotFound, format!("no tablet {key} on this node"));
-        node.tablet(key).ok_or_else(unknown)
+        node.tablet(key).ok_or_else(|| node.why_not_served(tablet_id, Some(key.schema_hash)))
     });
     Ok(Json(tablet.await?.into()))
 }
@@ -190,7 +189,7 @@ pub(super) async fn verify(
     Ok((status, Json(TabletCheck::from(check))).into_response())
 }
 
-/// `GET /tablets/{tablet_id}/verify[?schema_hash=]`: the last verification since the start of the daemon.
+/// `GET /tablets/{tablet_id}/verify[?schema_hash=]`: the last verification, also one of an earlier run of the daemon.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets/{tablet_id}/verify",
@@ -200,7 +199,7 @@ pub(super) async fn verify(
         ("tablet_id" = TabletId, Path, description = "Its id"),
         ("schema_hash" = Option<SchemaHash>, Query, description = "Needed where it is known under several"),
     ),
-    responses((status = 200, body = TabletCheck, description = "The last one since the start of the daemon"))
+    responses((status = 200, body = TabletCheck, description = "The last one, or how far it has come; never, when none is remembered"))
 )]
 pub(super) async fn last_verification(
     State(app): State<App>,
@@ -226,7 +225,7 @@ pub(super) fn key_of(
     }
     match node.tablets_by_id(tablet_id).as_slice() {
         [one] => Ok(one.key),
-        [] => Err(Failure::new(ErrorCode::TabletNotFound, format!("no tablet {tablet_id} on this node"))),
+        [] => Err(node.why_not_served(tablet_id, None)),
         several => {
             let hashes: Vec<_> = several.iter().map(|tablet| tablet.key.schema_hash.to_string()).collect();
             Err(invalid(format!(

@@ -60,7 +60,7 @@ pub struct Disk {
     pub total_bytes: u64,
     /// Free for tablets.
     pub avail_bytes: u64,
-    /// Promised to migrations in flight and queued.
+    /// Promised to migrations in flight and queued, beyond what they have taken up already.
     pub reserved_bytes: u64,
     /// Tablets owned.
     pub tablet_count: u64,

@@ -3,10 +3,10 @@
 use super::{
     Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
     MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
-    Validation,
+    UnavailableTablet, Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
-use crate::model::{self, Status, TimestampMs};
+use crate::model::{self, Hold, Status, StepStatus, TabletKey, TimestampMs};
 
 impl Migration {
     /// The resource as it stands at `now`.
@@ -16,6 +16,9 @@ impl Migration {
         let waits = engine::waits_at_gate(&migration);
         let blockers = blockers(&migration, now);
         let next_steps = engine::next_steps(&migration);
+        let actions = engine::actions(&migration);
+        let running = migration.steps.last().filter(|step| step.status == StepStatus::Running);
+        let unit = running.map(|step| step.step);
         let speed = speed_bytes_per_sec(&migration, now);
         let unverified_bytes = counters.disk_total_bytes.saturating_sub(counters.disk_verified_bytes);
         Self {
@@ -32,7 +35,9 @@ impl Migration {
             reason: migration.request_reason,
             task_id: migration.task,
             requested_by: migration.steering.requested_by,
+            unit,
             next_steps,
+            actions,
             blockers,
             ready_for_cutover: waits && migration.status == Status::Ready,
             waits_since: migration.steering.waits_since_ms.map(Timestamp),
@@ -69,7 +74,15 @@ fn blockers(migration: &model::Migration, now: TimestampMs) -> Vec<Blocker> {
             ("backoff", Some(migration.updated_ms))
         }
         Status::Queued => ("queue", Some(migration.updated_ms)),
-        Status::Paused => ("operator", Some(migration.updated_ms)),
+        Status::Paused => {
+            let by = match migration.steering.held_by {
+                None => "operator",
+                Some(Hold::Task) => "task",
+                Some(Hold::Disk) => "disk",
+            };
+            (by, Some(migration.updated_ms))
+        }
+        _ if migration.hung_disk.is_some() => ("disk", None),
         _ if engine::waits_at_gate(migration) => ("operator", migration.steering.waits_since_ms),
         _ => return Vec::new(),
     };
@@ -227,7 +240,7 @@ impl From<PurgeOutcome> for PurgedItem {
 
 impl NodeStatus {
     /// The node at a glance.
-    pub fn from_engine(totals: Totals, disks: &[DiskView]) -> Self {
+    pub fn from_engine(totals: Totals, disks: &[DiskView], unavailable: Vec<(TabletKey, String)>) -> Self {
         let conditions = ["online", "suspect", "hung", "broken", "disabled"];
         let mut by_condition: std::collections::BTreeMap<_, _> =
             conditions.into_iter().map(|condition| (condition.to_owned(), 0)).collect();
@@ -240,6 +253,14 @@ impl NodeStatus {
             disks: by_condition,
             tablets: totals.tablets,
             tablets_unavailable: totals.unavailable,
+            unavailable_tablets: unavailable
+                .into_iter()
+                .map(|(TabletKey { tablet_id, schema_hash }, unavailable)| UnavailableTablet {
+                    tablet_id,
+                    schema_hash,
+                    unavailable,
+                })
+                .collect(),
             damaged_tablets: totals
                 .damaged
                 .iter()
@@ -271,6 +292,7 @@ impl From<Totals> for MigrationTotals {
             completed: totals.completed,
             failed: totals.failed,
             aborted: totals.aborted,
+            expired: totals.expired,
             retried: totals.retried,
             refused: totals.refused.into_iter().map(|(code, count)| (code.to_string(), count)).collect(),
             copied_bytes: totals.copied_bytes,

@@ -173,9 +173,15 @@ pub struct Migration {
     /// Who asked for it: an address, or a name.
     #[serde(default)]
     pub requested_by: String,
+    /// The step that is under way; `null` while none is. DM's unit.
+    #[serde(default)]
+    pub unit: Option<crate::model::Step>,
     /// The steps that `run` takes now.
     #[serde(default)]
     pub next_steps: Vec<crate::model::Step>,
+    /// The keys that `action` takes now.
+    #[serde(default)]
+    pub actions: Vec<String>,
     /// What it waits for, if it waits.
     #[serde(default)]
     pub blockers: Vec<Blocker>,
@@ -270,7 +276,8 @@ pub struct DiskCounters {
 /// One thing a migration waits for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Blocker {
-    /// `operator` (it has to be asked), `queue` (a slot, a disk or the node's limit), `backoff` (the next attempt's time).
+    /// `operator` (it has to be asked), `queue` (a slot, a disk or the node's limit), `backoff` (the next attempt's time),
+    /// `task` (that is paused), `disk` (its destination is disabled, or a disk has stopped to answer under it).
     pub kind: String,
     /// In words.
     pub text: String,

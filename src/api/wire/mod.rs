@@ -22,7 +22,7 @@ pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
 };
-pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal};
+pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;

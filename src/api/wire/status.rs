@@ -19,6 +19,9 @@ pub struct NodeStatus {
     pub tablets: u64,
     /// Tablets known but not served.
     pub tablets_unavailable: u64,
+    /// They by name, the first thousand.
+    #[serde(default)]
+    pub unavailable_tablets: Vec<UnavailableTablet>,
     /// Tablets that a verification found damaged, by name; they are served as they are.
     #[serde(default)]
     pub damaged_tablets: Vec<DamagedTablet>,
@@ -28,6 +31,17 @@ pub struct NodeStatus {
     pub running: u64,
     /// Since the start of the process.
     pub totals: MigrationTotals,
+}
+
+/// A tablet that this node knows of and does not serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UnavailableTablet {
+    /// Identity.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// Why.
+    pub unavailable: String,
 }
 
 /// A tablet that a verification found damaged.
@@ -56,6 +70,9 @@ pub struct MigrationTotals {
     pub failed: u64,
     /// Aborted.
     pub aborted: u64,
+    /// Undone because nobody let them through their gate in time.
+    #[serde(default)]
+    pub expired: u64,
     /// Attempts that are repeated.
     pub retried: u64,
     /// Refused, by error code.

@@ -29,7 +29,7 @@ pub struct Tablet {
     pub file_count: u32,
     /// The migration that owns it now.
     pub migration_id: Option<MigrationId>,
-    /// Why it is not served; `null` when it is.
+    /// Always `null`: a tablet that is not served is refused with the reason, and named in `/status`.
     pub unavailable: Option<String>,
     /// Who says that no plan moves it; `null` when plans may.
     #[serde(default)]

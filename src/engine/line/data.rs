@@ -67,8 +67,16 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     fault::point("data_copied");
     let mut ready = Ready { prepared, copy, record, barrier, epoch: Cell::new(before) };
     make_record_durable(line, &mut ready)?;
-    if ready.copy.coldness() == Coldness::NotProven {
-        line.job.log("the copy was compared, but not all of it is known to have come from the medium");
+    match ready.copy.coldness() {
+        Coldness::Cold => {
+            let bytes = ready.copy.manifest().total_bytes();
+            line.job.note(format!(
+                "{bytes} bytes are durable, and were read back from the medium as they must be"
+            ));
+        }
+        Coldness::NotProven => {
+            line.job.log("the copy was compared, but not all of it is known to have come from the medium");
+        }
     }
     Ok(ready)
 }

@@ -201,9 +201,8 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
         line.job.log(format!("staging could not be removed, the next start does it: {error}"));
     }
     fault::point("staging_removed");
-    if let Ok(capacity) = prepared.passed.destination.0.capacity() {
-        line.destination.set_capacity(capacity);
-    }
+    // What cannot be measured now is measured by the next probe.
+    let _ = line.destination.measure(&prepared.passed.destination.0);
     Receipt { pause_us, trash_path, ..receipt }
 }
 

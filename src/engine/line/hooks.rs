@@ -10,6 +10,9 @@ use crate::engine::gentle::wear_io_class;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
+/// The longest block on a disk that others must not feel us on: well below a millisecond on an SSD.
+const GENTLE_BLOCK_BYTES: usize = 128 << 10;
+
 /// Why a wait for a limit ends early.
 enum Leave {
     /// No limit holds any more.
@@ -59,10 +62,20 @@ impl CopyHooks for Line<'_> {
         Ok(())
     }
 
+    fn block_bytes_max(&self) -> usize {
+        let paced = self.source.pace.is_in_force() || self.destination.pace.is_in_force();
+        if paced && !self.job.is_forced() { GENTLE_BLOCK_BYTES } else { usize::MAX }
+    }
+
     fn copied(&self, bytes: u64) {
         add(&self.job.progress.copied_bytes, bytes);
         add(&self.node.counts.copied_bytes, bytes);
         self.moved();
+    }
+
+    fn allocated(&self, bytes: u64) {
+        add(&self.job.progress.allocated_bytes, bytes);
+        self.destination.allocated(bytes);
     }
 
     fn verified(&self, bytes: u64) {

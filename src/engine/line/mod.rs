@@ -20,6 +20,7 @@ mod prepare;
 mod undo;
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::disk::{Disk, note_storage_error};
@@ -112,6 +113,7 @@ impl<'a> Line<'a> {
     }
 
     fn attempt(&self) -> Outcome {
+        self.nothing_allocated();
         job_begins(self.job);
         let verified = match self.up_to_the_swap() {
             Ok(verified) => verified,
@@ -283,10 +285,16 @@ impl<'a> Line<'a> {
     fn undo(&self) {
         self.job.begin_step(Step::Abort);
         let undone = undo::undo(self);
+        self.nothing_allocated();
         if let Err(failure) = &undone {
             self.job.log(format!("{failure}; the next start removes what is left"));
         }
         self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
+    }
+
+    /// What an earlier attempt left counts as reserved again, until it is copied anew: too much rather than too little.
+    fn nothing_allocated(&self) {
+        self.destination.not_allocated(self.job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
     }
 
     /// A storage error on the source, as this migration's failure.

@@ -26,7 +26,7 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
             Failure::new(ErrorCode::SourceDamaged, why)
         })?;
     check_source(&source_dir, &record.manifest)?;
-    check_space(line, &destination.0, record.manifest.total_bytes())?;
+    let space = check_space(line, &destination.0, record.manifest.total_bytes())?;
     check_nothing_in_the_way(line, &destination.1)?;
     {
         let mut row = line.job.lock();
@@ -34,6 +34,14 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
         row.counters.total_files = record.manifest.files().len() as u64;
         row.source_shard = Some(record.shard_id);
     }
+    line.job.note(format!(
+        "{} files, {} bytes, generation {}, are on {} as the record says; {} takes them: {space}",
+        record.manifest.files().len(),
+        record.manifest.total_bytes(),
+        record.generation,
+        line.source.path,
+        line.destination.path
+    ));
     Ok(Passed { source, destination, record, source_dir })
 }
 
@@ -53,13 +61,14 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
     })
 }
 
-/// Measured now, with every other move in flight counted; this one's own reservation is among them.
-fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<(), Failure> {
-    let capacity = destination.capacity().map_err(|error| line.on_destination(error))?;
-    line.destination.set_capacity(capacity);
+/// Measured now, with every other move in flight counted; this one's own reservation is among them. The numbers in words.
+fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<String, Failure> {
+    let capacity = line.destination.measure(destination).map_err(|error| line.on_destination(error))?;
     let others = line.destination.reserved_bytes().saturating_sub(line.job.size_bytes);
-    fits(capacity, others, size_bytes, line.node.capacity_limits())
-        .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)))
+    fits(capacity, others, size_bytes, line.node.capacity_limits()).map_err(|full| {
+        Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path))
+    })?;
+    Ok(format!("{} bytes are free, {others} of them meant for other moves", capacity.avail_bytes))
 }
 
 /// A record of the tablet on the destination would be a second owner.

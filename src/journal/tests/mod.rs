@@ -1,5 +1,6 @@
 //! Tests of the journal, through its public face and on real files.
 
+mod checks;
 mod damage;
 mod exclusion;
 mod lists;

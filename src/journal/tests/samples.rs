@@ -128,6 +128,7 @@ pub(super) fn any_migration() -> impl Strategy<Value = Migration> {
             not_before_ms,
             source_shard: None,
             destination_shard: shard.map(ShardId),
+            hung_disk: None,
             counters,
             steps,
             failure,

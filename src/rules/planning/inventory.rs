@@ -19,8 +19,7 @@ pub struct Disk {
     pub condition: DiskCondition,
     /// Space of its file system.
     pub capacity: Capacity,
-    /// Bytes promised to moves towards it, in flight and queued. What of them is written already may be counted twice:
-    /// a plan then leaves more room than it must, never less.
+    /// Bytes promised to moves towards it, in flight and queued, beyond what `capacity` shows as used by them already.
     pub reserved_bytes: u64,
     /// Bytes in its trash. They are in `capacity` as used; they hold a move back but make no disk "fuller" than another.
     pub trash_bytes: u64,
