@@ -230,7 +230,7 @@ fn node_of(tablets: i64) -> Inventory {
     let tablets = (0..tablets).map(|id| Tablet {
         key: TabletKey::new(id, 1),
         disk: index(id % DISKS),
-        table_id: Some(id / 6400),
+        table_id: id / 6400,
         partition_id: id / 64,
         size_bytes: (1 + id.cast_unsigned() * 7919 % 64) * 1_000_000,
         pin: Pin::Free,

@@ -110,11 +110,11 @@ fn text(bytes: &[u8]) -> String {
 fn an_imported_tablet_is_the_directory_byte_for_byte_and_passes_the_check() {
     let place = Place::new();
     let source = place.source("in");
-    let done = place.import_from(&source, &["--partition-id", "9", "--json"]);
+    let done = place.import_from(&source, &["--table-id", "12", "--partition-id", "9", "--json"]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let said: Value = serde_json::from_slice(&done.stdout).unwrap();
     assert_eq!(said["generation"], 1);
-    assert_eq!(said["partition_id"], 9);
+    assert_eq!((&said["table_id"], &said["partition_id"]), (&12.into(), &9.into()));
     assert_eq!(said["shard_id"], 15672 % 1024);
     assert_eq!(said["files"], 3);
     assert_eq!(said["path"], place.live().to_str().unwrap());
@@ -160,7 +160,7 @@ fn a_header_is_kept_byte_for_byte_and_says_who_the_tablet_is() {
     let shown = tabletctl(&["tablet", "show", "15672", "--root", root.to_str().unwrap(), "--json"]);
     assert!(text(&shown.stdout).contains(header), "{}", text(&shown.stdout));
     let shown: Value = serde_json::from_slice(&shown.stdout).unwrap();
-    assert_eq!(shown["partition_id"], 77);
+    assert_eq!((&shown["table_id"], &shown["partition_id"]), (&1.into(), &77.into()));
     assert_eq!(place.check().0, Some(0));
 }
 
@@ -445,6 +445,9 @@ fn a_batch_imports_every_good_line_and_tells_of_every_bad_one() {
     lines += "{\"dir\":\"/nonexistent\",\"tablet_id\":900,\"schema_hash\":7}\n";
     lines += &format!("{{\"dir\":{first:?},\"tablet_id\":1,\"schema_hash\":7}}\n");
     lines += &format!("{{\"dir\":{first:?},\"tablet_id\":0,\"schema_hash\":7}}\n");
+    let header = place.path("header.json");
+    fs::write(&header, "{\"table_id\":5,\"tablet_id\":902,\"schema_hash\":7}").unwrap();
+    lines += &format!("{{\"dir\":{first:?},\"header\":{header:?},\"table_id\":6}}\n");
     lines += &format!("{{\"dir\":{first:?},\"tablet_id\":901,\"schema_hash\":7,\"shart\":1}}\n");
     let root = place.root();
     let mut child = Command::new(assert_cmd::cargo::cargo_bin!("tabletctl"))
@@ -465,8 +468,8 @@ fn a_batch_imports_every_good_line_and_tells_of_every_bad_one() {
         .iter()
         .map(|refusal| refusal["line"].as_u64().unwrap())
         .collect();
-    assert_eq!(failed, [202, 203, 204, 205, 206], "{summary}");
-    assert!(text(&done.stderr).contains("line 206: unknown field `shart`"), "{}", text(&done.stderr));
+    assert_eq!(failed, [202, 203, 204, 205, 206, 207], "{summary}");
+    assert!(text(&done.stderr).contains("line 207: unknown field `shart`"), "{}", text(&done.stderr));
     let (status, report) = place.check();
     assert_eq!((status, &report["tablets"], place.staging()), (Some(0), &200.into(), 0), "{report}");
 }

@@ -375,8 +375,32 @@ fn deleting_a_task_is_asked_about_and_cancelling_a_drain_names_the_disk() {
     assert_eq!(done.status.code(), Some(2), "nobody is there to be asked");
     assert_eq!(heard[0].0, "GET /api/v1/tasks/3");
 
+    let (_, heard) = Daemon::new(vec![ok(&task)]).run(&["task", "pause", "3", "--disk", "/d1"]);
+    assert_eq!(heard[0], ("POST /api/v1/tasks/3/action".to_owned(), json!({"pause": {"disks": ["/d1"]}})));
+    let (_, heard) = Daemon::new(vec![ok(&task)]).run(&["task", "resume", "3"]);
+    assert_eq!(heard[0].1, json!({"resume": {}}));
+
     let list = json!({"total": 1, "data": [task]});
     let (done, heard) = Daemon::new(vec![ok(&list)]).run(&["disk", "cancel-drain", "/d1"]);
     assert_eq!(heard[0], ("POST /api/v1/disks/cancel_drain".to_owned(), json!({"path": "/d1"})));
     assert!(text(&done.stdout).contains("cancelled, 1 of 2 moves done"), "{}", text(&done.stdout));
+}
+
+#[test]
+fn disks_are_listed_by_their_noun_and_a_table_is_named_in_lists_and_plans() {
+    let (_, heard) = Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["disk", "list"]);
+    assert_eq!(heard[0].0, "GET /api/v1/disks");
+    let tables = json!({"total": 1, "data": [{"table_id": 12, "tablet_count": 3, "tablet_bytes": 1024}]});
+    let (done, heard) = Daemon::new(vec![ok(&tables)]).run(&["disk", "tables", "/d1"]);
+    assert_eq!(heard[0].0, "GET /api/v1/tables?disk=%2Fd1&limit=100000");
+    assert!(text(&done.stdout).contains("12        3  1.00 KiB"), "{}", text(&done.stdout));
+    let (_, heard) =
+        Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["tablets", "--table", "12"]);
+    assert_eq!(heard[0].0, "GET /api/v1/tablets?limit=1000&table_id=12");
+    let refused =
+        Turn::Answer(409, json!({"error_msg": "no tablet", "error_code": "PLAN_REFUSED"}).to_string());
+    let (done, heard) =
+        Daemon::new(vec![refused]).run(&["task", "move", "--table", "12", "--table", "0", "--to", "/d2"]);
+    assert_eq!(done.status.code(), Some(4));
+    assert_eq!(heard[0].1["request"]["select"], json!({"tables": [12, 0]}));
 }

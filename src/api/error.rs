@@ -85,6 +85,7 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::StepNotAllowed => "details.next_steps has the steps that are taken now",
         ErrorCode::IdempotencyMismatch => "take a new key for another request",
         ErrorCode::MigrationExists => "wait for the other migration, or abort it",
+        ErrorCode::DiskInUse => "tabletctl disk drain, or POST /api/v1/tasks of kind drain, empties a disk",
         ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",
         ErrorCode::PlanDrifted => "make a new plan of the same request",
         ErrorCode::QueueFull => "repeat later; migration_queue_size bounds the queue",
@@ -116,6 +117,8 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::IdempotencyMismatch
         | ErrorCode::NotRevertible
         | ErrorCode::PlanRefused
+        | ErrorCode::DiskExists
+        | ErrorCode::DiskInUse
         | ErrorCode::Aborted => StatusCode::CONFLICT,
         // What the caller believes of the node is not so.
         ErrorCode::SchemaHashMismatch

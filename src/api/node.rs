@@ -62,8 +62,8 @@ pub trait Node: Send + Sync + 'static {
     fn task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn start_task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure>;
-    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure>;
-    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure>;
+    fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure>;
+    fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure>;
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure>;
     fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure>;
@@ -175,11 +175,11 @@ impl Node for Engine {
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         Self::stop_task(self, id)
     }
-    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        Self::pause_task(self, id)
+    fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        Self::pause_task(self, id, disks)
     }
-    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        Self::resume_task(self, id)
+    fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        Self::resume_task(self, id, disks)
     }
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         Self::cancel_task(self, id)

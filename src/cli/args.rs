@@ -113,7 +113,7 @@ pub enum Command {
     Events(EventsArgs),
     /// Show the disks: condition, space, tablets, work.
     Disks,
-    /// Empty a disk, take it out of service, or back in.
+    /// Disks: list, show, drain, register, forget, enable, disable, limits.
     Disk {
         /// Which of these.
         #[command(subcommand)]
@@ -272,6 +272,9 @@ pub struct TabletsArgs {
     /// On this disk.
     #[arg(long, value_name = "PATH")]
     pub disk: Option<String>,
+    /// Of this table, by the table_id of its header; 0 for those of which none is known.
+    #[arg(long, value_name = "N")]
+    pub table: Option<i64>,
     /// Of this partition.
     #[arg(long, value_name = "N")]
     pub partition: Option<i64>,
@@ -403,6 +406,9 @@ pub struct ImportArgs {
     /// Identity of its schema.
     #[arg(long, value_name = "N", conflicts_with = "header")]
     pub schema_hash: Option<SchemaHash>,
+    /// Its table, for the header that is made for it.
+    #[arg(long, value_name = "N", conflicts_with = "header")]
+    pub table_id: Option<i64>,
     /// Its partition.
     #[arg(long, value_name = "N", conflicts_with = "header")]
     pub partition_id: Option<i64>,
@@ -412,11 +418,11 @@ pub struct ImportArgs {
     /// Directory below data/; else the header's, else TABLET_ID modulo 1024.
     #[arg(long, value_name = "0..1023")]
     pub shard: Option<ShardId>,
-    /// Many tablets: JSON lines {"dir", "tablet_id", "schema_hash", "partition_id"} or {"dir", "header"}; '-' is standard input.
+    /// Many tablets: JSON lines {"dir", "tablet_id", "schema_hash", "table_id", "partition_id"} or {"dir", "header"}; '-' is standard input.
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["dir", "tablet_id", "schema_hash", "partition_id", "header", "shard"]
+        conflicts_with_all = ["dir", "tablet_id", "schema_hash", "table_id", "partition_id", "header", "shard"]
     )]
     pub batch: Option<PathBuf>,
 }

@@ -15,8 +15,8 @@ use super::exit::{CliError, Exit};
 use super::token_args::TrustArgs;
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration,
-    PinTablet, PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Tablet, TabletCheck,
-    Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
+    PinTablet, PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Table, Tablet,
+    TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
@@ -230,8 +230,8 @@ impl Client {
     }
 
     /// Tells a task what to do.
-    pub(super) fn act_on_task(&self, id: TaskId, action: TaskAction) -> Result<Answer<Task>, CliError> {
-        self.post(&format!("/api/v1/tasks/{id}/action"), &action)
+    pub(super) fn act_on_task(&self, id: TaskId, action: &TaskAction) -> Result<Answer<Task>, CliError> {
+        self.post(&format!("/api/v1/tasks/{id}/action"), action)
     }
 
     /// Forgets a task.
@@ -286,6 +286,11 @@ impl Client {
         rate_bytes_per_sec: Option<u64>,
     ) -> Result<Answer<Disk>, CliError> {
         self.post("/api/v1/disks/limits", &DiskLimits { path: path.to_owned(), rate_bytes_per_sec })
+    }
+
+    /// Tables with tablets on a disk.
+    pub(super) fn tables(&self, disk: &str) -> Result<Answer<List<Table>>, CliError> {
+        self.get("/api/v1/tables", &vec![("disk", disk.to_owned()), ("limit", "100000".to_owned())])
     }
 
     /// Tablets, ascending by id.

@@ -2,12 +2,15 @@
 
 use clap::Subcommand;
 
+use super::steer_args::parse_bytes;
 use super::task_args::{DrainArgs, parse_medium};
 use crate::model::Medium;
 
 /// `disk ...`.
 #[derive(Debug, Subcommand)]
 pub enum DiskCommand {
+    /// List the disks: condition, space, work, and whether each may be pulled. The same as disks.
+    List,
     /// Move every tablet of a disk to others, by a plan that is shown first.
     Drain(DrainArgs),
     /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.
@@ -23,7 +26,7 @@ pub enum DiskCommand {
         #[arg(long, value_parser = parse_medium)]
         medium: Medium,
     },
-    /// Let a disk go that is safe to remove: out of the configuration, and nothing of it held open.
+    /// Let a disk go that holds no tablets: out of the configuration, and nothing of it held open.
     Forget {
         /// Its path, written as in storage_root_path.
         path: String,
@@ -33,6 +36,11 @@ pub enum DiskCommand {
     },
     /// Show one disk: condition, space, work, and whether it may be pulled.
     Show {
+        /// Its path, written as in storage_root_path.
+        path: String,
+    },
+    /// List the tables that have tablets on a disk; table 0 counts those of which none is known.
+    Tables {
         /// Its path, written as in storage_root_path.
         path: String,
     },
@@ -53,8 +61,8 @@ pub enum DiskCommand {
     Limits {
         /// Its path, written as in storage_root_path.
         path: String,
-        /// Bytes per second; 0 is no limit.
-        #[arg(long, value_name = "BYTES", required_unless_present = "default")]
+        /// Bytes per second: 5000000, 20M; 0 is no limit.
+        #[arg(long, value_name = "BYTES", required_unless_present = "default", value_parser = parse_bytes)]
         rate: Option<u64>,
         /// Go by the limit of all disks again.
         #[arg(long, conflicts_with = "rate")]

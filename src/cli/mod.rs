@@ -32,7 +32,7 @@ use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
 
-use crate::api::wire::{Action, Extend, Limits, NoParameters, PinTablet, TaskAction, UpdateTask};
+use crate::api::wire::{Action, Extend, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask};
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -59,7 +59,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Migration { command } => run_migration(&client()?, command, output),
         Command::Events(args) => events::events(&client()?, args, output),
-        Command::Disks => node::disks(&client()?, output),
+        Command::Disks | Command::Disk { command: DiskCommand::List } => node::disks(&client()?, output),
         Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
         Command::Task { command } => run_task(&client()?, command, output),
         Command::Disk { command: DiskCommand::Enable { path } } => {
@@ -78,6 +78,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             node::forget(&client()?, path, *yes, output)
         }
         Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
+        Command::Disk { command: DiskCommand::Tables { path } } => node::tables(&client()?, path, output),
         Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
             node::set_limits(&client()?, path, *rate, output)
         }
@@ -140,7 +141,7 @@ fn run_migration(client: &Client, command: &MigrationCommand, output: Output) ->
 }
 
 fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<(), CliError> {
-    let act = |id, action| tasks::act(client, id, action, output);
+    let act = |id, action: &TaskAction| tasks::act(client, id, action, output);
     match command {
         TaskCommand::List { status, kind, disk, limit } => {
             let status = status.iter().map(|status| status.as_str());
@@ -156,11 +157,11 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         TaskCommand::Follow { id } => tasks::follow(client, *id, output),
         TaskCommand::Move(args) => plan::move_tablets(client, args, output),
         TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
-        TaskCommand::Start { id } => act(*id, TaskAction::Start(AT_ONCE)),
-        TaskCommand::Stop { id } => act(*id, TaskAction::Stop(AT_ONCE)),
-        TaskCommand::Pause { id } => act(*id, TaskAction::Pause(AT_ONCE)),
-        TaskCommand::Resume { id } => act(*id, TaskAction::Resume(AT_ONCE)),
-        TaskCommand::Cancel { id } => act(*id, TaskAction::Cancel(AT_ONCE)),
+        TaskCommand::Start { id } => act(*id, &TaskAction::Start(AT_ONCE)),
+        TaskCommand::Stop { id } => act(*id, &TaskAction::Stop(AT_ONCE)),
+        TaskCommand::Pause { id, disk } => act(*id, &TaskAction::Pause(on(disk))),
+        TaskCommand::Resume { id, disk } => act(*id, &TaskAction::Resume(on(disk))),
+        TaskCommand::Cancel { id } => act(*id, &TaskAction::Cancel(AT_ONCE)),
         TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
             let change = UpdateTask {
                 name: name.clone(),
@@ -171,6 +172,10 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         }
         TaskCommand::Delete { id, yes } => tasks::delete(client, *id, *yes, output),
     }
+}
+
+fn on(disks: &[String]) -> Option<OnDisks> {
+    Some(OnDisks { disks: disks.to_vec() })
 }
 
 fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<&String>) -> Query<'static> {

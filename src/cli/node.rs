@@ -6,8 +6,9 @@ use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
 use super::tablet::pin_in_words;
+use super::tasks::headline;
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
-use crate::model::{Medium, SchemaHash, TabletId, TaskId};
+use crate::model::{Medium, SchemaHash, TabletId};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -74,7 +75,7 @@ pub(super) fn forget(client: &Client, path: &str, yes: bool, output: Output) -> 
     client.forget_disk(path)?;
     match output {
         Output::Json => Ok(()),
-        Output::Text => print(&format!("forgotten: {path}; it can be unmounted and pulled\n")),
+        Output::Text => print(&format!("forgotten: {path}; nothing of it is held open\n")),
     }
 }
 
@@ -84,7 +85,8 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
     if output == Output::Json {
         return print(&text);
     }
-    let list = |numbers: &[TaskId]| numbers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let limit = Some(disk.rate_limit_bytes_per_sec).filter(|rate| *rate > 0).map(limit_text);
+    let limit = limit.unwrap_or_default();
     let lines = [
         ("disk", disk.path.clone()),
         ("uuid", disk.uuid.clone().unwrap_or_default()),
@@ -101,12 +103,32 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
         ("write slots", format!("{} of {}", disk.write_slots.in_use, disk.write_slots.limit)),
         ("migrations from it", counts(&disk.migrations_from)),
         ("migrations to it", counts(&disk.migrations_to)),
-        ("tasks", list(&disk.task_ids)),
+        ("limit", limit),
         ("safe to remove", if disk.safe_to_remove { "yes" } else { "no" }.to_owned()),
         ("because", disk.not_safe_because.clone().unwrap_or_default()),
     ];
     let told = lines.iter().filter(|(_, value)| !value.is_empty());
-    print(&told.map(|(name, value)| format!("{name:20}{}\n", printable(value))).collect::<String>())
+    let mut out: String = told.map(|(name, value)| format!("{name:20}{}\n", printable(value))).collect();
+    // How far a drain has come, and what is stuck, is what one wants to know of a disk that is being emptied.
+    for id in &disk.task_ids {
+        let task = client.task(*id)?.value;
+        out += &format!("{}\n", headline(&task));
+    }
+    print(&out)
+}
+
+/// `disk tables`.
+pub(super) fn tables(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let Answer { value: list, text } = client.tables(path)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let mut table =
+        Table::new(&[("TABLE", Align::Right), ("TABLETS", Align::Right), ("BYTES", Align::Right)]);
+    for one in &list.data {
+        table.row([one.table_id.to_string(), one.tablet_count.to_string(), human_bytes(one.tablet_bytes)]);
+    }
+    print(&(table.render() + &remainder(list.data.len(), list.total)))
 }
 
 fn counts(counts: &DiskMigrations) -> String {
@@ -171,6 +193,7 @@ fn limit_text(rate_bytes_per_sec: u64) -> String {
 pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Result<(), CliError> {
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
     query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(args.table.iter().map(|table| ("table_id", table.to_string())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
     query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
     query.extend(args.marker.iter().map(|id| ("marker", id.to_string())));
@@ -181,6 +204,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
     let mut table = Table::new(&[
         ("TABLET", Align::Right),
         ("SCHEMA HASH", Align::Right),
+        ("TABLE", Align::Right),
         ("PARTITION", Align::Right),
         ("DISK", Align::Left),
         ("SHARD", Align::Right),
@@ -194,6 +218,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
         table.row([
             tablet.tablet_id.to_string(),
             tablet.schema_hash.to_string(),
+            tablet.table_id.to_string(),
             tablet.partition_id.to_string(),
             tablet.disk.clone(),
             tablet.shard_id.to_string(),

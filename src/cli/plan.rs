@@ -10,7 +10,7 @@ use super::table::{Align, Table, human_bytes, printable};
 use super::task_args::{DrainArgs, MoveArgs, PlanArgs, RebalanceArgs};
 use super::tasks::{follow, headline};
 use crate::api::wire::{CreateTask, NoParameters, Task, TaskAction};
-use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, TabletSelector, TaskRequest};
+use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, TabletSelector, TaskRequest};
 
 /// Moves and remarks of a plan that are shown; `--json` shows all.
 const SHOWN: usize = 20;
@@ -32,6 +32,7 @@ pub(super) fn move_tablets(client: &Client, args: &MoveArgs, output: Output) -> 
     };
     let select = TabletSelector {
         disks: args.from.clone(),
+        tables: args.table.clone(),
         partitions: args.partition.clone(),
         tablets: args.tablet.clone(),
         min_size_bytes: args.min_size_bytes,
@@ -66,6 +67,7 @@ fn carry_out(
             PlanCompleteness::AllOrNothing
         },
         dry_run: true,
+        fingerprint: None,
         priority: args.priority.into(),
         rate_bytes_per_sec: args.rate_bytes_per_sec,
         reason: args.reason.clone(),
@@ -77,12 +79,14 @@ fn carry_out(
             Output::Text => print(&plan(&planned)),
         };
     }
+    let mut fingerprint = None;
     if !args.yes && !args.stopped {
         let question = format!("Move {} tablets?", planned.progress.moves_total);
         confirm(&plan(&planned), &question, "nothing was moved")?;
+        // What was agreed to, or nothing: the node may have changed while it was read.
+        fingerprint = planned.plan.as_ref().map(|plan| plan.fingerprint);
     }
-    // What was looked at is gone; the task has a plan of its own, made of the same node or refused at its start.
-    let created = client.create_task(&CreateTask { dry_run: false, ..request })?;
+    let created = client.create_task(&CreateTask { dry_run: false, fingerprint, ..request })?;
     let id =
         created.value.id.ok_or_else(|| CliError::new(Exit::Failed, "the daemon gave the task no number"))?;
     if args.stopped {
@@ -94,7 +98,7 @@ fn carry_out(
             }
         };
     }
-    let started = client.act_on_task(id, TaskAction::Start(Some(NoParameters {})));
+    let started = client.act_on_task(id, &TaskAction::Start(Some(NoParameters {})));
     let started = started.inspect_err(|_| {
         // A task that cannot start is of no use to anybody.
         let _ = client.delete_task(id);
@@ -111,7 +115,8 @@ fn carry_out(
     }
 }
 
-/// The plan in words: what happens to each disk, the first moves, and everything that does not move.
+/// The plan in words: what happens to each disk (full counts trash and promises, load does not), the first moves,
+/// everything that does not move, and how even the disks are before and after.
 pub(super) fn plan(task: &Task) -> String {
     let Some(plan) = &task.plan else { return String::new() };
     let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
@@ -121,6 +126,8 @@ pub(super) fn plan(task: &Task) -> String {
         ("THEN", Align::Right),
         ("FULL", Align::Right),
         ("THEN", Align::Right),
+        ("LOAD", Align::Right),
+        ("THEN", Align::Right),
     ]);
     for disk in &plan.disks {
         disks.row([
@@ -129,6 +136,8 @@ pub(super) fn plan(task: &Task) -> String {
             disk.after.tablets.to_string(),
             percent(disk.before.committed_permille),
             percent(disk.after.committed_permille),
+            percent(disk.before.load_permille),
+            percent(disk.after.load_permille),
         ]);
     }
     let mut moves = Table::new(&[
@@ -161,5 +170,17 @@ pub(super) fn plan(task: &Task) -> String {
         let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
     }
     more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
+    let _ = writeln!(
+        out,
+        "{}; unevenness {:.1} points, then {:.1}; fingerprint {}",
+        match plan.outcome {
+            PlanOutcome::Reaches => "all that was asked for, but for what stays by a rule",
+            PlanOutcome::CutShort => "cut short at the limit of moves: plan again when they are done",
+            PlanOutcome::FallsShort => "not all that was asked for",
+        },
+        plan.score_before,
+        plan.score_after,
+        plan.fingerprint
+    );
     out
 }

@@ -127,6 +127,7 @@ pub(super) fn show(
     let lines = [
         ("tablet", tablet.tablet_id.to_string()),
         ("schema hash", tablet.schema_hash.to_string()),
+        ("table", tablet.table_id.to_string()),
         ("partition", tablet.partition_id.to_string()),
         ("disk", tablet.disk.clone()),
         ("shard", tablet.shard_id.to_string()),

@@ -64,6 +64,9 @@ pub struct MoveArgs {
     /// Tablets on disks of this medium.
     #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
     pub medium: Option<Medium>,
+    /// Tablets of this table, by the table_id of their headers; 0 for those of which none is known; may be given several times.
+    #[arg(long, value_name = "N")]
+    pub table: Vec<i64>,
     /// Tablets of this partition; may be given several times.
     #[arg(long, value_name = "N")]
     pub partition: Vec<i64>,
@@ -158,11 +161,17 @@ pub enum TaskCommand {
     Pause {
         /// Its number.
         id: TaskId,
+        /// Only of what it takes from this disk; may be given several times.
+        #[arg(long, value_name = "PATH")]
+        disk: Vec<String>,
     },
     /// Let a paused one go on.
     Resume {
         /// Its number.
         id: TaskId,
+        /// Only with what it takes from this disk; may be given several times.
+        #[arg(long, value_name = "PATH")]
+        disk: Vec<String>,
     },
     /// Call it off for good: what is under way is undone, what has moved stays where it is.
     Cancel {

@@ -69,7 +69,7 @@ pub(super) fn show(client: &Client, id: TaskId, output: Output) -> Result<(), Cl
 }
 
 /// `task start`, `stop`, `pause`, `resume`, `cancel`.
-pub(super) fn act(client: &Client, id: TaskId, action: TaskAction, output: Output) -> Result<(), CliError> {
+pub(super) fn act(client: &Client, id: TaskId, action: &TaskAction, output: Output) -> Result<(), CliError> {
     let Answer { value: task, text } = client.act_on_task(id, action)?;
     match output {
         Output::Json => print(&text),
@@ -228,6 +228,7 @@ fn disks(task: &Task) -> String {
     }
     let mut table = Table::new(&[
         ("FROM", Align::Left),
+        ("STATUS", Align::Left),
         ("STEP", Align::Left),
         ("MOVES", Align::Right),
         ("DONE", Align::Right),
@@ -240,6 +241,7 @@ fn disks(task: &Task) -> String {
     for disk in list {
         table.row([
             disk.disk.clone(),
+            disk.status.as_str().to_owned(),
             disk.unit.map(|step| step.to_string()).unwrap_or_default(),
             disk.moves_total.to_string(),
             disk.moves_completed.to_string(),

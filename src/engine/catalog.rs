@@ -1,4 +1,4 @@
-//! Which disk owns which tablet, in memory. A node holds a million of these: an entry is 56 bytes.
+//! Which disk owns which tablet, in memory. A node holds a million of these: an entry is 64 bytes.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -23,6 +23,8 @@ pub(super) struct Entry {
     pub(super) file_count: u32,
     pub(super) generation: u64,
     pub(super) size_bytes: u64,
+    /// As its header says; 0 where unknown.
+    pub(super) table_id: i64,
     pub(super) partition_id: i64,
     /// The migration that owns it now: nobody else may move, restore or retire it.
     pub(super) migration: Option<MigrationId>,
@@ -37,6 +39,7 @@ impl Entry {
             file_count: record.file_count,
             generation: record.generation,
             size_bytes: record.size_bytes,
+            table_id: record.table_id,
             partition_id: record.partition_id,
             migration: None,
         }
@@ -160,7 +163,15 @@ mod tests {
     use super::*;
 
     fn record(key: TabletKey, size_bytes: u64) -> RecordSummary {
-        RecordSummary { key, generation: 3, partition_id: 1, size_bytes, file_count: 1, shard_id: ShardId(0) }
+        RecordSummary {
+            key,
+            generation: 3,
+            table_id: 5,
+            partition_id: 1,
+            size_bytes,
+            file_count: 1,
+            shard_id: ShardId(0),
+        }
     }
 
     #[test]

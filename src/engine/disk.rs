@@ -12,7 +12,7 @@ use super::pace::Pace;
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::model::{Capacity, DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
-use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, StorageError};
+use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
 use crate::transfer::Limiter;
 
 /// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
@@ -42,6 +42,7 @@ pub(super) struct Disk {
     calls: Calls,
     visitors: AtomicU64,
     forgotten: AtomicBool,
+    something_aside: AtomicBool,
     /// Raised by every failed sync: whoever wrote since the last good one must not believe its copy.
     write_epoch: AtomicU64,
 }
@@ -58,7 +59,8 @@ pub(super) struct Opened {
 struct State {
     broken: Option<String>,
     suspect: Option<String>,
-    disabled: bool,
+    /// By whom and why, while it is.
+    disabled: Option<String>,
     capacity: Capacity,
     reserved_bytes: u64,
     /// What migrations in flight have taken up so far of what is reserved for them; and how much of that the capacity
@@ -84,6 +86,7 @@ impl Disk {
             calls: Calls::default(),
             visitors: AtomicU64::new(0),
             forgotten: AtomicBool::new(false),
+            something_aside: AtomicBool::new(false),
             write_epoch: AtomicU64::new(0),
         }
     }
@@ -104,10 +107,10 @@ impl Disk {
             let operation = format!("{operation} has not returned for {} s", since.elapsed().as_secs());
             return DiskCondition::Hung { operation };
         }
-        match &state.suspect {
-            Some(reason) => DiskCondition::Suspect { reason: reason.clone() },
-            None if state.disabled => DiskCondition::Disabled,
-            None => DiskCondition::Online,
+        match (&state.suspect, &state.disabled) {
+            (Some(reason), _) => DiskCondition::Suspect { reason: reason.clone() },
+            (None, Some(reason)) => DiskCondition::Disabled { reason: reason.clone() },
+            (None, None) => DiskCondition::Online,
         }
     }
 
@@ -129,8 +132,21 @@ impl Disk {
         self.state().suspect.get_or_insert(reason);
     }
 
-    pub(super) fn set_disabled(&self, disabled: bool) {
-        self.state().disabled = disabled;
+    /// Takes it out of service, with the reason, or back in; returns how it was.
+    pub(super) fn set_disabled(&self, because: Option<String>) -> Option<String> {
+        std::mem::replace(&mut self.state().disabled, because)
+    }
+
+    /// Notes what a scan has found beside live tablets.
+    pub(super) fn note_scan(&self, scan: &RootScan) {
+        let records = scan.trash.iter().filter_map(|item| item.record.as_ref());
+        self.trash_bytes.store(records.map(|record| record.manifest.total_bytes()).sum(), Ordering::Relaxed);
+        self.something_aside.store(!scan.trash.is_empty() || !scan.quarantined.is_empty(), Ordering::Relaxed);
+    }
+
+    /// Whether it had something in trash or quarantine when it was scanned.
+    pub(super) fn had_something_aside(&self) -> bool {
+        self.something_aside.load(Ordering::Relaxed)
     }
 
     /// Nothing is done with it any more: its threads end, and its lock and its descriptors go.
@@ -153,14 +169,14 @@ impl Disk {
 
     /// Whether an operator took it out of service.
     pub(super) fn is_disabled(&self) -> bool {
-        self.state().disabled
+        self.state().disabled.is_some()
     }
 
     /// Back into service, after a probe went well.
     pub(super) fn clear_suspicion(&self) {
         let mut state = self.state();
         state.suspect = None;
-        state.disabled = false;
+        state.disabled = None;
     }
 
     pub(super) fn capacity(&self) -> Capacity {

@@ -45,7 +45,9 @@ impl<'a> Known<'a> {
                 .disks
                 .iter()
                 .map(|disk| disk.condition(hang_after))
-                .chain(std::iter::repeat(DiskCondition::Disabled))
+                .chain(std::iter::repeat(DiskCondition::Disabled {
+                    reason: "it joins at this moment".to_owned(),
+                }))
                 .take(DISKS_MAX)
                 .collect(),
             paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),

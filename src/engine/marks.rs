@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::disk::Disk;
 use super::node::Node;
 use super::view::TabletView;
-use crate::model::{DiskUuid, ErrorCode, Failure, Mark, Marked, TabletKey};
+use crate::model::{ErrorCode, Failure, Mark, Marked, TabletKey};
 
 /// All marks.
 pub(super) type Marks = BTreeMap<Marked, Mark>;
@@ -67,16 +68,14 @@ pub(super) fn all_pinned(node: &Node) -> BTreeSet<TabletKey> {
 
 /// Takes the marks of the journal over, before anything is scheduled.
 pub(super) fn take_up(node: &Node, marks: Vec<(Marked, Mark)>) {
-    let disabled: BTreeSet<DiskUuid> = marks
-        .iter()
-        .filter_map(|(marked, _)| match marked {
-            Marked::Disabled(uuid) => Some(*uuid),
-            Marked::Pinned(_) => None,
-        })
-        .collect();
     node.marks().extend(marks);
-    for disk in disabled.iter().filter_map(|uuid| node.disk_by_uuid(*uuid)) {
-        tracing::warn!(disk = disk.path, "is disabled, by an operator before this start");
-        disk.set_disabled(true);
-    }
+    node.disks.iter().for_each(|disk| restore_service(node, disk));
+}
+
+/// Puts a disk that has just been opened out of service if it was before.
+pub(super) fn restore_service(node: &Node, disk: &Disk) {
+    let Some(opened) = disk.opened.get() else { return };
+    let Some(mark) = node.marks().get(&Marked::Disabled(opened.identity.uuid)).cloned() else { return };
+    tracing::warn!(disk = disk.path, "is disabled, before this start, {mark}");
+    disk.set_disabled(Some(mark.to_string()));
 }

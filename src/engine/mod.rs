@@ -22,6 +22,7 @@
 mod catalog;
 mod clock;
 mod disk;
+mod disk_look;
 mod disk_table;
 mod events;
 mod facts;
@@ -263,7 +264,7 @@ impl Engine {
 
     /// All configured disks, in order.
     pub fn disks(&self) -> Vec<DiskView> {
-        query::disks(&self.0)
+        disk_look::disks(&self.0)
     }
 
     /// Reads the tablet's metadata record from its disk.

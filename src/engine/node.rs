@@ -23,6 +23,7 @@ use crate::model::{
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
+use crate::storage::FileSystem;
 use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 
 /// The node.
@@ -43,6 +44,8 @@ pub(super) struct Node {
     /// Rung when a migration is queued, has ended, or a limit has changed.
     bell: Condvar,
     pub(super) journal: JournalHandle,
+    /// What the state directory is on.
+    pub(super) state_file_system: FileSystem,
     pub(super) budget: BufferBudget,
     pub(super) limiter: Limiter,
     pub(super) syncs: Arc<SyncCounts>,
@@ -160,6 +163,7 @@ impl Node {
         disks: Vec<Arc<Disk>>,
         catalog: Catalog,
         journal: JournalHandle,
+        state_file_system: FileSystem,
         uptime_sec: u64,
         syncs: Arc<SyncCounts>,
     ) -> Self {
@@ -177,6 +181,7 @@ impl Node {
             schedule: Mutex::default(),
             bell: Condvar::new(),
             journal,
+            state_file_system,
             budget,
             limiter,
             syncs,

@@ -185,17 +185,12 @@ fn open_each<'a>(
         }
     }
     let deadline = Instant::now() + wait;
-    let late = || format!("it did not answer within {} ms when it was opened", wait.as_millis());
     let mut probing = Vec::new();
     for (disk, report, accepted, ready, scan, syncs) in opening {
-        let report = match within(deadline, &report) {
-            Some(Ok(report)) => report,
-            Some(Err(why)) => {
+        let report = match heard(deadline, wait, &report) {
+            Ok(report) => report,
+            Err(why) => {
                 disk.mark_broken(why);
-                continue;
-            }
-            None => {
-                disk.mark_broken(late());
                 continue;
             }
         };
@@ -212,16 +207,9 @@ fn open_each<'a>(
     let mut scanning = Vec::new();
     for (disk, ready, scan, syncs) in probing {
         // What was asked up to here, a hung disk may have answered from the cache; the probe it cannot.
-        match within(deadline, &ready) {
-            Some(Ok(())) => {}
-            Some(Err(why)) => {
-                disk.mark_broken(why);
-                continue;
-            }
-            None => {
-                disk.mark_broken(late());
-                continue;
-            }
+        if let Err(why) = heard(deadline, wait, &ready) {
+            disk.mark_broken(why);
+            continue;
         }
         let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
         known.remember(&disk.path, report.identity.uuid)?;
@@ -278,9 +266,14 @@ impl Scanning {
     }
 }
 
-/// Waits for an answer until the deadline; one that is there already counts after it too.
-fn within<T>(deadline: Instant, answer: &Receiver<T>) -> Option<T> {
-    answer.recv_timeout(deadline.saturating_duration_since(Instant::now())).ok()
+/// What a disk's thread says until the deadline, which is `wait` after the beginning; what is there already counts after
+/// it too.
+///
+/// # Errors
+/// What the thread says, or that it says nothing.
+fn heard<T>(deadline: Instant, wait: Duration, said: &Receiver<Result<T, String>>) -> Result<T, String> {
+    let late = |_| format!("it did not answer within {} ms when it was opened", wait.as_millis());
+    said.recv_timeout(deadline.saturating_duration_since(Instant::now())).map_err(late)?
 }
 
 /// What a disk's thread tells, one after the other, while the disk is opened.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::disk::{Disk, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, gentle, marks, register, tasks, verify};
+use super::{Engine, disk_look, gentle, marks, register, tasks, verify};
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
 };
@@ -17,7 +17,8 @@ impl Engine {
     /// Makes a plan and keeps nothing.
     ///
     /// # Errors
-    /// `PLAN_REFUSED`; `DISK_NOT_FOUND`, `TABLET_NOT_FOUND` for what the request names.
+    /// `PLAN_REFUSED`; `DISK_NOT_FOUND`, `TABLET_NOT_FOUND` for what the request names; `PLAN_DRIFTED` when its fingerprint
+    /// is that of another plan.
     pub fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         tasks::plan(&self.0, request)
     }
@@ -67,21 +68,22 @@ impl Engine {
         tasks::stop(&self.0, id)
     }
 
-    /// No further moves are submitted, and those under way are paused. Asynchronous: one that is copying stops at its
+    /// No further moves are submitted, and those under way are paused; with `disks`, source disks of the task by path, only
+    /// what is from them. Asynchronous: one that is copying stops at its
     /// next block, and one whose swap has begun is finished.
     ///
     /// # Errors
     /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::pause(&self.0, id)
+    pub fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        tasks::pause(&self.0, id, disks)
     }
 
-    /// Moves are submitted again, and those that were paused with the task go on.
+    /// Moves are submitted again, and those that were paused with the task go on; with `disks` only what is from them.
     ///
     /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
-    pub fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        tasks::resume(&self.0, id)
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; `DISK_NOT_FOUND` for a disk it takes nothing from.
+    pub fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        tasks::resume(&self.0, id, disks)
     }
 
     /// Calls a task off for good: what is under way is undone, what has moved stays. Asynchronous, as
@@ -158,25 +160,26 @@ impl Engine {
     /// `DISK_NOT_FOUND`.
     pub fn disk(&self, path: &str) -> Result<DiskView, Failure> {
         let disk = self.find_disk(path)?;
-        let found = self.disks().into_iter().find(|view| view.path == disk.path);
-        found.ok_or_else(|| Failure::new(ErrorCode::DiskNotFound, path.to_owned()))
+        Ok(disk_look::disk(&self.0, &disk))
     }
 
     /// Lets a disk join: opened, probed and scanned as at a start, and written into be_custom.conf, whose
     /// `storage_root_path` is the one in force from then on.
     ///
     /// # Errors
-    /// `INVALID_ARGUMENT` for what `storage_root_path` would not take; `DISK_UNAVAILABLE` with what a start would refuse
-    /// it for; `PLAN_REFUSED` when it holds something that only a start can settle.
+    /// `INVALID_ARGUMENT` for what `storage_root_path` would not take; `DISK_EXISTS` for a disk that is configured already;
+    /// `DISK_UNAVAILABLE` with what a start would refuse it for; `DISK_IN_USE` when it holds something that only a start
+    /// can settle.
     pub fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
         register::register(&self.0, path, medium)?;
         self.disk(path)
     }
 
-    /// Lets a disk go that is safe to remove: out of the configuration, and nothing of it is held open.
+    /// Lets a disk go that holds nothing: out of the configuration, and nothing of it is held open. Other roots on its file
+    /// system stay; whether it may be *pulled* is `not_safe_because` of the view.
     ///
     /// # Errors
-    /// `DISK_NOT_FOUND`; `PLAN_REFUSED` with every reason why it is not safe.
+    /// `DISK_NOT_FOUND`; `DISK_IN_USE` with everything that still needs it.
     pub fn forget_disk(&self, path: &str) -> Result<(), Failure> {
         register::forget(&self.0, path)
     }
@@ -209,12 +212,12 @@ impl Engine {
     pub fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure> {
         let disk = self.find_disk(path)?;
         // A disk that was never opened takes nothing anyway, and has no name to be remembered by.
+        let mark = Mark { by, reason, since_ms: self.0.now_ms() };
         if let Some(reference) = disk.reference() {
-            let mark = Mark { by, reason, since_ms: self.0.now_ms() };
-            marks::set(&self.0, Marked::Disabled(reference.uuid), Some(mark))?;
+            marks::set(&self.0, Marked::Disabled(reference.uuid), Some(mark.clone()))?;
         }
-        disk.set_disabled(true);
-        tracing::warn!(disk = disk.path, "disabled by an operator");
+        tracing::warn!(disk = disk.path, "disabled {mark}");
+        disk.set_disabled(Some(mark.to_string()));
         self.0.ring();
         self.disk(path)
     }

@@ -12,18 +12,16 @@ use super::disk::visit;
 use super::gentle::outside_window;
 use super::marks::Marks;
 use super::node::Node;
-use super::removal::not_safe_to_remove;
 use super::scheduler::why_waiting;
-use super::tasks;
 use super::verify;
-use super::view::{DiskView, ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
+use super::view::{ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash,
-    Status, TabletId, TabletKey, TabletRecord,
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash, Status,
+    TabletId, TabletKey, TabletRecord,
 };
+use crate::storage::MetadataStore;
 use crate::storage::layout::tablet_dir;
-use crate::storage::{MetadataStore, same_file_system};
 
 /// Items on a page when the caller names no number.
 const PAGE_DEFAULT: usize = 1000;
@@ -204,6 +202,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
     TabletView {
         key,
+        table_id: entry.table_id,
         partition_id: entry.partition_id,
         disk: node.disk(entry.disk).path.clone(),
         shard_id: entry.shard_id,
@@ -250,6 +249,7 @@ pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
     let catalog = node.catalog();
     let matches = |key: TabletKey, entry: &Entry| {
         disk.is_none_or(|disk| disk == Some(entry.disk))
+            && filter.table_id.is_none_or(|table| table == entry.table_id)
             && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
             && filter
                 .pin
@@ -289,70 +289,6 @@ pub(super) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>
         return Failure::new(ErrorCode::TabletNotFound, format!("no tablet {name} on this node"));
     };
     Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}"))
-}
-
-pub(super) fn disks(node: &Node) -> Vec<DiskView> {
-    let hang_after = node.hang_after();
-    let slots = node.slots();
-    let jobs: Vec<_> = node.board().alive.values().cloned().collect();
-    let ends: Vec<_> = jobs
-        .iter()
-        .map(|job| {
-            let row = job.lock();
-            (row.status, row.source.uuid, row.destination.uuid)
-        })
-        .collect();
-    let count = |uuid: Option<DiskUuid>, end: fn(&(Status, DiskUuid, DiskUuid)) -> DiskUuid| {
-        let at = ends.iter().filter(|row| Some(end(row)) == uuid);
-        at.fold((0, 0, 0), |(queued, paused, running), (status, ..)| match status {
-            Status::Queued => (queued + 1, paused, running),
-            Status::Paused => (queued, paused + 1, running),
-            _ => (queued, paused, running + 1),
-        })
-    };
-    node.shown_disks()
-        .map(|disk| {
-            let slot = slots[usize::from(disk.index.0)];
-            let (reads, writes) =
-                node.schedule().slots_in_use(disk.index, &|index| slots[usize::from(index.0)]);
-            let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
-            let opened = disk.opened.get();
-            let uuid = opened.map(|opened| opened.identity.uuid);
-            let (from, to) = (count(uuid, |row| row.1), count(uuid, |row| row.2));
-            DiskView {
-                path: disk.path.clone(),
-                uuid,
-                medium: disk.medium,
-                condition: disk.condition(hang_after),
-                capacity: disk.capacity(),
-                reserved_bytes: disk.reserved_bytes(),
-                tablet_count,
-                tablet_bytes,
-                trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
-                file_system: opened.map_or_else(String::new, |opened| opened.file_system.kind.clone()),
-                shares_file_system_with: node
-                    .shown_disks()
-                    .filter(|other| other.index != disk.index)
-                    .filter(|other| match (opened, other.opened.get()) {
-                        (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
-                        _ => false,
-                    })
-                    .map(|other| other.path.clone())
-                    .collect(),
-                read_slots: (reads, slot.read_limit),
-                write_slots: (writes, slot.write_limit),
-                queued_from: from.0,
-                queued_to: to.0,
-                paused_and_running_from: (from.1, from.2),
-                paused_and_running_to: (to.1, to.2),
-                tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
-                rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
-                pace: disk.pace.view(),
-                throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
-                not_safe_because: not_safe_to_remove(node, disk, &jobs),
-            }
-        })
-        .collect()
 }
 
 pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {

@@ -8,12 +8,13 @@ use super::catalog::Entry;
 use super::disk::Disk;
 use super::gentle::disk_rate;
 use super::housekeeping;
+use super::marks;
 use super::node::Node;
 use super::open::{KnownDisks, open_beside};
-use super::removal::not_safe_to_remove;
+use super::removal::in_use;
 use super::thread::run_isolated;
 use crate::config::{self, BrokenDisks, Config};
-use crate::model::{ErrorCode, Failure, Medium, TabletKey};
+use crate::model::{ErrorCode, Failure, Marked, Medium, TabletKey};
 use crate::storage::RootScan;
 
 const ROOTS_KEY: &str = "storage_root_path";
@@ -22,8 +23,8 @@ const ROOTS_KEY: &str = "storage_root_path";
 pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
     let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
-    if node.disk_at(path).is_some() {
-        return refuse(ErrorCode::InvalidArgument, "it is configured already".to_owned());
+    if node.disk_at(path.trim_end_matches('/')).is_some() {
+        return refuse(ErrorCode::DiskExists, "it is configured already".to_owned());
     }
     let (config, raw) = {
         let config = node.config();
@@ -42,24 +43,31 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
     let others: Vec<_> = node.shown_disks().cloned().collect();
     let (owned, counts, at) = (Arc::clone(&disk), Arc::clone(&node.syncs), config.clone());
     let opened = run_isolated("register-disk", move || {
-        let mut known = KnownDisks::load(&PathBuf::from(&at.state_dir))?;
-        open_beside(&owned, &others, &mut known, &at, &counts)
+        if let Some(other) = at_the_same_place(&owned, &others) {
+            let why = format!("it is the same directory as {}, which is configured already", other.path);
+            return Err((ErrorCode::DiskExists, why));
+        }
+        let unavailable = |why| (ErrorCode::DiskUnavailable, why);
+        let mut known = KnownDisks::load(&PathBuf::from(&at.state_dir)).map_err(unavailable)?;
+        open_beside(&owned, &others, &mut known, &at, &counts).map_err(unavailable)
     })?;
     let (scan, opened) = match opened {
         Ok(opened) => opened,
-        Err(why) => return refuse(ErrorCode::DiskUnavailable, why),
+        Err((code, why)) => return refuse(code, why),
     };
     if let Some(why) = to_be_settled(node, &scan) {
-        return refuse(ErrorCode::PlanRefused, format!("{why}; add it to {ROOTS_KEY} and restart"));
+        return refuse(ErrorCode::DiskInUse, format!("{why}; add it to {ROOTS_KEY} and restart"));
     }
     // From here on the next start knows of it; should we die before it serves, nothing is lost by that.
     keep(node, &config, &longer)?;
-    if disk.opened.set(opened).is_err() || !node.disks.add(Arc::clone(&disk)) {
+    if disk.opened.set(opened).is_err() {
+        return refuse(ErrorCode::Internal, "it was opened twice".to_owned());
+    }
+    marks::restore_service(node, &disk);
+    if !node.disks.add(Arc::clone(&disk)) {
         return refuse(ErrorCode::Internal, "its number was taken".to_owned());
     }
-    let trash = scan.trash.iter().filter_map(|item| item.record.as_ref());
-    let trash_bytes = trash.map(|record| record.manifest.total_bytes()).sum();
-    disk.trash_bytes.store(trash_bytes, std::sync::atomic::Ordering::Relaxed);
+    disk.note_scan(&scan);
     {
         let mut catalog = node.catalog_mut();
         for (key, generation) in generations(&scan) {
@@ -80,21 +88,20 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
     Ok(())
 }
 
-/// Lets a disk go that is safe to remove: out of the configuration, its lock and its descriptors free.
+/// Lets a disk go that holds nothing: out of the configuration, its lock and its descriptors free.
 pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = node.disk_at(path).cloned().ok_or_else(|| {
         Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
     })?;
     // Nothing may arrive between the look and the end.
-    let was_disabled = disk.is_disabled();
-    disk.set_disabled(true);
+    let was_disabled = disk.set_disabled(Some("it is being forgotten".to_owned()));
     let refuse = |why: String| {
-        disk.set_disabled(was_disabled);
-        Failure::new(ErrorCode::PlanRefused, format!("disk {path} is not forgotten: {why}"))
+        disk.set_disabled(was_disabled.clone());
+        Failure::new(ErrorCode::DiskInUse, format!("disk {path} is not forgotten: {why}"))
     };
     let alive: Vec<_> = node.board().alive.values().cloned().collect();
-    if let Some(why) = not_safe_to_remove(node, &disk, &alive) {
+    if let Some(why) = in_use(node, &disk, &alive) {
         return Err(refuse(why));
     }
     let config = node.config().clone();
@@ -112,10 +119,22 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     if let Err(why) = forgotten {
         tracing::warn!(disk = path, "still remembered in the state directory: {why}");
     }
+    // Registered again it is a new disk: what was said of the old one goes with it.
+    if let Some(opened) = disk.opened.get()
+        && let Err(failure) = marks::set(node, Marked::Disabled(opened.identity.uuid), None)
+    {
+        tracing::warn!(disk = path, "it is still marked as disabled should it ever return: {failure}");
+    }
     disk.forget();
     tracing::warn!(disk = path, "forgotten by an operator");
     node.ring();
     Ok(())
+}
+
+/// The disk that has the same directory under another name. Touches disks.
+fn at_the_same_place<'a>(disk: &Disk, others: &'a [Arc<Disk>]) -> Option<&'a Arc<Disk>> {
+    let place = std::fs::canonicalize(&disk.path).ok()?;
+    others.iter().find(|other| std::fs::canonicalize(&other.path).is_ok_and(|own| own == place))
 }
 
 /// Whether the list, as a start would read it, has the path as it is written here.

@@ -1,9 +1,13 @@
-//! May this disk be pulled now? Answered from memory, and with no whenever it is not known.
+//! May this disk go? Answered from memory, and with no whenever it is not known.
+//!
+//! Two questions: whether the daemon may *forget* a root, and whether the disk below it may be *pulled*. Pulling takes
+//! everything along that lives on the same file system, other roots and the daemon's own state included.
 
+use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::disk::Disk;
+use super::disk::{Disk, Opened};
 use super::job::Job;
 use super::node::Node;
 use super::tasks;
@@ -13,9 +17,22 @@ use crate::storage::same_file_system;
 /// on another disk then, which was read back from the medium before the move ended. `alive` are the migrations that have
 /// not ended, taken before the catalog is looked at: a tablet that arrives meanwhile is seen in one of the two.
 pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
-    let Some(opened) = disk.opened.get() else {
-        return Some("it was never opened by this run of the daemon: what it holds is not known".to_owned());
-    };
+    let Some(opened) = disk.opened.get() else { return Some(NEVER_OPENED.to_owned()) };
+    let mut reasons = of_its_own(node, disk, opened, alive);
+    reasons.extend(of_its_neighbours(node, disk, opened));
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Why the daemon must not forget `disk`, every reason; `None` when nothing of it would be missed.
+pub(super) fn in_use(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
+    let Some(opened) = disk.opened.get() else { return Some(NEVER_OPENED.to_owned()) };
+    let reasons = of_its_own(node, disk, opened, alive);
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+const NEVER_OPENED: &str = "it was never opened by this run of the daemon: what it holds is not known";
+
+fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, alive: &[Arc<Job>]) -> Vec<String> {
     let mut reasons = Vec::new();
     let uuid = opened.identity.uuid;
     let touching = alive.iter().filter(|job| {
@@ -24,6 +41,7 @@ pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -
     });
     match touching.count() {
         0 => {}
+        1 => reasons.push("1 migration from or to it has not ended".to_owned()),
         count => reasons.push(format!("{count} migrations from or to it have not ended")),
     }
     if let Some(id) = tasks::sends_to(node, uuid) {
@@ -32,25 +50,47 @@ pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -
     let catalog = node.catalog();
     match catalog.usage(disk.index).0 {
         0 => {}
-        count => reasons.push(format!("it holds {count} tablets")),
+        count => reasons.push(format!("it holds {}", Tablets(count))),
     }
-    match catalog.unavailable().count() {
+    match catalog.unavailable().count() as u64 {
         0 => {}
-        count => reasons.push(format!("{count} tablets of this node are unavailable and may be on it")),
+        count => reasons.push(format!("{} of this node may be on it, being unavailable", Tablets(count))),
     }
-    if disk.trash_bytes.load(Ordering::Relaxed) > 0 {
-        match catalog.ownerless() {
+    if disk.trash_bytes.load(Ordering::Relaxed) > 0 || disk.had_something_aside() {
+        match catalog.ownerless() as u64 {
             0 => {}
-            count => reasons.push(format!("{count} tablets are in trash only, and that may be its trash")),
+            count => {
+                let what = "only left in trash or quarantine, and that may be its";
+                reasons.push(format!("{} of this node: {what}", Tablets(count)));
+            }
         }
     }
+    reasons
+}
+
+/// What else is on its file system.
+fn of_its_neighbours(node: &Node, disk: &Disk, opened: &Opened) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let catalog = node.catalog();
     for other in node.disks.iter().filter(|other| other.index != disk.index) {
         let count = catalog.usage(other.index).0;
         let shared =
             other.opened.get().is_some_and(|o| same_file_system(&o.file_system, &opened.file_system));
         if shared && count > 0 {
-            reasons.push(format!("{} is on the same file system and holds {count} tablets", other.path));
+            reasons.push(format!("{} is on the same file system and holds {}", other.path, Tablets(count)));
         }
     }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
+    if same_file_system(&node.state_file_system, &opened.file_system) {
+        reasons.push("the daemon's state_dir is on the same file system".to_owned());
+    }
+    reasons
+}
+
+/// `1 tablet`, `2 tablets`.
+struct Tablets(u64);
+
+impl fmt::Display for Tablets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} tablet{}", self.0, if self.0 == 1 { "" } else { "s" })
+    }
 }

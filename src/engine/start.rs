@@ -19,7 +19,7 @@ use crate::journal::Origin;
 use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor};
 use crate::rules::recovery::MigrationVerdict;
 use crate::rules::transition::Event;
-use crate::storage::{Owner, RootScan};
+use crate::storage::{Dir, FileSystem, Owner, RootScan};
 
 /// Why the daemon cannot start, one reason per line.
 #[derive(Debug, thiserror::Error)]
@@ -56,6 +56,10 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let state_dir = std::path::PathBuf::from(&config.state_dir);
     let (journal, remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
     report_journal(&remembered);
+    let state_file_system = {
+        let at = state_dir.clone();
+        run_isolated("state-dir", move || Ok::<_, Failure>(FileSystem::of(&Dir::open_absolute(&at)?)?))??
+    };
 
     let counts = Arc::new(super::flush::SyncCounts::default());
     let scans = {
@@ -86,15 +90,13 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 uptime_sec,
             };
             for (disk, scan) in disks.iter().zip(&scans) {
-                let bytes = scan.iter().flat_map(|scan| &scan.trash).filter_map(|item| item.record.as_ref());
-                let bytes: u64 = bytes.map(|record| record.manifest.total_bytes()).sum();
-                disk.trash_bytes.store(bytes, std::sync::atomic::Ordering::Relaxed);
+                scan.iter().for_each(|scan| disk.note_scan(scan));
             }
             recover::settle(findings)
         })??
     };
     let Settled { catalog, migrations, accept_again, quarantined } = settled;
-    let node = Arc::new(Node::new(config, disks, catalog, journal, uptime_sec, counts));
+    let node = Arc::new(Node::new(config, disks, catalog, journal, state_file_system, uptime_sec, counts));
     node.counts.quarantined.store(quarantined, std::sync::atomic::Ordering::Relaxed);
     {
         let keep = node.config().finished_migration_tasks_size as usize;

@@ -16,6 +16,8 @@ pub struct NewTask {
     pub request: TaskRequest,
     /// What to do when it cannot be done in full.
     pub completeness: PlanCompleteness,
+    /// Fingerprint of the plan that was looked at; another one is refused.
+    pub fingerprint: Option<u32>,
     /// How its moves are submitted.
     pub options: MoveOptions,
     /// Who asks and why, for the record.

@@ -154,10 +154,13 @@ fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(),
     let (key, at) = (item.key, Arc::clone(node));
     visit(&owner, READ_WAIT, move |root, store| check_cold(&at, root, store, key))
         .map_err(|failure| format!("its live copy did not pass a cold check: {failure}"))?;
-    let entry = item.entry.clone();
+    let (entry, own) = (item.entry.clone(), Arc::clone(disk));
     visit(disk, LIST_WAIT, move |root, _| {
         root.check_identity()?;
-        Ok(purge_entry(root.dir(), &entry, key)?)
+        purge_entry(root.dir(), &entry, key)?;
+        // A plan that is made next may count on the room.
+        own.set_capacity(root.capacity()?);
+        Ok(())
     })
     .map_err(|failure| failure.message)?;
     Counts::add(&node.counts.purged);

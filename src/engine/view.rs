@@ -159,6 +159,8 @@ pub enum ListOrder {
 pub struct TabletFilter {
     /// On the disk at this path.
     pub disk: Option<String>,
+    /// Of this table; 0 for those of which it is not known.
+    pub table_id: Option<i64>,
     /// Of this partition.
     pub partition_id: Option<i64>,
     /// Only those that are pinned, or only those that are not.
@@ -174,6 +176,8 @@ pub struct TabletFilter {
 pub struct TabletView {
     /// Identity.
     pub key: TabletKey,
+    /// Table, as its header says; 0 where unknown.
+    pub table_id: i64,
     /// Partition; 0 where unknown.
     pub partition_id: i64,
     /// Path of the disk that owns it.

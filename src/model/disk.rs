@@ -97,7 +97,10 @@ pub enum DiskCondition {
         reason: String,
     },
     /// Taken out of service by an operator.
-    Disabled,
+    Disabled {
+        /// By whom, and why where that was said.
+        reason: String,
+    },
 }
 
 impl DiskCondition {
@@ -108,13 +111,13 @@ impl DiskCondition {
             Self::Suspect { .. } => "suspect",
             Self::Hung { .. } => "hung",
             Self::Broken { .. } => "broken",
-            Self::Disabled => "disabled",
+            Self::Disabled { .. } => "disabled",
         }
     }
 
     /// Whether tablets on it can be read: a suspect disk still serves what it has.
     pub const fn is_readable(&self) -> bool {
-        matches!(self, Self::Online | Self::Suspect { .. } | Self::Disabled)
+        matches!(self, Self::Online | Self::Suspect { .. } | Self::Disabled { .. })
     }
 
     /// Whether new copies may be sent to it.
@@ -126,8 +129,7 @@ impl DiskCondition {
     pub fn reason(&self) -> &str {
         match self {
             Self::Online => "",
-            Self::Disabled => "disabled by an operator",
-            Self::Suspect { reason } | Self::Broken { reason } => reason,
+            Self::Suspect { reason } | Self::Broken { reason } | Self::Disabled { reason } => reason,
             Self::Hung { operation } => operation,
         }
     }

@@ -37,6 +37,10 @@ error_codes! {
     DiskNotFound = "DISK_NOT_FOUND",
     /// The disk is broken, suspect, hung, disabled or read-only.
     DiskUnavailable = "DISK_UNAVAILABLE",
+    /// A disk of that path, or with what it holds, is known to this node already.
+    DiskExists = "DISK_EXISTS",
+    /// The disk holds something, or is to receive something: it cannot go.
+    DiskInUse = "DISK_IN_USE",
     /// The tablet is on that disk already.
     AlreadyOnDisk = "ALREADY_ON_DISK",
     /// The move would take the destination past its capacity limit, moves in flight counted.

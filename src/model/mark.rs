@@ -1,5 +1,7 @@
 //! What an operator has said of a tablet or of a disk, until he takes it back: one fact each, with who, why and when.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::{DiskUuid, TabletKey, TimestampMs};
@@ -23,4 +25,12 @@ pub struct Mark {
     pub reason: String,
     /// When it was said.
     pub since_ms: TimestampMs,
+}
+
+/// `by ops at 127.0.0.1:50000: new cable`; without the colon where no reason was given.
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "by {}", self.by)?;
+        if self.reason.is_empty() { Ok(()) } else { write!(f, ": {}", self.reason) }
+    }
 }

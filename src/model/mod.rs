@@ -3,6 +3,7 @@
 mod check;
 mod disk;
 mod error;
+mod header;
 mod ids;
 mod manifest;
 mod mark;
@@ -17,6 +18,7 @@ mod window;
 pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
+pub use header::HeaderTable;
 pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
 pub use mark::{Mark, Marked};

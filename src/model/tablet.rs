@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::{Manifest, ShardId, TabletKey};
+use super::{HeaderTable, Manifest, ShardId, TabletKey};
 
 /// State of a tablet. Named as `TabletStatePB`, without its prefix.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -45,6 +45,8 @@ pub struct RecordSummary {
     pub key: TabletKey,
     /// See [`TabletRecord::generation`].
     pub generation: u64,
+    /// See [`TabletRecord::table_id`].
+    pub table_id: i64,
     /// See [`TabletRecord::partition_id`].
     pub partition_id: i64,
     /// Sum of the manifest's sizes.
@@ -56,11 +58,17 @@ pub struct RecordSummary {
 }
 
 impl TabletRecord {
+    /// Table the tablet belongs to, as its header says; 0 where unknown.
+    pub fn table_id(&self) -> i64 {
+        HeaderTable::of(&self.tablet_meta).0
+    }
+
     /// The part the catalog keeps.
     pub fn summary(&self) -> RecordSummary {
         RecordSummary {
             key: self.key,
             generation: self.generation,
+            table_id: self.table_id(),
             partition_id: self.partition_id,
             size_bytes: self.manifest.total_bytes(),
             file_count: u32::try_from(self.manifest.files().len()).unwrap_or(u32::MAX),

@@ -69,7 +69,10 @@ pub struct TabletSelector {
     /// On one of these disks.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub disks: Vec<String>,
-    /// Of one of these partitions.
+    /// Of one of these tables, by the `table_id` of their headers; 0 stands for tablets whose header names none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tables: Vec<i64>,
+    /// Of one of these partitions; 0 where the partition is not known.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub partitions: Vec<i64>,
     /// One of these.
@@ -376,6 +379,9 @@ pub struct Task {
     pub options: MoveOptions,
     /// Where it stands.
     pub status: TaskStatus,
+    /// Source disks from which it takes nothing for now, whatever its status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paused_disks: Vec<DiskUuid>,
     /// Who asked and why, free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,

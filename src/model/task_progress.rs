@@ -2,13 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MigrationId, MoveStatus, PlannedMove, Status, Step, TabletKey};
+use super::{MigrationId, MoveStatus, PlannedMove, Status, Step, TabletKey, TaskStatus};
 
 /// One source disk of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct TaskDisk {
     /// Path of the disk the tablets leave.
     pub disk: String,
+    /// That of the task; `paused` also where only this disk is, `finished` once nothing is left to be done from it.
+    pub status: TaskStatus,
     /// The step most of its running moves are in; `null` while none runs.
     pub unit: Option<Step>,
     /// Moves of the plan from it.
@@ -31,6 +33,27 @@ pub struct TaskDisk {
     pub blocked: Vec<BlockedMove>,
     /// Why the last move that was given up was; `null` when none was.
     pub error: Option<String>,
+}
+
+impl TaskDisk {
+    /// One from which no move is known yet.
+    pub const fn new(disk: String, status: TaskStatus) -> Self {
+        Self {
+            disk,
+            status,
+            unit: None,
+            moves_total: 0,
+            moves_pending: 0,
+            moves_running: 0,
+            moves_completed: 0,
+            moves_failed: 0,
+            total_bytes: 0,
+            finished_bytes: 0,
+            bytes_per_sec: None,
+            blocked: Vec::new(),
+            error: None,
+        }
+    }
 }
 
 /// A move that waits for more than its turn.

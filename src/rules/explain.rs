@@ -280,7 +280,8 @@ mod tests {
     #[test]
     fn every_no_is_told_at_once_and_with_its_numbers() {
         let broken = DiskCondition::Broken { reason: "gone".into() };
-        let mut now = facts(&broken, &DiskCondition::Disabled);
+        let disabled = DiskCondition::Disabled { reason: "by ops: audit".into() };
+        let mut now = facts(&broken, &disabled);
         now.queue_length = 10;
         now.running = Some((MigrationId(7), "/d3"));
         let plans = PlanFacts {
@@ -296,7 +297,7 @@ mod tests {
         assert_eq!(checks.iter().map(|check| check.rule).collect::<Vec<_>>(), Rule::ALL);
         for (rule, detail) in [
             (Rule::SourceReadable, "/d1 is broken: gone"),
-            (Rule::DestinationWritable, "/d2 is disabled: disabled by an operator"),
+            (Rule::DestinationWritable, "/d2 is disabled: by ops: audit"),
             (Rule::NotMoving, "migration 7 is moving it to /d3"),
             (Rule::QueueRoom, "10 of 10 places in the queue are taken"),
             (Rule::NotPinned, "it is pinned"),
@@ -332,7 +333,7 @@ mod tests {
     fn condition() -> impl Strategy<Value = DiskCondition> {
         prop_oneof![
             Just(DiskCondition::Online),
-            Just(DiskCondition::Disabled),
+            Just(DiskCondition::Disabled { reason: "by ops".into() }),
             Just(DiskCondition::Suspect { reason: "s".into() }),
             Just(DiskCondition::Hung { operation: "h".into() }),
             Just(DiskCondition::Broken { reason: "b".into() }),

@@ -61,6 +61,8 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::ShuttingDown
         | ErrorCode::TaskNotFound
         | ErrorCode::PlanRefused
+        | ErrorCode::DiskExists
+        | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::Internal => false,

@@ -29,7 +29,7 @@ pub use mounts::{FileSystem, same_file_system};
 pub use native::NativeStore;
 pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
-    synthesize_header,
+    synthesize_header, synthesize_header_in,
 };
 pub use root::{KnownAs, Root, RootError, RootIdentity};
 pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};

@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use crate::model::{
-    Manifest, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey, TabletRecord, TabletState,
+    HeaderTable, Manifest, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey, TabletRecord, TabletState,
 };
 
 /// The newest format this build writes and reads. Storage formats refuse what they do not know; only configuration is
@@ -99,8 +99,8 @@ fn check_ranges(tablet: TabletId, hash: SchemaHash, shard: ShardId, generation: 
         .ok_or_else(|| format!("{tablet}_{hash} in shard {shard}, generation {generation}: out of range"))
 }
 
-/// Reads what the catalog keeps: checksum checked, but no allocation per file and the tablet's header skipped. This is
-/// what start-up does a million times.
+/// Reads what the catalog keeps: checksum checked, but no allocation per file and of the tablet's header the table only.
+/// This is what start-up does a million times.
 ///
 /// # Errors
 /// As [`decode_record`].
@@ -113,6 +113,7 @@ pub fn decode_summary(bytes: &[u8]) -> Result<RecordSummary, String> {
         partition_id: i64,
         shard_id: ShardId,
         manifest: Totals,
+        tablet_meta: HeaderTable,
     }
     let body: Summary =
         serde_json::from_str(open_envelope(bytes)?.get()).map_err(|error| error.to_string())?;
@@ -120,6 +121,7 @@ pub fn decode_summary(bytes: &[u8]) -> Result<RecordSummary, String> {
     Ok(RecordSummary {
         key: TabletKey { tablet_id: body.tablet_id, schema_hash: body.schema_hash },
         generation: body.generation,
+        table_id: body.tablet_meta.0,
         partition_id: body.partition_id,
         size_bytes: body.manifest.size_bytes,
         file_count: body.manifest.file_count,
@@ -267,10 +269,22 @@ pub fn read_header(text: &str) -> Result<HeaderFields, String> {
     })
 }
 
-/// A minimal header for a tablet that came without one.
+/// A minimal header for a tablet that came without one, of a table that is not known.
 pub fn synthesize_header(key: TabletKey, partition_id: i64, shard: ShardId, created_s: i64) -> Box<RawValue> {
+    synthesize_header_in(0, key, partition_id, shard, created_s)
+}
+
+/// A minimal header for a tablet that came without one but whose table is known; 0 where it is not.
+pub fn synthesize_header_in(
+    table_id: i64,
+    key: TabletKey,
+    partition_id: i64,
+    shard: ShardId,
+    created_s: i64,
+) -> Box<RawValue> {
+    let table = if table_id == 0 { String::new() } else { format!("\"table_id\": {table_id}, ") };
     let text = format!(
-        "{{\"partition_id\": {partition_id}, \"tablet_id\": {}, \"schema_hash\": {}, \"shard_id\": {shard}, \
+        "{{{table}\"partition_id\": {partition_id}, \"tablet_id\": {}, \"schema_hash\": {}, \"shard_id\": {shard}, \
          \"creation_time\": {created_s}, \"tablet_state\": \"PB_RUNNING\"}}",
         key.tablet_id, key.schema_hash
     );
@@ -292,7 +306,7 @@ mod tests {
             state: TabletState::Running,
             manifest: Manifest::new(vec![file("b.dat", 5), file("a.dat", 4)]).unwrap(),
             tablet_meta: RawValue::from_string(
-                r#"{"shard_id": 1, "x": 1.50, "x": [1], "lo": -9223372036854775808}"#.into(),
+                r#"{"table_id": 12, "shard_id": 1, "x": 1.50, "x": [1], "lo": -9223372036854775808}"#.into(),
             )
             .unwrap(),
         }
@@ -306,6 +320,7 @@ mod tests {
         assert_eq!(back.summary(), record().summary());
         assert_eq!(encode_record(&back).unwrap(), bytes);
         assert_eq!(decode_summary(&bytes), Ok(record().summary()));
+        assert_eq!(back.summary().table_id, 12);
     }
 
     #[test]
@@ -321,6 +336,29 @@ mod tests {
         }
         assert!(decode_summary(&bytes[..bytes.len() - 1]).is_err());
         assert!(decode_summary(b"").is_err());
+    }
+
+    /// Whole reads and the start-up scan must not disagree about what a record is.
+    #[test]
+    fn no_header_makes_a_record_unreadable() {
+        for header in
+            [r#"{"table_id": {}}"#, r#"{"table_id": 1, "table_id": "x"}"#, "{}", "[1]", "null", "1.5"]
+        {
+            let tablet_meta = RawValue::from_string(header.to_owned()).unwrap();
+            let bytes = encode_record(&TabletRecord { tablet_meta, ..record() }).unwrap();
+            let whole = decode_record(&bytes).unwrap().summary();
+            assert_eq!((decode_summary(&bytes), whole.table_id), (Ok(whole), 0), "{header}");
+        }
+    }
+
+    #[test]
+    fn a_header_made_for_a_tablet_names_its_table_when_that_is_known() {
+        for table_id in [0, 12] {
+            let header = synthesize_header_in(table_id, record().key, 9, ShardId(34), 5);
+            assert_eq!(HeaderTable::of(&header).0, table_id);
+            assert_eq!(read_header(header.get()).unwrap().partition_id, 9);
+            assert_eq!(header.get().contains("table_id"), table_id != 0, "{header}");
+        }
     }
 
     #[test]

@@ -12,6 +12,14 @@ fn register(daemon: &Daemon, path: &str) -> Value {
     daemon.post("/api/v1/disks", &json!({"path": path, "medium": "SSD"}))
 }
 
+/// Why it is not forgotten; `None` when it is.
+fn forget(daemon: &Daemon, path: &str) -> Option<String> {
+    let mut tabletctl = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
+    tabletctl.env("TABLETD_ADDR", daemon.url("")).args(["disk", "forget", path, "--yes"]);
+    let done = tabletctl.output().expect("tabletctl");
+    (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
 fn paths(daemon: &Daemon) -> Vec<String> {
     let disks = daemon.get("/api/v1/disks");
     let data = disks["data"].as_array().expect("disks");
@@ -70,14 +78,16 @@ fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone()
 
     let daemon = node.start();
     for (path, code, word) in [
-        (node.disk(0), "INVALID_ARGUMENT", "already"),
+        (node.disk(0), "DISK_EXISTS", "already"),
+        (format!("{}/", node.disk(0)), "DISK_EXISTS", "already"),
+        (format!("{}/../disk0", node.disk(0)), "DISK_EXISTS", "same directory"),
         ("relative".to_owned(), "INVALID_ARGUMENT", "path"),
         (format!("{empty};/other"), "INVALID_ARGUMENT", "path"),
         (at("nowhere"), "DISK_UNAVAILABLE", "nowhere"),
         (inside, "DISK_UNAVAILABLE", "inside"),
         (foreign.clone(), "DISK_UNAVAILABLE", "holiday.jpg"),
-        (known.display().to_string(), "PLAN_REFUSED", "restart"),
-        (staging.display().to_string(), "PLAN_REFUSED", "unfinished copies"),
+        (known.display().to_string(), "DISK_IN_USE", "restart"),
+        (staging.display().to_string(), "DISK_IN_USE", "unfinished copies"),
     ] {
         let refused = register(&daemon, &path);
         assert_eq!(refused["error_code"], code, "{path}: {refused:#}");
@@ -91,10 +101,10 @@ fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone()
     other.start().stop();
     // Not the only one, and not one that holds something.
     let last = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
-    assert_eq!(last["error_code"], "PLAN_REFUSED", "{last:#}");
+    assert_eq!(last["error_code"], "DISK_IN_USE", "{last:#}");
     assert!(register(&daemon, &empty)["error_code"].is_null());
     let held = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
-    assert!(held["error_msg"].as_str().is_some_and(|why| why.contains("1 tablets")), "{held:#}");
+    assert!(held["error_msg"].as_str().is_some_and(|why| why.contains("holds 1 tablet")), "{held:#}");
     assert_eq!(daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(0)))["condition"], "online");
     daemon.stop();
 }
@@ -113,10 +123,7 @@ fn a_forgotten_disk_can_be_unmounted_and_is_not_there_after_the_next_start() {
     daemon.wait_for(daemon.accept(key, &path), &["completed"]);
     daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
     daemon.post("/api/v1/trash/purge", &json!({"all": true}));
-    let mut forget = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    let done = forget.env("TABLETD_ADDR", daemon.url("")).args(["disk", "forget", &path, "--yes"]).output();
-    let done = done.expect("tabletctl");
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert_eq!(forget(&daemon, &path), None);
     assert_eq!(paths(&daemon), [node.disk(0)]);
     assert_eq!(daemon.run(key, &path)["error_code"], "DISK_NOT_FOUND");
     // A probe that was under way ends by itself.
@@ -131,4 +138,49 @@ fn a_forgotten_disk_can_be_unmounted_and_is_not_there_after_the_next_start() {
     assert_eq!(paths(&daemon), [node.disk(0), path]);
     daemon.stop();
     node.assert_whole();
+}
+
+#[test]
+fn a_root_is_forgotten_beside_others_of_its_file_system_though_none_of_them_may_be_pulled() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[1000]);
+    make_root(&node.roots[1]);
+    let daemon = node.start();
+    let path = node.disk(1);
+    let shown = daemon.get(&format!("/api/v1/disks/show?path={path}"));
+    let why = shown["not_safe_because"].as_str().expect("a reason");
+    assert!(why.contains("holds 1 tablet") && why.contains("state_dir"), "{why}");
+    // Forgotten while it was disabled, it comes back as a new disk, also over a restart.
+    let disabled = daemon.post("/api/v1/disks/disable", &json!({"path": path, "reason": "new cable"}));
+    let reason = disabled["condition_reason"].as_str().expect("a reason");
+    assert!(reason.starts_with("by 127.0.0.1:") && reason.ends_with(": new cable"), "{reason}");
+    assert_eq!(forget(&daemon, &path), None);
+    assert_eq!(paths(&daemon), [node.disk(0)]);
+    assert_eq!(register(&daemon, &path)["condition"], "online");
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(daemon.get(&format!("/api/v1/disks/show?path={path}"))["condition"], "online");
+    daemon.stop();
+}
+
+#[test]
+fn a_disk_with_the_last_trace_of_a_tablet_in_quarantine_is_not_let_go() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(1, 7, &[1000]);
+    let root = &node.roots[1];
+    let set_aside = root.join("quarantine/20260101000000.0");
+    fs::create_dir_all(&set_aside).expect("a directory");
+    let record = format!("{key}.json");
+    fs::rename(root.join("meta").join(&record), set_aside.join(&record)).expect("a record");
+    fs::rename(node.tablet_dir(1, key), set_aside.join("files")).expect("a tablet");
+    make_root(&node.roots[0]);
+    let daemon = node.start();
+    let why = forget(&daemon, &node.disk(1)).expect("a refusal");
+    assert!(
+        why.contains("DISK_IN_USE") && why.contains("1 tablet of this node: only left in trash"),
+        "{why}"
+    );
+    // The other one has nothing to do with it.
+    assert_eq!(forget(&daemon, &node.disk(0)), None);
+    daemon.stop();
 }

@@ -109,6 +109,7 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     // The plan is read before anything moves, and the disk is not safe to remove.
     let looked = ctl(&daemon, &["disk", "drain", &source, "--dry-run"]);
     assert!(looked.contains("... and 480 moves more"), "{looked}");
+    assert!(looked.contains("unevenness") && looked.contains("fingerprint"), "{looked}");
     assert_eq!(ctl_json(&daemon, &["task", "list"])["total"], 0);
     let task = ctl_json(&daemon, &["disk", "drain", &source, "--stopped", "--reason", "it clicks"]);
     let id = number(&task, "id").to_string();
@@ -124,6 +125,8 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     until(&daemon, &id, |task| completed(task) >= 20);
     let disk = ctl_json(&daemon, &["disk", "show", &source]);
     assert_eq!(disk["task_ids"], json!([task["id"]]), "{disk:#}");
+    let shown = ctl(&daemon, &["disk", "show", &source]);
+    assert!(shown.contains(&format!("task {id} (drain {source}): running")), "{shown}");
 
     // Paused, everything of it comes to rest.
     ctl(&daemon, &["task", "pause", &id]);
@@ -231,7 +234,11 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
     let explained = ctl(&daemon, &["tablet", "explain", "2", "--disk", &destination]);
     assert!(explained.contains("pin"), "{explained}");
 
-    ctl(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
+    let said = ctl(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
+    assert!(
+        said.contains("every move is done; 1 tablet is not in its plan: tablet 2: pinned: no plan moves it"),
+        "{said}"
+    );
     assert_eq!(daemon.get("/api/v1/tablets/2")["disk"], source.as_str());
     assert!(!is_safe(&daemon, &source));
     // Asked for by name it moves.
@@ -273,7 +280,8 @@ fn a_disabled_disk_stays_disabled_and_what_was_being_copied_to_it_goes_on_once_i
     let queued = daemon.get(&format!("/api/v1/migrations/{second}"));
     assert_eq!(queued["status"], "queued");
     let why = queued["status_reason"].as_str().expect("a reason");
-    assert!(why.contains(&destination) && why.contains("disabled"), "{why}");
+    assert!(why.contains(&destination) && why.contains("disabled: by 127.0.0.1"), "{why}");
+    assert!(why.contains(": new cable"), "{why}");
     ctl(&daemon, &["disk", "enable", &destination]);
     for id in [first, second] {
         daemon.wait_for(id, &["completed"]);

@@ -132,7 +132,13 @@ fn a_dry_run_changes_nothing_and_a_plan_is_refused_after_drift() {
     assert_eq!(daemon.get("/api/v1/tasks")["total"], 0);
     assert_eq!(daemon.get("/api/v1/migrations")["total"], 0);
 
-    let id = daemon.post("/api/v1/tasks", &drain_of(&node, false))["id"].as_u64().expect("a task");
+    // What was looked at, or nothing.
+    let mut agreed = drain_of(&node, false);
+    agreed["fingerprint"] = json!(plan["plan"]["fingerprint"].as_u64().expect("a number") ^ 1);
+    let refused = daemon.send("/api/v1/tasks", &[], &agreed);
+    assert_eq!((refused.0, &refused.1["error_code"]), (412, &json!("PLAN_DRIFTED")), "{refused:?}");
+    agreed["fingerprint"] = plan["plan"]["fingerprint"].clone();
+    let id = daemon.post("/api/v1/tasks", &agreed)["id"].as_u64().expect("a task");
     // A plan is kept over a restart, and is still good: nothing has changed.
     daemon.stop();
     let daemon = node.start();
@@ -172,5 +178,128 @@ fn a_drain_that_fits_nowhere_is_refused_before_anything_moves() {
         |name: &str| rules.iter().find(|rule| rule["rule"] == name).unwrap_or_else(|| panic!("{name}"));
     assert_eq!(answer("space")["allows"], true, "{answers:#}");
     assert_eq!(answer("other_file_system")["allows"], false, "{answers:#}");
+    daemon.stop();
+}
+
+#[test]
+fn a_table_is_moved_by_its_number_and_nothing_else_with_it() {
+    let mut node = Node::new(2);
+    for id in 1..=9 {
+        node.add_tablet(0, id, &[5000]);
+    }
+    let daemon = node.start();
+    let ids = |daemon: &Daemon, query: &str| -> Vec<i64> {
+        let list = daemon.get(&format!("/api/v1/tablets?{query}"));
+        let tablets = list["data"].as_array().unwrap_or_else(|| panic!("{list:#}"));
+        tablets.iter().filter_map(|tablet| tablet["tablet_id"].as_i64()).collect()
+    };
+    assert_eq!(ids(&daemon, "table_id=1"), [1, 4, 7]);
+    assert_eq!(ids(&daemon, "table_id=0"), [3, 6, 9], "those of which no table is known");
+    assert_eq!(daemon.get("/api/v1/tablets/4")["table_id"], 1);
+
+    let of_tables = |tables: &[i64]| json!({"dry_run": false, "request": {"kind": "move", "select": {"tables": tables}, "to": {"disks": [node.disk(1)]}}});
+    let nothing = daemon.post("/api/v1/tasks", &of_tables(&[77]));
+    assert_eq!(nothing["error_code"], "PLAN_REFUSED", "{nothing:#}");
+    let id = daemon.post("/api/v1/tasks", &of_tables(&[1]))["id"].as_u64().expect("a task");
+    act(&daemon, id, "start");
+    wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
+    let on = |daemon: &Daemon, n: usize| ids(daemon, &format!("disk={}", node.disk(n)));
+    assert_eq!(on(&daemon, 1), [1, 4, 7]);
+    let tables = |query: &str| daemon.get(&format!("/api/v1/tables{query}"));
+    let of_first = tables(&format!("?disk={}", node.disk(0)));
+    assert_eq!(
+        of_first["data"],
+        json!([
+            {"table_id": 0, "tablet_count": 3, "tablet_bytes": 15_000},
+            {"table_id": 2, "tablet_count": 3, "tablet_bytes": 15_000},
+        ])
+    );
+    let last = tables("?marker=1&limit=5");
+    assert_eq!((&last["total"], &last["data"][0]["table_id"]), (&json!(3), &json!(2)), "{last:#}");
+    // A tablet keeps its table over a move and over a start.
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(ids(&daemon, "table_id=1"), [1, 4, 7]);
+    let id = daemon.post("/api/v1/tasks", &of_tables(&[0]))["id"].as_u64().expect("a task");
+    act(&daemon, id, "start");
+    wait_for(&daemon, id, &node.disk(0), |task| task["status"] == "finished");
+    assert_eq!(on(&daemon, 0), [2, 5, 8]);
+    daemon.stop();
+    node.assert_whole();
+}
+
+#[test]
+fn one_source_disk_of_a_task_is_paused_through_a_kill_while_the_other_goes_on() {
+    let mut node = Node::new(3);
+    for id in 1..=4 {
+        node.add_tablet(0, id, &[400_000]);
+        node.add_tablet(1, id + 10, &[1000]);
+    }
+    node.settings = "small_migration_bytes = 0\ndisk_rate_limit_bytes_per_sec = 200000\n".to_owned();
+    let (slow, quick, to) = (node.disk(0), node.disk(1), node.disk(2));
+    let daemon = node.start();
+    let request = json!({"dry_run": false, "request": {"kind": "move", "select": {"disks": [slow, quick]}, "to": {"disks": [to]}}});
+    let id = daemon.post("/api/v1/tasks", &request)["id"].as_u64().expect("a task");
+    let on_disks = |daemon: &Daemon, action: &str, disks: &[&String]| {
+        daemon.send(&format!("/api/v1/tasks/{id}/action"), &[], &json!({ action: {"disks": disks} }))
+    };
+    let (status, refused) = on_disks(&daemon, "pause", &[&to]);
+    assert_eq!((status, &refused["error_code"]), (404, &json!("DISK_NOT_FOUND")), "{refused:#}");
+    // Before its start too: DM starts a task on some of its sources.
+    assert_eq!(on_disks(&daemon, "pause", &[&slow]).0, 202);
+    act(&daemon, id, "start");
+    let of = |task: &Value, disk: &String, field: &str| {
+        let list = task["status_list"].as_array().unwrap_or_else(|| panic!("{task:#}"));
+        list.iter().find(|row| row["disk"] == disk.as_str()).expect("the disk")[field].clone()
+    };
+    let task = wait_for(&daemon, id, &slow, |task| of(task, &quick, "status") == "finished");
+    assert_eq!(
+        (&task["status"], of(&task, &slow, "status")),
+        (&json!("running"), json!("paused")),
+        "{task:#}"
+    );
+    assert_eq!(of(&task, &slow, "moves_pending"), 4);
+    assert!(task["status_reason"].as_str().is_some_and(|why| why.contains(&slow)), "{task:#}");
+
+    // Under way, it comes to rest; a kill changes nothing of it.
+    assert_eq!(on_disks(&daemon, "resume", &[&slow]).0, 202);
+    wait_for(&daemon, id, &slow, |task| of(task, &slow, "moves_running") != 0);
+    assert_eq!(on_disks(&daemon, "pause", &[&slow]).0, 202);
+    let paused = "/api/v1/migrations?status=paused";
+    assert!(daemon.becomes(|| daemon.get(paused)["total"] != 0));
+    daemon.kill();
+    node.settings.clear();
+    let daemon = node.start();
+    let reason = daemon.get(paused)["data"][0]["status_reason"].clone();
+    assert_eq!(reason, format!("paused with task {id}; it goes on with it"));
+    let task = daemon.get(&format!("/api/v1/tasks/{id}"));
+    assert_eq!(
+        (&task["status"], of(&task, &slow, "status")),
+        (&json!("running"), json!("paused")),
+        "{task:#}"
+    );
+    act(&daemon, id, "resume");
+    let done = wait_for(&daemon, id, &slow, |task| task["status"] == "finished");
+    assert_eq!((&done["moves_completed"], &done["moves_failed"]), (&json!(8), &json!(0)), "{done:#}");
+    daemon.stop();
+    node.assert_whole();
+}
+
+#[test]
+fn what_a_purge_frees_is_there_for_the_next_plan() {
+    let mut node = Node::new(2);
+    let Some(_mounted) = Mounted::on(&node.roots[..1]) else { return };
+    let key = node.add_tablet(0, 7, &[8_000_000]);
+    // Nothing else looks at the space in this test's time.
+    node.settings = "disk_stat_monitor_interval = 3600".to_owned();
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    let free = |daemon: &Daemon| disk(daemon, &node.disk(0))["avail_bytes"].as_u64().expect("a number");
+    let before = free(&daemon);
+    let looked = daemon.post("/api/v1/trash/purge", &json!({"all": true, "dry_run": true}));
+    assert_eq!((&looked["total"], free(&daemon)), (&json!(1), before), "{looked:#}");
+    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    assert!(free(&daemon) >= before + 7_000_000, "{before} then {}", free(&daemon));
+    assert_eq!(disk(&daemon, &node.disk(0))["trash_bytes"], 0);
     daemon.stop();
 }

@@ -16,7 +16,7 @@ pub(crate) use daemon::{CAME_UP, Daemon, Starting};
 #[allow(unused_imports)] // each of the two test programs uses its part
 pub(crate) use oracle::{BYTES_VERIFIED, check_counters, records};
 use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
-use tabletd::storage::{encode_record, synthesize_header};
+use tabletd::storage::{encode_record, synthesize_header_in};
 use tempfile::TempDir;
 
 /// Every point at which something has just become durable, in order.
@@ -71,7 +71,8 @@ impl Node {
         self.roots[n].display().to_string()
     }
 
-    /// Puts a tablet of these file sizes on a root, as an import would. The daemon must not be running.
+    /// Puts a tablet of these file sizes on a root, as an import would: of partition `tablet_id % 7` and table
+    /// `tablet_id % 3`, where 0 is none. The daemon must not be running.
     pub(crate) fn add_tablet(&mut self, root: usize, tablet_id: i64, sizes: &[usize]) -> TabletKey {
         let seed = tablet_id.unsigned_abs() * 1000;
         let contents = sizes.iter().zip(seed..).map(|(size, seed)| pseudo_random(seed, *size));
@@ -99,7 +100,7 @@ impl Node {
             shard_id: shard,
             state: TabletState::Running,
             manifest: manifest.clone(),
-            tablet_meta: synthesize_header(key, tablet_id % 7, shard, 1_700_000_000),
+            tablet_meta: synthesize_header_in(tablet_id % 3, key, tablet_id % 7, shard, 1_700_000_000),
         };
         self.write_record(root, &record);
         self.expected.insert(key, manifest);

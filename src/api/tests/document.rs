@@ -8,7 +8,7 @@ use super::http::start;
 use crate::api::document::document;
 use crate::api::router::paths;
 
-fn documented() -> Vec<(String, String, Value)> {
+pub(super) fn documented() -> Vec<(String, String, Value)> {
     let document = document();
     let items = document["paths"].as_object().unwrap();
     let operations = items.iter().flat_map(|(path, item)| {

@@ -183,12 +183,12 @@ impl Node for FakeNode {
         self.note(format!("stop task {id}"))?;
         self.task(id)
     }
-    fn pause_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        self.note(format!("pause task {id}"))?;
+    fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        self.note(format!("pause task {id} {}", disks.join(" ")).trim_end().to_owned())?;
         self.task(id)
     }
-    fn resume_task(&self, id: TaskId) -> Result<TaskView, Failure> {
-        self.note(format!("resume task {id}"))?;
+    fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+        self.note(format!("resume task {id} {}", disks.join(" ")).trim_end().to_owned())?;
         self.task(id)
     }
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {

@@ -84,6 +84,7 @@ pub(crate) fn disk(path: &str) -> DiskView {
 pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
     TabletView {
         key,
+        table_id: 12,
         partition_id: 9,
         disk: disk.to_owned(),
         shard_id: ShardId(3),
@@ -140,6 +141,7 @@ pub(crate) fn task() -> TaskView {
         },
         options: Default::default(),
         status: TaskStatus::Stopped,
+        paused_disks: Vec::new(),
         reason: String::new(),
         created_ms: DATA_STARTED_MS,
         updated_ms: DATA_STARTED_MS,

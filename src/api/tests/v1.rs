@@ -278,6 +278,7 @@ fn what_is_not_understood_is_refused_by_name() {
         "/api/v1/migrations?status=done",
         "/api/v1/status?verbose=1",
         "/api/v1/tablets?partition_id=x",
+        "/api/v1/tablets?table_id=x",
     ] {
         assert_eq!(server.get(target).status, 400, "{target}");
     }

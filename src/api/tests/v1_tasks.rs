@@ -23,6 +23,15 @@ fn a_plan_is_looked_at_by_default_and_becomes_a_task_when_asked() {
         let reply = server.post("/api/v1/tasks/3/action", &format!("{{\"{verb}\":{{}}}}"));
         assert_eq!((reply.status, server.node.asked()), (202, vec![format!("{verb} task 3")]));
     }
+    for verb in ["pause", "resume"] {
+        let body = format!("{{\"{verb}\":{{\"disks\":[\"/d1\"]}}}}");
+        assert_eq!(server.post("/api/v1/tasks/3/action", &body).status, 202);
+        assert_eq!(server.node.asked(), vec![format!("{verb} task 3 /d1")]);
+    }
+    for body in [r#"{"stop":{"disks":["/d1"]}}"#, r#"{"pause":{"disk":"/d1"}}"#, r#"{"pause":{},"stop":{}}"#]
+    {
+        assert_eq!(server.post("/api/v1/tasks/3/action", body).status, 400, "{body}");
+    }
     assert_eq!(server.request("DELETE", "/api/v1/tasks/3", "", "").status, 204);
     assert_eq!(server.get("/api/v1/tasks/4").status, 404);
     let misspelt = r#"{"request":{"kind":"drain","disk":["/d1"]}}"#;
@@ -62,6 +71,22 @@ fn tasks_and_their_moves_are_listed_by_filters_and_pages() {
         assert_eq!(server.get(target).status, 400, "{target}");
     }
     assert_eq!(server.get("/api/v1/tasks/4/migrate_targets").status, 404);
+}
+
+#[test]
+fn tables_select_in_lists_and_in_moves() {
+    let server = start();
+    server.get("/api/v1/tablets?table_id=12&limit=5");
+    let asked = server.node.asked().join("");
+    assert!(asked.contains("table_id: Some(12), partition_id: None"), "{asked}");
+    assert_eq!(server.get("/api/v1/tablets/1").json()["table_id"], 12);
+    assert_eq!(server.get("/api/v1/tablets?table_id=-1").status, 400);
+    let moved = r#"{"request":{"kind":"move","select":{"tables":[12,13]},"to":{"medium":"SSD"}}}"#;
+    assert_eq!(server.post("/api/v1/tasks", moved).status, 200);
+    let asked = server.node.asked().join("");
+    assert!(asked.contains("tables: [12, 13], partitions: []"), "{asked}");
+    let misspelt = moved.replace("tables", "table");
+    assert_eq!(server.post("/api/v1/tasks", &misspelt).status, 400);
 }
 
 #[test]
@@ -110,6 +135,13 @@ fn a_verification_that_takes_long_is_polled() {
 #[test]
 fn one_disk_and_the_end_of_its_drains() {
     let server = start();
+    assert_eq!(server.post("/api/v1/disks/drain", r#"{"path":"/d1","media":"any"}"#).status, 200);
+    let asked = server.node.asked().join("");
+    assert!(asked.starts_with("plan Drain") && asked.contains("/d1") && asked.contains("Any"), "{asked}");
+    let made = server.post("/api/v1/disks/drain", r#"{"path":"/d1","dry_run":false}"#);
+    assert_eq!((made.status, made.header("location")), (201, Some("/api/v1/tasks/3")));
+    assert!(server.node.asked().join("").starts_with("create drain /d1 Drain"));
+    assert_eq!(server.post("/api/v1/disks/drain", r#"{"disks":["/d1"]}"#).status, 400);
     let disk: Disk = serde_json::from_slice(&server.get("/api/v1/disks/show?path=/d1").body).unwrap();
     assert_eq!((disk.path.as_str(), disk.migrations_from.running, disk.migrations_to.queued), ("/d1", 1, 2));
     assert_eq!(server.get("/api/v1/disks/show?path=/d9").status, 404);

@@ -1,9 +1,11 @@
 //! Who may, over a socket: credentials, roles, foreign names and sites, and what the audit log says of it all.
 
+use std::collections::BTreeSet;
 use std::sync::OnceLock;
 
 use serde_json::Value;
 
+use super::document::documented;
 use super::http::{Reply, Running, limits, start, start_behind};
 use crate::access::{NewToken, REALM, Role, Secret, Token, Tokens, ha1};
 use crate::api::Access;
@@ -83,6 +85,33 @@ fn each_role_may_what_it_may_and_is_told_which_role_it_lacks() {
     for wrong in [bearer(4), bearer(9), "Authorization: Bearer\r\n".into(), "Authorization: x y\r\n".into()] {
         assert_eq!(ask(&server, "POST", "/api/v1/migrations", &wrong, migration).status, 401, "{wrong}");
     }
+    assert!(server.node.asked().is_empty(), "who is refused reaches nothing");
+}
+
+#[test]
+fn every_operation_refuses_who_has_less_than_the_role_that_the_document_names() {
+    let server = guarded();
+    let mut seen = BTreeSet::new();
+    for (path, method, operation) in documented() {
+        let target = path.replace(['{', '}'], "");
+        let Some(needed) = operation["x-role"].as_str() else {
+            assert_eq!((path.as_str(), method.as_str()), ("/api/health", "GET"), "open to everybody");
+            continue;
+        };
+        let needed: Role = needed.parse().unwrap();
+        seen.insert(needed);
+        let changes = method != "GET" || path == "/api/tablet_migration";
+        assert_eq!(needed > Role::Viewer, changes, "{method} {path}");
+        assert_eq!(ask(&server, &method, &target, "", "{}").status, 401, "{method} {path}");
+        for (seed, role) in [(1, Role::Viewer), (2, Role::Operator)] {
+            if role < needed {
+                let reply = ask(&server, &method, &target, &bearer(seed), "{}");
+                assert_eq!(reply.status, 403, "{method} {path} by a token of role {role}");
+                assert_eq!(reply.json()["details"]["role_needed"], needed.as_str());
+            }
+        }
+    }
+    assert_eq!(seen.len(), Role::ALL.len());
     assert!(server.node.asked().is_empty(), "who is refused reaches nothing");
 }
 

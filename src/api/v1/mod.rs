@@ -13,6 +13,7 @@ mod of_tablet;
 mod shape;
 mod status;
 mod submit;
+mod tables;
 mod tablets;
 mod tasks;
 mod trash;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Routes {
         .route("/tablets/{tablet_id}/migrations/{id}/action", post(of_tablet::act))
         .route("/tablets/{tablet_id}/migrations/{id}/run", post(of_tablet::run))
         .route("/tablets/{tablet_id}/migrations/{id}/events", get(of_tablet::events))
+        .route("/tables", get(tables::list))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tablets/{tablet_id}/verify", get(tablets::last_verification).post(tablets::verify))
         .route("/tablets/{tablet_id}/pin", post(tablets::pin))
@@ -61,6 +63,7 @@ pub(super) fn routes() -> Routes {
         .route("/tasks/{id}/migrate_targets", get(tasks::targets))
         .route("/disks", get(disks::list).post(disks::register))
         .route("/disks/show", get(disks::show))
+        .route("/disks/drain", post(tasks::drain))
         .route("/disks/cancel_drain", post(disks::cancel_drain))
         .route("/disks/forget", post(disks::forget))
         .route("/disks/enable", post(disks::enable))

@@ -21,7 +21,7 @@ use crate::model::{Failure, SchemaHash, TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /tablets`: filters `disk`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
+/// `GET /tablets`: filters `disk`, `table_id`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets",
@@ -29,6 +29,7 @@ const MAX_LIMIT: i64 = 100_000;
     tag = "tablets",
     params(
         ("disk" = Option<String>, Query, description = "On the disk at this path"),
+        ("table_id" = Option<i64>, Query, minimum = 0, description = "Of this table, by the `table_id` of its header; 0: of none that is known"),
         ("partition_id" = Option<i64>, Query, minimum = 0, description = "Of this partition"),
         ("pinned" = Option<bool>, Query, description = "Only those that are pinned, or only those that are not"),
         ("marker" = Option<TabletId>, Query, description = "The last id of the page before"),
@@ -37,9 +38,10 @@ const MAX_LIMIT: i64 = 100_000;
     responses((status = 200, body = List<Tablet>, description = "One page of them, ascending by id"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
-    let query = parameters(&parts, &["disk", "partition_id", "pinned", "marker", "limit"])?;
+    let query = parameters(&parts, &["disk", "table_id", "partition_id", "pinned", "marker", "limit"])?;
     let filter = TabletFilter {
         disk: query.text("disk").map(str::to_owned),
+        table_id: query.number("table_id", 0..=i64::MAX)?,
         partition_id: query.number("partition_id", 0..=i64::MAX)?,
         pin: query.read("pinned")?.map(|pinned: bool| if pinned { Pin::Pinned } else { Pin::Free }),
         after: query.read("marker")?,

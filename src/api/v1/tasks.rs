@@ -14,7 +14,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::{invalid, read_id};
-use crate::api::wire::{CreateTask, List, Task, TaskAction, Timestamp, UpdateTask};
+use crate::api::wire::{CreateTask, DrainDisk, List, Task, TaskAction, Timestamp, UpdateTask};
 use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
 use crate::model::{self, Failure, MoveOptions, TaskId};
 
@@ -144,15 +144,44 @@ pub(super) async fn create(
     Body(asked): Body<CreateTask>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let CreateTask { name, request, completeness, dry_run, priority, rate_bytes_per_sec, reason } = asked;
+    plan_or_create(&app, &caller, parts.uri.path(), asked).await
+}
+
+/// `POST /disks/drain`: as `POST /tasks` with a drain of this disk; `POST /tasks/{id}/action {"start": {}}` begins it.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/drain",
+    operation_id = "drain_disk",
+    tag = "disks",
+    request_body = DrainDisk,
+    responses((status = 200, body = Task, description = "Only planned: a dry run, which is the default"), (status = 201, body = Task, description = "Made, and stopped"))
+)]
+pub(super) async fn drain(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(asked): Body<DrainDisk>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    plan_or_create(&app, &caller, parts.uri.path(), asked.into()).await
+}
+
+async fn plan_or_create(
+    app: &App,
+    caller: &Caller,
+    route: &str,
+    asked: CreateTask,
+) -> Result<Response, Problem> {
+    let CreateTask { name, request, completeness, dry_run, fingerprint, priority, .. } = asked;
+    let CreateTask { rate_bytes_per_sec, reason, .. } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
     check_name(&name)?;
     let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
     let reason = match reason {
-        given if given.is_empty() => format!("/api/v1/tasks, called from {caller}"),
+        given if given.is_empty() => format!("{route}, called from {caller}"),
         given => given,
     };
-    let asked = NewTask { name, request, completeness, options, reason };
+    let asked = NewTask { name, request, completeness, fingerprint, options, reason };
     if dry_run {
         let told = asked.clone();
         let plan = app.try_ask(Touches::Memory, move |node| node.plan_task(&asked)).await?;
@@ -206,12 +235,18 @@ pub(super) async fn act(
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let id: TaskId = read_id(&id)?;
-    caller.asks(format_args!("{} task {id}", action.as_str()));
+    let which = match &action {
+        TaskAction::Pause(Some(on)) | TaskAction::Resume(Some(on)) if !on.disks.is_empty() => {
+            format!(" on {}", on.disks.join(", "))
+        }
+        _ => String::new(),
+    };
+    caller.asks(format_args!("{} task {id}{which}", action.as_str()));
     let view = app.try_ask(Touches::Journal, move |node| match action {
         TaskAction::Start(_) => node.start_task(id),
         TaskAction::Stop(_) => node.stop_task(id),
-        TaskAction::Pause(_) => node.pause_task(id),
-        TaskAction::Resume(_) => node.resume_task(id),
+        TaskAction::Pause(on) => node.pause_task(id, &on.unwrap_or_default().disks),
+        TaskAction::Resume(on) => node.resume_task(id, &on.unwrap_or_default().disks),
         TaskAction::Cancel(_) => node.cancel_task(id),
     });
     Ok((StatusCode::ACCEPTED, Json(Task::in_list(view.await?))).into_response())

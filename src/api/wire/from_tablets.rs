@@ -9,6 +9,7 @@ impl From<TabletView> for Tablet {
         Self {
             tablet_id: view.key.tablet_id,
             schema_hash: view.key.schema_hash,
+            table_id: view.table_id,
             partition_id: view.partition_id,
             disk: view.disk,
             shard_id: view.shard_id,

@@ -23,8 +23,8 @@ pub use migration::{
     Precondition, Receipt, RunStep, Step, Validation,
 };
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
-pub use tablet::{PinTablet, Pinned, RuleAnswer, Tablet, TabletCheck, WhichSchema};
-pub use task::{CreateTask, Task, TaskAction, UpdateTask};
+pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
+pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
 

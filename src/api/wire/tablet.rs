@@ -12,6 +12,9 @@ pub struct Tablet {
     pub tablet_id: TabletId,
     /// Its schema.
     pub schema_hash: SchemaHash,
+    /// Table, by `table_id` of its header; 0 where the header names none.
+    #[serde(default)]
+    pub table_id: i64,
     /// Partition; 0 where unknown.
     pub partition_id: i64,
     /// Path of the disk that owns it.
@@ -34,6 +37,24 @@ pub struct Tablet {
     /// What a verification found wrong with it; `null` when none did.
     #[serde(default)]
     pub damaged: Option<String>,
+}
+
+/// One table, as far as this node has tablets of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Table {
+    /// By `table_id` of its tablets' headers; 0 counts those whose header names none.
+    pub table_id: i64,
+    /// Its tablets.
+    pub tablet_count: u64,
+    /// Their bytes.
+    pub tablet_bytes: u64,
+}
+
+impl Table {
+    /// One of which no tablet is counted yet.
+    pub const fn empty(table_id: i64) -> Self {
+        Self { table_id, tablet_count: 0, tablet_bytes: 0 }
+    }
 }
 
 /// A verification: the tablet read again past the page cache and compared with its manifest.

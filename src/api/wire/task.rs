@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NoParameters, Timestamp};
 use crate::model::{
-    FailedMove, PlanCompleteness, Priority, TaskDisk, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+    DrainMedia, FailedMove, PlanCompleteness, Priority, TaskDisk, TaskId, TaskPlan, TaskProgress,
+    TaskRequest, TaskStatus,
 };
 
 /// `POST /api/v1/tasks`.
@@ -22,6 +23,9 @@ pub struct CreateTask {
     /// Only make the plan and show it; the default.
     #[serde(default = "only_look")]
     pub dry_run: bool,
+    /// Of the plan that was looked at: refused (412) when the plan made now would be made from something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<u32>,
     /// Order of service of its moves.
     #[serde(default)]
     pub priority: Priority,
@@ -35,6 +39,60 @@ pub struct CreateTask {
 
 const fn only_look() -> bool {
     true
+}
+
+/// `POST /api/v1/disks/drain`: a task of kind `drain` of one disk. Fields as of [`CreateTask`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct DrainDisk {
+    /// Path, written as in `storage_root_path`.
+    pub path: String,
+    /// Onto which others.
+    #[serde(default)]
+    pub media: DrainMedia,
+    /// What to do when not every tablet fits elsewhere.
+    #[serde(default)]
+    pub completeness: PlanCompleteness,
+    /// Only make the plan and show it; the default.
+    #[serde(default = "only_look")]
+    pub dry_run: bool,
+    /// Of the plan that was looked at: refused (412) when the plan made now would be made from something else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<u32>,
+    /// Order of service of its moves.
+    #[serde(default)]
+    pub priority: Priority,
+    /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_bytes_per_sec: Option<u64>,
+    /// Why, for the record.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+}
+
+impl From<DrainDisk> for CreateTask {
+    fn from(asked: DrainDisk) -> Self {
+        let DrainDisk {
+            path,
+            media,
+            completeness,
+            dry_run,
+            fingerprint,
+            priority,
+            rate_bytes_per_sec,
+            reason,
+        } = asked;
+        Self {
+            name: format!("drain {path}"),
+            request: TaskRequest::Drain { disks: vec![path], media },
+            completeness,
+            dry_run,
+            fingerprint,
+            priority,
+            rate_bytes_per_sec,
+            reason,
+        }
+    }
 }
 
 /// `PATCH /api/v1/tasks/{id}`: what changes of a stopped task; what is left out stays.
@@ -53,24 +111,33 @@ pub struct UpdateTask {
 }
 
 /// `POST /api/v1/tasks/{id}/action`: an object with exactly one key, `{"start": {}}`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskAction {
     /// Submit its moves; a finished task tries those again that it gave up.
     Start(Option<NoParameters>),
     /// Submit no further moves; those under way go on.
     Stop(Option<NoParameters>),
-    /// Submit no further moves, and pause those under way.
-    Pause(Option<NoParameters>),
-    /// Submit moves again; what was paused with the task goes on.
-    Resume(Option<NoParameters>),
+    /// Submit no further moves, and pause those under way; of the whole task, or of some of its source disks.
+    Pause(Option<OnDisks>),
+    /// Submit moves again; what was paused with the task, or with these disks of it, goes on.
+    Resume(Option<OnDisks>),
     /// Call it off for good: what is under way is undone, what has moved stays.
     Cancel(Option<NoParameters>),
 }
 
+/// Some of the disks a task takes tablets from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct OnDisks {
+    /// By path; none is all of it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub disks: Vec<String>,
+}
+
 impl TaskAction {
     /// The key.
-    pub const fn as_str(self) -> &'static str {
+    pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Start(_) => "start",
             Self::Stop(_) => "stop",

@@ -51,7 +51,7 @@ struct Work<'a> {
 }
 
 /// `tabletctl tablet import --batch FILE`: one JSON object per line with `dir` and what the flags of a single import say
-/// (`tablet_id`, `schema_hash`, `partition_id`, `shard`, `header`). Prints a JSON summary.
+/// (`tablet_id`, `schema_hash`, `table_id`, `partition_id`, `shard`, `header`). Prints a JSON summary.
 ///
 /// # Errors
 /// [`Exit::Failed`] when any line was not imported; the others are.

@@ -40,6 +40,7 @@ pub(super) struct Importer<'a> {
 pub(super) struct Imported {
     #[serde(flatten)]
     key: TabletKey,
+    table_id: i64,
     partition_id: i64,
     shard_id: ShardId,
     generation: u64,
@@ -247,6 +248,7 @@ impl<'a> Importer<'a> {
         let place = tablet_dir(record.shard_id, record.key);
         Imported {
             key: record.key,
+            table_id: record.table_id(),
             partition_id: record.partition_id,
             shard_id: record.shard_id,
             generation: record.generation,

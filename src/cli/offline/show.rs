@@ -18,6 +18,7 @@ struct Shown<'a> {
     #[serde(flatten)]
     key: TabletKey,
     generation: u64,
+    table_id: i64,
     partition_id: i64,
     shard_id: ShardId,
     state: TabletState,
@@ -47,6 +48,7 @@ pub fn show(tablet: TabletId, hash: Option<SchemaHash>, root: &Path, output: Out
             Output::Json => print_json(&Shown {
                 key,
                 generation: record.generation,
+                table_id: record.table_id(),
                 partition_id: record.partition_id,
                 shard_id: record.shard_id,
                 state: record.state,
@@ -79,6 +81,7 @@ fn to_text(record: &TabletRecord, path: &str) -> String {
     for (name, value) in [
         ("tablet", record.key.tablet_id.to_string()),
         ("schema hash", record.key.schema_hash.to_string()),
+        ("table", record.table_id().to_string()),
         ("partition", record.partition_id.to_string()),
         ("generation", record.generation.to_string()),
         ("directory", path.to_owned()),

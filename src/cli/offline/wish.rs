@@ -11,8 +11,8 @@ use super::locked::open_to_change;
 use crate::cli::args::{ImportArgs, Output};
 use crate::cli::exit::{CliError, Exit, print, print_json};
 use crate::cli::table::human_bytes;
-use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId, TabletKey};
-use crate::storage::{Dir, DirectBarrier, HeaderFields, Root, read_header, synthesize_header};
+use crate::model::{ErrorCode, Failure, HeaderTable, SHARD_COUNT, ShardId, TabletKey};
+use crate::storage::{Dir, DirectBarrier, HeaderFields, Root, read_header, synthesize_header_in};
 
 /// Where the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,6 +41,7 @@ pub(super) struct Said {
     pub(super) dir: PathBuf,
     pub(super) tablet_id: Option<i64>,
     pub(super) schema_hash: Option<i32>,
+    pub(super) table_id: Option<i64>,
     pub(super) partition_id: Option<i64>,
     pub(super) shard: Option<u16>,
     pub(super) header: Option<PathBuf>,
@@ -59,6 +60,7 @@ pub fn import_one(dir: &Path, args: &ImportArgs, output: Output) -> Result<(), C
         dir: dir.to_owned(),
         tablet_id: args.tablet_id.map(|id| id.0),
         schema_hash: args.schema_hash.map(|hash| hash.0),
+        table_id: args.table_id,
         partition_id: args.partition_id,
         shard: args.shard.map(|shard| shard.0),
         header: args.header.clone(),
@@ -115,8 +117,14 @@ pub(super) fn understand(said: &Said, root: &Root) -> Result<Wish, Failure> {
     };
     let partition_id = said.partition_id.or(fields.map(|fields| fields.partition_id)).unwrap_or(0);
     let tablet_meta = match header {
+        Some((_, verbatim)) if said.table_id.is_some_and(|table| table != HeaderTable::of(&verbatim).0) => {
+            return Err(invalid("table_id differs from the header's; leave it out"));
+        }
         Some((_, verbatim)) => verbatim,
-        None => synthesize_header(key, partition_id, shard_id, chrono::Utc::now().timestamp()),
+        None => {
+            let now_s = chrono::Utc::now().timestamp();
+            synthesize_header_in(said.table_id.unwrap_or(0), key, partition_id, shard_id, now_s)
+        }
     };
     let place = if stands_at.is_some() { Place::InPlace } else { Place::Elsewhere };
     Ok(Wish { dir, place, key, partition_id, shard_id, tablet_meta })

@@ -197,7 +197,12 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     let (pending, mut room) = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status == TaskStatus::Running => {
             let running = entry.moves.iter().filter(|state| matches!(state, MoveState::Running(_))).count();
+            let paused = |at: usize| {
+                let source = entry.task.plan.moves.get(at).map(|planned| planned.source.uuid);
+                source.is_some_and(|source| entry.task.paused_disks.contains(&source))
+            };
             let pending = entry.moves.iter().enumerate().filter(|(_, state)| **state == MoveState::Pending);
+            let pending = pending.filter(|(at, _)| !paused(*at));
             (pending.map(|(at, _)| at).collect::<Vec<_>>(), ahead.saturating_sub(running))
         }
         _ => return,

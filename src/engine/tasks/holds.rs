@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::job::Order;
 use crate::engine::node::Node;
 use crate::engine::submit;
-use crate::model::{MigrationId, Status, TaskId, TaskStatus};
+use crate::model::{DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
 use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, TaskWish, hold};
 
 /// One look at every migration that has not ended.
@@ -25,7 +25,10 @@ pub(super) fn settle(node: &Arc<Node>) {
         let verdict = hold(HoldFacts {
             status: row.status,
             held_by: row.steering.held_by,
-            task: row.task.and_then(|task| wishes.get(&task).copied()).unwrap_or(TaskWish::None),
+            task: row
+                .task
+                .and_then(|task| wishes.get(&task))
+                .map_or(TaskWish::None, |wish| wish.of_source(row.source.uuid)),
             destination: if disabled { DestinationService::Disabled } else { DestinationService::Enabled },
         });
         if verdict != HoldVerdict::Leave {
@@ -46,13 +49,31 @@ pub(super) fn settle(node: &Arc<Node>) {
     }
 }
 
-fn wishes(node: &Node) -> BTreeMap<TaskId, TaskWish> {
-    let wish = |status| match status {
-        TaskStatus::Paused => Some(TaskWish::Pause),
-        TaskStatus::Cancelled => Some(TaskWish::Cancel),
-        TaskStatus::Stopped | TaskStatus::Running | TaskStatus::Finished => None,
-    };
+/// What each task under way wants of its migrations; with the source disks from which it wants nothing for now.
+fn wishes(node: &Node) -> BTreeMap<TaskId, Wish> {
     let book = node.tasks();
     let open = book.entries.values().filter(|entry| entry.is_active());
-    open.filter_map(|entry| Some((entry.task.id, wish(entry.task.status)?))).collect()
+    let wish = |task: &Task| Wish {
+        of_all: match task.status {
+            TaskStatus::Paused => TaskWish::Pause,
+            TaskStatus::Cancelled => TaskWish::Cancel,
+            TaskStatus::Stopped | TaskStatus::Running | TaskStatus::Finished => TaskWish::None,
+        },
+        paused_disks: task.paused_disks.clone(),
+    };
+    open.map(|entry| (entry.task.id, wish(&entry.task))).collect()
+}
+
+struct Wish {
+    of_all: TaskWish,
+    paused_disks: Vec<DiskUuid>,
+}
+
+impl Wish {
+    fn of_source(&self, disk: DiskUuid) -> TaskWish {
+        match self.of_all {
+            TaskWish::None if self.paused_disks.contains(&disk) => TaskWish::Pause,
+            wish => wish,
+        }
+    }
 }

@@ -14,6 +14,7 @@ mod holds;
 mod picture;
 mod report;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::node::Node;
@@ -35,13 +36,17 @@ pub(super) fn take_up(node: &Node, tasks: Vec<Task>) {
     book.entries.extend(tasks.into_iter().map(|task| (task.id, Entry::new(task))));
 }
 
-/// Makes a plan.
+/// Makes a plan; refused when another one was looked at before.
 pub(super) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
     let request = picture::request(node, &asked.request)?;
     let inventory = picture::inventory(node);
     let settings = picture::settings(node, &asked.request, asked.completeness);
     let plan = planning::plan(&request, &inventory, &settings, node.now_ms())
         .map_err(|refusal| frozen::refused(&inventory, &refusal))?;
+    if let Some(planned) = asked.fingerprint.filter(|planned| *planned != plan.fingerprint) {
+        let drifted = planning::Refusal::Drifted { planned, now: plan.fingerprint };
+        return Err(frozen::refused(&inventory, &drifted));
+    }
     frozen::freeze(node, &inventory, &plan, asked.completeness)
 }
 
@@ -60,6 +65,7 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
         plan,
         options: asked.options,
         status: TaskStatus::Stopped,
+        paused_disks: Vec::new(),
         reason: asked.reason.clone(),
         created_ms: now,
         updated_ms: now,
@@ -136,14 +142,68 @@ pub(super) fn stop(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
     turn(node, id, &[TaskStatus::Running, TaskStatus::Paused], TaskStatus::Stopped)
 }
 
-/// No further moves are submitted, and its migrations are paused.
-pub(super) fn pause(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
-    turn(node, id, &[TaskStatus::Running], TaskStatus::Paused)
+/// No further moves are submitted, and its migrations are paused: all, or those from some of its source disks.
+pub(super) fn pause(node: &Node, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+    if disks.is_empty() {
+        return turn(node, id, &[TaskStatus::Running], TaskStatus::Paused);
+    }
+    on_disks(node, id, disks, |paused, named| {
+        paused.retain(|disk| !named.contains(disk));
+        paused.extend(named);
+    })
 }
 
-/// It submits its moves again, and what was paused with it goes on.
-pub(super) fn resume(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
-    turn(node, id, &[TaskStatus::Paused], TaskStatus::Running)
+/// It submits its moves again, and what was paused with it goes on: all, or what is from some of its source disks.
+pub(super) fn resume(node: &Node, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+    if !disks.is_empty() {
+        return on_disks(node, id, disks, |paused, named| paused.retain(|disk| !named.contains(disk)));
+    }
+    let (status, some_paused) = {
+        let book = node.tasks();
+        let task = &book.get(id)?.task;
+        (task.status, !task.paused_disks.is_empty())
+    };
+    match status {
+        // The whole of it goes on.
+        TaskStatus::Running if some_paused => {
+            let posted = change(node, node.tasks().get_mut(id)?, |task, _| task.paused_disks.clear());
+            posted.wait()?;
+            node.ring();
+            show(node, id)
+        }
+        _ => turn(node, id, &[TaskStatus::Paused], TaskStatus::Running),
+    }
+}
+
+/// Changes from which of its source disks a task takes nothing.
+fn on_disks(
+    node: &Node,
+    id: TaskId,
+    disks: &[String],
+    how: impl FnOnce(&mut Vec<DiskUuid>, Vec<DiskUuid>),
+) -> Result<TaskView, Failure> {
+    let posted = {
+        let mut book = node.tasks();
+        let entry = book.get_mut(id)?;
+        if entry.task.status.is_over() {
+            return Err(illegal(id, &format!("it is {}", entry.task.status.as_str())));
+        }
+        let sources: BTreeMap<_, _> =
+            entry.task.plan.moves.iter().map(|planned| (&planned.source.path, planned.source.uuid)).collect();
+        let named = disks.iter().map(|path| {
+            sources.get(path).copied().ok_or_else(|| {
+                let known: Vec<_> = sources.keys().map(|path| path.as_str()).collect();
+                let text =
+                    format!("task {id} takes nothing from {path:?}; it does from {}", known.join(", "));
+                Failure::new(ErrorCode::DiskNotFound, text)
+            })
+        });
+        let named = named.collect::<Result<Vec<_>, _>>()?;
+        change(node, entry, |task, _| how(&mut task.paused_disks, named))
+    };
+    posted.wait()?;
+    node.ring();
+    show(node, id)
 }
 
 /// Calls it off: what is under way is undone, what has moved stays.
@@ -173,7 +233,12 @@ fn turn(node: &Node, id: TaskId, from: &[TaskStatus], to: TaskStatus) -> Result<
                 *state = MoveState::Cancelled;
             }
         }
-        change(node, entry, |task, _| task.status = to)
+        change(node, entry, |task, _| {
+            task.status = to;
+            if to == TaskStatus::Running {
+                task.paused_disks.clear();
+            }
+        })
     };
     posted.wait()?;
     node.ring();

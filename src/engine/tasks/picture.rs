@@ -86,7 +86,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
     let tablets = catalog.after(None).map(|(key, entry)| Tablet {
         key,
         disk: entry.disk,
-        table_id: None,
+        table_id: entry.table_id,
         partition_id: entry.partition_id,
         size_bytes: entry.size_bytes,
         pin: if pinned.contains(&key) { Pin::Pinned } else { Pin::Free },
@@ -123,7 +123,7 @@ pub(super) fn request(node: &Node, request: &TaskRequest) -> Result<Request, Fai
         TaskRequest::Move { select, to } => Request::Move {
             select: Selector {
                 disks: disks(&select.disks)?,
-                tables: Vec::new(),
+                tables: select.tables.clone(),
                 partitions: select.partitions.clone(),
                 tablets: select.tablets.clone(),
                 min_size_bytes: select.min_size_bytes,

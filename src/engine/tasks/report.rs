@@ -1,6 +1,6 @@
 //! A task as it is shown: its sums, what it waits for in one line, how it goes on each disk, and its moves one by one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,8 +9,9 @@ use crate::engine::node::Node;
 use crate::engine::query;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
-    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
-    MigrationId, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult, TaskStatus,
+    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, LeftOut, MigrateTarget,
+    Migration, MigrationId, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
+    TaskStatus,
 };
 
 /// A running migration of which no byte has moved for so long is told as stuck.
@@ -64,7 +65,7 @@ fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
     for (planned, state) in entry.task.plan.moves.iter().zip(entry.states()) {
         let disk = disks
             .entry(planned.source.uuid)
-            .or_insert_with(|| TaskDisk { disk: planned.source.path.clone(), ..TaskDisk::default() });
+            .or_insert_with(|| TaskDisk::new(planned.source.path.clone(), entry.task.status));
         disk.moves_total += 1;
         disk.total_bytes += planned.size_bytes;
         match state {
@@ -79,6 +80,13 @@ fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
                 disk.error = Some(format!("tablet {}: {why}", planned.key.tablet_id));
             }
             MoveState::Cancelled => {}
+        }
+    }
+    for (uuid, disk) in &mut disks {
+        if disk.moves_pending + disk.moves_running == 0 {
+            disk.status = if entry.task.status.is_over() { entry.task.status } else { TaskStatus::Finished };
+        } else if entry.task.paused_disks.contains(uuid) && !entry.task.status.is_over() {
+            disk.status = TaskStatus::Paused;
         }
     }
     disks
@@ -240,6 +248,14 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
         }
         TaskStatus::Cancelled => "cancelled by an operator; what had moved stays where it is".to_owned(),
     };
+    let line = match paused_sources(task) {
+        Some(paths) => format!("{line}; nothing is taken from {paths}, paused by an operator"),
+        None => line,
+    };
+    let line = match left_behind(task) {
+        Some(left) => format!("{line}; {left}"),
+        None => line,
+    };
     match blocked {
         [] => line,
         [(_, first), ..] => {
@@ -248,6 +264,34 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
             format!("{line}; {are} stuck: tablet {id} to {}: {}", first.destination, first.reason)
         }
     }
+}
+
+/// The disks from which a task that is not over takes nothing, by path.
+fn paused_sources(task: &Task) -> Option<String> {
+    if task.status.is_over() || task.paused_disks.is_empty() {
+        return None;
+    }
+    let sources = task.plan.moves.iter().map(|planned| &planned.source);
+    let paused = sources.filter(|disk| task.paused_disks.contains(&disk.uuid));
+    let paths: BTreeSet<_> = paused.map(|disk| disk.path.as_str()).collect();
+    Some(paths.into_iter().collect::<Vec<_>>().join(", "))
+}
+
+/// What a drain leaves on its disks, and any task where it found no place: "every move is done" is not all of it then.
+fn left_behind(task: &Task) -> Option<String> {
+    let plan = &task.plan;
+    let stays: &[LeftOut] = match &task.request {
+        TaskRequest::Drain { .. } => &plan.left_out,
+        TaskRequest::Move { .. } | TaskRequest::Rebalance { .. } => &[],
+    };
+    let first = match (stays, plan.fits_nowhere.as_slice()) {
+        ([first, ..], _) => format!("tablet {}: {}", first.key.tablet_id, first.reason),
+        ([], [first, ..]) => format!("tablet {} fits nowhere", first.key.tablet_id),
+        ([], []) => return None,
+    };
+    let count = stays.len() + plan.fits_nowhere.len();
+    let tablets = if count == 1 { "1 tablet is" } else { &format!("{count} tablets are") };
+    Some(format!("{tablets} not in its plan: {first}"))
 }
 
 /// Every move of a task as it stands.

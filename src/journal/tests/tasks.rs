@@ -28,6 +28,7 @@ fn task() -> Task {
         },
         options: Default::default(),
         status: TaskStatus::Stopped,
+        paused_disks: Vec::new(),
         reason: String::new(),
         created_ms: 1,
         updated_ms: 1,

@@ -43,8 +43,8 @@ pub struct Tablet {
     pub key: TabletKey,
     /// The disk that owns it.
     pub disk: DiskIndex,
-    /// Its table, where known.
-    pub table_id: Option<i64>,
+    /// Its table; 0 where unknown.
+    pub table_id: i64,
     /// Its partition; 0 where unknown.
     pub partition_id: i64,
     /// Size of its files.
@@ -90,7 +90,7 @@ impl Inventory {
 pub struct Selector {
     /// On one of these disks.
     pub disks: Vec<DiskIndex>,
-    /// Of one of these tables; a tablet of an unknown table is not.
+    /// Of one of these tables.
     pub tables: Vec<i64>,
     /// Of one of these partitions.
     pub partitions: Vec<i64>,
@@ -111,7 +111,7 @@ impl Selector {
             list.is_empty() || value.is_some_and(|value| list.contains(value))
         }
         among(&self.disks, Some(&tablet.disk))
-            && among(&self.tables, tablet.table_id.as_ref())
+            && among(&self.tables, Some(&tablet.table_id))
             && among(&self.partitions, Some(&tablet.partition_id))
             && (self.tablets.is_empty() || self.tablets.contains(&tablet.key.tablet_id))
             && self.min_size_bytes.is_none_or(|least| tablet.size_bytes >= least)

@@ -47,10 +47,7 @@ fn jumps(bench: &mut Bench<'_>) -> io::Result<()> {
                 let found = stage.jump(when, by_ms)?;
                 let found = found.map_err(|what| format!("{when:?}, by {by_ms} ms: {what}"));
                 let broken = found.is_err();
-                bench.count(found, |dir| {
-                    (0..3)
-                        .try_for_each(|disk| stage.rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
-                })?;
+                bench.count(found, |dir| stage.rig.save(dir))?;
                 if broken {
                     break;
                 }

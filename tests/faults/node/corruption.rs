@@ -77,9 +77,7 @@ fn flips(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
         let outcome = one_flip(&rig, &mut rng, key, at, place)?;
         let kind = place.kind(bench.name);
         let broken = outcome.is_err();
-        bench.count_as(&kind, outcome.map(drop), |dir| {
-            (0..3).try_for_each(|disk| rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
-        })?;
+        bench.count_as(&kind, outcome.map(drop), |dir| rig.save(dir))?;
         if broken {
             break;
         }

@@ -77,9 +77,7 @@ fn random_kills(bench: &mut Bench<'_>) -> io::Result<()> {
         for _ in 1..KILLS_PER_ROUND {
             bench.board.held(bench.name);
         }
-        bench.count(found, |dir| {
-            (0..3).try_for_each(|disk| rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
-        })?;
+        bench.count(found, |dir| rig.save(dir))?;
         if broken {
             // What is broken once stays broken.
             break;
@@ -134,9 +132,7 @@ fn named_points(bench: &mut Bench<'_>) -> io::Result<()> {
         let armed = format!("{point}:{nth}=kill");
         let found = killed_at(&mut rig, &keys, &armed, to).map_err(|what| format!("{armed}: {what}"));
         let broken = found.is_err();
-        bench.count(found, |dir| {
-            (0..3).try_for_each(|disk| rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
-        })?;
+        bench.count(found, |dir| rig.save(dir))?;
         if broken {
             break;
         }

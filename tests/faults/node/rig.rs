@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io;
+use std::path::Path;
 
 use crate::disk::{Cutter, FaultDisks};
 use crate::harness::Node;
@@ -86,6 +87,12 @@ impl Rig {
     /// The mount of one disk.
     pub(super) fn mount(&self, disk: usize) -> &LoopMount {
         &self.mounts[disk]
+    }
+
+    /// Saves the images of the node's disks below `dir`, as they are now.
+    pub(super) fn save(&self, dir: &Path) -> io::Result<()> {
+        let own_disks = self.node.roots.len() + 1;
+        (0..own_disks).try_for_each(|disk| self.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
     }
 
     /// Unmounts everything, so that cuts can be mounted in its place.

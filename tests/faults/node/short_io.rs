@@ -41,7 +41,7 @@ fn each(bench: &mut Bench<'_>) -> io::Result<()> {
             tried += 1;
             let broken = found.is_err();
             bench.count(found.map_err(|what| format!("{bytes} bytes of {call} {nth}: {what}")), |dir| {
-                (0..3).try_for_each(|disk| rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
+                rig.save(dir)
             })?;
             if broken {
                 return Ok(());

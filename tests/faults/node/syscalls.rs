@@ -128,9 +128,7 @@ fn sweep(bench: &mut Bench<'_>) -> io::Result<()> {
             }
             tried += 1;
             let broken = found.is_err();
-            bench.count(found, |dir| {
-                (0..3).try_for_each(|disk| stage.rig.disks.save(disk, &dir.join(format!("disk{disk}.img"))))
-            })?;
+            bench.count(found, |dir| stage.rig.save(dir))?;
             if broken {
                 stage = Stage::new(bench)?;
             }

@@ -113,6 +113,8 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::ShuttingDown
         | ErrorCode::TaskNotFound
         | ErrorCode::PlanRefused
+        | ErrorCode::DiskExists
+        | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::TooManyRequests
@@ -195,6 +197,8 @@ const fn olap_status(code: ErrorCode) -> i32 {
         | ErrorCode::ShuttingDown
         | ErrorCode::TaskNotFound
         | ErrorCode::PlanRefused
+        | ErrorCode::DiskExists
+        | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::Internal => -1, // OLAP_ERR_OTHER_ERROR
@@ -240,6 +244,8 @@ fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String)
         | ErrorCode::ShuttingDown
         | ErrorCode::TaskNotFound
         | ErrorCode::PlanRefused
+        | ErrorCode::DiskExists
+        | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
         | ErrorCode::TooManyRequests

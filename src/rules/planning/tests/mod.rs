@@ -48,7 +48,7 @@ pub(super) fn tablet(id: i64, disk: u16, size_bytes: u64) -> Tablet {
     Tablet {
         key: TabletKey::new(id, 1),
         disk: DiskIndex(disk),
-        table_id: Some(1),
+        table_id: 1,
         partition_id: 0,
         size_bytes,
         pin: Pin::Free,

@@ -12,7 +12,7 @@ fn sample() -> Inventory {
     for (tablet, id) in tablets.iter_mut().zip(1_i64..) {
         tablet.size_bytes = 10 * id.unsigned_abs();
         tablet.partition_id = 100 + id % 2;
-        tablet.table_id = (id != 4).then_some(id);
+        tablet.table_id = if id == 4 { 0 } else { id };
     }
     tablets.push(tablet(5, 1, 50));
     node(vec![disk(0, 0), Disk { medium: Medium::Ssd, ..disk(1, 0) }, disk(2, 0)], tablets)
@@ -31,6 +31,7 @@ fn selectors_narrow_each_other() {
         (any(), vec![1, 2, 3, 4, 5]),
         (Selector { disks: vec![DiskIndex(1)], ..any() }, vec![5]),
         (Selector { tables: vec![1, 2], ..any() }, vec![1, 2, 5]),
+        (Selector { tables: vec![0], ..any() }, vec![4]),
         (Selector { partitions: vec![101], ..any() }, vec![1, 3]),
         (Selector { tablets: vec![TabletId(3)], ..any() }, vec![3]),
         (Selector { min_size_bytes: Some(20), max_size_bytes: Some(40), ..any() }, vec![2, 3, 4]),

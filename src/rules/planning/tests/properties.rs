@@ -19,7 +19,7 @@ fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
                 made.condition = match condition {
                     0 => DiskCondition::Suspect { reason: "s".into() },
                     1 => DiskCondition::Hung { operation: "h".into() },
-                    2 => DiskCondition::Disabled,
+                    2 => DiskCondition::Disabled { reason: "by ops".into() },
                     _ => DiskCondition::Online,
                 };
                 made.medium = if medium == 0 { Medium::Ssd } else { Medium::Hdd };

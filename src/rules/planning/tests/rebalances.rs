@@ -111,7 +111,7 @@ fn media_are_not_compared_and_one_can_be_asked_for() {
 #[test]
 fn disks_out_of_service_take_no_part() {
     let mut node = node(vec![disk(0, 0), disk(1, 0), disk(2, 0)], several(1, 4, 0, 100));
-    node.disks[1].condition = DiskCondition::Disabled;
+    node.disks[1].condition = DiskCondition::Disabled { reason: "by ops".into() };
     node.disks[2].condition = DiskCondition::Suspect { reason: "x".into() };
     assert!(planned(&ALL, &node, &settings()).moves.is_empty());
 }
@@ -145,4 +145,30 @@ fn a_plan_that_no_longer_helps_is_refused() {
     let mut now = node.clone();
     now.disks[1].capacity.avail_bytes -= 500;
     assert_eq!(plan.ready(&now), Err(Refusal::NoLongerHelps));
+}
+
+#[test]
+fn a_move_that_a_later_one_makes_needless_is_taken_back() {
+    let mut narrow = disk(2, 52 + 815);
+    narrow.trash_bytes = 815;
+    let tablets = vec![tablet(30, 0, 30), tablet(51, 0, 51)];
+    let node = node(vec![disk(0, 109), disk(1, 58), narrow], tablets);
+    let plan = planned(&ALL, &node, &Settings { start_points: 6, ..settings() });
+    // Looked at first, the emptiest disk has room for the small one only; once the other has left, it may stay.
+    let moved: Vec<_> = plan.moves.iter().map(|planned| planned.key.tablet_id.0).collect();
+    assert_eq!((moved.as_slice(), plan.outcome), ([51].as_slice(), Outcome::Reaches));
+}
+
+#[test]
+fn a_disk_that_cannot_be_helped_sets_no_others_moving() {
+    let mut tablets = several(1, 1, 0, 500);
+    tablets[0].pin = Pin::Pinned;
+    for at in 1..10 {
+        tablets.extend(several(100 * i64::from(at), 20, at, 5));
+    }
+    tablets.extend(several(5000, 2, 1, 5));
+    let node = node((0..10).map(|at| disk(at, 0)).collect(), tablets);
+    let plan = planned(&ALL, &node, &settings());
+    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort), "{:?}", plan.moves);
+    assert_eq!(plan.left_out, [(TabletKey::new(1, 1), Reason::Pinned)]);
 }
