@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    FailedMove, MoveOptions, MoveStatus, PlanCompleteness, Priority, Task, TaskDisk, TaskId, TaskProgress,
-    TaskRequest, TaskStatus,
+    FailedMove, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, Task, TaskDisk, TaskId,
+    TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// A request for a task.
@@ -22,6 +22,8 @@ pub struct NewTask {
     pub options: MoveOptions,
     /// Who asks and why, for the record.
     pub reason: String,
+    /// The key of the request: asked again under the same key, the same task is answered.
+    pub idempotency: Option<Idempotency>,
 }
 
 /// One task.

@@ -4,7 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskRef, DiskUuid, Medium, Priority, TabletId, TabletKey, TaskId, TimestampMs};
+use super::{DiskRef, DiskUuid, Idempotency, Medium, Priority, TabletId, TabletKey, TaskId, TimestampMs};
 
 /// What is asked of the planner. Disks by path, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -364,7 +364,7 @@ pub struct MoveOptions {
 }
 
 /// The task resource, as the journal keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Task {
     /// Number.
     pub id: TaskId,
@@ -385,6 +385,9 @@ pub struct Task {
     /// Who asked and why, free text.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
+    /// The key of the request that made it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub idempotency: Option<Idempotency>,
     /// When it was planned.
     pub created_ms: TimestampMs,
     /// When its status last changed.

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::harness::{Daemon, Node};
 
 const MIGRATIONS: &str = "/api/v1/migrations";
+const TASKS: &str = "/api/v1/tasks";
 
 fn ids(list: &Value) -> Vec<u64> {
     list["data"].as_array().expect("a list").iter().map(|one| one["id"].as_u64().expect("a number")).collect()
@@ -101,6 +102,30 @@ fn a_request_repeated_under_its_key_is_one_migration_also_after_a_kill() {
     assert_eq!((status, &again["status"]), (201, &json!("completed")), "also when it has long ended");
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
+}
+
+#[test]
+fn a_task_asked_for_again_under_its_key_is_one_task_also_after_a_kill() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[10_000]);
+    let daemon = node.start();
+    let header = [("Idempotency-Key", "drain-7")];
+    let drain = json!({"dry_run": false, "request": {"kind": "drain", "disks": [node.disk(0)]}});
+    let (status, made) = daemon.send(TASKS, &header, &drain);
+    assert_eq!((status, &made["id"]), (201, &json!(1)), "{made:#}");
+    daemon.kill();
+    let daemon = node.start();
+    let (status, again) = daemon.send(TASKS, &header, &drain);
+    assert_eq!(
+        (status, &again["id"], &again["created_at"]),
+        (201, &json!(1), &made["created_at"]),
+        "{again:#}"
+    );
+    assert_eq!(daemon.get(TASKS)["total"], 1);
+    let other = json!({"dry_run": false, "request": {"kind": "rebalance"}});
+    let (status, answer) = daemon.send(TASKS, &header, &other);
+    assert_eq!((status, &answer["error_name"]), (409, &json!("IDEMPOTENCY_MISMATCH")), "{answer}");
+    daemon.stop();
 }
 
 fn daemon_send(url: &str, body: &Value) -> (u16, Value) {

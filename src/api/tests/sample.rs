@@ -143,6 +143,7 @@ pub(crate) fn task() -> TaskView {
         status: TaskStatus::Stopped,
         paused_disks: Vec::new(),
         reason: String::new(),
+        idempotency: None,
         created_ms: DATA_STARTED_MS,
         updated_ms: DATA_STARTED_MS,
         started_ms: None,

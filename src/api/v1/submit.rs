@@ -6,6 +6,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use md5::{Digest, Md5};
+use serde::Serialize;
 
 use super::body::Body;
 use super::migrations::{checked_ids, shown};
@@ -104,7 +105,7 @@ fn destination(request: &CreateMigration) -> Result<Destination, Failure> {
 }
 
 /// The key of the request with what the request is: two bodies that say the same are the same.
-fn idempotency(parts: &Parts, request: &CreateMigration) -> Result<Option<Idempotency>, Failure> {
+pub(super) fn idempotency(parts: &Parts, request: &impl Serialize) -> Result<Option<Idempotency>, Failure> {
     let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=KEY_MAX_BYTES).contains(&key.len()));
     let key = key.ok_or_else(|| {

@@ -9,6 +9,7 @@ use axum::{Extension, Json};
 use super::body::Body;
 use super::parameters;
 use super::shape::page;
+use super::submit::idempotency;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -134,6 +135,9 @@ fn check_name(name: &str) -> Result<(), Failure> {
     path = "/api/v1/tasks",
     operation_id = "create_task",
     tag = "tasks",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body again: the same task"),
+    ),
     request_body = CreateTask,
     responses((status = 200, body = Task, description = "Only planned: a dry run, which is the default"), (status = 201, body = Task, description = "Made, and stopped"))
 )]
@@ -144,7 +148,7 @@ pub(super) async fn create(
     Body(asked): Body<CreateTask>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    plan_or_create(&app, &caller, parts.uri.path(), asked).await
+    plan_or_create(&app, &caller, &parts, asked).await
 }
 
 /// `POST /disks/drain`: as `POST /tasks` with a drain of this disk; `POST /tasks/{id}/action {"start": {}}` begins it.
@@ -153,6 +157,9 @@ pub(super) async fn create(
     path = "/api/v1/disks/drain",
     operation_id = "drain_disk",
     tag = "disks",
+    params(
+        ("Idempotency-Key" = Option<String>, Header, description = "The same key and body again: the same task"),
+    ),
     request_body = DrainDisk,
     responses((status = 200, body = Task, description = "Only planned: a dry run, which is the default"), (status = 201, body = Task, description = "Made, and stopped"))
 )]
@@ -163,25 +170,26 @@ pub(super) async fn drain(
     Body(asked): Body<DrainDisk>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    plan_or_create(&app, &caller, parts.uri.path(), asked.into()).await
+    plan_or_create(&app, &caller, &parts, asked.into()).await
 }
 
 async fn plan_or_create(
     app: &App,
     caller: &Caller,
-    route: &str,
+    parts: &Parts,
     asked: CreateTask,
 ) -> Result<Response, Problem> {
+    let idempotency = idempotency(parts, &asked)?;
     let CreateTask { name, request, completeness, dry_run, fingerprint, priority, .. } = asked;
     let CreateTask { rate_bytes_per_sec, reason, .. } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
     check_name(&name)?;
     let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
     let reason = match reason {
-        given if given.is_empty() => format!("{route}, called from {caller}"),
+        given if given.is_empty() => format!("{}, called from {caller}", parts.uri.path()),
         given => given,
     };
-    let asked = NewTask { name, request, completeness, fingerprint, options, reason };
+    let asked = NewTask { name, request, completeness, fingerprint, options, reason, idempotency };
     if dry_run {
         let told = asked.clone();
         let plan = app.try_ask(Touches::Memory, move |node| node.plan_task(&asked)).await?;

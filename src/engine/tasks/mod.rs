@@ -19,7 +19,9 @@ use std::sync::Arc;
 
 use super::node::Node;
 use super::view::{NewTask, Page, TargetFilter, TaskChange, TaskFilter, TaskView};
-use crate::model::{DiskUuid, ErrorCode, Failure, MigrateTarget, Task, TaskId, TaskPlan, TaskStatus};
+use crate::model::{
+    DiskUuid, ErrorCode, Failure, Idempotency, MigrateTarget, Task, TaskId, TaskPlan, TaskStatus,
+};
 use crate::rules::planning;
 use book::{Entry, MoveState, Stock};
 
@@ -52,6 +54,16 @@ pub(super) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
 
 /// Makes a plan and keeps it.
 pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> {
+    let _claim = match &asked.idempotency {
+        None => None,
+        Some(request) => {
+            let claim = node.claim_key(&request.key)?;
+            if let Some(id) = repeated(node, request)? {
+                return show(node, id);
+            }
+            Some(claim)
+        }
+    };
     if node.tasks().entries.len() >= TASKS_MAX {
         let text = format!("{TASKS_MAX} tasks are kept already; delete finished ones first");
         return Err(Failure::new(ErrorCode::QueueFull, text));
@@ -67,6 +79,7 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
         status: TaskStatus::Stopped,
         paused_disks: Vec::new(),
         reason: asked.reason.clone(),
+        idempotency: asked.idempotency.clone(),
         created_ms: now,
         updated_ms: now,
         started_ms: None,
@@ -77,6 +90,25 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
     let id = task.id;
     node.tasks().entries.insert(id, Entry::new(task));
     show(node, id)
+}
+
+/// The task that a request under this key became.
+fn repeated(node: &Node, request: &Idempotency) -> Result<Option<TaskId>, Failure> {
+    let book = node.tasks();
+    let known = book.entries.values().find_map(|entry| {
+        let before = entry.task.idempotency.as_ref()?;
+        (before.key == request.key).then_some((entry.task.id, before))
+    });
+    match known {
+        Some((id, before)) if before.fingerprint != request.fingerprint => {
+            let text = format!(
+                "the idempotency key {:?} came with another request before, which became task {id}",
+                request.key
+            );
+            Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
+        }
+        known => Ok(known.map(|(id, _)| id)),
+    }
 }
 
 /// Tasks, ascending by number.

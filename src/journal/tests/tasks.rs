@@ -30,6 +30,7 @@ fn task() -> Task {
         status: TaskStatus::Stopped,
         paused_disks: Vec::new(),
         reason: String::new(),
+        idempotency: None,
         created_ms: 1,
         updated_ms: 1,
         started_ms: None,
