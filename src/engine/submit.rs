@@ -211,7 +211,7 @@ pub(super) fn hold(node: &Arc<Node>, id: MigrationId, by: Hold) -> Result<(), Fa
 pub(super) fn why_paused(row: &Migration) -> String {
     match (row.steering.held_by, row.task) {
         (None, _) => "paused by an operator".to_owned(),
-        (Some(Hold::Task), Some(task)) => format!("paused with task {task}; it goes on with it"),
+        (Some(Hold::Task), Some(task)) => format!("task {task} is paused, here at least; it goes on with it"),
         (Some(Hold::Task), None) => "paused with its task; it goes on with it".to_owned(),
         (Some(Hold::Disk), _) => {
             format!("its destination {} is disabled; it goes on once that is enabled", row.destination.path)

@@ -271,7 +271,7 @@ fn one_source_disk_of_a_task_is_paused_through_a_kill_while_the_other_goes_on() 
     node.settings.clear();
     let daemon = node.start();
     let reason = daemon.get(paused)["data"][0]["status_reason"].clone();
-    assert_eq!(reason, format!("paused with task {id}; it goes on with it"));
+    assert_eq!(reason, format!("task {id} is paused, here at least; it goes on with it"));
     let task = daemon.get(&format!("/api/v1/tasks/{id}"));
     assert_eq!(
         (&task["status"], of(&task, &slow, "status")),
