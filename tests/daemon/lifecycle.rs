@@ -3,7 +3,8 @@
 use serde_json::json;
 use tabletd::model::TabletRecord;
 
-use crate::harness::{Node, pseudo_random, read_dir_names, records};
+use crate::harness::mounts::Mounted;
+use crate::harness::{Node, make_root, pseudo_random, read_dir_names, records};
 
 #[test]
 fn a_tablet_moves_and_everything_says_so() {
@@ -163,6 +164,9 @@ fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
 #[test]
 fn two_moves_never_share_the_same_space() {
     let mut node = Node::new(2);
+    // A disk of its own: what others write and remove beside it would move its limit.
+    let Some(_mounted) = Mounted::on(&node.roots[1..]) else { return };
+    make_root(&node.roots[1]);
     let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[1_000_000])).collect();
     node.settings = "disk_rate_limit_bytes_per_sec = 1000000".to_owned();
     let daemon = node.start();
