@@ -45,6 +45,8 @@ struct WrittenRange {
 pub(super) struct WrittenBatch<'s, 'a> {
     ranges: Vec<WrittenRange>,
     pending: Pending<'s, 'a>,
+    /// Of files for which no space was reserved: it is theirs once they are synced, not before on every file system.
+    unreserved_bytes: u64,
 }
 
 enum Pending<'s, 'a> {
@@ -123,7 +125,12 @@ impl Batch {
             Pending::EachFile(Vec::with_capacity(self.pieces.len()))
         };
         let mut ranges = Vec::with_capacity(self.pieces.len());
+        let mut unreserved_bytes = 0;
         for piece in self.pieces {
+            let size_bytes = shared.manifest.files()[piece.file].size_bytes;
+            if fits_a_block(size_bytes, buffer) {
+                unreserved_bytes += size_bytes;
+            }
             let (crc32, file) = shared.copy_piece(&piece, buffer)?;
             shared.compare_with_manifest(&piece, crc32, buffer)?;
             if let Pending::EachFile(files) = &mut pending {
@@ -131,7 +138,7 @@ impl Batch {
             }
             ranges.push(WrittenRange { piece, crc32 });
         }
-        Ok(WrittenBatch { ranges, pending })
+        Ok(WrittenBatch { ranges, pending, unreserved_bytes })
     }
 }
 
@@ -151,6 +158,7 @@ impl WrittenBatch<'_, '_> {
                 }
             }
         }
+        shared.crew.watch.hooks().allocated(self.unreserved_bytes);
         Ok(StagedBatch { ranges: self.ranges })
     }
 }
@@ -186,6 +194,11 @@ impl StagedBatch {
         }
         Ok(VerifiedBatch { ranges })
     }
+}
+
+/// Whether a file is written at once: nothing is reserved for it.
+fn fits_a_block(size_bytes: u64, buffer: &Buffer<'_>) -> bool {
+    size_bytes <= buffer.block_bytes() as u64
 }
 
 impl<'a> Shared<'a> {
@@ -248,13 +261,8 @@ impl<'a> Shared<'a> {
             self.destination.reopen_to_write(watch, name, size_bytes, access)?
         };
         let block_bytes = buffer.block_bytes();
-        if is_whole {
-            if size_bytes > block_bytes as u64 {
-                to.reserve(watch)?;
-            } else {
-                // Taken up by the one write that follows.
-                watch.hooks().allocated(size_bytes);
-            }
+        if is_whole && !fits_a_block(size_bytes, buffer) {
+            to.reserve(watch)?;
         }
 
         let mut sum = Hasher::new();
