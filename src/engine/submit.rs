@@ -77,13 +77,8 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
 /// The migration that a request under this key became.
 fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Failure> {
     let Some(known) = node.journal.by_request_key(request.key.clone())? else { return Ok(None) };
-    let before = known.steering.idempotency.as_ref();
-    if before.is_some_and(|before| before.fingerprint != request.fingerprint) {
-        let text = format!(
-            "the idempotency key {:?} came with another request before, which became migration {}",
-            request.key, known.id
-        );
-        return Err(Failure::new(ErrorCode::IdempotencyMismatch, text));
+    if let Some(before) = &known.steering.idempotency {
+        request.check_repeats(before, format_args!("migration {}", known.id))?;
     }
     Ok(query::migration(node, known.id)?.or(Some(known)))
 }

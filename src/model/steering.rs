@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{MigrationId, Step, TimestampMs};
+use super::{ErrorCode, Failure, MigrationId, Step, TimestampMs};
 
 /// Whether an operator has asked for the end without further waiting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -43,6 +43,23 @@ pub struct Idempotency {
     pub key: String,
     /// Of the request that came with it: the same key with another request is refused.
     pub fingerprint: String,
+}
+
+impl Idempotency {
+    /// Whether this is the request again that was made `before` under the same key.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_MISMATCH`, with what the one before became.
+    pub fn check_repeats(&self, before: &Self, became: std::fmt::Arguments<'_>) -> Result<(), Failure> {
+        if before.fingerprint == self.fingerprint {
+            return Ok(());
+        }
+        let text = format!(
+            "the idempotency key {:?} came with another request before, which became {became}",
+            self.key
+        );
+        Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
+    }
 }
 
 /// All of it. Everything is absent in a migration that runs by itself.

@@ -99,16 +99,9 @@ fn repeated(node: &Node, request: &Idempotency) -> Result<Option<TaskId>, Failur
         let before = entry.task.idempotency.as_ref()?;
         (before.key == request.key).then_some((entry.task.id, before))
     });
-    match known {
-        Some((id, before)) if before.fingerprint != request.fingerprint => {
-            let text = format!(
-                "the idempotency key {:?} came with another request before, which became task {id}",
-                request.key
-            );
-            Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
-        }
-        known => Ok(known.map(|(id, _)| id)),
-    }
+    let Some((id, before)) = known else { return Ok(None) };
+    request.check_repeats(before, format_args!("task {id}"))?;
+    Ok(Some(id))
 }
 
 /// Tasks, ascending by number.
