@@ -7,6 +7,7 @@
 //! descriptor, never follows a symlink and never leaves the file system it started on.
 
 mod dir;
+mod envelope;
 mod error;
 mod file;
 pub mod layout;
@@ -34,7 +35,7 @@ pub use record::{
 pub use root::{KnownAs, Root, RootError, RootIdentity};
 pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};
 pub use staging::{
-    Owner, Purpose, Staging, is_placed, read_owner, remove_empty_parents, remove_staging,
+    Owner, Place, Purpose, Staging, is_placed, read_owner, read_place, remove_empty_parents, remove_staging,
     remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};

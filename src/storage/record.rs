@@ -3,32 +3,19 @@
 //! ```json
 //! {"format":1,"crc32":"0c7e77c6","record":{"generation":1,"tablet_id":…,"manifest":[…],"tablet_meta":{…}}}
 //! ```
-//! The checksum is CRC-32 over the exact bytes of `record`. `tablet_meta` is carried as raw text: unknown fields,
-//! repeated keys and the spelling of numbers survive, because nobody re-writes them.
+//! `tablet_meta` is carried as raw text: unknown fields, repeated keys and the spelling of numbers survive, because
+//! nobody re-writes them.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
+use super::envelope;
 use crate::model::{
     HeaderTable, Manifest, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey, TabletRecord, TabletState,
 };
-
-/// The newest format this build writes and reads. Storage formats refuse what they do not know; only configuration is
-/// lenient.
-const FORMAT: u32 = 1;
-
-#[derive(Serialize, Deserialize)]
-struct Envelope<'a> {
-    format: u32,
-    #[serde(borrow)]
-    crc32: Cow<'a, str>,
-    #[serde(borrow)]
-    record: &'a RawValue,
-}
 
 #[derive(Serialize, Deserialize)]
 struct Body {
@@ -47,7 +34,7 @@ struct Body {
 /// # Errors
 /// Only what `serde_json` may answer; our types always serialise.
 pub fn encode_record(record: &TabletRecord) -> Result<Vec<u8>, serde_json::Error> {
-    let body = serde_json::value::to_raw_value(&Body {
+    envelope::seal(&Body {
         generation: record.generation,
         tablet_id: record.key.tablet_id,
         schema_hash: record.key.schema_hash,
@@ -56,22 +43,7 @@ pub fn encode_record(record: &TabletRecord) -> Result<Vec<u8>, serde_json::Error
         state: record.state,
         manifest: record.manifest.clone(),
         tablet_meta: record.tablet_meta.clone(),
-    })?;
-    let crc32 = format!("{:08x}", crc32fast::hash(body.get().as_bytes()));
-    serde_json::to_vec(&Envelope { format: FORMAT, crc32: crc32.into(), record: &body })
-}
-
-fn open_envelope(bytes: &[u8]) -> Result<&RawValue, String> {
-    let envelope: Envelope<'_> =
-        serde_json::from_slice(bytes).map_err(|error| format!("does not parse: {error}"))?;
-    if envelope.format != FORMAT {
-        return Err(format!("has format {}; this build reads {FORMAT}", envelope.format));
-    }
-    let found = format!("{:08x}", crc32fast::hash(envelope.record.get().as_bytes()));
-    if envelope.crc32 != found {
-        return Err(format!("checksum is {found}, the record says {}", envelope.crc32));
-    }
-    Ok(envelope.record)
+    })
 }
 
 /// Reads a whole record and checks everything that can be checked without its files.
@@ -79,7 +51,7 @@ fn open_envelope(bytes: &[u8]) -> Result<&RawValue, String> {
 /// # Errors
 /// In words: format, checksum, fields, manifest.
 pub fn decode_record(bytes: &[u8]) -> Result<TabletRecord, String> {
-    let body: Body = serde_json::from_str(open_envelope(bytes)?.get()).map_err(|error| error.to_string())?;
+    let body: Body = serde_json::from_str(envelope::open(bytes)?.get()).map_err(|error| error.to_string())?;
     body.manifest.check().map_err(|error| error.to_string())?;
     check_ranges(body.tablet_id, body.schema_hash, body.shard_id, body.generation)?;
     Ok(TabletRecord {
@@ -116,7 +88,7 @@ pub fn decode_summary(bytes: &[u8]) -> Result<RecordSummary, String> {
         tablet_meta: HeaderTable,
     }
     let body: Summary =
-        serde_json::from_str(open_envelope(bytes)?.get()).map_err(|error| error.to_string())?;
+        serde_json::from_str(envelope::open(bytes)?.get()).map_err(|error| error.to_string())?;
     check_ranges(body.tablet_id, body.schema_hash, body.shard_id, body.generation)?;
     Ok(RecordSummary {
         key: TabletKey { tablet_id: body.tablet_id, schema_hash: body.schema_hash },

@@ -10,7 +10,7 @@ use super::file::{ReadFrom, read_small};
 use super::layout::{MIGRATING, QUARANTINE, TRASH, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
-use super::staging::{Owner, read_owner};
+use super::staging::{Owner, Place, read_owner, read_place};
 use super::store::{MetadataStore, ScannedRecord, Share};
 use super::trash::{RetiredNote, TrashItem, half_retired, list_trash, trash_entries};
 use crate::model::{RecordSummary, TabletKey};
@@ -31,6 +31,8 @@ pub struct StagingItem {
     pub name: String,
     /// Whose it is; `None` when it says nothing.
     pub owner: Option<Owner>,
+    /// Where its files may have gone.
+    pub place: Option<Place>,
 }
 
 /// Everything found.
@@ -107,11 +109,12 @@ pub fn scan_root(
     let migrating = root.dir().open(MIGRATING)?;
     for entry in migrating.entries()? {
         let name = entry.name.to_string_lossy().into_owned();
-        let owner = match entry.kind {
-            EntryKind::Directory => read_owner(&migrating.open(&entry.name)?)?,
-            _ => None,
-        };
-        found.staging.push(StagingItem { name, owner });
+        let (mut owner, mut place) = (None, None);
+        if entry.kind == EntryKind::Directory {
+            let staging = migrating.open(&entry.name)?;
+            (owner, place) = (read_owner(&staging)?, read_place(&staging)?);
+        }
+        found.staging.push(StagingItem { name, owner, place });
         progress.tick();
     }
     found.trash = list_trash(root.dir())?;

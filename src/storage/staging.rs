@@ -9,9 +9,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::dir::Dir;
+use super::envelope;
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small, write_new};
-use super::layout::{FILES, MIGRATING, OWNER_FILE, tablet_dir, tablet_parent};
+use super::layout::{FILES, MIGRATING, OWNER_FILE, RECORD_FILE, tablet_dir, tablet_parent};
+use super::record::decode_summary;
 use crate::model::{DiskRef, MigrationId, ShardId, TabletKey};
 
 /// What a staging directory is for.
@@ -80,11 +82,11 @@ impl Staging {
             }
         }
         let dir = parent.create(name)?;
-        let text = serde_json::to_vec_pretty(owner).map_err(|error| StorageError::Record {
+        let bytes = envelope::seal(owner).map_err(|error| StorageError::Record {
             path: dir.path().join(OWNER_FILE),
             why: error.to_string(),
         })?;
-        write_new(&dir, OWNER_FILE, &text)?;
+        write_new(&dir, OWNER_FILE, &bytes)?;
         let files = dir.create(FILES)?;
         Ok(Self { parent, name: name.to_owned(), dir, files, owner: owner.clone() })
     }
@@ -118,14 +120,37 @@ impl Staging {
     }
 }
 
-/// The owner record of a staging directory; `None` when it has none yet or it does not parse (it is written first and
-/// whole, so that only a power cut before its first sync leaves such a one).
+/// The owner record of a staging directory; `None` when it has none yet or it is damaged (it is written first and whole,
+/// so that but for damage only a power cut before its first sync leaves such a one).
 ///
 /// # Errors
 /// As `read(2)`.
 pub fn read_owner(staging: &Dir) -> Result<Option<Owner>, DiskError> {
     Ok(read_small(staging, OWNER_FILE, ReadFrom::Cache)?
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+        .and_then(|bytes| serde_json::from_str(envelope::open(&bytes).ok()?.get()).ok()))
+}
+
+/// Where the files of a staging directory go, or have gone already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Place {
+    /// The tablet.
+    pub key: TabletKey,
+    /// The shard.
+    pub shard_id: ShardId,
+}
+
+/// Where the files of a staging directory go. Where its owner cannot be read, the staged record says the same: no files
+/// are placed before one is staged.
+///
+/// # Errors
+/// As `read(2)`.
+pub fn read_place(staging: &Dir) -> Result<Option<Place>, DiskError> {
+    if let Some(Owner { key, shard_id, .. }) = read_owner(staging)? {
+        return Ok(Some(Place { key, shard_id }));
+    }
+    Ok(read_small(staging, RECORD_FILE, ReadFrom::Cache)?
+        .and_then(|bytes| decode_summary(&bytes).ok())
+        .map(|record| Place { key: record.key, shard_id: record.shard_id }))
 }
 
 /// Removes the staging directory `name` below `migrating`. Its owner record goes last, so that a kill in between leaves
@@ -136,7 +161,7 @@ pub fn read_owner(staging: &Dir) -> Result<Option<Owner>, DiskError> {
 pub fn remove_staging(migrating: &Dir, name: &str) -> Result<(), DiskError> {
     let Some(dir) = migrating.open_if_exists(name)? else { return Ok(()) };
     dir.remove_tree(FILES)?;
-    dir.unlink(super::layout::RECORD_FILE)?;
+    dir.unlink(RECORD_FILE)?;
     migrating.remove_tree(name)
 }
 

@@ -234,3 +234,42 @@ fn an_old_copy_that_could_not_be_retired_is_not_served_while_its_successor_is_aw
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
 }
+
+#[test]
+fn a_placed_copy_whose_owner_record_is_damaged_is_not_left_behind() {
+    for damage in ["deleted", "a digit of its shard", "a bit of its migration's number"] {
+        let mut node = Node::new(2);
+        let key = node.add_tablet(0, 7, &[300_000, 40_000]);
+        let daemon = node.start();
+        let wish =
+            json!({"tablet_id": 7, "schema_hash": 555, "dest_disk": node.disk(1), "mode": "manual_cutover"});
+        let id = daemon.post("/api/v1/migrations", &wish)["id"].as_u64().expect("an id");
+        daemon.wait_for(id, &["ready"]);
+        daemon.kill();
+        // As a kill between the rename to its place and the commit leaves it.
+        let staging = node.roots[1].join(format!("migrating/{id}"));
+        let place = node.tablet_dir(1, key);
+        fs::create_dir_all(place.parent().expect("a shard")).expect("a directory");
+        fs::rename(staging.join("files"), &place).expect("a rename");
+        let owner = staging.join("owner.json");
+        let text = fs::read_to_string(&owner).expect("an owner");
+        let damaged = match damage {
+            "deleted" => None,
+            "a digit of its shard" => Some(text.replace("\"shard_id\":7", "\"shard_id\":5")),
+            _ => Some(text.replace("\"migration_id\":1", "\"migration_id\":3")),
+        };
+        match damaged {
+            Some(damaged) => {
+                assert_ne!(damaged, text, "{damage}: nothing was damaged");
+                fs::write(&owner, damaged).expect("a file");
+            }
+            None => fs::remove_file(&owner).expect("an owner"),
+        }
+        let daemon = node.start();
+        daemon.act(id, &json!({"cutover": null}));
+        let done = daemon.wait_for(id, &["completed", "failed"]);
+        assert_eq!(done["status"], "completed", "{damage}: {done:#}");
+        daemon.stop();
+        assert_eq!(node.assert_whole()[&key], 1, "{damage}");
+    }
+}

@@ -17,7 +17,7 @@ use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, Ta
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root,
-    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, remove_staging,
+    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_place, remove_staging,
     remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
@@ -234,11 +234,10 @@ impl<'a> Importer<'a> {
         let migrating = self.root.dir().open(MIGRATING)?;
         let name = staging_name(key);
         let Some(dir) = migrating.open_if_exists(&name)? else { return Ok(()) };
-        let owner = read_owner(&dir)?.filter(|owner| owner.purpose == Purpose::Import && owner.key == key);
-        if let Some(owner) = owner {
+        if let Some(place) = read_place(&dir)?.filter(|place| place.key == key) {
             let was_placed = dir.kind(FILES)?.is_none();
             if was_placed && self.root.dir().kind(format!("{META}/{}", record_name(key)))?.is_none() {
-                remove_unowned_tablet(self.root.dir(), owner.shard_id, key)?;
+                remove_unowned_tablet(self.root.dir(), place.shard_id, key)?;
             }
         }
         Ok(remove_staging(&migrating, &name)?)

@@ -9,7 +9,7 @@ use crate::model::{DiskIndex, Failure, MigrationId};
 use crate::rules::recovery::{
     MigrationVerdict, StagingOwner, StagingVerdict, TabletIs, settle_migration, settle_staging,
 };
-use crate::storage::Purpose;
+use crate::storage::{Place, Purpose};
 
 impl Recovery<'_> {
     pub(super) fn settle_migrations(&mut self) -> Result<(), Failure> {
@@ -101,16 +101,16 @@ impl Recovery<'_> {
                     staging = item.name,
                     "{owner:?}: {verdict:?}"
                 );
-                let remove = match (&item.owner, verdict) {
-                    (_, StagingVerdict::Keep | StagingVerdict::Leave) => continue,
-                    (None, _) => Action::RemoveStaging { name: item.name.clone() },
-                    (Some(owner), verdict) => {
-                        if verdict == StagingVerdict::AcceptAgain {
-                            self.settled.accept_again.push(owner.clone());
-                        }
-                        let (key, shard) = (owner.key, Some(owner.shard_id));
-                        Action::RemoveCopy { name: item.name.clone(), key, shard }
-                    }
+                if matches!(verdict, StagingVerdict::Keep | StagingVerdict::Leave) {
+                    continue;
+                }
+                if let (Some(owner), StagingVerdict::AcceptAgain) = (&item.owner, verdict) {
+                    self.settled.accept_again.push(owner.clone());
+                }
+                let name = item.name.clone();
+                let remove = match item.place {
+                    Some(Place { key, shard_id }) => Action::RemoveCopy { name, key, shard: Some(shard_id) },
+                    None => Action::RemoveStaging { name },
                 };
                 actions.entry(DiskIndex(index)).or_default().push(remove);
             }
