@@ -8,7 +8,7 @@ use super::clock::{now_ms, pause_ends_at_ms, steady_ms};
 use super::job::Job;
 use super::line;
 use super::node::Node;
-use super::thread::spawn_isolated;
+use super::thread::{Workers, spawn_isolated};
 use crate::model::{DiskIndex, Failure, MigrationId, Status};
 use crate::rules::gate::Gate;
 use crate::rules::schedule::{DiskSlots, Waiting};
@@ -24,15 +24,16 @@ const NAP_MAX: Duration = Duration::from_millis(500);
 pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     let node = Arc::clone(node);
     spawn_isolated("scheduler", move || {
+        let movers = Workers::default();
         while !node.is_stopping() {
-            start_due(&node);
+            start_due(&node, &movers);
         }
     })
     .map(drop)
 }
 
 /// Starts what may start now; when nothing may, waits for the bell.
-fn start_due(node: &Arc<Node>) {
+fn start_due(node: &Arc<Node>, movers: &Workers) {
     let limits = node.node_limits();
     let slots = node.slots();
     let slots_of = |disk: DiskIndex| slots[usize::from(disk.0)];
@@ -47,15 +48,15 @@ fn start_due(node: &Arc<Node>) {
     drop(schedule);
     for id in due {
         match node.job(id) {
-            Some(job) => spawn(node, id, &job),
+            Some(job) => begin(node, movers, id, &job),
             None => node.schedule().finished(id),
         }
     }
 }
 
-fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
+fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
     let (for_thread, for_job) = (Arc::clone(node), Arc::clone(job));
-    let spawned = spawn_isolated(&format!("move-{id}"), move || {
+    let begun = movers.run(format!("move-{id}"), move || {
         // A panic fails this one migration; what it left is settled by the next start.
         let outcome =
             std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| line::run(&for_thread, &for_job)));
@@ -68,7 +69,7 @@ fn spawn(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
         requeue(&for_thread, &for_job);
         for_thread.ring();
     });
-    if let Err(failure) = spawned {
+    if let Err(failure) = begun {
         tracing::warn!(migration = %id, "{failure}; tried again");
         node.schedule().finished(id);
         {
