@@ -90,7 +90,7 @@ impl Workers {
         }
         drop(crowd);
         let others = self.clone();
-        spawn_isolated(&work.name.clone(), move || others.serve(work)).map(drop)
+        spawn_isolated("worker", move || others.serve(work)).map(drop)
     }
 
     fn lock(&self) -> MutexGuard<'_, Crowd> {
