@@ -112,7 +112,8 @@ pub fn scan_root(
         let (mut owner, mut place) = (None, None);
         if entry.kind == EntryKind::Directory {
             let staging = migrating.open(&entry.name)?;
-            (owner, place) = (read_owner(&staging)?, read_place(&staging)?);
+            owner = read_owner(&staging)?;
+            place = read_place(&staging, owner.as_ref())?;
         }
         found.staging.push(StagingItem { name, owner, place });
         progress.tick();

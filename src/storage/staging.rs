@@ -139,13 +139,13 @@ pub struct Place {
     pub shard_id: ShardId,
 }
 
-/// Where the files of a staging directory go. Where its owner cannot be read, the staged record says the same: no files
-/// are placed before one is staged.
+/// Where the files of a staging directory of this owner go. Where the owner cannot be read, the staged record says the
+/// same: no files are placed before one is staged.
 ///
 /// # Errors
 /// As `read(2)`.
-pub fn read_place(staging: &Dir) -> Result<Option<Place>, DiskError> {
-    if let Some(Owner { key, shard_id, .. }) = read_owner(staging)? {
+pub fn read_place(staging: &Dir, owner: Option<&Owner>) -> Result<Option<Place>, DiskError> {
+    if let Some(&Owner { key, shard_id, .. }) = owner {
         return Ok(Some(Place { key, shard_id }));
     }
     Ok(read_small(staging, RECORD_FILE, ReadFrom::Cache)?

@@ -17,7 +17,7 @@ use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, Ta
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root,
-    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_place, remove_staging,
+    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, read_place, remove_staging,
     remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
@@ -234,7 +234,10 @@ impl<'a> Importer<'a> {
         let migrating = self.root.dir().open(MIGRATING)?;
         let name = staging_name(key);
         let Some(dir) = migrating.open_if_exists(&name)? else { return Ok(()) };
-        if let Some(place) = read_place(&dir)?.filter(|place| place.key == key) {
+        let owner = read_owner(&dir)?;
+        let is_ours = owner.as_ref().is_none_or(|owner| owner.purpose == Purpose::Import);
+        let place = read_place(&dir, owner.as_ref())?.filter(|place| is_ours && place.key == key);
+        if let Some(place) = place {
             let was_placed = dir.kind(FILES)?.is_none();
             if was_placed && self.root.dir().kind(format!("{META}/{}", record_name(key)))?.is_none() {
                 remove_unowned_tablet(self.root.dir(), place.shard_id, key)?;
