@@ -167,7 +167,7 @@ fn to_be_settled(node: &Node, scan: &RootScan) -> Option<String> {
         (scan.without_directory.len(), "records without a directory"),
         (scan.damaged.len(), "damaged records"),
         (scan.staging.len(), "unfinished copies"),
-        (scan.half_retired.len() + scan.empty_trash.len(), "unfinished entries in its trash"),
+        (scan.unfinished_trash.len(), "unfinished entries in its trash"),
     ];
     if let Some((count, what)) = left.iter().find(|(count, _)| *count > 0) {
         return Some(format!("it holds {count} {what}, which a start settles"));

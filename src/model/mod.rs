@@ -27,7 +27,7 @@ pub use migration::{
 };
 pub use status::{Phase, Status, Step, StepStatus};
 pub use steering::{Haste, Hold, Idempotency, Steering, UndoneFor};
-pub use tablet::{RecordSummary, TabletRecord, TabletState};
+pub use tablet::{Reached, RecordSummary, TabletRecord, TabletState};
 pub use task::{
     DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveOptions, MoveStatus, MoveTarget, PlanCompleteness,
     PlanOutcome, PlannedDisk, PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress,

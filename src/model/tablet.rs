@@ -57,6 +57,18 @@ pub struct RecordSummary {
     pub shard_id: ShardId,
 }
 
+/// How far a retired tablet got into its trash entry: first its record leaves the store, and becomes the header there;
+/// then its directory follows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reached {
+    /// Nothing of it is there: it has not come yet, or is purged already.
+    Nothing,
+    /// The header lies beside its place; the directory may still be where the tablet lived.
+    Header,
+    /// All is in its place, only the note is lost.
+    Place,
+}
+
 impl TabletRecord {
     /// Table the tablet belongs to, as its header says; 0 where unknown.
     pub fn table_id(&self) -> i64 {

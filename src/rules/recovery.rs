@@ -1,4 +1,4 @@
-//! What start-up does with what it finds. Three small tables; every row is a test.
+//! What start-up does with what it finds. Four small tables; every row is a test.
 //!
 //! Ownership comes first and looks at the disks alone: among the good copies of a tablet the highest generation owns it.
 //! Time stamps never decide. Only then is each unfinished migration, and each staging directory, settled by it.
@@ -6,7 +6,7 @@
 //! While a configured disk is missing nothing is retired, quarantined or swept that the missing disk might contradict.
 
 use super::gate::Gate;
-use crate::model::{DiskIndex, Status};
+use crate::model::{DiskIndex, Reached, Status};
 
 /// One copy of a tablet below `data/`, with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -197,6 +197,40 @@ pub const fn settle_staging(owner: StagingOwner, disks: Disks, tablet: TabletIs)
     }
 }
 
+/// Who owns the tablet of an unfinished trash entry now, seen from that entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OwnerIs {
+    /// Not known, or older than the owner the tablet was retired for: that one may be on a disk that is not here.
+    NotHere,
+    /// The one it was retired for, or a later one.
+    Newer,
+    /// The same, and it lives in the very directory that was retired.
+    InItsPlace,
+}
+
+/// What becomes of an unfinished trash entry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TrashVerdict {
+    /// Left alone.
+    Leave,
+    /// Removed: there is nothing in it, and nothing is owed to it.
+    Remove,
+    /// The directory follows the header.
+    Finish,
+    /// The note is written again.
+    Note,
+}
+
+/// Settles one unfinished trash entry, once it is known who owns the tablets.
+pub const fn settle_trash(reached: Reached, owner: OwnerIs) -> TrashVerdict {
+    match (reached, owner) {
+        (_, OwnerIs::NotHere) | (Reached::Header, OwnerIs::InItsPlace) => TrashVerdict::Leave,
+        (Reached::Nothing, _) => TrashVerdict::Remove,
+        (Reached::Header, OwnerIs::Newer) => TrashVerdict::Finish,
+        (Reached::Place, _) => TrashVerdict::Note,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::gate::gate;
@@ -261,6 +295,19 @@ mod tests {
         ];
         for (name, copies, elsewhere, disks, expected) in rows {
             assert_eq!(settle_ownership(copies, *elsewhere, *disks), *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn trash_row_by_row() {
+        use OwnerIs::{InItsPlace, Newer, NotHere};
+        use TrashVerdict::{Finish, Leave, Note, Remove};
+        for (reached, verdicts) in [
+            (Reached::Nothing, [Leave, Remove, Remove]),
+            (Reached::Header, [Leave, Finish, Leave]),
+            (Reached::Place, [Leave, Note, Note]),
+        ] {
+            assert_eq!([NotHere, Newer, InItsPlace].map(|owner| settle_trash(reached, owner)), verdicts);
         }
     }
 

@@ -12,7 +12,7 @@ use super::record::decode_record;
 use super::root::Root;
 use super::staging::{Owner, Place, read_owner, read_place};
 use super::store::{MetadataStore, ScannedRecord, Share};
-use super::trash::{RetiredNote, TrashItem, half_retired, list_trash, trash_entries};
+use super::trash::{TrashItem, UnfinishedEntry, list_trash, trash_entries, unfinished};
 use crate::model::{RecordSummary, TabletKey};
 
 /// Whether a scan looks for each tablet's directory.
@@ -48,10 +48,8 @@ pub struct RootScan {
     pub staging: Vec<StagingItem>,
     /// Retired sources, oldest first.
     pub trash: Vec<TrashItem>,
-    /// Trash entries whose tablet has not arrived whole.
-    pub half_retired: Vec<(String, RetiredNote)>,
-    /// Trash entries with nothing in them: a kill came right after they were made.
-    pub empty_trash: Vec<String>,
+    /// Trash entries of which something is left to do.
+    pub unfinished_trash: Vec<UnfinishedEntry>,
     /// Generations seen in quarantine: a new one must be above them.
     pub quarantined: Vec<(TabletKey, u64)>,
 }
@@ -121,11 +119,7 @@ pub fn scan_root(
     found.trash = list_trash(root.dir())?;
     let trash = root.dir().open(TRASH)?;
     for entry in trash_entries(&trash)? {
-        if let Some(note) = half_retired(&trash, &entry)? {
-            found.half_retired.push((entry, note));
-        } else if trash.open(&entry)?.entries()?.is_empty() {
-            found.empty_trash.push(entry);
-        }
+        found.unfinished_trash.extend(unfinished(&trash, &entry)?);
         progress.tick();
     }
     found.quarantined = quarantined_generations(root)?;

@@ -14,7 +14,9 @@ use super::layout::{
 use super::record::decode_record;
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
-use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TabletRecord, TimestampMs};
+use crate::model::{
+    DiskRef, MigrationId, Reached, RecordSummary, ShardId, TabletId, TabletKey, TabletRecord, TimestampMs,
+};
 
 /// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -71,31 +73,23 @@ fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
 /// As the calls made.
 pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Result<String, StorageError> {
     let (entry, name) = create_entry(&root.open(TRASH)?)?;
-    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
-        path: entry.path().join(RETIRED_FILE),
-        why: error.to_string(),
-    })?;
-    write_new(&entry, RETIRED_FILE, &text)?;
-    finish_retiring(root, store, note, &name)
+    write_note(&entry, note)?;
+    let key = note.key;
+    let tablet = entry.ensure(&key.tablet_id.to_string())?;
+    // The record waits beside the place its directory is renamed to, then joins it.
+    store.retire(key, &tablet, &trashed_header_name(key.tablet_id))?;
+    crate::fault::point("source_record_retired");
+    Ok(finish_retiring(root, note, &name)?)
 }
 
-/// Does what is left to do of a [`retire`] that was cut short after its entry was made. Safe to repeat.
+/// Does what is left to do of a [`retire`] that was cut short after the record had left the store. Safe to repeat.
 ///
 /// # Errors
 /// As the calls made.
-pub fn finish_retiring(
-    root: &Dir,
-    store: &dyn MetadataStore,
-    note: &RetiredNote,
-    entry: &str,
-) -> Result<String, StorageError> {
+pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<String, DiskError> {
     let (key, shard) = (note.key, note.shard_id);
-    let tablet = root.ensure(&format!("{TRASH}/{entry}/{}", key.tablet_id))?;
+    let tablet = root.open(format!("{TRASH}/{entry}/{}", key.tablet_id))?;
     let schema = key.schema_hash.to_string();
-    let header = trashed_header_name(key.tablet_id);
-    // The record waits beside the place its directory is renamed to, then joins it.
-    store.retire(key, &tablet, &header)?;
-    crate::fault::point("source_record_retired");
     if tablet.kind(&schema)?.is_none() {
         match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
             Some(parent) if parent.kind(&schema)?.is_some() => parent.rename(&schema, &tablet, &schema)?,
@@ -104,10 +98,29 @@ pub fn finish_retiring(
     }
     crate::fault::point("source_directory_retired");
     remove_empty_parents(root, shard, key)?;
+    let header = trashed_header_name(key.tablet_id);
     if tablet.kind(&header)?.is_some() {
         tablet.replace(&header, &tablet.open(&schema)?, &header)?;
     }
     Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
+}
+
+/// Writes the note of an entry again, where it was lost.
+///
+/// # Errors
+/// As the calls made.
+pub fn rewrite_note(root: &Dir, note: &RetiredNote, entry: &str) -> Result<(), StorageError> {
+    let entry = root.open(TRASH)?.open(entry)?;
+    entry.unlink(RETIRED_FILE)?;
+    write_note(&entry, note)
+}
+
+fn write_note(entry: &Dir, note: &RetiredNote) -> Result<(), StorageError> {
+    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
+        path: entry.path().join(RETIRED_FILE),
+        why: error.to_string(),
+    })?;
+    Ok(write_new(entry, RETIRED_FILE, &text).map(drop)?)
 }
 
 /// What lies in one trash entry.
@@ -135,13 +148,11 @@ pub fn read_entry(trash: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError>
         for (schema_hash, files) in numbered_dirs(&tablet)? {
             let (Ok(tablet_id), Ok(schema_hash)) = (tablet_id.parse(), schema_hash.parse()) else { continue };
             let key = TabletKey { tablet_id, schema_hash };
-            let header = trashed_header_name(tablet_id);
-            let bytes = match read_small(&files, &header, ReadFrom::Cache)? {
-                Some(bytes) => Some(bytes),
-                None => read_small(&tablet, &header, ReadFrom::Cache)?,
-            };
-            let record =
-                bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key == key);
+            let record = match read_header(&files, tablet_id)? {
+                Some(record) => Some(record),
+                None => read_header(&tablet, tablet_id)?,
+            }
+            .filter(|record| record.key == key);
             items.push(TrashItem { entry: entry.to_owned(), key, record, note: note.clone() });
         }
     }
@@ -158,17 +169,57 @@ fn numbered_dirs(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
     Ok(found)
 }
 
-/// The note of a trash entry whose tablet never arrived whole: its retirement was cut short.
+fn read_header(dir: &Dir, tablet_id: TabletId) -> Result<Option<TabletRecord>, DiskError> {
+    let bytes = read_small(dir, &trashed_header_name(tablet_id), ReadFrom::Cache)?;
+    Ok(bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key.tablet_id == tablet_id))
+}
+
+/// A trash entry that a crash left in the middle of a retirement or a purge.
+#[derive(Debug, Clone)]
+pub struct UnfinishedEntry {
+    /// Its name.
+    pub entry: String,
+    /// What its note says, where it can be read: a power cut may have come before the bytes of a note were on the disk,
+    /// and after its name and every rename that followed were.
+    pub note: Option<RetiredNote>,
+    /// The tablet's header, where it has arrived.
+    pub header: Option<RecordSummary>,
+    /// How far the tablet got.
+    pub reached: Reached,
+}
+
+/// What is left to do of a trash entry; `None` for one that is whole, half purged, or another program's.
 ///
 /// # Errors
 /// As the calls made.
-pub(super) fn half_retired(trash: &Dir, entry: &str) -> Result<Option<RetiredNote>, DiskError> {
+pub(super) fn unfinished(trash: &Dir, entry: &str) -> Result<Option<UnfinishedEntry>, DiskError> {
     let Some(dir) = trash.open_if_exists(entry)? else { return Ok(None) };
-    let Some(note) = read_note(&dir)? else { return Ok(None) };
-    let place = format!("{}/{}", note.key.tablet_id, note.key.schema_hash);
-    let header = format!("{place}/{}", trashed_header_name(note.key.tablet_id));
-    let whole = dir.kind(&place)?.is_some() && dir.kind(header)?.is_some();
-    Ok((!whole).then_some(note))
+    let note = read_note(&dir)?;
+    if let Some(RetiredNote { key, .. }) = note {
+        let (tablet_id, schema) = (key.tablet_id, key.schema_hash);
+        if dir.kind(format!("{tablet_id}/{schema}/{}", trashed_header_name(tablet_id)))?.is_some() {
+            return Ok(None);
+        }
+    } else if dir.kind(RETIRED_FILE)?.is_none() && !dir.entries()?.is_empty() {
+        // Another program's: it writes no notes.
+        return Ok(None);
+    }
+    let (mut header, mut reached) = (None, Reached::Nothing);
+    for (tablet_id, tablet) in numbered_dirs(&dir)? {
+        let Ok(tablet_id) = tablet_id.parse() else { return Ok(None) };
+        if let Some(record) = read_header(&tablet, tablet_id)? {
+            (header, reached) = (Some(record.summary()), Reached::Header);
+        } else if let Some((_, files)) = numbered_dirs(&tablet)?.first() {
+            match read_header(files, tablet_id)? {
+                Some(record) if note.is_none() => {
+                    (header, reached) = (Some(record.summary()), Reached::Place);
+                }
+                // Its files without its header: half purged, and listed as what it is.
+                _ => return Ok(None),
+            }
+        }
+    }
+    Ok(Some(UnfinishedEntry { entry: entry.to_owned(), note, header, reached }))
 }
 
 fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
@@ -214,7 +265,19 @@ pub fn purge_entry(root: &Dir, entry: &str, key: TabletKey) -> Result<(), DiskEr
     if let Some(tablet) = dir.open_if_exists(key.tablet_id.to_string())? {
         tablet.remove_tree(&key.schema_hash.to_string())?;
         tablet.unlink(trashed_header_name(key.tablet_id))?;
-        dir.remove_if_empty(&key.tablet_id.to_string())?;
+    }
+    remove_bare_entry(root, entry)
+}
+
+/// Removes a trash entry with nothing but its note in it; any other stays.
+///
+/// # Errors
+/// As the calls made.
+pub fn remove_bare_entry(root: &Dir, entry: &str) -> Result<(), DiskError> {
+    let trash = root.open(TRASH)?;
+    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(()) };
+    for (tablet_id, _) in numbered_dirs(&dir)? {
+        dir.remove_if_empty(&tablet_id)?;
     }
     if dir.entries()?.iter().all(|entry| entry.name == RETIRED_FILE) {
         trash.remove_tree(entry)?;
@@ -265,14 +328,16 @@ pub fn quarantine(
     let (entry, name) = create_entry(&root.open(QUARANTINE)?)?;
     write_new(&entry, REASON_FILE, serde_json::json!({ "reason": why }).to_string().as_bytes())?;
     match what {
+        // The directory first: one without a record would be nobody's if a crash came in between, and a record without
+        // its directory is set aside by the next start.
         Quarantined::Tablet { shard, key } => {
-            store.retire(*key, &entry, &trashed_header_name(key.tablet_id))?;
             if let Some(parent) = root.open_if_exists(tablet_parent(*shard, key.tablet_id))?
                 && parent.kind(key.schema_hash.to_string())?.is_some()
             {
                 parent.rename(&key.schema_hash.to_string(), &entry, FILES)?;
                 remove_empty_parents(root, *shard, *key)?;
             }
+            store.retire(*key, &entry, &trashed_header_name(key.tablet_id))?;
         }
         Quarantined::Record { name } => root.open("meta")?.rename(name, &entry, name)?,
         Quarantined::Staging { name } => root.open(MIGRATING)?.rename(name, &entry, name)?,

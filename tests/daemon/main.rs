@@ -14,6 +14,7 @@ mod modes;
 mod recovery;
 mod register;
 mod requests;
+mod retirement;
 mod steering;
 mod tasks;
 mod verbs;

@@ -2,10 +2,10 @@
 
 use crate::engine::line::remove_copy;
 use crate::model::{Failure, ShardId, TabletKey};
-use crate::storage::layout::{MIGRATING, TRASH};
+use crate::storage::layout::MIGRATING;
 use crate::storage::{
-    EntryKind, NativeStore, Quarantined, RetiredNote, Root, finish_retiring, quarantine, remove_staging,
-    retire,
+    EntryKind, NativeStore, Quarantined, RetiredNote, Root, finish_retiring, quarantine, remove_bare_entry,
+    remove_staging, retire, rewrite_note,
 };
 
 /// What recovery does on one disk.
@@ -13,11 +13,12 @@ pub(super) enum Action {
     Sync,
     Retire { note: RetiredNote },
     FinishRetiring { note: RetiredNote, entry: String },
+    RewriteNote { note: RetiredNote, entry: String },
     Quarantine { key: TabletKey, shard: ShardId, why: String },
     QuarantineRecord { name: String, why: String },
     RemoveCopy { name: String, key: TabletKey, shard: Option<ShardId> },
     RemoveStaging { name: String },
-    RemoveEmptyTrash { entry: String },
+    RemoveBareTrash { entry: String },
 }
 
 pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
@@ -28,8 +29,12 @@ pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<()
             tracing::warn!(tablet = %note.key, "retired to {path}");
         }
         Action::FinishRetiring { note, entry } => {
-            let path = finish_retiring(root.dir(), store, &note, &entry)?;
+            let path = finish_retiring(root.dir(), &note, &entry)?;
             tracing::info!(tablet = %note.key, "retirement finished in {path}");
+        }
+        Action::RewriteNote { note, entry } => {
+            rewrite_note(root.dir(), &note, &entry)?;
+            tracing::info!(tablet = %note.key, entry, "the note of a retirement was lost, and written again");
         }
         Action::Quarantine { key, shard, why } => {
             quarantine(root.dir(), store, &Quarantined::Tablet { shard, key }, &why)?;
@@ -37,7 +42,7 @@ pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<()
         Action::QuarantineRecord { name, why } => {
             quarantine(root.dir(), store, &Quarantined::Record { name: &name }, &why)?;
         }
-        Action::RemoveEmptyTrash { entry } => root.dir().open(TRASH)?.remove_if_empty(&entry)?,
+        Action::RemoveBareTrash { entry } => remove_bare_entry(root.dir(), &entry)?,
         Action::RemoveCopy { name, key, shard } => remove_copy(root, store, &name, key, shard)?,
         Action::RemoveStaging { name } => {
             let migrating = root.dir().open(MIGRATING)?;

@@ -8,8 +8,10 @@ use super::{Findings, Recovery};
 use crate::engine::catalog::Entry;
 use crate::engine::job::now_ms;
 use crate::model::{DiskIndex, DiskRef, Failure, RecordSummary, ShardId, Status, TabletKey};
-use crate::rules::recovery::{CopyFound, Ownership, Soundness, Unavailable, settle_ownership};
-use crate::storage::RetiredNote;
+use crate::rules::recovery::{
+    CopyFound, OwnerIs, Ownership, Soundness, TrashVerdict, Unavailable, settle_ownership, settle_trash,
+};
+use crate::storage::{RetiredNote, UnfinishedEntry};
 
 /// A copy of a tablet, as a scan saw it.
 struct Copy {
@@ -36,9 +38,8 @@ pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u6
     };
     for scan in findings.scans.iter().flatten() {
         let whole = scan.trash.iter().filter_map(|item| item.note.as_ref());
-        for note in
-            whole.chain(scan.half_retired.iter().map(|(_, note)| note)).filter(|note| !here(&note.moved_to))
-        {
+        let cut_short = scan.unfinished_trash.iter().filter_map(|entry| entry.note.as_ref());
+        for note in whole.chain(cut_short).filter(|note| !here(&note.moved_to)) {
             saw(note.key, note.generation);
         }
     }
@@ -81,7 +82,7 @@ impl Recovery<'_> {
             }
         }
         self.remember_generations();
-        self.finish_retirements(&mut actions);
+        self.finish_trash(&mut actions);
         self.act(syncs)?;
         self.act(actions)
     }
@@ -174,13 +175,7 @@ impl Recovery<'_> {
                         record.generation, self.disk(copy.disk).path, self.disk(disk).path, owner.generation
                     );
                     let note = self.note(key, record.shard_id, disk, owner.generation);
-                    let half =
-                        self.half_retired(copy.disk, key).map(|(entry, note)| (entry.clone(), note.clone()));
-                    let action = match half {
-                        Some((entry, note)) => Action::FinishRetiring { note, entry },
-                        None => Action::Retire { note },
-                    };
-                    actions.entry(copy.disk).or_default().push(action);
+                    actions.entry(copy.disk).or_default().push(Action::Retire { note });
                 }
                 for copy in copies.iter().filter(|copy| quarantine.contains(&copy.disk)) {
                     let why = copy
@@ -224,24 +219,40 @@ impl Recovery<'_> {
         })
     }
 
-    /// The trash entry that was made for a copy of this tablet on this disk, but that it has not reached whole.
-    fn half_retired(&self, disk: DiskIndex, key: TabletKey) -> Option<&(String, RetiredNote)> {
-        self.scan(disk)?.half_retired.iter().find(|(_, note)| note.key == key)
-    }
-
-    /// Finishes every retirement that was cut short, where the owner it was made way for is here.
-    fn finish_retirements(&self, actions: &mut BTreeMap<DiskIndex, Vec<Action>>) {
+    /// Finishes every retirement and every purge that was cut short.
+    fn finish_trash(&self, actions: &mut BTreeMap<DiskIndex, Vec<Action>>) {
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
-            let empty =
-                scan.empty_trash.iter().map(|entry| Action::RemoveEmptyTrash { entry: entry.clone() });
-            actions.entry(DiskIndex(index)).or_default().extend(empty);
-            for (entry, note) in &scan.half_retired {
-                let owner = self.settled.catalog.get(note.key);
-                if owner.is_some_and(|owner| owner.disk.0 != index && owner.generation >= note.generation) {
-                    let action = Action::FinishRetiring { note: note.clone(), entry: entry.clone() };
-                    actions.entry(DiskIndex(index)).or_default().push(action);
-                }
+            let disk = DiskIndex(index);
+            for left in &scan.unfinished_trash {
+                actions.entry(disk).or_default().extend(self.finish_entry(disk, left));
+            }
+        }
+    }
+
+    fn finish_entry(&self, disk: DiskIndex, left: &UnfinishedEntry) -> Vec<Action> {
+        let entry = || left.entry.clone();
+        // A header says the same as a note, but for the owner: it had a higher generation.
+        let noted = left.note.as_ref().map(|note| (note.key, note.shard_id, note.generation));
+        let of = noted.or(left.header.map(|record| (record.key, record.shard_id, record.generation + 1)));
+        let Some((key, shard_id, generation)) = of else {
+            return vec![Action::RemoveBareTrash { entry: entry() }];
+        };
+        let Some(owner) = self.settled.catalog.get(key) else { return vec![] };
+        let owner_is = match owner.generation >= generation {
+            false => OwnerIs::NotHere,
+            true if (owner.disk, owner.shard_id) == (disk, shard_id) => OwnerIs::InItsPlace,
+            true => OwnerIs::Newer,
+        };
+        let new_note = || self.note(key, shard_id, owner.disk, owner.generation);
+        let note = || left.note.clone().unwrap_or_else(new_note);
+        let rewrite = left.note.is_none().then(|| Action::RewriteNote { note: note(), entry: entry() });
+        match settle_trash(left.reached, owner_is) {
+            TrashVerdict::Leave => vec![],
+            TrashVerdict::Remove => vec![Action::RemoveBareTrash { entry: entry() }],
+            TrashVerdict::Note => rewrite.into_iter().collect(),
+            TrashVerdict::Finish => {
+                rewrite.into_iter().chain([Action::FinishRetiring { note: note(), entry: entry() }]).collect()
             }
         }
     }

@@ -1,0 +1,114 @@
+//! Starts after a crash in the middle of a retirement or of a purge: what the first sync of the source had not reached.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tabletd::model::TabletKey;
+
+use crate::harness::{Node, read_dir_names};
+
+/// A node whose only tablet has moved from disk 0 to disk 1, at rest, and its trash entry.
+fn moved() -> (Node, TabletKey, PathBuf) {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000, 300]);
+    move_to(&node, key, 1);
+    let entry = entry_of(&node);
+    (node, key, entry)
+}
+
+fn move_to(node: &Node, key: TabletKey, disk: usize) {
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(disk)), &["completed"]);
+    daemon.stop();
+}
+
+/// The one trash entry of disk 0.
+fn entry_of(node: &Node) -> PathBuf {
+    let trash = node.roots[0].join("trash");
+    let [entry] = read_dir_names(&trash).try_into().expect("one entry");
+    trash.join(entry)
+}
+
+/// As it was when only the record had been renamed: the header lies beside its place, the directory where it lived.
+fn take_back_directory(node: &Node, key: TabletKey, entry: &Path) {
+    let tablet = entry.join("7");
+    fs::rename(tablet.join("555/7.hdr.json"), tablet.join("7.hdr.json")).expect("a header");
+    let place = node.tablet_dir(0, key);
+    fs::create_dir_all(place.parent().expect("a parent")).expect("a directory");
+    fs::rename(tablet.join("555"), place).expect("a directory");
+}
+
+/// A note whose bytes were not on the disk yet when the power went, although its name was.
+fn lose_note(entry: &Path) {
+    fs::write(entry.join("retired.json"), b"").expect("a note");
+}
+
+/// Starts once, and the node is whole with its tablet there; what the trash says then.
+fn trash_after_a_start(node: &Node, key: TabletKey, owner: usize, case: &str) -> Value {
+    let daemon = node.start();
+    let trash = daemon.get("/api/v1/trash");
+    daemon.stop();
+    assert_eq!(node.examine(tabletd::storage::ReadFrom::Cache).map(|at| at[&key]), Ok(owner), "{case}");
+    trash
+}
+
+#[test]
+fn a_retirement_that_was_cut_short_is_finished_with_or_without_its_note() {
+    for (case, renamed, noted) in [
+        ("the note is there, the directory was not renamed", false, true),
+        ("the note is lost, the directory was not renamed", false, false),
+        ("the note is lost, everything was renamed", true, false),
+    ] {
+        let (node, key, entry) = moved();
+        if !renamed {
+            take_back_directory(&node, key, &entry);
+        }
+        if !noted {
+            lose_note(&entry);
+        }
+        let trash = trash_after_a_start(&node, key, 1, case);
+        assert_eq!(trash["total"], 1, "{case}: {trash:#}");
+        let item = &trash["data"][0];
+        assert_eq!((&item["moved_to"], &item["generation"]), (&json!(node.disk(1)), &json!(1)), "{case}");
+        assert_eq!(read_dir_names(&entry.join("7/555")).len(), 3, "{case}: two files and a header");
+    }
+}
+
+#[test]
+fn an_entry_that_nothing_reached_goes_away() {
+    for noted in [true, false] {
+        let (node, key, entry) = moved();
+        // As a power cut leaves it that came in a purge, or right after the entry was made.
+        fs::remove_dir_all(entry.join("7/555")).expect("a directory");
+        if !noted {
+            lose_note(&entry);
+        }
+        trash_after_a_start(&node, key, 1, "bare");
+        assert!(!entry.exists(), "noted: {noted}");
+    }
+}
+
+#[test]
+fn an_entry_of_an_earlier_stay_takes_nothing_of_a_later_one() {
+    let (node, key, entry) = moved();
+    // Half purged: its files are there, its header is gone.
+    fs::remove_file(entry.join("7/555/7.hdr.json")).expect("a header");
+    move_to(&node, key, 0);
+    move_to(&node, key, 1);
+    let newer = read_dir_names(&node.roots[0].join("trash"))
+        .into_iter()
+        .map(|name| node.roots[0].join("trash").join(name))
+        .find(|path| *path != entry)
+        .expect("a second entry");
+    // The second stay is not retired yet: only its entry was made.
+    let tablet = newer.join("7/555");
+    let header = fs::read(tablet.join("7.hdr.json")).expect("a header");
+    fs::remove_file(tablet.join("7.hdr.json")).expect("a header");
+    fs::create_dir_all(node.tablet_dir(0, key).parent().expect("a parent")).expect("a directory");
+    fs::rename(&tablet, node.tablet_dir(0, key)).expect("a directory");
+    fs::write(node.roots[0].join("meta/7_555.json"), header).expect("a record");
+    let trash = trash_after_a_start(&node, key, 1, "two entries");
+    assert_eq!(trash["total"], 3, "one of them on disk 1: {trash:#}");
+    assert_eq!(read_dir_names(&entry.join("7/555")).len(), 2, "only what it had");
+}
