@@ -118,7 +118,7 @@ fn round_ends_with(rig: &Rig, daemon: crate::harness::Daemon, owed: &[Promise]) 
 }
 
 /// Points that a start passes too, when it finishes what it found.
-const POINTS_OF_RECOVERY: &[&str] = &["source_record_retired", "source_directory_retired"];
+pub(super) const POINTS_OF_RECOVERY: &[&str] = &["source_record_retired", "source_directory_retired"];
 
 fn named_points(bench: &mut Bench<'_>) -> io::Result<()> {
     let turns: &[u64] = if bench.scale == Scale::Short { &[1] } else { &[1, 2, 3, 4] };
