@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::pace::Pace;
@@ -139,8 +139,8 @@ impl Disk {
 
     /// Notes what a scan has found beside live tablets.
     pub(super) fn note_scan(&self, scan: &RootScan) {
-        let records = scan.trash.iter().filter_map(|item| item.record.as_ref());
-        self.trash_bytes.store(records.map(|record| record.manifest.total_bytes()).sum(), Ordering::Relaxed);
+        let headers = scan.trash.iter().filter_map(|item| item.header);
+        self.trash_bytes.store(headers.map(|header| header.size_bytes).sum(), Ordering::Relaxed);
         self.something_aside.store(!scan.trash.is_empty() || !scan.quarantined.is_empty(), Ordering::Relaxed);
     }
 
@@ -254,6 +254,17 @@ impl Disk {
         Ok((root, store))
     }
 
+    /// Waits for both limits of the disk, the one that is set and the one that adapts; returns for how long.
+    ///
+    /// # Errors
+    /// What `go_on` said.
+    pub(super) fn take<E>(&self, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
+        let waited = self.limiter.take(bytes, &go_on)? + self.pace.take(bytes, &go_on)?;
+        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
+        self.throttled_ms.fetch_add(waited_ms, Ordering::Relaxed);
+        Ok(waited)
+    }
+
     /// Notes that this thread is about to make a call that can hang with the disk.
     pub(super) fn enter(&self, operation: &'static str) -> InCall<'_> {
         InCall { calls: &self.calls, token: self.calls.begin(operation) }
@@ -281,13 +292,30 @@ impl Disk {
     }
 }
 
-/// Runs `work` with the disk's root opened, on a thread of its own, and waits at most `wait`.
+/// Runs `work`, a few short calls, with the disk's root opened, on a thread of its own, and waits at most `wait`.
 ///
 /// # Errors
 /// The disk cannot be opened, did not answer in time, or has too many such threads already: a hung disk costs its own
 /// callers a refusal and nobody else anything.
 pub(super) fn visit<T: Send + 'static>(
-    disk: &std::sync::Arc<Disk>,
+    disk: &Arc<Disk>,
+    wait: Duration,
+    work: impl FnOnce(&Root, &NativeStore) -> Result<T, Failure> + Send + 'static,
+) -> Result<T, Failure> {
+    let owned = Arc::clone(disk);
+    stay(disk, wait, move |root, store| {
+        let _call = owned.enter("a request");
+        work(root, store)
+    })
+}
+
+/// As [`visit`], for work that takes long on a disk in good health, and notes its calls itself: a disk is hung when one
+/// call does not return, not when a tablet is large.
+///
+/// # Errors
+/// As [`visit`].
+pub(super) fn stay<T: Send + 'static>(
+    disk: &Arc<Disk>,
     wait: Duration,
     work: impl FnOnce(&Root, &NativeStore) -> Result<T, Failure> + Send + 'static,
 ) -> Result<T, Failure> {
@@ -297,12 +325,9 @@ pub(super) fn visit<T: Send + 'static>(
         let why = format!("{VISITORS_MAX} calls are waiting for disk {} already", disk.path);
         return Err(Failure::new(ErrorCode::DiskUnavailable, why));
     }
-    let owned = std::sync::Arc::clone(disk);
+    let owned = Arc::clone(disk);
     let spawned = spawn_isolated("disk-visit", move || {
-        let done = {
-            let _call = owned.enter("a request");
-            owned.open().and_then(|(root, store)| work(&root, &store))
-        };
+        let done = owned.open().and_then(|(root, store)| work(&root, &store));
         owned.visitors.fetch_sub(1, Ordering::SeqCst);
         // Who asked may have given up.
         let _ = sender.send(done);

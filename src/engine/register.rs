@@ -157,7 +157,7 @@ fn keep(node: &Node, config: &Config, list: &str) -> Result<(), Failure> {
 
 /// Tablets that are not on the disk as live copies, with the generations seen.
 fn generations(scan: &RootScan) -> impl Iterator<Item = (TabletKey, u64)> {
-    let trash = scan.trash.iter().filter_map(|item| Some((item.key, item.record.as_ref()?.generation)));
+    let trash = scan.trash.iter().filter_map(|item| Some((item.key, item.header?.generation)));
     trash.chain(scan.quarantined.iter().copied())
 }
 

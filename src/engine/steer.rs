@@ -196,8 +196,7 @@ pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
         let now_on = now_on.unwrap_or_else(|| "no disk that is here".to_owned());
         return Err(refuse(format!("the tablet is on {now_on} now, not on {}", ended.destination.path)));
     }
-    let held = trash::list_on(node, source)?;
-    if !held.iter().any(|item| item.migration_id == Some(id)) {
+    if !trash::holds(node, source, id)? {
         return Err(refuse(format!("what it retired is no longer in the trash of {}", source.path)));
     }
     let back = submit(

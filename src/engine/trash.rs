@@ -2,28 +2,32 @@
 //!
 //! A tablet leaves the trash for good only after its live copy was read past the page cache, whole and right.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::catalog::Entry;
-use super::disk::{Disk, visit};
+use super::disk::{Disk, stay, visit};
 use super::flush::SharedBarrier;
 use super::job::now_ms;
 use super::node::{Counts, Node};
+use super::verify::Reading;
 use super::view::{PurgeOutcome, PurgeSelect, TabletView, TrashView};
-use crate::model::{ErrorCode, Failure, TabletKey, TabletRecord};
+use crate::model::{ErrorCode, Failure, MigrationId, TabletKey, TabletRecord};
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
-use crate::storage::layout::tablet_dir;
+use crate::storage::layout::{parse_trash_entry_name, tablet_dir};
 use crate::storage::{
-    Barrier, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, TrashItem, is_placed,
-    list_trash, open_trashed, purge_entry,
+    Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, TrashItem,
+    is_placed, open_trashed, purge_entry, read_entry, read_trashed_record, trash_entries,
 };
-use crate::transfer::{CheckRequest, CopyHooks, CopyOptions, Traffic, verify_files};
+use crate::transfer::{CheckRequest, CopyOptions, verify_files};
 
 /// How long a listing may take.
 const LIST_WAIT: Duration = Duration::from_secs(20);
+/// Entries that are looked at in one visit: on a disk that seeks, a few seconds.
+const ENTRIES_PER_VISIT: usize = 64;
 /// How long reading a whole tablet may take.
 const READ_WAIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -61,8 +65,8 @@ fn view(node: &Node, disk: &Disk, item: &TrashItem) -> TrashView {
         disk: disk.path.clone(),
         entry: item.entry.clone(),
         key: item.key,
-        size_bytes: item.record.as_ref().map_or(0, |record| record.manifest.total_bytes()),
-        generation: item.record.as_ref().map(|record| record.generation),
+        size_bytes: item.header.map_or(0, |header| header.size_bytes),
+        generation: item.header.map(|header| header.generation),
         moved_to: item.note.as_ref().map(|note| note.moved_to.path.clone()),
         migration_id: item.note.as_ref().and_then(|note| note.migration_id),
         retired_ms: item.note.as_ref().map(|note| note.retired_ms),
@@ -70,46 +74,87 @@ fn view(node: &Node, disk: &Disk, item: &TrashItem) -> TrashView {
     }
 }
 
-/// Trash of the readable disks that `wanted` chooses, oldest first per disk.
-fn items(node: &Node, wanted: impl Fn(&Disk) -> bool) -> Result<Vec<(Arc<Disk>, TrashItem)>, Failure> {
-    let mut all = Vec::new();
+/// Shows `each` what is in the trash of the readable disks that `wanted` chooses, oldest first per disk, until it breaks
+/// off. A few entries at a time: a million of them are neither held in memory, nor take a disk that seeks long enough to
+/// look hung.
+fn walk(
+    node: &Node,
+    wanted: impl Fn(&Disk) -> bool,
+    chosen: impl Fn(&str) -> bool,
+    mut each: impl FnMut(&Arc<Disk>, TrashItem) -> ControlFlow<()>,
+) -> Result<(), Failure> {
     let hang_after = node.hang_after();
     for disk in node.disks.iter().filter(|disk| wanted(disk) && disk.condition(hang_after).is_readable()) {
-        let found = visit(disk, LIST_WAIT, |root, _| Ok(list_trash(root.dir())?))?;
-        all.extend(found.into_iter().map(|item| (Arc::clone(disk), item)));
+        let mut entries = visit(disk, LIST_WAIT, |root, _| Ok(trash_entries(root.dir())?))?;
+        entries.retain(|entry| chosen(entry));
+        for some in entries.chunks(ENTRIES_PER_VISIT) {
+            let some = some.to_vec();
+            let found = visit(disk, LIST_WAIT, move |root, _| {
+                let items = some.iter().map(|entry| read_entry(root.dir(), entry));
+                Ok(items.collect::<Result<Vec<_>, _>>()?)
+            })?;
+            for item in found.into_iter().flatten() {
+                if each(disk, item).is_break() {
+                    return Ok(());
+                }
+            }
+        }
     }
-    Ok(all)
+    Ok(())
 }
 
 /// Everything in trash.
 pub(super) fn list(node: &Node) -> Result<Vec<TrashView>, Failure> {
-    Ok(items(node, |_| true)?.iter().map(|(disk, item)| view(node, disk, item)).collect())
+    let mut all = Vec::new();
+    walk(
+        node,
+        |_| true,
+        |_| true,
+        |disk, item| {
+            all.push(view(node, disk, &item));
+            ControlFlow::Continue(())
+        },
+    )?;
+    Ok(all)
 }
 
-/// What is in the trash of one disk.
-pub(super) fn list_on(node: &Node, wanted: &Disk) -> Result<Vec<TrashView>, Failure> {
-    let found = items(node, |disk| disk.index == wanted.index)?;
-    Ok(found.iter().map(|(disk, item)| view(node, disk, item)).collect())
+/// Whether the trash of a disk still has what a migration retired.
+pub(super) fn holds(node: &Node, source: &Disk, id: MigrationId) -> Result<bool, Failure> {
+    let mut found = false;
+    walk(
+        node,
+        |disk| disk.index == source.index,
+        |_| true,
+        |_, item| {
+            found = item.note.is_some_and(|note| note.migration_id == Some(id));
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    )?;
+    Ok(found)
 }
 
 /// Purges what is due. Runs in the sweeper's thread; a failure is a line in the log and another try later.
 pub(super) fn sweep(node: &Arc<Node>) {
-    let due = match items(node, |_| true) {
-        Ok(items) => items,
-        Err(failure) => return tracing::warn!("sweeping the trash: {failure}"),
-    };
-    for (disk, item) in due.iter().filter(|(disk, item)| why_kept(node, disk, item).is_none()) {
-        if node.is_stopping() {
-            return;
-        }
-        match purge_one(node, disk, item) {
-            Ok(()) => {
-                tracing::info!(tablet = %item.key, disk = disk.path, entry = item.entry, "purged from trash");
+    let swept = walk(
+        node,
+        |_| true,
+        |_| true,
+        |disk, item| {
+            if node.is_stopping() {
+                return ControlFlow::Break(());
             }
-            Err(why) => {
-                tracing::warn!(tablet = %item.key, disk = disk.path, entry = item.entry, "kept in trash: {why}");
+            if why_kept(node, disk, &item).is_none() {
+                let (tablet, entry) = (item.key, &item.entry);
+                match purge_one(node, disk, &item) {
+                    Ok(()) => tracing::info!(%tablet, disk = disk.path, entry, "purged from trash"),
+                    Err(why) => tracing::warn!(%tablet, disk = disk.path, entry, "kept in trash: {why}"),
+                }
             }
-        }
+            ControlFlow::Continue(())
+        },
+    );
+    if let Err(failure) = swept {
+        tracing::warn!("sweeping the trash: {failure}");
     }
 }
 
@@ -120,30 +165,27 @@ pub(super) fn purge(node: &Arc<Node>, select: &PurgeSelect) -> Result<Vec<PurgeO
     {
         return Err(Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}")));
     }
-    let chosen = items(node, |disk| select.disk.as_ref().is_none_or(|path| *path == disk.path))?;
-    let chosen: Vec<_> = chosen
-        .into_iter()
-        .filter(|(_, item)| select.entry.as_ref().is_none_or(|entry| *entry == item.entry))
-        .filter(|(_, item)| select.tablet_id.is_none_or(|id| id == item.key.tablet_id))
-        .collect();
-    Ok(chosen
-        .iter()
-        .map(|(disk, item)| PurgeOutcome {
-            item: view(node, disk, item),
-            outcome: if select.dry_run {
-                live_copy(node, item).map(drop)
-            } else {
-                purge_one(node, disk, item)
-            },
-        })
-        .collect())
+    let mut outcomes = Vec::new();
+    let on = |disk: &Disk| select.disk.as_ref().is_none_or(|path| *path == disk.path);
+    let in_entry = |name: &str| select.entry.as_ref().is_none_or(|entry| entry == name);
+    walk(node, on, in_entry, |disk, item| {
+        if select.tablet_id.is_none_or(|id| id == item.key.tablet_id) {
+            let outcome = match select.dry_run {
+                true => live_copy(node, &item).map(drop),
+                false => purge_one(node, disk, &item),
+            };
+            outcomes.push(PurgeOutcome { item: view(node, disk, &item), outcome });
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(outcomes)
 }
 
 /// The owner of the tablet that makes this trash superfluous.
 fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
     let catalog = node.catalog();
     let owner = catalog.get(item.key).ok_or("the tablet has no live copy; restore it, or keep this")?;
-    let newer = item.record.as_ref().is_none_or(|record| record.generation < owner.generation);
+    let newer = item.header.is_none_or(|header| header.generation < owner.generation);
     newer.then(|| Arc::clone(node.disk(owner.disk))).ok_or_else(|| {
         format!("the live copy has generation {}, which is not newer than this", owner.generation)
     })
@@ -152,7 +194,8 @@ fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
 fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(), String> {
     let owner = live_copy(node, item)?;
     let (key, at) = (item.key, Arc::clone(node));
-    visit(&owner, READ_WAIT, move |root, store| check_cold(&at, root, store, key))
+    let on = Arc::clone(&owner);
+    stay(&owner, READ_WAIT, move |root, store| check_cold(&at, &on, root, store, key))
         .map_err(|failure| format!("its live copy did not pass a cold check: {failure}"))?;
     let (entry, own) = (item.entry.clone(), Arc::clone(disk));
     visit(disk, LIST_WAIT, move |root, _| {
@@ -164,7 +207,7 @@ fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(),
     })
     .map_err(|failure| failure.message)?;
     Counts::add(&node.counts.purged);
-    let bytes = item.record.as_ref().map_or(0, |record| record.manifest.total_bytes());
+    let bytes = item.header.map_or(0, |header| header.size_bytes);
     let _ = disk
         .trash_bytes
         .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(bytes)));
@@ -172,41 +215,29 @@ fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(),
 }
 
 /// Reads a live tablet past the page cache and compares it with its manifest.
-fn check_cold(node: &Node, root: &Root, store: &NativeStore, key: TabletKey) -> Result<(), Failure> {
+fn check_cold(
+    node: &Node,
+    disk: &Disk,
+    root: &Root,
+    store: &NativeStore,
+    key: TabletKey,
+) -> Result<(), Failure> {
     let record = store.get(key)?.ok_or_else(|| {
         Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
     })?;
     let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
-    verify(node, &dir, &record)
+    verify(node, disk, &dir, &record)
 }
 
-fn verify(node: &Node, dir: &crate::storage::Dir, record: &TabletRecord) -> Result<(), Failure> {
+fn verify(node: &Node, disk: &Disk, dir: &Dir, record: &TabletRecord) -> Result<(), Failure> {
     verify_files(&CheckRequest {
         dir,
         manifest: &record.manifest,
         options: &CopyOptions { threads: 1, ..node.copy_options() },
         budget: &node.budget,
-        hooks: &Quiet(node),
+        hooks: &Reading { node, disk, bytes: &AtomicU64::new(0) },
     })
     .map(drop)
-}
-
-/// The owner of a check that nobody follows: it only stops when the daemon does, and keeps to the node's limit.
-struct Quiet<'a>(&'a Node);
-
-impl CopyHooks for Quiet<'_> {
-    fn checkpoint(&self) -> Result<(), Failure> {
-        let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
-        if self.0.is_stopping() { Err(stopping()) } else { Ok(()) }
-    }
-
-    fn take(&self, _: Traffic, bytes: u64, go_on: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
-        self.0.limiter.take(bytes, go_on).map(drop)
-    }
-
-    fn log(&self, text: String) {
-        tracing::debug!("{text}");
-    }
 }
 
 /// Brings a tablet back: the files get second names in staging, are checked, and are placed and committed like a copy.
@@ -220,21 +251,23 @@ pub(super) fn restore(node: &Arc<Node>, key: TabletKey, entry: Option<&str>) -> 
     if let Some((Unavailable::NewerOnMissingDisk, why)) = node.catalog().unavailability(key) {
         return refuse(ErrorCode::TabletUnavailable, format!("tablet {key} is {why}: bring that disk back"));
     }
-    let newest = items(node, |_| true)?
-        .into_iter()
-        .filter(|(_, item)| item.key == key && entry.is_none_or(|entry| entry == item.entry))
-        .filter_map(|(disk, item)| {
-            let record = item.record.clone()?;
-            Some((
-                record.generation,
-                crate::storage::layout::parse_trash_entry_name(&item.entry),
-                disk,
-                item,
-                record,
-            ))
-        })
-        .max_by_key(|(generation, age, ..)| (*generation, *age));
-    let Some((_, _, disk, item, record)) = newest else {
+    let mut newest: Option<((u64, Option<_>), Arc<Disk>, TrashItem)> = None;
+    let chosen = |name: &str| entry.is_none_or(|entry| entry == name);
+    walk(
+        node,
+        |_| true,
+        chosen,
+        |disk, item| {
+            if let Some(header) = item.header.filter(|header| header.key == key) {
+                let age = (header.generation, parse_trash_entry_name(&item.entry));
+                if newest.as_ref().is_none_or(|(newest, ..)| *newest < age) {
+                    newest = Some((age, Arc::clone(disk), item));
+                }
+            }
+            ControlFlow::Continue(())
+        },
+    )?;
+    let Some((_, disk, item)) = newest else {
         return refuse(
             ErrorCode::TrashNotFound,
             format!("no trash of this node has tablet {key} with a good header"),
@@ -245,9 +278,11 @@ pub(super) fn restore(node: &Arc<Node>, key: TabletKey, entry: Option<&str>) -> 
         Failure::new(ErrorCode::DiskUnavailable, format!("disk {} was never opened", disk.path))
     })?;
     let (at, owned) = (Arc::clone(node), Arc::clone(&disk));
-    let summary = visit(&disk, READ_WAIT, move |root, store| {
-        let record = TabletRecord { generation, ..record };
-        bring_back(&at, &owned, root, store, &item, record, reference)
+    let summary = stay(&disk, READ_WAIT, move |root, store| {
+        let record = read_trashed_record(root.dir(), &item)?.ok_or_else(|| {
+            Failure::new(ErrorCode::RecordDamaged, format!("the header of {key} in trash cannot be read"))
+        })?;
+        bring_back(&at, &owned, root, store, &item, TabletRecord { generation, ..record }, reference)
     })?;
     node.catalog_mut().insert(key, Entry::new(disk.index, &summary));
     tracing::info!(tablet = %key, disk = disk.path, "restored from trash with generation {generation}");
@@ -285,7 +320,7 @@ fn bring_back(
     }
     let staged = StagedRecord::write(staging.dir(), record)?;
     barrier.sync()?;
-    verify(node, staging.files(), staged.record())?;
+    verify(node, disk, staging.files(), staged.record())?;
     staged.check()?;
     staging.place(root.dir())?;
     barrier.sync()?;

@@ -10,6 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::gentle::wear_io_class;
 use super::node::Node;
 use super::thread::spawn_isolated;
 use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
@@ -210,7 +211,7 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
     find_unlisted(&dir, &record, check)?;
     let mut coldness = Coldness::Cold;
     for file in record.manifest.files() {
-        let hooks = Reading { node, disk, check };
+        let hooks = Reading { node, disk, bytes: &check.bytes };
         let summed =
             read_cold_crc(&dir, &file.name, file.size_bytes, &node.copy_options(), &node.budget, &hooks);
         check.bytes.store(0, Ordering::Relaxed);
@@ -271,11 +272,13 @@ pub(super) fn damaged(node: &Node) -> BTreeMap<TabletKey, (u64, String)> {
     damaged.collect()
 }
 
-/// Stops when the daemon does and keeps to the limits.
-struct Reading<'a> {
-    node: &'a Node,
-    disk: &'a Disk,
-    check: &'a Check,
+/// Reads a tablet at length: stops when the daemon does, keeps to the limits of the disk and of the node, and to the
+/// I/O class of migrations.
+pub(super) struct Reading<'a> {
+    pub(super) node: &'a Node,
+    pub(super) disk: &'a Disk,
+    /// Counts what is read.
+    pub(super) bytes: &'a AtomicU64,
 }
 
 impl CopyHooks for Reading<'_> {
@@ -285,8 +288,9 @@ impl CopyHooks for Reading<'_> {
     }
 
     fn take(&self, _: Traffic, bytes: u64, go_on: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
-        self.check.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.disk.limiter.take(bytes, go_on)?;
+        wear_io_class(self.node.config().migration_io_class);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.disk.take(bytes, go_on)?;
         self.node.limiter.take(bytes, go_on).map(drop)
     }
 

@@ -41,5 +41,6 @@ pub use staging::{
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{
     Quarantined, RetiredNote, TrashItem, UnfinishedEntry, finish_retiring, list_trash, open_trashed,
-    purge_entry, quarantine, read_entry, remove_bare_entry, retire, rewrite_note,
+    purge_entry, quarantine, read_entry, read_trashed_record, remove_bare_entry, retire, rewrite_note,
+    trash_entries,
 };

@@ -118,7 +118,7 @@ pub fn scan_root(
     }
     found.trash = list_trash(root.dir())?;
     let trash = root.dir().open(TRASH)?;
-    for entry in trash_entries(&trash)? {
+    for entry in trash_entries(root.dir())? {
         found.unfinished_trash.extend(unfinished(&trash, &entry)?);
         progress.tick();
     }

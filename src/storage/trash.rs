@@ -11,7 +11,7 @@ use super::layout::{
     FILES, MIGRATING, QUARANTINE, REASON_FILE, RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent,
     trash_entry_name, trashed_header_name,
 };
-use super::record::decode_record;
+use super::record::{decode_record, decode_summary};
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
 use crate::model::{
@@ -130,30 +130,30 @@ pub struct TrashItem {
     pub entry: String,
     /// The tablet.
     pub key: TabletKey,
-    /// Its record, where the header is good.
-    pub record: Option<TabletRecord>,
+    /// What its header says, where it is good.
+    pub header: Option<RecordSummary>,
     /// Who owns it now; `None` for what another program put there.
     pub note: Option<RetiredNote>,
 }
 
-/// Lists one trash entry; several tablets may share one, as Doris's do.
+/// Lists one trash entry; several tablets may share one, as Doris's do. One that is gone meanwhile has none.
 ///
 /// # Errors
 /// As the calls made.
-pub fn read_entry(trash: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
+pub fn read_entry(root: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
     let mut items = Vec::new();
-    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(items) };
+    let Some(dir) = root.open(TRASH)?.open_if_exists(entry)? else { return Ok(items) };
     let note = read_note(&dir)?;
     for (tablet_id, tablet) in numbered_dirs(&dir)? {
         for (schema_hash, files) in numbered_dirs(&tablet)? {
             let (Ok(tablet_id), Ok(schema_hash)) = (tablet_id.parse(), schema_hash.parse()) else { continue };
             let key = TabletKey { tablet_id, schema_hash };
-            let record = match read_header(&files, tablet_id)? {
-                Some(record) => Some(record),
+            let header = match read_header(&files, tablet_id)? {
+                Some(header) => Some(header),
                 None => read_header(&tablet, tablet_id)?,
             }
-            .filter(|record| record.key == key);
-            items.push(TrashItem { entry: entry.to_owned(), key, record, note: note.clone() });
+            .filter(|header| header.key == key);
+            items.push(TrashItem { entry: entry.to_owned(), key, header, note: note.clone() });
         }
     }
     Ok(items)
@@ -169,9 +169,9 @@ fn numbered_dirs(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
     Ok(found)
 }
 
-fn read_header(dir: &Dir, tablet_id: TabletId) -> Result<Option<TabletRecord>, DiskError> {
+fn read_header(dir: &Dir, tablet_id: TabletId) -> Result<Option<RecordSummary>, DiskError> {
     let bytes = read_small(dir, &trashed_header_name(tablet_id), ReadFrom::Cache)?;
-    Ok(bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key.tablet_id == tablet_id))
+    Ok(bytes.and_then(|bytes| decode_summary(&bytes).ok()).filter(|header| header.key.tablet_id == tablet_id))
 }
 
 /// A trash entry that a crash left in the middle of a retirement or a purge.
@@ -207,13 +207,11 @@ pub(super) fn unfinished(trash: &Dir, entry: &str) -> Result<Option<UnfinishedEn
     let (mut header, mut reached) = (None, Reached::Nothing);
     for (tablet_id, tablet) in numbered_dirs(&dir)? {
         let Ok(tablet_id) = tablet_id.parse() else { return Ok(None) };
-        if let Some(record) = read_header(&tablet, tablet_id)? {
-            (header, reached) = (Some(record.summary()), Reached::Header);
+        if let Some(found) = read_header(&tablet, tablet_id)? {
+            (header, reached) = (Some(found), Reached::Header);
         } else if let Some((_, files)) = numbered_dirs(&tablet)?.first() {
             match read_header(files, tablet_id)? {
-                Some(record) if note.is_none() => {
-                    (header, reached) = (Some(record.summary()), Reached::Place);
-                }
+                Some(found) if note.is_none() => (header, reached) = (Some(found), Reached::Place),
                 // Its files without its header: half purged, and listed as what it is.
                 _ => return Ok(None),
             }
@@ -231,8 +229,9 @@ fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
 ///
 /// # Errors
 /// As the calls made.
-pub(super) fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
-    let mut names: Vec<_> = trash
+pub fn trash_entries(root: &Dir) -> Result<Vec<String>, DiskError> {
+    let mut names: Vec<_> = root
+        .open(TRASH)?
         .entries()?
         .into_iter()
         .filter_map(|entry| entry.name.into_string().ok())
@@ -247,10 +246,9 @@ pub(super) fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
 /// # Errors
 /// As the calls made.
 pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
-    let trash = root.open(TRASH)?;
     let mut items = Vec::new();
-    for name in trash_entries(&trash)? {
-        items.extend(read_entry(&trash, &name)?);
+    for name in trash_entries(root)? {
+        items.extend(read_entry(root, &name)?);
     }
     Ok(items)
 }
@@ -283,6 +281,16 @@ pub fn remove_bare_entry(root: &Dir, entry: &str) -> Result<(), DiskError> {
         trash.remove_tree(entry)?;
     }
     Ok(())
+}
+
+/// The record of a trashed tablet, whole; `None` where its header is damaged.
+///
+/// # Errors
+/// As the calls made.
+pub fn read_trashed_record(root: &Dir, item: &TrashItem) -> Result<Option<TabletRecord>, DiskError> {
+    let header = trashed_header_name(item.key.tablet_id);
+    let bytes = read_small(&open_trashed(root, item)?, &header, ReadFrom::Cache)?;
+    Ok(bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key == item.key))
 }
 
 /// Opens the directory of a trashed tablet.

@@ -1,4 +1,4 @@
-//! Starts after a crash in the middle of a retirement or of a purge: what the first sync of the source had not reached.
+//! Trash: starts after a crash in the middle of a retirement or of a purge, and purges and lists of any size.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -111,4 +111,30 @@ fn an_entry_of_an_earlier_stay_takes_nothing_of_a_later_one() {
     let trash = trash_after_a_start(&node, key, 1, "two entries");
     assert_eq!(trash["total"], 3, "one of them on disk 1: {trash:#}");
     assert_eq!(read_dir_names(&entry.join("7/555")).len(), 2, "only what it had");
+}
+
+#[test]
+fn the_check_before_a_purge_keeps_to_limits_and_makes_no_disk_look_hung() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[1_000_000; 6]);
+    move_to(&node, key, 1);
+    node.settings = "disk_hang_timeout_sec = 1\ndisk_rate_limit_bytes_per_sec = 2000000".to_owned();
+    let daemon = node.start();
+    let url = daemon.url("/api/v1/trash/purge");
+    let begun = std::time::Instant::now();
+    let (purged, looks) = std::thread::scope(|scope| {
+        let purge = scope.spawn(|| crate::requests::daemon_send(&url, &json!({"all": true})));
+        let mut looks = Vec::new();
+        while !purge.is_finished() {
+            looks.push(daemon.get("/api/v1/disks"));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        (purge.join().expect("an answer"), looks)
+    });
+    assert!(begun.elapsed().as_secs_f64() > 2.0, "6 MB at 2 MB/s: {:?}", begun.elapsed());
+    assert_eq!(purged.1["data"][0]["purged"], true, "{purged:?}");
+    let hung = looks.iter().find(|look| look.to_string().contains("hung"));
+    assert_eq!(hung, None, "{} looks", looks.len());
+    assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
+    daemon.stop();
 }

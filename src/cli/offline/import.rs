@@ -75,7 +75,7 @@ impl<'a> Importer<'a> {
         let mut generations = scan.quarantined.into_iter().collect::<HashMap<_, _>>();
         for item in scan.trash {
             let noted = item.note.map_or(0, |note| note.generation);
-            let highest = item.record.map_or(0, |record| record.generation).max(noted);
+            let highest = item.header.map_or(0, |header| header.generation).max(noted);
             let seen = generations.entry(item.key).or_default();
             *seen = highest.max(*seen);
         }

@@ -41,10 +41,10 @@ impl CopyHooks for Line<'_> {
         };
         let limited = || {
             // A limit is on what the disk does, so that a read-back counts as well as a copy.
-            let mut waited = take_of(&self.destination, bytes, go_on)?;
+            let mut waited = self.destination.take(bytes, go_on)?;
             if traffic == Traffic::Copy {
                 waited += self.job.limiter.take(bytes, go_on)?;
-                waited += take_of(&self.source, bytes, go_on)?;
+                waited += self.source.take(bytes, go_on)?;
                 waited += self.node.limiter.take(bytes, go_on)?;
             }
             Ok(waited)
@@ -124,13 +124,6 @@ impl Line<'_> {
     fn moved(&self) {
         self.job.progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
-}
-
-/// Waits for both limits of a disk, the one that is set and the one that adapts.
-fn take_of<E>(disk: &Disk, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
-    let waited = disk.limiter.take(bytes, &go_on)? + disk.pace.take(bytes, &go_on)?;
-    add(&disk.throttled_ms, to_ms(waited));
-    Ok(waited)
 }
 
 fn to_ms(waited: Duration) -> u64 {

@@ -299,7 +299,7 @@ impl Recovery<'_> {
     fn remember_generations(&mut self) {
         for scan in self.findings.scans.iter().flatten() {
             let trashed = scan.trash.iter().flat_map(|item| {
-                let own = item.record.as_ref().map(|record| record.generation);
+                let own = item.header.map(|header| header.generation);
                 let later = item.note.as_ref().map(|note| note.generation);
                 own.into_iter().chain(later).map(|generation| (item.key, generation))
             });
