@@ -6,7 +6,7 @@ use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
     DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
     RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
-    TrashView, Validation,
+    TrashFilter, TrashView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, SchemaHash, Step, TabletCheck,
@@ -89,7 +89,7 @@ pub trait Node: Send + Sync + 'static {
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
-    fn trash(&self) -> Result<Vec<TrashView>, Failure>;
+    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure>;
     fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure>;
     fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn totals(&self) -> Totals;
@@ -256,8 +256,8 @@ impl Node for Engine {
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
         Self::file_digests(self, key)
     }
-    fn trash(&self) -> Result<Vec<TrashView>, Failure> {
-        Self::trash(self)
+    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+        Self::trash(self, filter)
     }
     fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
         Self::restore(self, key, entry)

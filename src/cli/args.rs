@@ -9,6 +9,7 @@ use super::disk_args::DiskCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
+use super::trash_args::TrashCommand;
 use crate::api::wire::Precondition;
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
 
@@ -287,46 +288,6 @@ pub struct TabletsArgs {
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
-}
-
-/// `trash ...`.
-#[derive(Debug, Subcommand)]
-pub enum TrashCommand {
-    /// Show what is in trash and why it is kept.
-    List,
-    /// Bring a tablet back that is nowhere else.
-    Restore {
-        /// The tablet.
-        tablet_id: TabletId,
-        /// Its schema hash; looked up when left out.
-        #[arg(long, value_name = "N")]
-        schema_hash: Option<SchemaHash>,
-        /// This trash entry instead of the newest one.
-        #[arg(long, value_name = "NAME")]
-        entry: Option<String>,
-    },
-    /// Remove from trash now what would be removed later.
-    Purge(PurgeArgs),
-}
-
-/// `trash purge`.
-#[derive(Debug, Args)]
-pub struct PurgeArgs {
-    /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
-    /// This entry.
-    #[arg(long, value_name = "NAME")]
-    pub entry: Option<String>,
-    /// This tablet.
-    #[arg(long, value_name = "TABLET_ID")]
-    pub tablet: Option<TabletId>,
-    /// Only say what would go.
-    #[arg(long)]
-    pub dry_run: bool,
-    /// Do not ask.
-    #[arg(long)]
-    pub yes: bool,
 }
 
 /// `tablet ...`: some ask the daemon, the others work on a root that no daemon holds.

@@ -299,8 +299,8 @@ impl Client {
     }
 
     /// What is in trash.
-    pub(super) fn trash(&self) -> Result<Answer<List<TrashItem>>, CliError> {
-        self.get("/api/v1/trash", &vec![])
+    pub(super) fn trash(&self, query: &Query<'_>) -> Result<Answer<List<TrashItem>>, CliError> {
+        self.get("/api/v1/trash", query)
     }
 
     /// Brings a tablet back from trash.

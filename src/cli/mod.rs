@@ -21,16 +21,18 @@ pub mod task_args;
 mod tasks;
 pub mod token_args;
 pub mod tokens;
+pub mod trash_args;
 
 use clap::CommandFactory;
 
-use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand, TrashCommand};
+use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand};
 use client::{Client, Query, Service};
 use disk_args::DiskCommand;
 use exit::{CliError, Exit};
 use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
+use trash_args::TrashCommand;
 
 use crate::api::wire::{Action, Extend, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask};
 
@@ -83,7 +85,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             node::set_limits(&client()?, path, *rate, output)
         }
         Command::Tablets(args) => node::tablets(&client()?, args, output),
-        Command::Trash { command: TrashCommand::List } => node::trash(&client()?, output),
+        Command::Trash { command: TrashCommand::List(args) } => node::trash(&client()?, args, output),
         Command::Trash { command: TrashCommand::Restore { tablet_id, schema_hash, entry } } => {
             node::restore(&client()?, *tablet_id, *schema_hash, entry.clone(), output)
         }

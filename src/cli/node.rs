@@ -1,12 +1,13 @@
 //! Commands about the node: disks, tablets, trash.
 
-use super::args::{Output, PurgeArgs, TabletsArgs};
+use super::args::{Output, TabletsArgs};
 use super::client::{Answer, Client, Query, Service};
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::table::{Align, Table, human_bytes, printable};
 use super::tablet::pin_in_words;
 use super::tasks::headline;
+use super::trash_args::{PurgeArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
 use crate::model::{Medium, SchemaHash, TabletId};
 
@@ -238,11 +239,18 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
 }
 
 /// `trash list`.
-pub(super) fn trash(client: &Client, output: Output) -> Result<(), CliError> {
-    let Answer { value: list, text } = client.trash()?;
+pub(super) fn trash(client: &Client, args: &TrashArgs, output: Output) -> Result<(), CliError> {
+    let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
+    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(args.tablet.iter().map(|id| ("tablet_id", id.to_string())));
+    query.extend(args.marker.iter().map(|marker| ("marker", marker.clone())));
+    let Answer { value: list, text } = client.trash(&query)?;
     match output {
         Output::Json => print(&text),
-        Output::Text => print(&trash_table(list.data.iter().map(|item| (item, item.kept_because.clone())))),
+        Output::Text => {
+            let table = trash_table(list.data.iter().map(|item| (item, item.kept_because.clone())));
+            print(&(table + &remainder(list.data.len(), list.total)))
+        }
     }
 }
 
@@ -282,7 +290,7 @@ pub(super) fn restore(
 ) -> Result<(), CliError> {
     let schema_hash = match schema_hash {
         Some(given) => given,
-        None => only_hash(&client.trash()?.value.data, tablet_id)?,
+        None => only_hash(&client.trash(&vec![("tablet_id", tablet_id.to_string())])?.value.data, tablet_id)?,
     };
     let Answer { value, text } = client.restore(&RestoreTablet { tablet_id, schema_hash, entry })?;
     match output {

@@ -62,7 +62,7 @@ pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
     Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
     PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
-    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashView, Validation,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
@@ -283,12 +283,13 @@ impl Engine {
         query::file_digests(&self.0, key)
     }
 
-    /// Everything in trash.
+    /// What is in trash. Without a tablet's id its total counts entries: one holds one tablet, unless another program put
+    /// it there.
     ///
     /// # Errors
-    /// A disk did not answer.
-    pub fn trash(&self) -> Result<Vec<TrashView>, Failure> {
-        trash::list(&self.0)
+    /// `DISK_NOT_FOUND`; a disk did not answer.
+    pub fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+        trash::list(&self.0, filter)
     }
 
     /// Brings a tablet back from trash: the newest generation, or the named entry.

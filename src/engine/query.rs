@@ -24,7 +24,7 @@ use crate::storage::MetadataStore;
 use crate::storage::layout::tablet_dir;
 
 /// Items on a page when the caller names no number.
-const PAGE_DEFAULT: usize = 1000;
+pub(super) const PAGE_DEFAULT: usize = 1000;
 /// How long reading a record may take.
 const RECORD_WAIT: Duration = Duration::from_secs(10);
 /// How long reading a tablet's files may take.

@@ -12,8 +12,9 @@ use super::disk::{Disk, stay, visit};
 use super::flush::SharedBarrier;
 use super::job::now_ms;
 use super::node::{Counts, Node};
+use super::query::PAGE_DEFAULT;
 use super::verify::Reading;
-use super::view::{PurgeOutcome, PurgeSelect, TabletView, TrashView};
+use super::view::{Page, PurgeOutcome, PurgeSelect, TabletView, TrashFilter, TrashView};
 use crate::model::{ErrorCode, Failure, MigrationId, TabletKey, TabletRecord};
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
@@ -74,48 +75,94 @@ fn view(node: &Node, disk: &Disk, item: &TrashItem) -> TrashView {
     }
 }
 
-/// Shows `each` what is in the trash of the readable disks that `wanted` chooses, oldest first per disk, until it breaks
-/// off. A few entries at a time: a million of them are neither held in memory, nor take a disk that seeks long enough to
-/// look hung.
+/// A disk, and the names of entries of its trash.
+type Entries = (Arc<Disk>, Vec<String>);
+
+/// All entries of each readable disk that `wanted` chooses, oldest first.
+fn entries(node: &Node, wanted: impl Fn(&Disk) -> bool) -> Result<Vec<Entries>, Failure> {
+    let hang_after = node.hang_after();
+    let disks = node.disks.iter().filter(|disk| wanted(disk) && disk.condition(hang_after).is_readable());
+    disks
+        .map(|disk| {
+            let names = visit(disk, LIST_WAIT, |root, _| Ok(trash_entries(root.dir())?))?;
+            Ok((Arc::clone(disk), names))
+        })
+        .collect()
+}
+
+/// Shows `each` what is in these entries until it breaks off. A few entries at a time: a million of them are neither
+/// held in memory, nor take a disk that seeks long enough to look hung.
+fn read_entries(
+    disk: &Arc<Disk>,
+    names: &[String],
+    each: &mut impl FnMut(&Arc<Disk>, TrashItem) -> ControlFlow<()>,
+) -> Result<ControlFlow<()>, Failure> {
+    for some in names.chunks(ENTRIES_PER_VISIT) {
+        let some = some.to_vec();
+        let found = visit(disk, LIST_WAIT, move |root, _| {
+            let items = some.iter().map(|entry| read_entry(root.dir(), entry));
+            Ok(items.collect::<Result<Vec<_>, _>>()?)
+        })?;
+        if found.into_iter().flatten().try_for_each(|item| each(disk, item)).is_break() {
+            return Ok(ControlFlow::Break(()));
+        }
+    }
+    Ok(ControlFlow::Continue(()))
+}
+
+/// Shows `each` what is in the chosen entries of the wanted disks until it breaks off.
 fn walk(
     node: &Node,
     wanted: impl Fn(&Disk) -> bool,
     chosen: impl Fn(&str) -> bool,
     mut each: impl FnMut(&Arc<Disk>, TrashItem) -> ControlFlow<()>,
 ) -> Result<(), Failure> {
-    let hang_after = node.hang_after();
-    for disk in node.disks.iter().filter(|disk| wanted(disk) && disk.condition(hang_after).is_readable()) {
-        let mut entries = visit(disk, LIST_WAIT, |root, _| Ok(trash_entries(root.dir())?))?;
-        entries.retain(|entry| chosen(entry));
-        for some in entries.chunks(ENTRIES_PER_VISIT) {
-            let some = some.to_vec();
-            let found = visit(disk, LIST_WAIT, move |root, _| {
-                let items = some.iter().map(|entry| read_entry(root.dir(), entry));
-                Ok(items.collect::<Result<Vec<_>, _>>()?)
-            })?;
-            for item in found.into_iter().flatten() {
-                if each(disk, item).is_break() {
-                    return Ok(());
-                }
-            }
+    for (disk, mut names) in entries(node, wanted)? {
+        names.retain(|name| chosen(name));
+        if read_entries(&disk, &names, &mut each)?.is_break() {
+            break;
         }
     }
     Ok(())
 }
 
-/// Everything in trash.
-pub(super) fn list(node: &Node) -> Result<Vec<TrashView>, Failure> {
-    let mut all = Vec::new();
-    walk(
-        node,
-        |_| true,
-        |_| true,
-        |disk, item| {
-            all.push(view(node, disk, &item));
+/// One page of what is in trash.
+pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let known = |path: &String| {
+        let why = || Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"));
+        node.disk_at(path).map(|disk| disk.index).ok_or_else(why)
+    };
+    let only = filter.disk.as_ref().map(known).transpose()?;
+    let after = match &filter.after {
+        Some(marker) => Some((known(&marker.disk)?, parse_trash_entry_name(&marker.entry))),
+        None => None,
+    };
+    let mut page = Page { total: 0, items: Vec::new() };
+    for (disk, mut names) in entries(node, |disk| only.is_none_or(|only| only == disk.index))? {
+        if filter.tablet_id.is_none() {
+            page.total += names.len() as u64;
+        }
+        names.retain(|name| after.is_none_or(|after| (disk.index, parse_trash_entry_name(name)) > after));
+        let mut last = None;
+        // Where it breaks off, the page is full, and only the names on the other disks are left to count.
+        let _ = read_entries(&disk, &names, &mut |disk, item| {
+            // The marker is an entry: one with several tablets is never divided between two pages.
+            let full = page.items.len() >= limit && last.as_ref() != Some(&item.entry);
+            match filter.tablet_id {
+                Some(id) if id != item.key.tablet_id => return ControlFlow::Continue(()),
+                Some(_) => page.total += 1,
+                None if full => return ControlFlow::Break(()),
+                None => {}
+            }
+            if !full {
+                page.items.push(view(node, disk, &item));
+                last = Some(item.entry);
+            }
             ControlFlow::Continue(())
-        },
-    )?;
-    Ok(all)
+        })?;
+    }
+    Ok(page)
 }
 
 /// Whether the trash of a disk still has what a migration retired.
@@ -135,26 +182,29 @@ pub(super) fn holds(node: &Node, source: &Disk, id: MigrationId) -> Result<bool,
 
 /// Purges what is due. Runs in the sweeper's thread; a failure is a line in the log and another try later.
 pub(super) fn sweep(node: &Arc<Node>) {
-    let swept = walk(
-        node,
-        |_| true,
-        |_| true,
-        |disk, item| {
-            if node.is_stopping() {
-                return ControlFlow::Break(());
-            }
-            if why_kept(node, disk, &item).is_none() {
-                let (tablet, entry) = (item.key, &item.entry);
-                match purge_one(node, disk, &item) {
-                    Ok(()) => tracing::info!(%tablet, disk = disk.path, entry, "purged from trash"),
-                    Err(why) => tracing::warn!(%tablet, disk = disk.path, entry, "kept in trash: {why}"),
+    // Each disk for itself: one that cannot be read keeps no other one full.
+    for own in node.disks.iter() {
+        let swept = walk(
+            node,
+            |disk| disk.index == own.index,
+            |_| true,
+            |disk, item| {
+                if node.is_stopping() {
+                    return ControlFlow::Break(());
                 }
-            }
-            ControlFlow::Continue(())
-        },
-    );
-    if let Err(failure) = swept {
-        tracing::warn!("sweeping the trash: {failure}");
+                if why_kept(node, disk, &item).is_none() {
+                    let (tablet, entry) = (item.key, &item.entry);
+                    match purge_one(node, disk, &item) {
+                        Ok(()) => tracing::info!(%tablet, disk = disk.path, entry, "purged from trash"),
+                        Err(why) => tracing::warn!(%tablet, disk = disk.path, entry, "kept in trash: {why}"),
+                    }
+                }
+                ControlFlow::Continue(())
+            },
+        );
+        if let Err(failure) = swept {
+            tracing::warn!(disk = own.path, "sweeping the trash: {failure}");
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::model::{
     Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
 };
 pub use crate::rules::planning::Pin;
+use crate::storage::layout::parse_trash_entry_name;
 
 pub use crate::rules::admission::Precondition;
 
@@ -262,6 +263,39 @@ pub struct PaceView {
     pub calm_latency_us: Option<u64>,
     /// Share of time in which others stalled on I/O, on the whole machine, in thousandths.
     pub stall_permille: u32,
+}
+
+/// A place in the list of what is in trash: the disk, and the entry on it. Written `<disk>:<entry>`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrashMarker {
+    /// Path of the disk.
+    pub disk: String,
+    /// Name of the entry.
+    pub entry: String,
+}
+
+impl std::str::FromStr for TrashMarker {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let parts = text.rsplit_once(':').filter(|(_, entry)| parse_trash_entry_name(entry).is_some());
+        parts
+            .map(|(disk, entry)| Self { disk: disk.to_owned(), entry: entry.to_owned() })
+            .ok_or_else(|| format!("{text:?} is not <disk>:<entry> of the last row of the page before"))
+    }
+}
+
+/// Which trash to list.
+#[derive(Debug, Clone, Default)]
+pub struct TrashFilter {
+    /// Of the disk at this path.
+    pub disk: Option<String>,
+    /// Of this tablet.
+    pub tablet_id: Option<TabletId>,
+    /// Behind this one.
+    pub after: Option<TrashMarker>,
+    /// At most this many; 0 means 1000. An entry is never divided.
+    pub limit: usize,
 }
 
 /// One tablet in trash.

@@ -138,3 +138,40 @@ fn the_check_before_a_purge_keeps_to_limits_and_makes_no_disk_look_hung() {
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
     daemon.stop();
 }
+
+#[test]
+fn trash_is_listed_in_pages_by_disk_and_by_tablet() {
+    let mut node = Node::new(3);
+    let keys: Vec<_> = (1..=70).map(|id| node.add_tablet(usize::from(id % 7 == 0), id, &[100])).collect();
+    let daemon = node.start();
+    for key in &keys {
+        daemon.accept(*key, &node.disk(2));
+    }
+    daemon.wait_until_idle();
+    let whole = daemon.get("/api/v1/trash");
+    assert_eq!((&whole["total"], whole["data"].as_array().map(Vec::len)), (&json!(70), Some(70)));
+    let mut seen = Vec::new();
+    let mut next = "/api/v1/trash?limit=9".to_owned();
+    loop {
+        let page = daemon.get(&next);
+        assert_eq!(page["total"], 70);
+        let rows = page["data"].as_array().expect("rows").clone();
+        let Some(last) = rows.last() else { break };
+        let text = |name: &str| last[name].as_str().expect("text").to_owned();
+        next = format!("/api/v1/trash?limit=9&marker={}:{}", text("disk"), text("entry"));
+        seen.extend(rows);
+    }
+    assert_eq!(Value::Array(seen), whole["data"]);
+    let of_disk = daemon.get(&format!("/api/v1/trash?limit=3&disk={}", node.disk(1)));
+    assert_eq!((&of_disk["total"], of_disk["data"].as_array().map(Vec::len)), (&json!(10), Some(3)));
+    let of_tablet = daemon.get("/api/v1/trash?tablet_id=14");
+    assert_eq!((&of_tablet["total"], &of_tablet["data"][0]["disk"]), (&json!(1), &json!(node.disk(1))));
+    for (wrong, named) in
+        [("marker=x", "x"), ("marker=/nowhere:20260101000000.0", "/nowhere"), ("disk=/no", "/no")]
+    {
+        let refused = daemon.get(&format!("/api/v1/trash?{wrong}"));
+        let said = refused["error_msg"].as_str().unwrap_or_default();
+        assert!(said.contains(named), "{wrong}: {refused}");
+    }
+    daemon.stop();
+}

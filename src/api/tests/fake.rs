@@ -11,7 +11,7 @@ use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
     Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
     PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
-    TaskFilter, TaskView, Totals, TrashView, Validation,
+    TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -299,9 +299,10 @@ impl Node for FakeNode {
         self.on_disk(format!("digests {key}"))?;
         Ok(vec![("5_0.dat".into(), [0xab; 16])])
     }
-    fn trash(&self) -> Result<Vec<TrashView>, Failure> {
+    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
         self.on_disk("trash".into())?;
-        Ok(vec![sample::trash()])
+        let _ = self.note(format!("{filter:?}"));
+        Ok(Page { total: 7, items: vec![sample::trash()] })
     }
     fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
         self.on_disk(format!("restore {key} {entry:?}"))?;

@@ -8,29 +8,43 @@ use axum::{Extension, Json};
 use super::body::Body;
 use super::migrations::checked_ids;
 use super::parameters;
-use super::shape::whole;
+use super::shape::{page, whole};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
 use crate::api::query::invalid;
 use crate::api::wire::{List, PurgeTrash, PurgedItem, RestoreTablet, Tablet, TrashItem};
-use crate::engine::PurgeSelect;
-use crate::model::TabletKey;
+use crate::engine::{PurgeSelect, TrashFilter};
+use crate::model::{TabletId, TabletKey};
 
-/// `GET /trash`.
+const MAX_LIMIT: i64 = 100_000;
+
+/// `GET /trash`: filters `disk` and `tablet_id`; pages by `marker` (disk and entry of the last row of the page before) and
+/// `limit`. Without `tablet_id` the total counts entries: one holds one tablet, unless another program put it there.
 #[utoipa::path(
     get,
     path = "/api/v1/trash",
     operation_id = "list_trash",
     tag = "trash",
-    responses((status = 200, body = List<TrashItem>, description = "Everything in trash"))
+    params(
+        ("disk" = Option<String>, Query, description = "In the trash of the disk at this path"),
+        ("tablet_id" = Option<TabletId>, Query, description = "Of this tablet; looks at every entry"),
+        ("marker" = Option<String>, Query, description = "`<disk>:<entry>` of the last row of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000; an entry is never divided"),
+    ),
+    responses((status = 200, body = List<TrashItem>, description = "One page of it, oldest first on each disk"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
-    parameters(&parts, &[])?;
-    let items = app.try_ask(Touches::Disk, <dyn Node>::trash).await?;
-    Ok(whole(items.into_iter().map(TrashItem::from).collect()))
+    let query = parameters(&parts, &["disk", "tablet_id", "marker", "limit"])?;
+    let filter = TrashFilter {
+        disk: query.text("disk").map(str::to_owned),
+        tablet_id: query.read("tablet_id")?,
+        after: query.read("marker")?,
+        limit: query.limit(MAX_LIMIT)?,
+    };
+    let found = app.try_ask(Touches::Disk, move |node| node.trash(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(TrashItem::from).collect()))
 }
 
 /// `POST /trash/restore`: the tablet is served again from the disk whose trash it was in.

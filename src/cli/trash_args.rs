@@ -1,0 +1,62 @@
+//! The part of the command line that is about trash, as clap reads it. Nothing is done here.
+
+use clap::{Args, Subcommand};
+
+use crate::model::{SchemaHash, TabletId};
+
+/// `trash ...`.
+#[derive(Debug, Subcommand)]
+pub enum TrashCommand {
+    /// Show what is in trash and why it is kept.
+    List(TrashArgs),
+    /// Bring a tablet back that is nowhere else.
+    Restore {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// This trash entry instead of the newest one.
+        #[arg(long, value_name = "NAME")]
+        entry: Option<String>,
+    },
+    /// Remove from trash now what would be removed later.
+    Purge(PurgeArgs),
+}
+
+/// `trash list`.
+#[derive(Debug, Args)]
+pub struct TrashArgs {
+    /// On this disk.
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// This tablet.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub tablet: Option<TabletId>,
+    /// Go on behind this one: disk and entry of the last row of the page before.
+    #[arg(long, value_name = "DISK:ENTRY")]
+    pub marker: Option<String>,
+    /// At most this many.
+    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub limit: u32,
+}
+
+/// `trash purge`.
+#[derive(Debug, Args)]
+pub struct PurgeArgs {
+    /// On this disk.
+    #[arg(long, value_name = "PATH")]
+    pub disk: Option<String>,
+    /// This entry.
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+    /// This tablet.
+    #[arg(long, value_name = "TABLET_ID")]
+    pub tablet: Option<TabletId>,
+    /// Only say what would go.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+}
