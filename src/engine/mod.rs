@@ -280,7 +280,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::record`].
     pub fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
-        query::file_digests(&self.0, key)
+        verify::file_digests(&self.0, key)
     }
 
     /// What is in trash. Without a tablet's id its total counts entries: one holds one tablet, unless another program put

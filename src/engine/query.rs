@@ -5,8 +5,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use md5::{Digest, Md5};
-
 use super::catalog::Entry;
 use super::disk::visit;
 use super::gentle::outside_window;
@@ -21,14 +19,11 @@ use crate::model::{
     TabletId, TabletKey, TabletRecord,
 };
 use crate::storage::MetadataStore;
-use crate::storage::layout::tablet_dir;
 
 /// Items on a page when the caller names no number.
 pub(super) const PAGE_DEFAULT: usize = 1000;
 /// How long reading a record may take.
 const RECORD_WAIT: Duration = Duration::from_secs(10);
-/// How long reading a tablet's files may take.
-const FILES_WAIT: Duration = Duration::from_secs(3600);
 
 /// # Errors
 /// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
@@ -309,30 +304,6 @@ pub(super) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failur
         store.get(key)?.ok_or_else(|| {
             Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
         })
-    })
-}
-
-pub(super) fn file_digests(node: &Node, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
-    visit(&owner(node, key)?, FILES_WAIT, move |root, store| {
-        let record = store.get(key)?.ok_or_else(|| {
-            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
-        })?;
-        let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
-        let digest = |name: &str| -> Result<[u8; 16], Failure> {
-            let mut file = dir.open_for_reading(name, nix::fcntl::OFlag::empty())?;
-            let mut hasher = Md5::new();
-            let mut block = vec![0; 1 << 20];
-            loop {
-                let n = std::io::Read::read(&mut file, &mut block).map_err(|error| {
-                    crate::storage::DiskError::from_io("read", dir.path().join(name), &error)
-                })?;
-                if n == 0 {
-                    return Ok(hasher.finalize().into());
-                }
-                hasher.update(&block[..n]);
-            }
-        };
-        record.manifest.files().iter().map(|file| Ok((file.name.clone(), digest(&file.name)?))).collect()
     })
 }
 

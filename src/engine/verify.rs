@@ -5,21 +5,29 @@
 //! is in the journal, so that the next run of the daemon knows it too.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::disk::Disk;
+use md5::{Digest, Md5};
+
+use super::disk::{Disk, stay};
 use super::gentle::wear_io_class;
 use super::node::Node;
 use super::thread::spawn_isolated;
-use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
+use crate::model::{
+    CheckState, DamagedFile, ErrorCode, Failure, FileEntry, TabletCheck, TabletKey, TabletRecord,
+};
 use crate::storage::layout::tablet_dir;
-use crate::storage::{Dir, MetadataStore};
+use crate::storage::{Dir, DiskError, MetadataStore};
 use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
 
 /// How long a request waits for the end: small tablets are verified by then.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// How long the digests of a tablet may take.
+const DIGESTS_WAIT: Duration = Duration::from_secs(3600);
+const DIGEST_BLOCK_BYTES: usize = 1 << 20;
 /// Verifications that may be under way or waiting at once.
 const OPEN_MAX: usize = 64;
 /// Verifications that are remembered.
@@ -239,6 +247,43 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
 /// Whether a failure says nothing about the file that was being read.
 const fn ends_it(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::SourceDamaged | ErrorCode::IoError | ErrorCode::UnexpectedEntry)
+}
+
+/// The MD5 of each file of a tablet, in the manifest's order.
+///
+/// # Errors
+/// As [`verify`], for a tablet that is not known; a call's.
+pub(super) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
+    let disk = super::query::owner(node, key)?;
+    let (node, on) = (Arc::clone(node), Arc::clone(&disk));
+    stay(&disk, DIGESTS_WAIT, move |root, store| {
+        let record = store.get(key)?.ok_or_else(|| {
+            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+        })?;
+        let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
+        let reading = Reading { node: &node, disk: &on, bytes: &AtomicU64::new(0) };
+        let digest = |file: &FileEntry| Ok((file.name.clone(), md5_of(&dir, &file.name, &reading)?));
+        record.manifest.files().iter().map(digest).collect()
+    })
+}
+
+fn md5_of(dir: &Dir, name: &str, reading: &Reading<'_>) -> Result<[u8; 16], Failure> {
+    let mut file = dir.open_for_reading(name, nix::fcntl::OFlag::empty())?;
+    let mut hasher = Md5::new();
+    let mut block = vec![0; DIGEST_BLOCK_BYTES];
+    loop {
+        reading.checkpoint()?;
+        let read = {
+            let _call = reading.disk.enter("read");
+            file.read(&mut block)
+        };
+        let n = read.map_err(|error| DiskError::from_io("read", dir.path().join(name), &error))?;
+        if n == 0 {
+            return Ok(hasher.finalize().into());
+        }
+        hasher.update(&block[..n]);
+        reading.take(Traffic::ReadBack, n as u64, &|| reading.checkpoint())?;
+    }
 }
 
 fn find_unlisted(dir: &Dir, record: &TabletRecord, check: &Check) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use tabletd::model::TabletKey;
 
-use crate::harness::{Node, read_dir_names};
+use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A node whose only tablet has moved from disk 0 to disk 1, at rest, and its trash entry.
 fn moved() -> (Node, TabletKey, PathBuf) {
@@ -113,28 +113,39 @@ fn an_entry_of_an_earlier_stay_takes_nothing_of_a_later_one() {
     assert_eq!(read_dir_names(&entry.join("7/555")).len(), 2, "only what it had");
 }
 
+/// Does something that reads 6 MB of disk 1 at 2 MB/s, and looks at the disks meanwhile: none may look hung.
+fn reads_at_length(node: &Node, what: impl FnOnce() -> Value + Send, daemon: &Daemon) -> Value {
+    let begun = std::time::Instant::now();
+    let (answer, looks) = std::thread::scope(|scope| {
+        let under_way = scope.spawn(what);
+        let mut looks = Vec::new();
+        while !under_way.is_finished() {
+            looks.push(daemon.get("/api/v1/disks"));
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        (under_way.join().expect("an answer"), looks)
+    });
+    assert!(begun.elapsed().as_secs_f64() > 2.0, "6 MB at 2 MB/s: {:?}", begun.elapsed());
+    let hung = looks.iter().find(|look| look.to_string().contains("hung"));
+    assert_eq!(hung, None, "of {} looks at {:?}", looks.len(), node.roots);
+    answer
+}
+
 #[test]
-fn the_check_before_a_purge_keeps_to_limits_and_makes_no_disk_look_hung() {
+fn what_reads_a_large_tablet_keeps_to_limits_and_makes_no_disk_look_hung() {
     let mut node = Node::new(2);
     let key = node.add_tablet(0, 7, &[1_000_000; 6]);
     move_to(&node, key, 1);
     node.settings = "disk_hang_timeout_sec = 1\ndisk_rate_limit_bytes_per_sec = 2000000".to_owned();
     let daemon = node.start();
+    let url = daemon.url("/api/calc_crc?tablet_id=7");
+    let get = move || ureq::get(&url).call().expect("an answer").body_mut().read_json().expect("JSON");
+    let digests: Value = reads_at_length(&node, get, &daemon);
+    assert_eq!(digests["file_count"], "6", "{digests:#}");
     let url = daemon.url("/api/v1/trash/purge");
-    let begun = std::time::Instant::now();
-    let (purged, looks) = std::thread::scope(|scope| {
-        let purge = scope.spawn(|| crate::requests::daemon_send(&url, &json!({"all": true})));
-        let mut looks = Vec::new();
-        while !purge.is_finished() {
-            looks.push(daemon.get("/api/v1/disks"));
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
-        (purge.join().expect("an answer"), looks)
-    });
-    assert!(begun.elapsed().as_secs_f64() > 2.0, "6 MB at 2 MB/s: {:?}", begun.elapsed());
-    assert_eq!(purged.1["data"][0]["purged"], true, "{purged:?}");
-    let hung = looks.iter().find(|look| look.to_string().contains("hung"));
-    assert_eq!(hung, None, "{} looks", looks.len());
+    let post = move || crate::requests::daemon_send(&url, &json!({"all": true})).1;
+    let purged = reads_at_length(&node, post, &daemon);
+    assert_eq!(purged["data"][0]["purged"], true, "{purged:#}");
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
     daemon.stop();
 }
