@@ -235,9 +235,24 @@ fn an_old_copy_that_could_not_be_retired_is_not_served_while_its_successor_is_aw
     assert_eq!(node.assert_whole()[&key], 1);
 }
 
+/// As a journal that lost its last pages: the migration is known, and not where its files go.
+fn forget_shard(node: &Node) {
+    let journal = rusqlite::Connection::open(node.dir.path().join("state/journal.db")).expect("a database");
+    let doc: String =
+        journal.query_row("SELECT doc FROM migration", [], |row| row.get(0)).expect("one migration");
+    let mut row: serde_json::Value = serde_json::from_str(&doc).expect("JSON");
+    assert_eq!(row["destination_shard"].take(), json!(7));
+    let doc = row.to_string();
+    let changed = journal
+        .execute("UPDATE migration SET doc = ?1, doc_crc32 = ?2", (&doc, crc32fast::hash(doc.as_bytes())));
+    assert_eq!(changed, Ok(1));
+}
+
 #[test]
-fn a_placed_copy_whose_owner_record_is_damaged_is_not_left_behind() {
-    for damage in ["deleted", "a digit of its shard", "a bit of its migration's number"] {
+fn a_placed_copy_is_not_left_behind_when_its_owner_record_is_damaged_or_the_journal_forgot_its_shard() {
+    for damage in
+        ["deleted", "a digit of its shard", "a bit of its migration's number", "none, but the journal forgot"]
+    {
         let mut node = Node::new(2);
         let key = node.add_tablet(0, 7, &[300_000, 40_000]);
         let daemon = node.start();
@@ -253,17 +268,16 @@ fn a_placed_copy_whose_owner_record_is_damaged_is_not_left_behind() {
         fs::rename(staging.join("files"), &place).expect("a rename");
         let owner = staging.join("owner.json");
         let text = fs::read_to_string(&owner).expect("an owner");
-        let damaged = match damage {
-            "deleted" => None,
-            "a digit of its shard" => Some(text.replace("\"shard_id\":7", "\"shard_id\":5")),
-            _ => Some(text.replace("\"migration_id\":1", "\"migration_id\":3")),
+        let flip = |was: &str, is: &str| {
+            let damaged = text.replace(was, is);
+            assert_ne!(damaged, text, "{damage}: nothing was damaged");
+            fs::write(&owner, damaged).expect("a file");
         };
-        match damaged {
-            Some(damaged) => {
-                assert_ne!(damaged, text, "{damage}: nothing was damaged");
-                fs::write(&owner, damaged).expect("a file");
-            }
-            None => fs::remove_file(&owner).expect("an owner"),
+        match damage {
+            "deleted" => fs::remove_file(&owner).expect("an owner"),
+            "a digit of its shard" => flip("\"shard_id\":7", "\"shard_id\":5"),
+            "a bit of its migration's number" => flip("\"migration_id\":1", "\"migration_id\":3"),
+            _ => forget_shard(&node),
         }
         let daemon = node.start();
         daemon.act(id, &json!({"cutover": null}));

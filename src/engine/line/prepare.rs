@@ -2,7 +2,7 @@
 
 use super::Line;
 use super::preflight::Passed;
-use super::undo::reclaim_placed;
+use super::undo::{reclaim_placed, staged_shard};
 use crate::fault;
 use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
 use crate::storage::{Dir, Owner, Purpose, Staging, is_placed};
@@ -17,11 +17,12 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
     line.job.checkpoint()?;
     let destination = passed.destination.0.dir();
     // An earlier attempt may have chosen, and copied; its staging is kept and goes on.
-    let chosen = line.job.lock().destination_shard;
+    let name = line.id.to_string();
+    let staged = staged_shard(destination, &name, line.key).map_err(|error| line.on_destination(error))?;
+    let chosen = staged.or(line.job.lock().destination_shard);
     if let Some(shard) = chosen {
         let (root, store) = &passed.destination;
-        reclaim_placed(root, store, &line.id.to_string(), line.key, shard)
-            .map_err(|error| line.on_destination(error))?;
+        reclaim_placed(root, store, &name, line.key, shard).map_err(|error| line.on_destination(error))?;
     }
     let shard_id = match chosen {
         Some(shard) if !placed(line, destination, shard)? => shard,
@@ -42,8 +43,8 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
         row.clone()
     };
     line.node.journal.update(row);
-    let staging = Staging::open_or_create(destination, &line.id.to_string(), &owner)
-        .map_err(|error| line.on_destination(error))?;
+    let staging =
+        Staging::open_or_create(destination, &name, &owner).map_err(|error| line.on_destination(error))?;
     fault::point("staging_created");
     line.job.log(format!(
         "{} -> {}, {} files, {} bytes, shard {shard_id}",

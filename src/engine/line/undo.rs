@@ -4,7 +4,8 @@ use super::Line;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
-    Dir, MetadataStore, NativeStore, Root, StorageError, is_placed, remove_empty_parents, remove_staging,
+    Dir, DiskError, MetadataStore, NativeStore, Root, StorageError, is_placed, read_owner, read_place,
+    remove_empty_parents, remove_staging,
 };
 
 /// Removes this migration's copy.
@@ -14,7 +15,19 @@ pub(super) fn undo(line: &Line<'_>) -> Result<(), Failure> {
     Ok(remove_copy(&root, &store, &line.id.to_string(), line.key, shard)?)
 }
 
-/// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns.
+/// Where the files of the staging directory `name` go, or have gone, by its own word. A journal that lost its last pages
+/// may know another shard, or none.
+///
+/// # Errors
+/// As the calls made.
+pub(super) fn staged_shard(root: &Dir, name: &str, key: TabletKey) -> Result<Option<ShardId>, DiskError> {
+    let Some(staging) = root.open(MIGRATING)?.open_if_exists(name)? else { return Ok(None) };
+    let place = read_place(&staging, read_owner(&staging)?.as_ref())?;
+    Ok(place.filter(|place| place.key == key).map(|place| place.shard_id))
+}
+
+/// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns. `shard` is where
+/// that may be, should the staging directory not say.
 ///
 /// # Errors
 /// As the calls made; what is left is removed by the next start.
@@ -26,6 +39,7 @@ pub(in crate::engine) fn remove_copy(
     shard: Option<ShardId>,
 ) -> Result<(), StorageError> {
     root.check_identity()?;
+    let shard = staged_shard(root.dir(), name, key)?.or(shard);
     if let Some(shard) = shard {
         reclaim_placed(root, store, name, key, shard)?;
     }
