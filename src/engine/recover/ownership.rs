@@ -259,10 +259,14 @@ impl Recovery<'_> {
 
     fn note(&self, key: TabletKey, shard_id: ShardId, owner: DiskIndex, generation: u64) -> RetiredNote {
         let disk = self.disk(owner);
+        // The last one to go there: by its number an operator takes the move back.
+        let known = self.findings.finished.iter().chain(&self.findings.unfinished);
+        let there = known
+            .filter(|migration| migration.key == key && self.disk_of(&migration.destination) == Some(owner));
         RetiredNote {
             key,
             shard_id,
-            migration_id: None,
+            migration_id: there.map(|migration| migration.id).max(),
             moved_to: disk.reference().unwrap_or_else(|| DiskRef {
                 uuid: crate::model::DiskUuid(uuid::Uuid::nil()),
                 path: disk.path.clone(),
