@@ -73,6 +73,10 @@ fn a_retirement_that_was_cut_short_is_finished_with_or_without_its_note() {
         assert_eq!((&item["moved_to"], &item["generation"]), (&json!(node.disk(1)), &json!(1)), "{case}");
         assert_eq!(item["migration_id"], 1, "{case}: it can be reverted");
         assert_eq!(read_dir_names(&entry.join("7/555")).len(), 3, "{case}: two files and a header");
+        let daemon = node.start();
+        let back = daemon.act(1, &json!({"revert": null}))["id"].as_u64();
+        daemon.wait_for(back.unwrap_or_else(|| panic!("{case}: not reverted")), &["completed"]);
+        daemon.stop();
     }
 }
 
