@@ -35,15 +35,16 @@ pub(crate) fn run(tablets: u64, source: &Path, dest: &Path) -> Result<Value, Str
     let begun = Instant::now();
     Daemon::start(&place)?.stop()?;
     found.insert("start_cold_s".into(), json!(begun.elapsed().as_secs_f64()));
-    let begun = Instant::now();
-    let mut daemon = Daemon::start(&place)?;
-    let mut starts = vec![begun.elapsed().as_secs_f64()];
-    while starts.len() < WARM_STARTS {
-        daemon.stop()?;
+    let mut starts = Vec::new();
+    let daemon = loop {
         let begun = Instant::now();
-        daemon = Daemon::start(&place)?;
+        let daemon = Daemon::start(&place)?;
         starts.push(begun.elapsed().as_secs_f64());
-    }
+        if starts.len() == WARM_STARTS {
+            break daemon;
+        }
+        daemon.stop()?;
+    };
     // In their order: the first one after a cold start may still find less in memory than the others.
     found.insert("starts_warm_s".into(), json!(starts));
     let resident = machine::memory_bytes(daemon.pid());

@@ -4,7 +4,7 @@
 //! has to happen after a while asks the steady clock, which never jumps. Nothing here sleeps.
 
 use std::sync::LazyLock;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::fault;
 use crate::model::TimestampMs;
@@ -33,6 +33,11 @@ pub(super) fn to_wall_ms(steady: TimestampMs) -> TimestampMs {
 pub(super) fn pause_ends_at_ms(wall: TimestampMs) -> TimestampMs {
     let longest = i64::try_from(PAUSE_MS_MAX).unwrap_or(i64::MAX);
     steady_ms().saturating_add(wall.saturating_sub(now_ms()).clamp(0, longest))
+}
+
+/// In milliseconds, as counters keep it.
+pub(super) fn to_ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

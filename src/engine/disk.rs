@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::clock::to_ms;
 use super::pace::Pace;
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
@@ -260,8 +261,7 @@ impl Disk {
     /// What `go_on` said.
     pub(super) fn take<E>(&self, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
         let waited = self.limiter.take(bytes, &go_on)? + self.pace.take(bytes, &go_on)?;
-        let waited_ms = u64::try_from(waited.as_millis()).unwrap_or(u64::MAX);
-        self.throttled_ms.fetch_add(waited_ms, Ordering::Relaxed);
+        self.throttled_ms.fetch_add(to_ms(waited), Ordering::Relaxed);
         Ok(waited)
     }
 

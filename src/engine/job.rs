@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(super) use super::clock::now_ms;
-use super::clock::{steady_ms, to_wall_ms};
+use super::clock::{steady_ms, to_ms, to_wall_ms};
 use super::events::{EventKind, EventRing};
 use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
 use crate::rules::gate::{self, Gate};
@@ -390,5 +390,5 @@ fn stopped(order: Order) -> Failure {
 
 /// Time since a moment, in whole milliseconds.
 pub(super) fn elapsed_ms(since: Instant) -> u64 {
-    u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX)
+    to_ms(since.elapsed())
 }

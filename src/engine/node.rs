@@ -268,6 +268,16 @@ impl Node {
         self.shown_disks().find(|disk| disk.path == path)
     }
 
+    /// The disk an operator names.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`.
+    pub(super) fn find_disk(&self, path: &str) -> Result<&Arc<Disk>, Failure> {
+        self.disk_at(path).ok_or_else(|| {
+            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
+        })
+    }
+
     pub(super) fn disk_by_uuid(&self, uuid: DiskUuid) -> Option<&Arc<Disk>> {
         self.shown_disks().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
     }

@@ -6,9 +6,7 @@ use std::time::Duration;
 use super::disk::{Disk, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
 use super::{Engine, disk_look, gentle, marks, register, tasks, verify};
-use crate::model::{
-    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
-};
+use crate::model::{Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan};
 
 /// How long a probe asked for by an operator may take.
 const PROBE_WAIT: Duration = Duration::from_secs(20);
@@ -234,8 +232,6 @@ impl Engine {
     }
 
     fn find_disk(&self, path: &str) -> Result<Arc<Disk>, Failure> {
-        self.0.disk_at(path).cloned().ok_or_else(|| {
-            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
-        })
+        self.0.find_disk(path).cloned()
     }
 }

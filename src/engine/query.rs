@@ -18,7 +18,7 @@ use crate::model::{
     DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash, Status,
     TabletId, TabletKey, TabletRecord,
 };
-use crate::storage::MetadataStore;
+use crate::storage::{MetadataStore, NativeStore};
 
 /// Items on a page when the caller names no number.
 pub(super) const PAGE_DEFAULT: usize = 1000;
@@ -300,10 +300,13 @@ pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk
 }
 
 pub(super) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failure> {
-    visit(&owner(node, key)?, RECORD_WAIT, move |_, store| {
-        store.get(key)?.ok_or_else(|| {
-            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
-        })
+    visit(&owner(node, key)?, RECORD_WAIT, move |_, store| read_record(store, key))
+}
+
+/// The record of a tablet that the catalog has on this disk.
+pub(super) fn read_record(store: &NativeStore, key: TabletKey) -> Result<TabletRecord, Failure> {
+    store.get(key)?.ok_or_else(|| {
+        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
     })
 }
 

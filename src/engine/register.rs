@@ -91,9 +91,7 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
 /// Lets a disk go that holds nothing: out of the configuration, its lock and its descriptors free.
 pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
-    let disk = node.disk_at(path).cloned().ok_or_else(|| {
-        Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
-    })?;
+    let disk = Arc::clone(node.find_disk(path)?);
     // Nothing may arrive between the look and the end.
     let was_disabled = disk.set_disabled(Some("it is being forgotten".to_owned()));
     let refuse = |why: String| {

@@ -12,13 +12,13 @@ use super::disk::{Disk, stay, visit};
 use super::flush::SharedBarrier;
 use super::job::now_ms;
 use super::node::{Counts, Node};
-use super::query::PAGE_DEFAULT;
-use super::verify::Reading;
+use super::query::{PAGE_DEFAULT, read_record};
+use super::verify::{Reading, open_tablet};
 use super::view::{Page, PurgeOutcome, PurgeSelect, TabletView, TrashFilter, TrashView};
 use crate::model::{ErrorCode, Failure, MigrationId, TabletKey, TabletRecord};
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
-use crate::storage::layout::{parse_trash_entry_name, tablet_dir};
+use crate::storage::layout::{TRASH, parse_trash_entry_name};
 use crate::storage::{
     Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, TrashItem,
     is_placed, open_trashed, purge_entry, read_entry, read_trashed_record, trash_entries,
@@ -84,7 +84,7 @@ fn entries(node: &Node, wanted: impl Fn(&Disk) -> bool) -> Result<Vec<Entries>, 
     let disks = node.disks.iter().filter(|disk| wanted(disk) && disk.condition(hang_after).is_readable());
     disks
         .map(|disk| {
-            let names = visit(disk, LIST_WAIT, |root, _| Ok(trash_entries(root.dir())?))?;
+            let names = visit(disk, LIST_WAIT, |root, _| Ok(trash_entries(&root.dir().open(TRASH)?)?))?;
             Ok((Arc::clone(disk), names))
         })
         .collect()
@@ -100,7 +100,8 @@ fn read_entries(
     for some in names.chunks(ENTRIES_PER_VISIT) {
         let some = some.to_vec();
         let found = visit(disk, LIST_WAIT, move |root, _| {
-            let items = some.iter().map(|entry| read_entry(root.dir(), entry));
+            let trash = root.dir().open(TRASH)?;
+            let items = some.iter().map(|entry| read_entry(&trash, entry));
             Ok(items.collect::<Result<Vec<_>, _>>()?)
         })?;
         if found.into_iter().flatten().try_for_each(|item| each(disk, item)).is_break() {
@@ -129,17 +130,13 @@ fn walk(
 /// One page of what is in trash.
 pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
-    let known = |path: &String| {
-        let why = || Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"));
-        node.disk_at(path).map(|disk| disk.index).ok_or_else(why)
-    };
-    let only = filter.disk.as_ref().map(known).transpose()?;
+    let only = filter.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
     let after = match &filter.after {
-        Some(marker) => Some((known(&marker.disk)?, parse_trash_entry_name(&marker.entry))),
+        Some(marker) => Some((node.find_disk(&marker.disk)?.index, parse_trash_entry_name(&marker.entry))),
         None => None,
     };
     let mut page = Page { total: 0, items: Vec::new() };
-    for (disk, mut names) in entries(node, |disk| only.is_none_or(|only| only == disk.index))? {
+    for (disk, mut names) in entries(node, |disk| only.is_none_or(|only| only.index == disk.index))? {
         if filter.tablet_id.is_none() {
             page.total += names.len() as u64;
         }
@@ -210,13 +207,9 @@ pub(super) fn sweep(node: &Arc<Node>) {
 
 /// Purges what an operator names, whatever its age. The cold check of the live copy is made all the same.
 pub(super) fn purge(node: &Arc<Node>, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-    if let Some(path) = &select.disk
-        && node.disk_at(path).is_none()
-    {
-        return Err(Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}")));
-    }
+    let only = select.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
     let mut outcomes = Vec::new();
-    let on = |disk: &Disk| select.disk.as_ref().is_none_or(|path| *path == disk.path);
+    let on = |disk: &Disk| only.is_none_or(|only| only.index == disk.index);
     let in_entry = |name: &str| select.entry.as_ref().is_none_or(|entry| entry == name);
     walk(node, on, in_entry, |disk, item| {
         if select.tablet_id.is_none_or(|id| id == item.key.tablet_id) {
@@ -272,11 +265,8 @@ fn check_cold(
     store: &NativeStore,
     key: TabletKey,
 ) -> Result<(), Failure> {
-    let record = store.get(key)?.ok_or_else(|| {
-        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
-    })?;
-    let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
-    verify(node, disk, &dir, &record)
+    let record = read_record(store, key)?;
+    verify(node, disk, &open_tablet(root, &record)?, &record)
 }
 
 fn verify(node: &Node, disk: &Disk, dir: &Dir, record: &TabletRecord) -> Result<(), Failure> {

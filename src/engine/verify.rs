@@ -15,12 +15,13 @@ use md5::{Digest, Md5};
 use super::disk::{Disk, stay};
 use super::gentle::wear_io_class;
 use super::node::Node;
+use super::query::read_record;
 use super::thread::spawn_isolated;
 use crate::model::{
     CheckState, DamagedFile, ErrorCode, Failure, FileEntry, TabletCheck, TabletKey, TabletRecord,
 };
 use crate::storage::layout::tablet_dir;
-use crate::storage::{Dir, DiskError, MetadataStore};
+use crate::storage::{Dir, DiskError, Root};
 use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
 
 /// How long a request waits for the end: small tablets are verified by then.
@@ -206,16 +207,14 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
 
 fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<Coldness, Failure> {
     let (root, store) = disk.open()?;
-    let record = store.get(key)?.ok_or_else(|| {
-        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
-    })?;
+    let record = read_record(&store, key)?;
     {
         let mut seen = check.lock();
         (seen.state, seen.generation) = (CheckState::Running, record.generation);
         seen.total_files = record.manifest.files().len() as u64;
         seen.total_bytes = record.manifest.total_bytes();
     }
-    let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
+    let dir = open_tablet(&root, &record)?;
     find_unlisted(&dir, &record, check)?;
     let mut coldness = Coldness::Cold;
     for file in record.manifest.files() {
@@ -244,6 +243,11 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
     Ok(coldness)
 }
 
+/// The directory of a tablet.
+pub(super) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, DiskError> {
+    root.dir().open(tablet_dir(record.shard_id, record.key))
+}
+
 /// Whether a failure says nothing about the file that was being read.
 const fn ends_it(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::SourceDamaged | ErrorCode::IoError | ErrorCode::UnexpectedEntry)
@@ -257,10 +261,8 @@ pub(super) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(Stri
     let disk = super::query::owner(node, key)?;
     let (node, on) = (Arc::clone(node), Arc::clone(&disk));
     stay(&disk, DIGESTS_WAIT, move |root, store| {
-        let record = store.get(key)?.ok_or_else(|| {
-            Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
-        })?;
-        let dir = root.dir().open(tablet_dir(record.shard_id, key))?;
+        let record = read_record(store, key)?;
+        let dir = open_tablet(root, &record)?;
         let reading = Reading { node: &node, disk: &on, bytes: &AtomicU64::new(0) };
         let digest = |file: &FileEntry| Ok((file.name.clone(), md5_of(&dir, &file.name, &reading)?));
         record.manifest.files().iter().map(digest).collect()

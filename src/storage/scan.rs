@@ -12,7 +12,7 @@ use super::record::decode_record;
 use super::root::Root;
 use super::staging::{Owner, Place, read_owner, read_place};
 use super::store::{MetadataStore, ScannedRecord, Share};
-use super::trash::{TrashItem, UnfinishedEntry, list_trash, trash_entries, unfinished};
+use super::trash::{TrashItem, UnfinishedEntry, read_entry, trash_entries, unfinished};
 use crate::model::{RecordSummary, TabletKey};
 
 /// Whether a scan looks for each tablet's directory.
@@ -116,9 +116,9 @@ pub fn scan_root(
         found.staging.push(StagingItem { name, owner, place });
         progress.tick();
     }
-    found.trash = list_trash(root.dir())?;
     let trash = root.dir().open(TRASH)?;
-    for entry in trash_entries(root.dir())? {
+    for entry in trash_entries(&trash)? {
+        found.trash.extend(read_entry(&trash, &entry)?);
         found.unfinished_trash.extend(unfinished(&trash, &entry)?);
         progress.tick();
     }

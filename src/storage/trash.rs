@@ -140,9 +140,9 @@ pub struct TrashItem {
 ///
 /// # Errors
 /// As the calls made.
-pub fn read_entry(root: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
+pub fn read_entry(trash: &Dir, entry: &str) -> Result<Vec<TrashItem>, DiskError> {
     let mut items = Vec::new();
-    let Some(dir) = root.open(TRASH)?.open_if_exists(entry)? else { return Ok(items) };
+    let Some(dir) = trash.open_if_exists(entry)? else { return Ok(items) };
     let note = read_note(&dir)?;
     for (tablet_id, tablet) in numbered_dirs(&dir)? {
         for (schema_hash, files) in numbered_dirs(&tablet)? {
@@ -229,9 +229,8 @@ fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
 ///
 /// # Errors
 /// As the calls made.
-pub fn trash_entries(root: &Dir) -> Result<Vec<String>, DiskError> {
-    let mut names: Vec<_> = root
-        .open(TRASH)?
+pub fn trash_entries(trash: &Dir) -> Result<Vec<String>, DiskError> {
+    let mut names: Vec<_> = trash
         .entries()?
         .into_iter()
         .filter_map(|entry| entry.name.into_string().ok())
@@ -246,9 +245,10 @@ pub fn trash_entries(root: &Dir) -> Result<Vec<String>, DiskError> {
 /// # Errors
 /// As the calls made.
 pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
+    let trash = root.open(TRASH)?;
     let mut items = Vec::new();
-    for name in trash_entries(root)? {
-        items.extend(read_entry(root, &name)?);
+    for name in trash_entries(&trash)? {
+        items.extend(read_entry(&trash, &name)?);
     }
     Ok(items)
 }

@@ -132,7 +132,7 @@ fn a_task_asked_for_again_under_its_key_is_one_task_also_after_a_kill() {
     daemon.stop();
 }
 
-pub(crate) fn daemon_send(url: &str, body: &Value) -> (u16, Value) {
+fn daemon_send(url: &str, body: &Value) -> (u16, Value) {
     let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
     let mut answer = agent.post(url).header("Idempotency-Key", "drain-7").send_json(body).expect("an answer");
     (answer.status().as_u16(), answer.body_mut().read_json().expect("JSON"))

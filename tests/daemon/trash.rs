@@ -145,10 +145,12 @@ fn what_reads_a_large_tablet_keeps_to_limits_and_makes_no_disk_look_hung() {
     let daemon = node.start();
     let url = daemon.url("/api/calc_crc?tablet_id=7");
     let get = move || ureq::get(&url).call().expect("an answer").body_mut().read_json().expect("JSON");
-    let digests: Value = reads_at_length(&node, get, &daemon);
+    let digests = reads_at_length(&node, get, &daemon);
     assert_eq!(digests["file_count"], "6", "{digests:#}");
     let url = daemon.url("/api/v1/trash/purge");
-    let post = move || crate::requests::daemon_send(&url, &json!({"all": true})).1;
+    let all = json!({"all": true});
+    let post =
+        move || ureq::post(&url).send_json(all).expect("an answer").body_mut().read_json().expect("JSON");
     let purged = reads_at_length(&node, post, &daemon);
     assert_eq!(purged["data"][0]["purged"], true, "{purged:#}");
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);

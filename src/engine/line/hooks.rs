@@ -1,10 +1,9 @@
 //! What a running copy asks of and tells the engine.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use super::Line;
-use crate::engine::clock::steady_ms;
+use crate::engine::clock::{steady_ms, to_ms};
 use crate::engine::disk::Disk;
 use crate::engine::gentle::wear_io_class;
 use crate::model::Failure;
@@ -124,10 +123,6 @@ impl Line<'_> {
     fn moved(&self) {
         self.job.progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
     }
-}
-
-fn to_ms(waited: Duration) -> u64 {
-    u64::try_from(waited.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn add(counter: &AtomicU64, n: u64) {

@@ -2,7 +2,7 @@
 
 use super::Line;
 use super::preflight::Passed;
-use super::undo::{reclaim_placed, staged_shard};
+use super::undo::reclaim_placed;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
 use crate::storage::{Dir, Owner, Purpose, Staging, is_placed};
@@ -18,12 +18,10 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
     let destination = passed.destination.0.dir();
     // An earlier attempt may have chosen, and copied; its staging is kept and goes on.
     let name = line.id.to_string();
-    let staged = staged_shard(destination, &name, line.key).map_err(|error| line.on_destination(error))?;
-    let chosen = staged.or(line.job.lock().destination_shard);
-    if let Some(shard) = chosen {
-        let (root, store) = &passed.destination;
-        reclaim_placed(root, store, &name, line.key, shard).map_err(|error| line.on_destination(error))?;
-    }
+    let noted = line.job.lock().destination_shard;
+    let (root, store) = &passed.destination;
+    let chosen =
+        reclaim_placed(root, store, &name, line.key, noted).map_err(|error| line.on_destination(error))?;
     let shard_id = match chosen {
         Some(shard) if !placed(line, destination, shard)? => shard,
         _ => free_shard(line, destination, passed.record.shard_id)?,

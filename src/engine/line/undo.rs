@@ -4,7 +4,7 @@ use super::Line;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
-    Dir, DiskError, MetadataStore, NativeStore, Root, StorageError, is_placed, read_owner, read_place,
+    Dir, MetadataStore, NativeStore, Root, StorageError, is_placed, read_owner, read_place,
     remove_empty_parents, remove_staging,
 };
 
@@ -15,18 +15,7 @@ pub(super) fn undo(line: &Line<'_>) -> Result<(), Failure> {
     Ok(remove_copy(&root, &store, &line.id.to_string(), line.key, shard)?)
 }
 
-/// Where the files of the staging directory `name` go, or have gone, by its own word. A journal that lost its last pages
-/// may know another shard, or none.
-///
-/// # Errors
-/// As the calls made.
-pub(super) fn staged_shard(root: &Dir, name: &str, key: TabletKey) -> Result<Option<ShardId>, DiskError> {
-    let Some(staging) = root.open(MIGRATING)?.open_if_exists(name)? else { return Ok(None) };
-    let place = read_place(&staging, read_owner(&staging)?.as_ref())?;
-    Ok(place.filter(|place| place.key == key).map(|place| place.shard_id))
-}
-
-/// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns. `shard` is where
+/// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns. `noted` is where
 /// that may be, should the staging directory not say.
 ///
 /// # Errors
@@ -36,36 +25,41 @@ pub(in crate::engine) fn remove_copy(
     store: &NativeStore,
     name: &str,
     key: TabletKey,
-    shard: Option<ShardId>,
+    noted: Option<ShardId>,
 ) -> Result<(), StorageError> {
     root.check_identity()?;
-    let shard = staged_shard(root.dir(), name, key)?.or(shard);
-    if let Some(shard) = shard {
-        reclaim_placed(root, store, name, key, shard)?;
-    }
+    let shard = reclaim_placed(root, store, name, key, noted)?;
     remove_staging(&root.dir().open(MIGRATING)?, name)?;
     // A rename that failed leaves the parents that were made for it.
     Ok(shard.map_or(Ok(()), |shard| remove_empty_parents(root.dir(), shard, key))?)
 }
 
-/// Takes a copy that was placed, but never committed, back into the staging directory it came from.
+/// Takes a copy that was placed, but never committed, back into the staging directory it came from. Returns the shard of
+/// its files: by the word of the staging directory, or else the one that was noted. A journal that lost its last pages
+/// may know another, or none.
 ///
 /// It came from there if the staging directory stands without its files and no record on this disk owns the tablet.
 ///
 /// # Errors
 /// As the calls made.
-pub(in crate::engine) fn reclaim_placed(
+pub(super) fn reclaim_placed(
     root: &Root,
     store: &NativeStore,
     name: &str,
     key: TabletKey,
-    shard: ShardId,
-) -> Result<(), StorageError> {
-    let Some(staging) = root.dir().open(MIGRATING)?.open_if_exists(name)? else { return Ok(()) };
-    if staging.kind(FILES)?.is_none() && is_placed(root.dir(), shard, key)? && store.get(key)?.is_none() {
+    noted: Option<ShardId>,
+) -> Result<Option<ShardId>, StorageError> {
+    let Some(staging) = root.dir().open(MIGRATING)?.open_if_exists(name)? else { return Ok(noted) };
+    let place = read_place(&staging, read_owner(&staging)?.as_ref())?.filter(|place| place.key == key);
+    let shard = place.map(|place| place.shard_id).or(noted);
+    if let Some(shard) = shard
+        && staging.kind(FILES)?.is_none()
+        && is_placed(root.dir(), shard, key)?
+        && store.get(key)?.is_none()
+    {
         take_back(root.dir(), &staging, shard, key)?;
     }
-    Ok(())
+    Ok(shard)
 }
 
 fn take_back(root: &Dir, staging: &Dir, shard: ShardId, key: TabletKey) -> Result<(), StorageError> {

@@ -245,14 +245,16 @@ impl Recovery<'_> {
             true => OwnerIs::Newer,
         };
         let new_note = || self.note(key, shard_id, owner.disk, owner.generation);
-        let note = || left.note.clone().unwrap_or_else(new_note);
-        let rewrite = left.note.is_none().then(|| Action::RewriteNote { note: note(), entry: entry() });
-        match settle_trash(left.reached, owner_is) {
-            TrashVerdict::Leave => vec![],
-            TrashVerdict::Remove => vec![Action::RemoveBareTrash { entry: entry() }],
-            TrashVerdict::Note => rewrite.into_iter().collect(),
-            TrashVerdict::Finish => {
-                rewrite.into_iter().chain([Action::FinishRetiring { note: note(), entry: entry() }]).collect()
+        let rewrite = |note| Action::RewriteNote { note, entry: entry() };
+        let finish = |note| Action::FinishRetiring { note, entry: entry() };
+        match (settle_trash(left.reached, owner_is), left.note.clone()) {
+            (TrashVerdict::Leave, _) => vec![],
+            (TrashVerdict::Remove, _) => vec![Action::RemoveBareTrash { entry: entry() }],
+            (TrashVerdict::Note, _) => vec![rewrite(new_note())],
+            (TrashVerdict::Finish, Some(note)) => vec![finish(note)],
+            (TrashVerdict::Finish, None) => {
+                let note = new_note();
+                vec![rewrite(note.clone()), finish(note)]
             }
         }
     }

@@ -120,15 +120,18 @@ fn round_ends_with(rig: &Rig, daemon: crate::harness::Daemon, owed: &[Promise]) 
 /// Points that a start passes too, when it finishes what it found.
 pub(super) const POINTS_OF_RECOVERY: &[&str] = &["source_record_retired", "source_directory_retired"];
 
+/// Each named point, when it is reached for the first time; then each for the second, and so on.
+pub(super) fn every_point(turns: u64) -> impl Iterator<Item = (&'static str, u64)> {
+    (1..=turns).flat_map(|nth| crate::harness::POINTS.iter().map(move |point| (*point, nth)))
+}
+
 fn named_points(bench: &mut Bench<'_>) -> io::Result<()> {
-    let turns: &[u64] = if bench.scale == Scale::Short { &[1] } else { &[1, 2, 3, 4] };
+    let turns = if bench.scale == Scale::Short { 1 } else { 4 };
     let mut rig = Rig::new(bench, FsKind::Ext4)?;
     let keys: Vec<_> = (1..=4).map(|id| rig.node.add_tablet(0, id, &[5000, 200_000])).collect();
     rig.mark_base()?;
     let mut to = 1;
-    for (point, nth) in
-        turns.iter().flat_map(|nth| crate::harness::POINTS.iter().map(move |point| (point, nth)))
-    {
+    for (point, nth) in every_point(turns) {
         let armed = format!("{point}:{nth}=kill");
         let found = killed_at(&mut rig, &keys, &armed, to).map_err(|what| format!("{armed}: {what}"));
         let broken = found.is_err();

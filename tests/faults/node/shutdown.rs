@@ -11,7 +11,7 @@ use serde_json::json;
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use super::kills::POINTS_OF_RECOVERY;
+use super::kills::{POINTS_OF_RECOVERY, every_point};
 use super::promises::{Owed, Promise, check_nothing_came_back, settle};
 use crate::godown::{self, JournalTail};
 use crate::harness::{Daemon, Node};
@@ -63,19 +63,17 @@ fn cuts(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
 /// At each point a daemon stops: what it had done has names on the disk, what it had not synced has no bytes. Then the
 /// start that finishes it stops the same way. After the first turn some disks lose the names too.
 fn cuts_at_points(bench: &mut Bench<'_>, kind: FsKind) -> io::Result<()> {
-    let turns: &[u64] = if bench.scale == Scale::Short { &[1] } else { &[1, 2, 3, 4, 5, 6, 7, 8] };
+    let turns = if bench.scale == Scale::Short { 1 } else { 8 };
     let mut rng = bench.rng();
     let mut rig = Rig::new(bench, kind)?;
-    for (point, nth) in
-        turns.iter().flat_map(|nth| crate::harness::POINTS.iter().map(move |point| (point, nth)))
-    {
+    for (point, nth) in every_point(turns) {
         let daemon = rig.start_armed(format!("{point}:{nth}=kill")).map_err(io::Error::other)?;
         // It dies under one of these, or later.
         let promises = ask_all(&rig, &daemon)?;
         if daemon.wait().success() {
             return Err(io::Error::other(format!("{point}:{nth} was never reached")));
         }
-        rig.cut(|| if *nth == 1 || rng.coin() { JournalTail::Flushed } else { JournalTail::Lost })?;
+        rig.cut(|| if nth == 1 || rng.coin() { JournalTail::Flushed } else { JournalTail::Lost })?;
         let point = POINTS_OF_RECOVERY[usize::from(rng.coin())];
         // Whether it dies depends on what it finds.
         if let Ok(daemon) = rig.start_armed(format!("{point}=kill")) {
