@@ -130,12 +130,17 @@ fn careless(bench: &mut Bench<'_>) -> io::Result<()> {
 
 fn attach(bench: &mut Bench<'_>) -> io::Result<()> {
     let mut shell = Command::new("sh")
-        .args(["-c", "while read line; do echo \"$line\" > \"$0\" || echo refused; done"])
+        .args(["-c", "echo ready; while read line; do echo \"$line\" > \"$0\" || echo refused; done"])
         .arg(bench.scratch.path().join("out"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()?;
+    // What it opens while it starts is not to be counted.
+    io::Read::read_exact(
+        shell.stdout.as_mut().expect("standard output is piped"),
+        &mut [0; "ready\n".len()],
+    )?;
     let cell = Cell { call: "openat".into(), k: 2, fault: ENOSPC };
     let attached = Tracer::new(&["openat"], &log_of(bench)).attach(shell.id(), Some(&cell))?;
     let mut lines = shell.stdin.take().expect("standard input is piped");
