@@ -11,6 +11,7 @@
 //! | [`model`] | the nouns: ids, tablets, disks, migrations, statuses, error codes | files, clocks |
 //! | [`rules`] | decisions as pure functions: transition, admission, schedule, throttle, recovery | files, clocks, threads |
 //! | [`config`] | be.conf: grammar, keys, defaults | everything but the model |
+//! | [`doris`] | the bytes of a real Doris root: its database, records, files | files, clocks |
 //! | [`storage`] | one storage root: layout, records, durable verbs, lock, trash | other roots, migrations |
 //! | [`transfer`] | bytes from one disk to another: copy, sync, read back | who owns a tablet |
 //! | [`journal`] | the durable record of migrations (SQLite) | disks |
@@ -25,6 +26,7 @@ pub mod access;
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod doris;
 pub mod engine;
 pub mod fault;
 pub mod journal;

@@ -10,6 +10,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("access", &[]),
     ("rules", &["model"]),
     ("config", &["model"]),
+    ("doris", &["model"]),
     ("storage", &["model", "fault"]),
     ("transfer", &["model", "rules", "storage", "fault"]),
     ("journal", &["model"]),

@@ -1,0 +1,21 @@
+//! The bytes of a real Doris storage root: its metadata database, its records, the files of its tablets.
+//!
+//! Pure: bytes in, findings out. What opens files, locks and writes is in `storage`. What is not understood is refused,
+//! never guessed; nothing here is taken from Doris or RocksDB but facts, each with the place it is from.
+//!
+//! | room | subject |
+//! |---|---|
+//! | [`cursor`], [`error`] | numbers out of bytes, and what can be wrong |
+//! | [`log`], [`batch`] | write-ahead logs and what their records say |
+//! | [`manifest`], [`table`], [`database`] | which files count, sorted tables, all of it as one database |
+//! | [`source`] | the files of a `meta/` directory |
+
+pub mod batch;
+mod block;
+pub mod cursor;
+pub mod database;
+pub mod error;
+pub mod log;
+pub mod manifest;
+pub mod source;
+pub mod table;

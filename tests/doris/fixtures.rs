@@ -1,0 +1,117 @@
+//! The fixtures: unpacked once per process, and what each must give.
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+use tabletd::doris::error::DorisError;
+use tabletd::doris::source::{MetaFiles, ReadAt};
+
+pub(crate) const NODES: [&str; 9] =
+    ["clean", "killed", "compacted", "torn", "empty", "refused", "clusters", "flipped", "unstartable"];
+
+fn packed() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/doris")
+}
+
+static UNPACKED: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
+    let dir = tempfile::tempdir().expect("a directory");
+    for node in NODES {
+        let archive = packed().join(format!("{node}.tar.gz"));
+        let status = Command::new("tar").arg("xzf").arg(archive).arg("-C").arg(dir.path()).status();
+        assert!(status.expect("tar runs").success(), "{node}");
+    }
+    dir
+});
+
+/// Where a root is, unpacked. Shared by all tests: nobody writes there.
+pub(crate) fn root(node: &str, root: &str) -> PathBuf {
+    UNPACKED.path().join(node).join(root)
+}
+
+/// What a node must give.
+pub(crate) fn expected(node: &str) -> Value {
+    let text = std::fs::read(packed().join(format!("expected/{node}.json"))).expect("is there");
+    serde_json::from_slice(&text).expect("parses")
+}
+
+/// Every root of every node, and what it must give.
+pub(crate) fn each_root(mut check: impl FnMut(&str, &str, &Path, &Value)) {
+    for node in NODES {
+        let expected = expected(node);
+        let roots = expected["roots"].as_object().expect("roots");
+        assert!(!roots.is_empty());
+        for (name, root_expected) in roots {
+            check(node, name, &root(node, name), root_expected);
+        }
+    }
+}
+
+/// A `meta/` directory on disk.
+pub(crate) struct OnDisk(pub(crate) PathBuf);
+
+struct File(std::fs::File, u64);
+
+impl ReadAt for File {
+    fn length_bytes(&self) -> u64 {
+        self.1
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+        let mut bytes = vec![0; length];
+        self.0.read_exact_at(&mut bytes, offset).map_err(|error| error.to_string())?;
+        Ok(bytes)
+    }
+}
+
+impl MetaFiles for OnDisk {
+    fn names(&self) -> Result<Vec<String>, DorisError> {
+        let entries = std::fs::read_dir(&self.0).expect("readable");
+        Ok(entries.map(|entry| entry.expect("readable").file_name().into_string().expect("text")).collect())
+    }
+
+    fn open(&self, name: &str) -> Result<Option<Box<dyn ReadAt>>, DorisError> {
+        Ok(std::fs::File::open(self.0.join(name)).ok().map(|file| {
+            let length = file.metadata().expect("readable").len();
+            Box::new(File(file, length)) as Box<dyn ReadAt>
+        }))
+    }
+}
+
+/// A `meta/` directory in memory, for mutations.
+pub(crate) struct InMemory(pub(crate) BTreeMap<String, Vec<u8>>);
+
+struct Bytes(Vec<u8>);
+
+impl ReadAt for Bytes {
+    fn length_bytes(&self) -> u64 {
+        self.0.len() as u64
+    }
+
+    fn read_at(&self, offset: u64, length: usize) -> Result<Vec<u8>, String> {
+        let from = usize::try_from(offset).map_err(|error| error.to_string())?;
+        let bytes = self.0.get(from..from.saturating_add(length)).ok_or("beyond the end")?;
+        Ok(bytes.to_vec())
+    }
+}
+
+impl InMemory {
+    pub(crate) fn of(meta: &Path) -> Self {
+        let entries = std::fs::read_dir(meta).expect("readable").map(|entry| entry.expect("readable"));
+        let read = |entry: &std::fs::DirEntry| std::fs::read(entry.path()).expect("readable");
+        Self(entries.map(|entry| (entry.file_name().into_string().expect("text"), read(&entry))).collect())
+    }
+}
+
+impl MetaFiles for InMemory {
+    fn names(&self) -> Result<Vec<String>, DorisError> {
+        Ok(self.0.keys().cloned().collect())
+    }
+
+    fn open(&self, name: &str) -> Result<Option<Box<dyn ReadAt>>, DorisError> {
+        Ok(self.0.get(name).map(|bytes| Box::new(Bytes(bytes.clone())) as Box<dyn ReadAt>))
+    }
+}

@@ -1,0 +1,4 @@
+//! Real Doris roots: databases that RocksDB 5.14.2 wrote with a backend's options, and what they must read as.
+
+mod databases;
+mod fixtures;
