@@ -349,6 +349,7 @@ pub(super) fn note_storage_error(disk: &Disk, error: &StorageError) {
         StorageError::Disk(error) if error.is_sync() && error.code() == ErrorCode::SyncFailed => {
             disk.sync_failed(&error.to_string());
         }
+        StorageError::ReadBack { .. } => disk.mark_suspect(error.to_string()),
         StorageError::Changed { .. } => disk.mark_broken(error.to_string()),
         _ => {}
     }

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::catalog::Entry;
-use super::disk::{Disk, stay, visit};
+use super::disk::{Disk, note_storage_error, stay, visit};
 use super::flush::SharedBarrier;
 use super::job::now_ms;
 use super::node::{Counts, Node};
@@ -361,7 +361,7 @@ fn bring_back(
     let staged = StagedRecord::write(staging.dir(), record)?;
     barrier.sync()?;
     verify(node, disk, staging.files(), staged.record())?;
-    staged.check()?;
+    staged.check().inspect_err(|error| note_storage_error(disk, error))?;
     staging.place(root.dir())?;
     barrier.sync()?;
     root.check_identity()?;

@@ -361,9 +361,26 @@ impl Dir {
     /// Makes everything on the file system durable, other writers' data included.
     ///
     /// # Errors
-    /// As `syncfs(2)`: also a write-back error since this descriptor was opened (Linux 5.8).
+    /// As `syncfs(2)`: also a write-back error since this descriptor was opened (Linux 5.8). `EROFS` on a file system that
+    /// is read-only, for which the kernel answers "done" without doing anything: one that became so by itself, after an
+    /// error, has not written what was asked for.
     pub fn sync_file_system(&self) -> Result<(), DiskError> {
-        nix::unistd::syncfs(&self.fd).map_err(self.error("syncfs", ""))
+        nix::unistd::syncfs(&self.fd).map_err(self.error("syncfs", ""))?;
+        match self.is_on_read_only() {
+            Ok(false) => Ok(()),
+            Ok(true) => Err(self.error("syncfs", "")(Errno::EROFS)),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether its file system is mounted read-only, or has become read-only, now.
+    ///
+    /// # Errors
+    /// As `fstatvfs(2)`.
+    pub fn is_on_read_only(&self) -> Result<bool, DiskError> {
+        nix::sys::statvfs::fstatvfs(&self.fd)
+            .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
+            .map_err(self.error("statvfs", ""))
     }
 
     /// Device and inode: what this directory *is*, whatever path leads to it.

@@ -67,6 +67,14 @@ pub enum StorageError {
         /// What is wrong with it.
         why: String,
     },
+    /// What was written a moment ago reads back from the medium as something else: the disk cannot be believed.
+    #[error("{}: {why}", path.display())]
+    ReadBack {
+        /// What was written.
+        path: PathBuf,
+        /// What came back.
+        why: String,
+    },
     /// The directory at the root's path is no longer the one that was opened.
     #[error("{}: {why}; nothing was written", path.display())]
     Changed {
@@ -99,10 +107,45 @@ impl StorageError {
         match self {
             Self::Disk(error) => error.code(),
             Self::Record { .. } => ErrorCode::RecordDamaged,
+            Self::ReadBack { .. } => ErrorCode::ReadBackMismatch,
             Self::Changed { .. } => ErrorCode::DiskChanged,
             Self::Unexpected { .. } => ErrorCode::UnexpectedEntry,
             Self::Damaged { .. } => ErrorCode::SourceDamaged,
         }
+    }
+}
+
+/// Why a commit failed, and what that leaves behind.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum CommitError {
+    /// The store is as it was, and the staged record stands where it stood.
+    #[error("{0}")]
+    NotCommitted(StorageError),
+    /// Whether the staged record owns the tablet is unknown until the store is read again from the medium.
+    #[error("{0}")]
+    InDoubt(StorageError),
+}
+
+impl CommitError {
+    /// What happened on the disk.
+    pub const fn cause(&self) -> &StorageError {
+        match self {
+            Self::NotCommitted(error) | Self::InDoubt(error) => error,
+        }
+    }
+}
+
+impl From<CommitError> for StorageError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::NotCommitted(error) | CommitError::InDoubt(error) => error,
+        }
+    }
+}
+
+impl From<CommitError> for Failure {
+    fn from(error: CommitError) -> Self {
+        StorageError::from(error).into()
     }
 }
 

@@ -23,7 +23,7 @@ mod store;
 mod trash;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
-pub use error::{DiskError, StorageError};
+pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};
 pub use lock::{LockError, RootLock};
 pub use mounts::{FileSystem, same_file_system};

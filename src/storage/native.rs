@@ -2,8 +2,10 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use nix::errno::Errno;
+
 use super::dir::{Barrier, Dir, EntryKind};
-use super::error::{DiskError, StorageError};
+use super::error::{CommitError, DiskError, StorageError};
 use super::file::{ReadFrom, read_small};
 use super::layout::{META, RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, decode_summary};
@@ -40,6 +42,12 @@ impl NativeStore {
     }
 }
 
+/// Whether a rename that failed like this was refused before anything was changed. A file system that answers `EIO` or
+/// `EROFS` may have failed in the middle of it.
+const fn refuses_cleanly(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSPC | Errno::EDQUOT | Errno::EEXIST | Errno::EMLINK | Errno::ENOMEM)
+}
+
 impl MetadataStore for NativeStore {
     fn scan(&self, share: Share, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
         self.meta.for_each(|name, kind| {
@@ -71,17 +79,20 @@ impl MetadataStore for NativeStore {
         }
     }
 
-    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), StorageError> {
+    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), CommitError> {
         let name = record_name(staged.record().key);
-        staged.staging().replace(RECORD_FILE, &self.meta, &name)?;
+        if let Err(error) = staged.staging().replace(RECORD_FILE, &self.meta, &name) {
+            let clean = refuses_cleanly(error.errno) && staged.still_staged().unwrap_or(false);
+            let how = if clean { CommitError::NotCommitted } else { CommitError::InDoubt };
+            return Err(how(error.into()));
+        }
         crate::fault::point("record_renamed");
-        barrier.sync()?;
-        Ok(())
+        barrier.sync().map_err(|error| CommitError::InDoubt(error.into()))
     }
 
     fn retire(&self, key: TabletKey, into: &Dir, name: &str) -> Result<(), DiskError> {
         match self.meta.replace(&record_name(key), into, name) {
-            Err(error) if error.errno == nix::errno::Errno::ENOENT => Ok(()),
+            Err(error) if error.errno == Errno::ENOENT => Ok(()),
             answer => answer,
         }
     }

@@ -182,9 +182,7 @@ impl Root {
     /// # Errors
     /// As `fstatvfs(2)`.
     pub fn is_read_only(&self) -> Result<bool, DiskError> {
-        nix::sys::statvfs::fstatvfs(&self.dir)
-            .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
-            .map_err(|errno| DiskError::new("statvfs", self.dir.path(), errno))
+        self.dir.is_on_read_only()
     }
 }
 

@@ -1,7 +1,7 @@
 //! The metadata store of one root: who owns which tablet there.
 
 use super::dir::{Barrier, Dir};
-use super::error::{DiskError, StorageError};
+use super::error::{CommitError, DiskError, StorageError};
 use super::file::{ReadFrom, read_small, write_new};
 use super::layout::RECORD_FILE;
 use super::record::{decode_record, encode_record};
@@ -77,17 +77,32 @@ impl<'a> StagedRecord<'a> {
     /// miss a flip in the buffer they were written from.
     ///
     /// # Errors
-    /// It is missing, damaged, or not the record that was staged.
+    /// [`StorageError::ReadBack`]: it is missing, damaged, or not the record that was staged. Or a failed call.
     pub fn check(&self) -> Result<(), StorageError> {
-        let path = || self.staging.path().join(RECORD_FILE);
+        let differs = |why: &str| StorageError::ReadBack {
+            path: self.staging.path().join(RECORD_FILE),
+            why: format!("the staged record {why}"),
+        };
         let bytes = read_small(self.staging, RECORD_FILE, ReadFrom::Medium)?
-            .ok_or_else(|| StorageError::Record { path: path(), why: "is gone".into() })?;
-        let back = decode_record(&bytes).map_err(|why| StorageError::Record { path: path(), why })?;
-        let same = back.summary() == self.record.summary()
-            && back.manifest == self.record.manifest
-            && back.tablet_meta.get() == self.record.tablet_meta.get();
-        same.then_some(())
-            .ok_or_else(|| StorageError::Record { path: path(), why: "reads back as another record".into() })
+            .ok_or_else(|| differs("is gone a moment after it was written"))?;
+        let back = decode_record(&bytes)
+            .map_err(|why| differs(&format!("reads back damaged from the medium: {why}")))?;
+        if self.is(&back) { Ok(()) } else { Err(differs("reads back from the medium as another record")) }
+    }
+
+    /// Whether it stands under its staged name, as the file system gives it now.
+    ///
+    /// # Errors
+    /// As `read(2)`.
+    pub fn still_staged(&self) -> Result<bool, DiskError> {
+        let bytes = read_small(self.staging, RECORD_FILE, ReadFrom::Cache)?;
+        Ok(bytes.is_some_and(|bytes| decode_record(&bytes).is_ok_and(|back| self.is(&back))))
+    }
+
+    fn is(&self, other: &TabletRecord) -> bool {
+        other.summary() == self.record.summary()
+            && other.manifest == self.record.manifest
+            && other.tablet_meta.get() == self.record.tablet_meta.get()
     }
 
     /// The record.
@@ -119,8 +134,8 @@ pub trait MetadataStore {
     /// The commit point: when this returns, the staged record owns the tablet on this root, durably.
     ///
     /// # Errors
-    /// After an error the outcome is unknown until the store is read again from the medium.
-    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), StorageError>;
+    /// [`CommitError`]: nothing happened, or nobody knows what did.
+    fn commit(&self, staged: &StagedRecord<'_>, barrier: &dyn Barrier) -> Result<(), CommitError>;
 
     /// Takes the record away and leaves it as the header `name` in the directory `into`. Nothing there is fine.
     /// Durable only after the caller's barrier.

@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::mounts::{Mounted, remount_read_only};
+use crate::harness::mounts::{Access, Mounted, remount};
 use crate::harness::{Node, make_root};
 
 #[test]
@@ -108,7 +108,7 @@ fn an_operator_can_remount_a_disk_read_only_under_the_daemon() {
     node.settings = "disk_stat_monitor_interval = 1".to_owned();
     let key = node.add_tablet(0, 7, &[1000]);
     let daemon = node.start();
-    remount_read_only(&node.roots[1]).expect("nothing on an idle disk is open for writing");
+    remount(&node.roots[1], Access::ReadOnly).expect("nothing on an idle disk is open for writing");
     let broken = || daemon.get("/api/v1/disks").to_string().contains("is read-only now");
     assert!(daemon.becomes(broken), "{}", daemon.get("/api/v1/disks"));
     assert_eq!(daemon.run(key, &node.disk(1))["error_code"], "DISK_UNAVAILABLE");

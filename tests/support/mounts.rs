@@ -1,6 +1,8 @@
 //! Small file systems in memory for tests that need more than directories, and a visible word where they cannot be had.
 
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use nix::mount::{MntFlags, MsFlags};
 
@@ -35,10 +37,75 @@ impl Drop for Mounted {
     }
 }
 
-/// `mount -o remount,ro`.
-pub(crate) fn remount_read_only(dir: &Path) -> nix::Result<()> {
-    let flags = MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
-    nix::mount::mount(None::<&str>, dir, None::<&str>, flags, None::<&str>)
+/// A disk of a test: an ext4 image on a loop device, mounted beside it; unmounted when dropped.
+pub(crate) struct Image {
+    file: PathBuf,
+    at: PathBuf,
+}
+
+impl Image {
+    /// A new one below `dir`; `None`, with a word, where that is not to be had.
+    ///
+    /// # Panics
+    /// As [`Mounted::on`].
+    pub(crate) fn ext4(dir: &Path, name: &str, bytes: u64) -> Option<Self> {
+        let image = Self { file: dir.join(format!("{name}.img")), at: dir.join(name) };
+        let made = File::create(&image.file).and_then(|file| file.set_len(bytes));
+        made.and_then(|()| fs::create_dir_all(&image.at)).expect("the test has room");
+        let made = run("mkfs.ext4", &["-q", "-F", "-m", "0", &image.file.display().to_string()]);
+        match made.and_then(|()| image.mount()) {
+            Ok(()) => {
+                fs::remove_dir(image.at.join("lost+found")).expect("mkfs made it");
+                Some(image)
+            }
+            Err(why) => {
+                skip(&why);
+                None
+            }
+        }
+    }
+
+    /// Where it is mounted.
+    pub(crate) fn path(&self) -> &Path {
+        &self.at
+    }
+
+    /// # Errors
+    /// What `mount` says.
+    pub(crate) fn mount(&self) -> Result<(), String> {
+        run("mount", &["-o", "loop", &self.file.display().to_string(), &self.at.display().to_string()])
+    }
+
+    /// # Errors
+    /// What `umount` says.
+    pub(crate) fn unmount(&self) -> Result<(), String> {
+        run("umount", &[&self.at.display().to_string()])
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        let _ = nix::mount::umount2(&self.at, MntFlags::MNT_DETACH);
+    }
+}
+
+fn run(program: &str, args: &[&str]) -> Result<(), String> {
+    let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
+    let said = || format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
+    output.status.success().then_some(()).ok_or_else(said)
+}
+
+/// How a file system is mounted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    ReadOnly,
+    ReadWrite,
+}
+
+/// `mount -o remount,ro` or `remount,rw`.
+pub(crate) fn remount(dir: &Path, access: Access) -> nix::Result<()> {
+    let read_only = if access == Access::ReadOnly { MsFlags::MS_RDONLY } else { MsFlags::empty() };
+    nix::mount::mount(None::<&str>, dir, None::<&str>, MsFlags::MS_REMOUNT | read_only, None::<&str>)
 }
 
 /// Says that the test that calls this does not run here.

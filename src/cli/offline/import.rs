@@ -16,9 +16,9 @@ use super::wish::{Place, Wish};
 use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
-    Barrier, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose, Root,
-    ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, read_place, remove_staging,
-    remove_unowned_tablet, scan_root,
+    Barrier, CommitError, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose,
+    Root, ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, read_place,
+    remove_staging, remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
 
@@ -143,7 +143,12 @@ impl<'a> Importer<'a> {
         let staging = Staging::open_or_create(root, &name, &owner)?;
         match self.stage_and_place(wish, &staging, &listed) {
             Ok((staged, coldness)) => {
-                self.store.commit(&staged, &self.barrier).map_err(|error| uncertain(wish.key, &error))?;
+                self.store.commit(&staged, &self.barrier).map_err(|error| {
+                    if matches!(error, CommitError::NotCommitted(_)) {
+                        let _ = self.undo_cut_short(wish.key);
+                    }
+                    uncertain(wish.key, &error)
+                })?;
                 let imported = self.imported(wish, staged.record(), coldness);
                 // Owned by now. What is left of the staging directory is swept at the daemon's next start at the latest.
                 let _ = staging.remove();
@@ -268,7 +273,9 @@ fn staging_name(key: TabletKey) -> String {
     format!("import-{key}")
 }
 
-fn uncertain(key: TabletKey, error: &StorageError) -> Failure {
+/// What a failed commit means for the tablet, in words.
+fn uncertain(key: TabletKey, error: &CommitError) -> Failure {
+    let CommitError::InDoubt(error) = error else { return error.cause().clone().into() };
     let text = format!(
         "{error}; whether tablet {key} was committed is not known: run 'tabletctl tablet check' on this root"
     );

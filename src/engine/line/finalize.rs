@@ -24,8 +24,8 @@ use crate::model::{ErrorCode, Failure, Manifest, Receipt, ShardId, TabletRecord}
 use crate::rules::transition::Event;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
-    Barrier, DiskError, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote, Root,
-    StagedRecord, Staging, quarantine, retire as retire_to_trash,
+    Barrier, CommitError, DiskError, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote,
+    Root, StagedRecord, Staging, quarantine, retire as retire_to_trash,
 };
 use crate::transfer::Coldness;
 
@@ -42,7 +42,7 @@ pub(super) struct Swapped {
 pub(super) enum SwapError {
     /// The source owns the tablet as before.
     BeforeCommit(Failure),
-    /// The record was renamed, but its sync failed.
+    /// The record was renamed, but its sync failed; or the rename failed in a way that may have happened all the same.
     InDoubt(Failure),
 }
 
@@ -94,9 +94,14 @@ pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> 
         let _ = StagedRecord::write(staging.dir(), ready.record.clone());
     }
     let names: &dyn Barrier = if fault::is_left_out("directory_sync") { &NotSynced } else { &ready.barrier };
-    let committed = store.commit(&staged, names);
-    if let Err(error) = committed {
-        return Err(SwapError::InDoubt(line.on_destination(error)));
+    match store.commit(&staged, names) {
+        Ok(()) => {}
+        Err(CommitError::NotCommitted(error)) => {
+            let failure = line.on_destination(error);
+            undo::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
+            return Err(SwapError::BeforeCommit(failure));
+        }
+        Err(CommitError::InDoubt(error)) => return Err(SwapError::InDoubt(line.on_destination(error))),
     }
     fault::point("committed");
     let pause_us = gate.open_at(line, &ready.record);

@@ -1,0 +1,103 @@
+//! The commit point on a file system that has no room for one more name: refused before anything has changed, and said so.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use nix::errno::Errno;
+use tabletd::model::{Manifest, ShardId, TabletKey, TabletRecord, TabletState};
+use tabletd::storage::{
+    CommitError, Dir, DirectBarrier, KnownAs, MetadataStore, NativeStore, Root, StagedRecord, StorageError,
+};
+
+#[path = "support/mounts.rs"]
+#[allow(dead_code)] // Shared with other tests, which use the rest.
+mod mounts;
+
+use mounts::Image;
+
+fn record(key: TabletKey) -> TabletRecord {
+    TabletRecord {
+        generation: 2,
+        key,
+        partition_id: 1,
+        shard_id: ShardId(3),
+        state: TabletState::Running,
+        manifest: Manifest::new(Vec::new()).expect("an empty one"),
+        tablet_meta: serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON"),
+    }
+}
+
+/// Fills the file system, and then the directory, until not one more name goes into it.
+fn leave_no_room_for_a_name(root: &Path, dir: &Path) {
+    for (name, block) in [("ballast", 1 << 20), ("crumbs", 512)] {
+        let file = root.join(name);
+        Command::new("dd")
+            .args(["if=/dev/zero", &format!("of={}", file.display()), &format!("bs={block}")])
+            .output()
+            .expect("dd runs");
+    }
+    let one = dir.join("0");
+    fs::hard_link(root.join("crumbs"), &one).expect("the first name finds room in the directory's own block");
+    // Names as long as a record's. A directory is a tree of blocks: one full block is not yet a full directory.
+    let mut refused_in_a_row = 0;
+    for number in 1..60_000 {
+        match fs::hard_link(&one, dir.join(format!("{number:0>8}"))) {
+            Ok(()) => refused_in_a_row = 0,
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32), "{error}");
+                refused_in_a_row += 1;
+            }
+        }
+        if refused_in_a_row == 500 {
+            return;
+        }
+    }
+    panic!("the directory never filled up");
+}
+
+#[test]
+fn a_commit_that_finds_no_room_for_the_name_is_not_in_doubt() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(image) = Image::ext4(dir.path(), "full", 8 << 20) else { return };
+    let root = Root::open(image.path().to_str().expect("UTF-8"), KnownAs::New).expect("a root");
+    let store = NativeStore::open(root.dir()).expect("a store");
+    let staging = root.dir().open("migrating").and_then(|dir| dir.create("1")).expect("staging");
+    let key = TabletKey::new(7, 1);
+    let staged = StagedRecord::write(&staging, record(key)).expect("staged");
+    leave_no_room_for_a_name(image.path(), &image.path().join("meta"));
+
+    let error = store.commit(&staged, &DirectBarrier(root.dir())).expect_err("no room");
+    let CommitError::NotCommitted(StorageError::Disk(cause)) = &error else { panic!("in doubt: {error}") };
+    assert_eq!(cause.errno, Errno::ENOSPC);
+    assert!(staged.still_staged().expect("it can be read"));
+    assert!(store.get(key).expect("the store can be read").is_none());
+
+    // With room again the same staged record commits.
+    fs::remove_file(image.path().join("ballast")).expect("removed");
+    store.commit(&staged, &DirectBarrier(root.dir())).expect("committed");
+    assert!(store.get(key).expect("the store can be read").is_some());
+}
+
+#[test]
+fn a_commit_on_a_file_system_that_turned_read_only_is_in_doubt() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(image) = Image::ext4(dir.path(), "frozen", 8 << 20) else { return };
+    let root = Root::open(image.path().to_str().expect("UTF-8"), KnownAs::New).expect("a root");
+    let store = NativeStore::open(root.dir()).expect("a store");
+    let staging = root.dir().open("migrating").and_then(|dir| dir.create("1")).expect("staging");
+    let staged = StagedRecord::write(&staging, record(TabletKey::new(7, 1))).expect("staged");
+    mounts::remount(image.path(), mounts::Access::ReadOnly).expect("remounted");
+    let error = store.commit(&staged, &DirectBarrier(root.dir())).expect_err("it cannot be written");
+    assert!(matches!(error, CommitError::InDoubt(_)), "{error}");
+}
+
+#[test]
+fn a_sync_of_a_read_only_file_system_is_not_called_done() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let Some(image) = Image::ext4(dir.path(), "frozen", 8 << 20) else { return };
+    let root = Dir::open_absolute(image.path()).expect("opened");
+    root.sync_file_system().expect("it can be written");
+    mounts::remount(image.path(), mounts::Access::ReadOnly).expect("remounted");
+    assert_eq!(root.sync_file_system().expect_err("nothing is written").errno, Errno::EROFS);
+}
