@@ -9,6 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::clock::to_ms;
+use super::grants::Grants;
+use super::known_disks::if_lost;
 use super::pace::Pace;
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
@@ -39,6 +41,7 @@ pub(super) struct Disk {
     pub(super) barriers: AtomicUsize,
     /// Held by the tablet of this disk that is being verified.
     pub(super) verifying: Mutex<()>,
+    pub(super) grants: Grants,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
@@ -62,6 +65,8 @@ struct State {
     suspect: Option<String>,
     /// By whom and why, while it is.
     disabled: Option<String>,
+    /// It is being looked at whether it can be forgotten.
+    leaving: bool,
     capacity: Capacity,
     reserved_bytes: u64,
     /// What migrations in flight have taken up so far of what is reserved for them; and how much of that the capacity
@@ -83,6 +88,7 @@ impl Disk {
             trash_bytes: AtomicU64::new(0),
             barriers: AtomicUsize::new(0),
             verifying: Mutex::default(),
+            grants: Grants::default(),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),
@@ -111,6 +117,9 @@ impl Disk {
         match (&state.suspect, &state.disabled) {
             (Some(reason), _) => DiskCondition::Suspect { reason: reason.clone() },
             (None, Some(reason)) => DiskCondition::Disabled { reason: reason.clone() },
+            (None, None) if state.leaving => {
+                DiskCondition::Disabled { reason: "it is being forgotten".to_owned() }
+            }
             (None, None) => DiskCondition::Online,
         }
     }
@@ -136,6 +145,17 @@ impl Disk {
     /// Takes it out of service, with the reason, or back in; returns how it was.
     pub(super) fn set_disabled(&self, because: Option<String>) -> Option<String> {
         std::mem::replace(&mut self.state().disabled, because)
+    }
+
+    /// Whether nothing new may begin on it because it is to be forgotten. What an operator says of it meanwhile is said
+    /// beside this.
+    pub(super) fn set_leaving(&self, leaving: bool) {
+        self.state().leaving = leaving;
+    }
+
+    /// Whether it is being looked at whether it can be forgotten.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.state().leaving
     }
 
     /// Notes what a scan has found beside live tablets.
@@ -246,7 +266,13 @@ impl Disk {
             let condition = self.condition(Duration::MAX);
             Failure::new(
                 ErrorCode::DiskUnavailable,
-                format!("disk {} is {}: {}", self.path, condition.as_str(), condition.reason()),
+                format!(
+                    "disk {} is {}: {}; {}",
+                    self.path,
+                    condition.as_str(),
+                    condition.reason(),
+                    if_lost(&self.path)
+                ),
             )
         })?;
         let _call = self.enter("open");
@@ -394,5 +420,21 @@ pub(super) struct InCall<'a> {
 impl Drop for InCall<'_> {
     fn drop(&mut self) {
         self.calls.end(self.token);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_disk_that_is_not_forgotten_after_all_is_as_operators_have_left_it() {
+        let disk = Disk::new(DiskIndex(0), "/d0".to_owned(), Medium::Ssd, 0);
+        disk.set_leaving(true);
+        assert_eq!(disk.condition(Duration::MAX).as_str(), "disabled");
+        assert!(!disk.is_disabled(), "what is being copied to it is not paused for a question");
+        disk.set_disabled(Some("by ops".to_owned()));
+        disk.set_leaving(false);
+        assert_eq!(disk.condition(Duration::MAX).reason(), "by ops");
     }
 }

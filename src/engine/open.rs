@@ -1,20 +1,20 @@
 //! Opening the disks: each on a thread of its own that keeps the disk's lock and, from then on, syncs its file system.
 
-use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
 use super::disk::{Disk, Opened};
 use super::flush::{self, SyncCounts};
+use super::known_disks::{Expected, KnownDisks};
 use super::thread::spawn_isolated;
 use crate::config::{BrokenDisks, CatalogCheck, Config};
 use crate::model::{Capacity, DiskUuid, ErrorCode, Failure};
 use crate::storage::{
-    Dir, FileSystem, KnownAs, LookForDirectories, NativeStore, Root, RootIdentity, RootLock, RootScan,
-    ScanProgress, read_small, replace_durably, same_file_system, scan_root,
+    FileSystem, LookForDirectories, NativeStore, Root, RootIdentity, RootLock, RootScan, ScanProgress,
+    same_file_system, scan_root,
 };
 
 /// How long a disk may take to open, and its scan stand still, when the others can serve without it.
@@ -23,8 +23,6 @@ const OPEN_WAIT_OTHERS_SERVE: Duration = Duration::from_millis(1500);
 const READERS_MAX: usize = 4;
 /// How often it is looked whether a scan still moves.
 const LOOK_AT_SCAN: Duration = Duration::from_millis(50);
-/// Where the disks seen so far are remembered, in the state directory.
-const KNOWN_DISKS_FILE: &str = "disks.json";
 
 /// What a disk's thread reports when its root is open.
 struct Report {
@@ -35,60 +33,6 @@ struct Report {
 }
 
 type Barriers = Receiver<SyncSender<Result<(), Failure>>>;
-
-/// Paths and identities of the disks seen so far: an empty directory where a known disk should be is a disk that is
-/// not mounted, never a new one.
-pub(super) struct KnownDisks {
-    dir: Dir,
-    by_path: BTreeMap<String, DiskUuid>,
-}
-
-impl KnownDisks {
-    /// # Errors
-    /// In words.
-    pub(super) fn load(state_dir: &Path) -> Result<Self, String> {
-        let dir = Dir::open_absolute(state_dir).map_err(|error| error.to_string())?;
-        let by_path = match read_small(&dir, KNOWN_DISKS_FILE, crate::storage::ReadFrom::Cache) {
-            Ok(None) => BTreeMap::new(),
-            Ok(Some(bytes)) => serde_json::from_slice(&bytes).map_err(|error| {
-                format!(
-                    "{}/{KNOWN_DISKS_FILE} does not parse ({error}); it only remembers which disk was at which path: \
-                     check the mounts, then remove it",
-                    state_dir.display()
-                )
-            })?,
-            Err(error) => return Err(error.to_string()),
-        };
-        Ok(Self { dir, by_path })
-    }
-
-    /// Whatever is at this path next is new there.
-    ///
-    /// # Errors
-    /// The list cannot be written.
-    pub(super) fn forget(&mut self, path: &str) -> Result<(), String> {
-        if self.by_path.remove(path).is_none() {
-            return Ok(());
-        }
-        self.write()
-    }
-
-    fn write(&self) -> Result<(), String> {
-        let text = serde_json::to_vec_pretty(&self.by_path).map_err(|error| error.to_string())?;
-        replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
-    }
-
-    fn known_as(&self, path: &str) -> KnownAs {
-        self.by_path.get(path).map_or(KnownAs::New, |uuid| KnownAs::Disk(*uuid))
-    }
-
-    fn remember(&mut self, path: &str, uuid: DiskUuid) -> Result<(), String> {
-        if self.by_path.insert(path.to_owned(), uuid) == Some(uuid) {
-            return Ok(());
-        }
-        self.write()
-    }
-}
 
 /// Opens every disk, all at once, and scans those that opened. A disk that fails is marked broken.
 ///
@@ -108,7 +52,10 @@ pub(super) fn open_and_scan(
         CatalogCheck::StatDirectories => LookForDirectories::Yes,
         CatalogCheck::TrustRecords => LookForDirectories::No,
     };
-    let opened = open_each(disks, Vec::new(), wait, look, known, counts)?;
+    let Opening { identified, opened } = open_each(disks, Vec::new(), wait, look, known, counts);
+    for (disk, uuid) in identified {
+        known.remember(&disk.path, uuid)?;
+    }
     let mut scans: Vec<Option<RootScan>> = disks.iter().map(|_| None).collect();
     for (disk, scan, opened) in opened {
         match disk.opened.set(opened) {
@@ -120,15 +67,15 @@ pub(super) fn open_and_scan(
     Ok(scans)
 }
 
-/// Opens one more disk beside those that are in use, and scans it. It is not opened for anybody yet: dropped, what this
-/// returns lets go of it.
+/// Opens one more disk beside those that are in use, and scans it. It is not opened for anybody yet, and not remembered:
+/// dropped, what this returns lets go of it.
 ///
 /// # Errors
 /// Why it cannot serve beside the others, in words.
 pub(super) fn open_beside(
     disk: &Arc<Disk>,
     others: &[Arc<Disk>],
-    known: &mut KnownDisks,
+    known: &KnownDisks,
     config: &Config,
     counts: &Arc<SyncCounts>,
 ) -> Result<(RootScan, Opened), String> {
@@ -144,13 +91,21 @@ pub(super) fn open_beside(
     });
     let wait = Duration::from_secs(u64::from(config.disk_hang_timeout_sec));
     let disks = std::slice::from_ref(disk);
-    let opened = open_each(disks, seen.collect(), wait, LookForDirectories::Yes, known, counts)?;
+    let opening = open_each(disks, seen.collect(), wait, LookForDirectories::Yes, known, counts);
     let refused = || disk.condition(Duration::MAX).reason().to_owned();
-    opened.into_iter().next().map(|(_, scan, opened)| (scan, opened)).ok_or_else(refused)
+    opening.opened.into_iter().next().map(|(_, scan, opened)| (scan, opened)).ok_or_else(refused)
 }
 
 /// A disk that opened, what is on it, and what it turned out to be.
 type OpenedDisk<'a> = (&'a Arc<Disk>, RootScan, Opened);
+
+/// What became of disks that were to be opened.
+struct Opening<'a> {
+    /// Those that said who they are, and took their lock.
+    identified: Vec<(&'a Arc<Disk>, DiskUuid)>,
+    /// Of these, those that could be scanned as well.
+    opened: Vec<OpenedDisk<'a>>,
+}
 
 /// Opens, probes and scans disks, all at once, beside those `seen` already. One that fails is marked broken and left out.
 fn open_each<'a>(
@@ -158,9 +113,9 @@ fn open_each<'a>(
     mut seen: Vec<(&'a Arc<Disk>, Report)>,
     wait: Duration,
     look: LookForDirectories,
-    known: &mut KnownDisks,
+    known: &KnownDisks,
     counts: &Arc<SyncCounts>,
-) -> Result<Vec<OpenedDisk<'a>>, String> {
+) -> Opening<'a> {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     // Not divided by the disks: they are seldom filled alike, and the fullest one decides how long a start takes.
     let readers = u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1);
@@ -172,12 +127,12 @@ fn open_each<'a>(
         let (ready_sender, ready) = mpsc::sync_channel(1);
         let (scan_sender, scan) = mpsc::sync_channel(1);
         let (syncs, barriers) = mpsc::channel();
-        let (owned, known_as, counts) = (Arc::clone(disk), known.known_as(&disk.path), Arc::clone(counts));
+        let (owned, expected, counts) = (Arc::clone(disk), known.expect(&disk.path), Arc::clone(counts));
         let progress = Arc::new(ScanProgress::default());
         let scan = Scanning { progress: Arc::clone(&progress), answer: scan };
         let spawned = spawn_isolated("disk", move || {
             let answers = Answers { report: report_sender, ready: ready_sender, progress, scan: scan_sender };
-            keep(&owned, known_as, &answers, &go_on, &barriers, &counts);
+            keep(&owned, &expected, &answers, &go_on, &barriers, &counts);
         });
         match spawned {
             Ok(_) => opening.push((disk, report, accepted, ready, scan, syncs)),
@@ -204,7 +159,7 @@ fn open_each<'a>(
         }
         seen.push((disk, report));
     }
-    let mut scanning = Vec::new();
+    let (mut scanning, mut identified) = (Vec::new(), Vec::new());
     for (disk, ready, scan, syncs) in probing {
         // What was asked up to here, a hung disk may have answered from the cache; the probe it cannot.
         if let Err(why) = heard(deadline, wait, &ready) {
@@ -212,7 +167,7 @@ fn open_each<'a>(
             continue;
         }
         let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
-        known.remember(&disk.path, report.identity.uuid)?;
+        identified.push((disk, report.identity.uuid));
         disk.set_capacity(report.capacity);
         scanning.push((
             disk,
@@ -227,7 +182,7 @@ fn open_each<'a>(
             Err(why) => disk.mark_broken(why),
         }
     }
-    Ok(opened)
+    Opening { identified, opened }
 }
 
 /// How a disk is to be scanned.
@@ -288,13 +243,13 @@ struct Answers {
 /// The life of a disk's thread.
 fn keep(
     disk: &Disk,
-    known: KnownAs,
+    expected: &Expected,
     answers: &Answers,
     go_on: &Receiver<ScanOrder>,
     barriers: &Barriers,
     counts: &SyncCounts,
 ) {
-    let root = match open(&disk.path, known) {
+    let root = match open(&disk.path, expected) {
         Ok((root, found)) => {
             if answers.report.send(Ok(found)).is_err() {
                 return;
@@ -338,8 +293,9 @@ fn scan(root: &Root, order: ScanOrder, progress: &ScanProgress) -> Result<RootSc
     scan_root(root, &store, order.look, order.readers, progress).map_err(|error| error.to_string())
 }
 
-fn open(path: &str, known: KnownAs) -> Result<(Root, Report), String> {
-    let root = Root::open(path, known).map_err(|error| error.to_string())?;
+fn open(path: &str, expected: &Expected) -> Result<(Root, Report), String> {
+    let root = Root::open(path, expected.known_as).map_err(|error| error.to_string())?;
+    expected.check(root.identity().uuid)?;
     if root.is_read_only().map_err(|error| error.to_string())? {
         return Err("its file system is mounted read-only; remount it read-write".to_owned());
     }

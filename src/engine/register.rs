@@ -8,9 +8,10 @@ use super::catalog::Entry;
 use super::disk::Disk;
 use super::gentle::disk_rate;
 use super::housekeeping;
+use super::known_disks::{KnownDisks, if_lost};
 use super::marks;
 use super::node::Node;
-use super::open::{KnownDisks, open_beside};
+use super::open::open_beside;
 use super::removal::in_use;
 use super::thread::run_isolated;
 use crate::config::{self, BrokenDisks, Config};
@@ -23,8 +24,18 @@ const ROOTS_KEY: &str = "storage_root_path";
 pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
     let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
-    if node.disk_at(path.trim_end_matches('/')).is_some() {
-        return refuse(ErrorCode::DiskExists, "it is configured already".to_owned());
+    if let Some(known) = node.disk_at(path.trim_end_matches('/')) {
+        let condition = known.condition(node.hang_after());
+        let why = match condition.is_readable() {
+            true => "it is configured already".to_owned(),
+            false => format!(
+                "it is configured already, and {}: {}; {}",
+                condition.as_str(),
+                condition.reason(),
+                if_lost(&known.path)
+            ),
+        };
+        return refuse(ErrorCode::DiskExists, why);
     }
     let (config, raw) = {
         let config = node.config();
@@ -48,8 +59,9 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
             return Err((ErrorCode::DiskExists, why));
         }
         let unavailable = |why| (ErrorCode::DiskUnavailable, why);
-        let mut known = KnownDisks::load(&PathBuf::from(&at.state_dir)).map_err(unavailable)?;
-        open_beside(&owned, &others, &mut known, &at, &counts).map_err(unavailable)
+        let configured = others.iter().map(|disk| disk.path.as_str());
+        let known = KnownDisks::load(&PathBuf::from(&at.state_dir), configured).map_err(unavailable)?;
+        open_beside(&owned, &others, &known, &at, &counts).map_err(unavailable)
     })?;
     let (scan, opened) = match opened {
         Ok(opened) => opened,
@@ -60,6 +72,11 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
     }
     // From here on the next start knows of it; should we die before it serves, nothing is lost by that.
     keep(node, &config, &longer)?;
+    let (uuid, own) = (opened.identity.uuid, path.to_owned());
+    let remembered = change_known_disks(node, move |known| known.remember(&own, uuid));
+    if let Err(failure) = remembered {
+        tracing::warn!(disk = path, "not remembered before the next start: {failure}");
+    }
     if disk.opened.set(opened).is_err() {
         return refuse(ErrorCode::Internal, "it was opened twice".to_owned());
     }
@@ -92,12 +109,20 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
 pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
     let disk = Arc::clone(node.find_disk(path)?);
-    // Nothing may arrive between the look and the end.
-    let was_disabled = disk.set_disabled(Some("it is being forgotten".to_owned()));
+    // Nothing may arrive between the look and the end. The catalog's lock orders the two: a move that is granted is
+    // counted by now, or sees that the disk is leaving.
+    disk.set_leaving(true);
+    drop(node.catalog_mut());
+    let granted = disk.grants.count();
     let refuse = |why: String| {
-        disk.set_disabled(was_disabled.clone());
+        disk.set_leaving(false);
         Failure::new(ErrorCode::DiskInUse, format!("disk {path} is not forgotten: {why}"))
     };
+    if granted > 0 {
+        return Err(refuse(
+            "a migration from or to it is being accepted at this moment; ask again".to_owned(),
+        ));
+    }
     let alive: Vec<_> = node.board().alive.values().cloned().collect();
     if let Some(why) = in_use(node, &disk, &alive) {
         return Err(refuse(why));
@@ -112,10 +137,9 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
         return Err(refuse("it is the only one".to_owned()));
     }
     keep(node, &config, &rest.join(";")).map_err(|failure| refuse(failure.message))?;
-    let (state_dir, own) = (PathBuf::from(&config.state_dir), path.to_owned());
-    let forgotten = run_isolated("forget-disk", move || KnownDisks::load(&state_dir)?.forget(&own))?;
-    if let Err(why) = forgotten {
-        tracing::warn!(disk = path, "still remembered in the state directory: {why}");
+    let own = path.to_owned();
+    if let Err(failure) = change_known_disks(node, move |known| known.forget(&own)) {
+        tracing::warn!(disk = path, "still remembered in the state directory: {failure}");
     }
     // Registered again it is a new disk: what was said of the old one goes with it.
     if let Some(opened) = disk.opened.get()
@@ -127,6 +151,19 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     tracing::warn!(disk = path, "forgotten by an operator");
     node.ring();
     Ok(())
+}
+
+/// Changes what the state directory says of disks, on a thread of its own: its disk may hang.
+fn change_known_disks(
+    node: &Node,
+    change: impl FnOnce(&mut KnownDisks) -> Result<(), String> + Send + 'static,
+) -> Result<(), Failure> {
+    let state_dir = PathBuf::from(&node.config().state_dir);
+    let paths: Vec<_> = node.shown_disks().map(|disk| disk.path.clone()).collect();
+    run_isolated("known-disks", move || {
+        change(&mut KnownDisks::load(&state_dir, paths.iter().map(String::as_str))?)
+    })?
+    .map_err(|why: String| Failure::new(ErrorCode::IoError, why))
 }
 
 /// The disk that has the same directory under another name. Touches disks.

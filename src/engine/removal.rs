@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use super::disk::{Disk, Opened};
 use super::job::Job;
+use super::known_disks::if_lost;
 use super::node::Node;
 use super::tasks;
 use crate::storage::same_file_system;
@@ -17,7 +18,7 @@ use crate::storage::same_file_system;
 /// on another disk then, which was read back from the medium before the move ended. `alive` are the migrations that have
 /// not ended, taken before the catalog is looked at: a tablet that arrives meanwhile is seen in one of the two.
 pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
-    let Some(opened) = disk.opened.get() else { return Some(NEVER_OPENED.to_owned()) };
+    let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
     let mut reasons = of_its_own(node, disk, opened, alive);
     reasons.extend(of_its_neighbours(node, disk, opened));
     (!reasons.is_empty()).then(|| reasons.join("; "))
@@ -25,12 +26,15 @@ pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -
 
 /// Why the daemon must not forget `disk`, every reason; `None` when nothing of it would be missed.
 pub(super) fn in_use(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
-    let Some(opened) = disk.opened.get() else { return Some(NEVER_OPENED.to_owned()) };
+    let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
     let reasons = of_its_own(node, disk, opened, alive);
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
-const NEVER_OPENED: &str = "it was never opened by this run of the daemon: what it holds is not known";
+fn never_opened(disk: &Disk) -> String {
+    let way_out = if_lost(&disk.path);
+    format!("it was never opened by this run of the daemon: what it holds is not known; {way_out}")
+}
 
 fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, alive: &[Arc<Job>]) -> Vec<String> {
     let mut reasons = Vec::new();

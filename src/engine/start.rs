@@ -8,8 +8,9 @@ use super::disk::Disk;
 use super::housekeeping;
 use super::job::{Job, now_ms};
 use super::journal_thread::{JournalHandle, Loaded};
+use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
-use super::open::{KnownDisks, open_and_scan};
+use super::open::open_and_scan;
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
@@ -65,7 +66,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let scans = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
-            let mut known = KnownDisks::load(&state_dir)?;
+            let mut known = KnownDisks::load(&state_dir, disks.iter().map(|disk| disk.path.as_str()))?;
             open_and_scan(&disks, &mut known, &config, &counts)
         })??
     };

@@ -131,6 +131,8 @@ struct Granted {
     destination: crate::model::DiskRef,
     size_bytes: u64,
     file_count: u32,
+    /// Until the migration is on the board neither disk is forgotten.
+    _counted: [super::grants::Granted; 2],
 }
 
 fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -> Result<Granted, Failure> {
@@ -146,15 +148,22 @@ fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -
     let (Some(entry), Some(destination)) = (entry, destination) else {
         return Err(Failure::new(ErrorCode::Internal, "admitted without a tablet or a disk"));
     };
-    let source = node.disk(entry.disk);
-    let (Some(source), Some(reference)) = (source.reference(), destination.reference()) else {
+    let source_disk = node.disk(entry.disk);
+    // Looked at again under the catalog's lock: who forgets a disk says so first, and then counts what was granted.
+    if let Some(leaving) = [source_disk, destination].into_iter().find(|disk| disk.is_leaving()) {
+        let why = format!("disk {} is being forgotten", leaving.path);
+        return Err(Failure::new(ErrorCode::DiskUnavailable, why));
+    }
+    let counted = [source_disk, destination].map(|disk| disk.grants.count_in());
+    let (Some(source), Some(reference)) = (source_disk.reference(), destination.reference()) else {
         return Err(Failure::new(ErrorCode::DiskUnavailable, "a disk was never opened"));
     };
     if let Some(entry) = catalog.get_mut(key) {
         entry.migration = Some(NOT_YET_NUMBERED);
     }
     destination.reserve(entry.size_bytes);
-    Ok(Granted { source, destination: reference, size_bytes: entry.size_bytes, file_count: entry.file_count })
+    let (size_bytes, file_count) = (entry.size_bytes, entry.file_count);
+    Ok(Granted { source, destination: reference, size_bytes, file_count, _counted: counted })
 }
 
 fn give_back(node: &Node, key: TabletKey, row: &Migration, size_bytes: u64) {

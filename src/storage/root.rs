@@ -37,6 +37,9 @@ pub enum KnownAs {
     New,
     /// This disk was here before: an empty directory means that it is not mounted, and is never made a root.
     Disk(DiskUuid),
+    /// Something may have been here, and which disk is not known any more: what is here is taken if it is a root, and
+    /// an empty directory is never made one.
+    Unsure,
 }
 
 /// Why a directory cannot serve as a root.
@@ -71,6 +74,10 @@ impl Root {
     pub fn open(path: &str, known: KnownAs) -> Result<Self, RootError> {
         let refused = |why: String| RootError::Refused { path: path.to_owned(), why };
         let dir = Dir::open_absolute(Path::new(path)).map_err(|error| match error.errno {
+            Errno::ENOENT if known != KnownAs::New => refused(format!(
+                "no such directory, and a disk was here before; mount it, or give it up: {}",
+                give_up(path)
+            )),
             Errno::ENOENT => refused("no such directory; create it, or mount the disk".into()),
             Errno::ENOTDIR => refused("not a directory".into()),
             _ => error.into(),
@@ -84,11 +91,23 @@ impl Root {
         }
         let uuid = match (read_uuid(&dir).map_err(refused)?, known) {
             (Some(found), KnownAs::Disk(expected)) if found != expected => {
-                return Err(refused(format!("this is disk {found}; disk {expected} was here before")));
+                return Err(refused(format!(
+                    "this is disk {found}; disk {expected} was here before: mount that one, or give it up: {}",
+                    give_up(path)
+                )));
             }
             (Some(found), _) => found,
             (None, KnownAs::Disk(expected)) => {
-                return Err(refused(format!("disk.json is missing: disk {expected} is not mounted here")));
+                return Err(refused(format!(
+                    "disk.json is missing: disk {expected} is not mounted here; mount it, or give it up: {}",
+                    give_up(path)
+                )));
+            }
+            (None, KnownAs::Unsure) => {
+                return Err(refused(format!(
+                    "disk.json is missing, and which disk belongs here is not known any more; mount it, or take what \
+                     is here: tabletctl disk replace {path}"
+                )));
             }
             (None, KnownAs::New) => format_root(&dir, path)?,
         };
@@ -184,6 +203,14 @@ impl Root {
     pub fn is_read_only(&self) -> Result<bool, DiskError> {
         self.dir.is_on_read_only()
     }
+}
+
+/// What to type when the disk of a path never comes back.
+fn give_up(path: &str) -> String {
+    format!(
+        "tabletctl disk replace {path} takes an empty file system in its place, tabletctl disk forget {path} --lost \
+         none"
+    )
 }
 
 fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {

@@ -12,11 +12,16 @@ fn register(daemon: &Daemon, path: &str) -> Value {
     daemon.post("/api/v1/disks", &json!({"path": path, "medium": "SSD"}))
 }
 
-/// Why it is not forgotten; `None` when it is.
-fn forget(daemon: &Daemon, path: &str) -> Option<String> {
+fn forget_command(daemon: &Daemon, path: &str) -> std::process::Command {
     let mut tabletctl = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
     tabletctl.env("TABLETD_ADDR", daemon.url("")).args(["disk", "forget", path, "--yes"]);
-    let done = tabletctl.output().expect("tabletctl");
+    tabletctl.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
+    tabletctl
+}
+
+/// Why it is not forgotten; `None` when it is.
+fn forget(daemon: &Daemon, path: &str) -> Option<String> {
+    let done = forget_command(daemon, path).output().expect("tabletctl");
     (!done.status.success()).then(|| String::from_utf8_lossy(&done.stderr).into_owned())
 }
 
@@ -94,6 +99,14 @@ fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone()
         assert!(refused["error_msg"].as_str().is_some_and(|text| text.contains(word)), "{path}: {refused:#}");
     }
     assert_eq!(paths(&daemon), [node.disk(0)]);
+    // Nor is it remembered: what is put in its place is a new disk.
+    fs::rename(&known, at("kept")).expect("a rename");
+    fs::create_dir(&known).expect("a directory");
+    let blank = known.display().to_string();
+    assert_eq!(register(&daemon, &blank)["condition"], "online");
+    assert_eq!(forget(&daemon, &blank), None);
+    fs::remove_dir_all(&known).expect("gone");
+    fs::rename(at("kept"), &known).expect("a rename");
     assert_eq!(read_dir_names(foreign.as_ref()), ["holiday.jpg"]);
     // What was refused is not held: another daemon may have it.
     let mut other = Node::new(0);
@@ -138,6 +151,61 @@ fn a_forgotten_disk_can_be_unmounted_and_is_not_there_after_the_next_start() {
     assert_eq!(paths(&daemon), [node.disk(0), path]);
     daemon.stop();
     node.assert_whole();
+}
+
+/// Of the two at once, one is refused: never is a move accepted to a disk that has been let go.
+#[test]
+fn a_move_that_is_accepted_while_its_disk_is_being_forgotten_is_seen() {
+    let mut node = Node::new(1);
+    let key = node.add_tablet(0, 7, &[1000]);
+    let daemon = node.start();
+    for round in 0..12 {
+        let joining = node.dir.path().join(format!("joining{round}"));
+        fs::create_dir(&joining).expect("a directory");
+        let path = joining.display().to_string();
+        assert_eq!(register(&daemon, &path)["condition"], "online");
+        let forgetting = forget_command(&daemon, &path).spawn().expect("tabletctl");
+        let asked = daemon.run(key, &path);
+        let forgotten = forgetting.wait_with_output().expect("an answer").status.success();
+        let accepted = asked["status"] == "Success";
+        assert!(!(accepted && forgotten), "round {round}: {asked:#}");
+        assert_ne!(paths(&daemon).contains(&path), forgotten);
+        if accepted {
+            let id = asked["migration_id"].as_u64().expect("a number");
+            daemon.wait_for(id, &["completed"]);
+            daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
+        }
+    }
+    daemon.stop();
+}
+
+#[test]
+fn a_damaged_list_of_disks_stops_no_start_and_lets_nothing_blank_in() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[1000]);
+    make_root(&node.roots[1]);
+    node.settings = "ignore_broken_disk = true".to_owned();
+    node.start().stop();
+    let list = node.dir.path().join("state/disks.json");
+    fs::write(&list, "{\"").expect("damage");
+    // The second disk is not mounted at the first start after it, nor at the second.
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    fs::create_dir(&node.roots[1]).expect("a directory");
+    for _ in 0..2 {
+        let daemon = node.start();
+        let shown = daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(1)));
+        let why = shown["condition_reason"].as_str().expect("a reason");
+        assert!(why.contains("not known any more") && why.contains("disk replace"), "{why}");
+        daemon.stop();
+    }
+    assert!(list.with_extension("json.damaged.0").exists());
+    fs::remove_dir(&node.roots[1]).expect("nothing was put there");
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    let daemon = node.start();
+    let shown = daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(1)));
+    assert_eq!(shown["condition"], "online", "{shown:#}");
+    daemon.stop();
 }
 
 #[test]

@@ -1,0 +1,216 @@
+//! Which disk was last seen at which path, and which disks were given up: `disks.json` in the state directory.
+//!
+//! An empty directory where a known disk should be is a disk that is not mounted, never a new one. A disk that was given
+//! up never joins by itself again.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use chrono::DateTime;
+use nix::errno::Errno;
+use serde::{Deserialize, Serialize};
+
+use crate::model::{DiskUuid, TimestampMs};
+use crate::storage::{Dir, DiskError, KnownAs, ReadFrom, read_small, replace_durably};
+
+/// Name of the list in the state directory.
+const KNOWN_DISKS_FILE: &str = "disks.json";
+
+/// What to type when a disk never comes back: part of every refusal that a lost disk meets.
+pub(super) fn if_lost(path: &str) -> String {
+    format!(
+        "if it is lost for good, give it up: tabletctl disk replace {path}, or tabletctl disk forget {path} --lost"
+    )
+}
+
+/// A disk that an operator has given up.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct LostDisk {
+    /// Where it was.
+    pub(super) path: String,
+    /// When it was given up.
+    pub(super) since_ms: TimestampMs,
+    /// By whom.
+    pub(super) by: String,
+}
+
+/// What the file holds.
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct List {
+    /// Which disk was at a path; `None` where that is not known any more.
+    paths: BTreeMap<String, Option<DiskUuid>>,
+    #[serde(default)]
+    lost: BTreeMap<DiskUuid, LostDisk>,
+}
+
+impl List {
+    /// Reads both what this build writes and what version 0.1 wrote, which was the paths alone.
+    fn parse(bytes: &[u8]) -> Result<Self, serde_json::Error> {
+        serde_json::from_slice(bytes).or_else(|error| {
+            let paths: BTreeMap<String, DiskUuid> = serde_json::from_slice(bytes).map_err(|_| error)?;
+            let paths = paths.into_iter().map(|(path, uuid)| (path, Some(uuid))).collect();
+            Ok(Self { paths, lost: BTreeMap::new() })
+        })
+    }
+
+    /// What stands in for a list that cannot be read: anything may have been at these paths.
+    fn unsure<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
+        Self { paths: paths.map(|path| (path.to_owned(), None)).collect(), lost: BTreeMap::new() }
+    }
+}
+
+/// What is known before the disk at a path is opened.
+pub(super) struct Expected {
+    /// Of the path.
+    pub(super) known_as: KnownAs,
+    lost: BTreeMap<DiskUuid, LostDisk>,
+}
+
+impl Expected {
+    /// # Errors
+    /// This disk was given up.
+    pub(super) fn check(&self, found: DiskUuid) -> Result<(), String> {
+        let Some(lost) = self.lost.get(&found) else { return Ok(()) };
+        let when = DateTime::from_timestamp_millis(lost.since_ms).unwrap_or_default();
+        Err(format!(
+            "this is disk {found}, which was given up as lost on {} by {} (it was {}) and does not join again; single \
+             tablets of it come back with tabletctl tablet adopt, and with a new file system it is a new disk",
+            when.format("%Y-%m-%d"),
+            lost.by,
+            lost.path
+        ))
+    }
+}
+
+/// The list, opened.
+pub(super) struct KnownDisks {
+    dir: Dir,
+    list: List,
+}
+
+impl KnownDisks {
+    /// Reads the list. A damaged one stops nobody: it is kept aside, and of the `configured` paths it is then not known
+    /// what belongs there, so that nothing blank is taken there unasked.
+    ///
+    /// # Errors
+    /// In words: the file cannot be read, or not be replaced.
+    pub(super) fn load<'a>(
+        state_dir: &Path,
+        configured: impl Iterator<Item = &'a str>,
+    ) -> Result<Self, String> {
+        let dir = Dir::open_absolute(state_dir).map_err(|error| error.to_string())?;
+        let why = match read_small(&dir, KNOWN_DISKS_FILE, ReadFrom::Cache) {
+            Ok(None) => return Ok(Self { dir, list: List::default() }),
+            Ok(Some(bytes)) => match List::parse(&bytes) {
+                Ok(list) => return Ok(Self { dir, list }),
+                Err(error) => error.to_string(),
+            },
+            // Something else stands under its name.
+            Err(error)
+                if matches!(error.errno, Errno::EISDIR | Errno::ELOOP | Errno::ENXIO | Errno::EFBIG) =>
+            {
+                error.errno.desc().to_owned()
+            }
+            Err(error) => return Err(error.to_string()),
+        };
+        let aside = set_aside(&dir).map_err(|error| error.to_string())?;
+        tracing::warn!(
+            "{}/{KNOWN_DISKS_FILE} is damaged ({why}) and kept as {aside}; it is written again from the disks that are \
+             here, and nothing blank is taken at a configured path unasked",
+            state_dir.display()
+        );
+        let known = Self { dir, list: List::unsure(configured) };
+        known.write()?;
+        Ok(known)
+    }
+
+    fn known_as(&self, path: &str) -> KnownAs {
+        match self.list.paths.get(path) {
+            None => KnownAs::New,
+            Some(None) => KnownAs::Unsure,
+            Some(Some(uuid)) => KnownAs::Disk(*uuid),
+        }
+    }
+
+    /// What a disk thread is told before it opens what is at a path.
+    pub(super) fn expect(&self, path: &str) -> Expected {
+        Expected { known_as: self.known_as(path), lost: self.list.lost.clone() }
+    }
+
+    /// A disk was seen at a path.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(super) fn remember(&mut self, path: &str, uuid: DiskUuid) -> Result<(), String> {
+        if self.list.paths.insert(path.to_owned(), Some(uuid)) == Some(Some(uuid)) {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    /// Whatever is at this path next is new there.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(super) fn forget(&mut self, path: &str) -> Result<(), String> {
+        if self.list.paths.remove(path).is_none() {
+            return Ok(());
+        }
+        self.write()
+    }
+
+    fn write(&self) -> Result<(), String> {
+        let text = serde_json::to_vec_pretty(&self.list).map_err(|error| error.to_string())?;
+        replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
+    }
+}
+
+/// Gives the damaged list a name of its own.
+fn set_aside(dir: &Dir) -> Result<String, DiskError> {
+    let mut number = 0;
+    loop {
+        let name = format!("{KNOWN_DISKS_FILE}.damaged.{number}");
+        if dir.stat(&name)?.is_none() {
+            return dir.rename(KNOWN_DISKS_FILE, dir, &name).map(|()| name);
+        }
+        number += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn uuid(n: u128) -> DiskUuid {
+        DiskUuid(uuid::Uuid::from_u128(n))
+    }
+
+    #[test]
+    fn what_was_written_is_read_again_and_so_is_the_list_of_the_version_before() {
+        let dir = tempfile::tempdir().unwrap();
+        let load = || KnownDisks::load(dir.path(), ["/d1"].into_iter()).unwrap();
+        assert_eq!(load().known_as("/d1"), KnownAs::New);
+        std::fs::write(dir.path().join("disks.json"), format!("{{\"/d1\": \"{}\"}}", uuid(1))).unwrap();
+        let mut known = load();
+        assert_eq!(known.known_as("/d1"), KnownAs::Disk(uuid(1)));
+        known.remember("/d2", uuid(2)).unwrap();
+        known.forget("/d1").unwrap();
+        let known = load();
+        assert_eq!((known.known_as("/d1"), known.known_as("/d2")), (KnownAs::New, KnownAs::Disk(uuid(2))));
+    }
+
+    #[test]
+    fn a_damaged_list_is_kept_and_nothing_blank_is_taken_after_it_ever() {
+        let dir = tempfile::tempdir().unwrap();
+        for damaged in ["", "{", "[1]", "{\"/d1\": \"x\"}", "\0\0"] {
+            std::fs::write(dir.path().join("disks.json"), damaged).unwrap();
+            let mut known = KnownDisks::load(dir.path(), ["/d1", "/d2"].into_iter()).unwrap();
+            known.remember("/d1", uuid(1)).unwrap();
+            // The next start reads a good list, and is as careful.
+            let known = KnownDisks::load(dir.path(), std::iter::empty()).unwrap();
+            assert_eq!(known.known_as("/d1"), KnownAs::Disk(uuid(1)));
+            assert_eq!(known.known_as("/d2"), KnownAs::Unsure, "{damaged:?}");
+        }
+        assert!((0..5).all(|n| dir.path().join(format!("disks.json.damaged.{n}")).exists()));
+    }
+}
