@@ -14,8 +14,9 @@ use axum::response::{IntoResponse, Response};
 use super::app::App;
 use super::calls::Touches;
 use crate::engine::{DiskView, Totals};
+use crate::model::DiskCondition;
 
-const CONDITIONS: [&str; 5] = ["online", "suspect", "hung", "broken", "disabled"];
+const CONDITIONS: [&str; 6] = DiskCondition::WORDS;
 
 /// Counters and gauges for Prometheus.
 #[utoipa::path(

@@ -8,6 +8,8 @@ use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
+use nix::errno::Errno;
+
 use super::clock::to_ms;
 use super::grants::Grants;
 use super::known_disks::if_lost;
@@ -20,6 +22,10 @@ use crate::transfer::Limiter;
 
 /// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
 const VISITORS_MAX: u64 = 64;
+
+/// What is said of a disk whose file system is read-only.
+pub(super) const TURNED_READ_ONLY: &str = "its file system is read-only: its tablets are served and can be moved away, \
+     and nothing is written to it; once it is mounted read-write again it is looked through and taken back by itself";
 
 /// How long the end of a forgotten disk's thread is waited for.
 const FORGET_WAIT: Duration = Duration::from_secs(20);
@@ -63,6 +69,8 @@ pub(super) struct Opened {
 struct State {
     broken: Option<String>,
     suspect: Option<String>,
+    /// Why, while its file system takes no writes, or has not been looked through since it takes them again.
+    read_only: Option<String>,
     /// By whom and why, while it is.
     disabled: Option<String>,
     /// It is being looked at whether it can be forgotten.
@@ -114,6 +122,9 @@ impl Disk {
             let operation = format!("{operation} has not returned for {} s", since.elapsed().as_secs());
             return DiskCondition::Hung { operation };
         }
+        if let Some(reason) = &state.read_only {
+            return DiskCondition::ReadOnly { reason: reason.clone() };
+        }
         match (&state.suspect, &state.disabled) {
             (Some(reason), _) => DiskCondition::Suspect { reason: reason.clone() },
             (None, Some(reason)) => DiskCondition::Disabled { reason: reason.clone() },
@@ -133,6 +144,20 @@ impl Disk {
     /// It is as it was when it was opened.
     pub(super) fn clear_broken(&self) {
         self.state().broken = None;
+    }
+
+    /// Served and moved from, and not written to any more.
+    pub(super) fn mark_read_only(&self, reason: impl Into<String>) {
+        let reason = reason.into();
+        let before = self.state().read_only.replace(reason.clone());
+        if before.as_ref() != Some(&reason) {
+            tracing::error!(disk = self.path, "disk is read-only: {reason}");
+        }
+    }
+
+    /// Whether nothing may be written to it.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.state().read_only.is_some()
     }
 
     /// Nothing new is copied to it until an operator enables it again, or the daemon starts anew.
@@ -316,6 +341,12 @@ impl Disk {
         self.write_epoch.fetch_add(1, Ordering::SeqCst);
         self.mark_suspect(why.to_owned());
     }
+
+    /// Its file system takes no writes any more: every copy in flight on it fails, as after a failed sync.
+    pub(super) fn turned_read_only(&self) {
+        self.write_epoch.fetch_add(1, Ordering::SeqCst);
+        self.mark_read_only(TURNED_READ_ONLY);
+    }
 }
 
 /// Runs `work`, a few short calls, with the disk's root opened, on a thread of its own, and waits at most `wait`.
@@ -372,6 +403,7 @@ pub(super) fn stay<T: Send + 'static>(
 /// not the tablet's fault.
 pub(super) fn note_storage_error(disk: &Disk, error: &StorageError) {
     match error {
+        StorageError::Disk(error) if error.errno == Errno::EROFS => disk.turned_read_only(),
         StorageError::Disk(error) if error.is_sync() && error.code() == ErrorCode::SyncFailed => {
             disk.sync_failed(&error.to_string());
         }

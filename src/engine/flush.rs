@@ -16,7 +16,7 @@ use nix::errno::Errno;
 
 use super::disk::Disk;
 use crate::fault;
-use crate::model::Failure;
+use crate::model::{ErrorCode, Failure};
 use crate::storage::{Barrier, DiskError, Root};
 
 /// How long a sync waits for the next of those who will need one as well. Well below what a flush of a disk takes; on
@@ -64,7 +64,11 @@ pub(super) fn serve(
         counts.syncs.fetch_add(1, Ordering::Relaxed);
         counts.waits.fetch_add(waiting.len() as u64, Ordering::Relaxed);
         let answer = answer.map_err(|error| {
-            disk.sync_failed(&error.to_string());
+            if error.errno == Errno::EROFS {
+                disk.turned_read_only();
+            } else {
+                disk.sync_failed(&error.to_string());
+            }
             Failure::from(error)
         });
         for reply in waiting {
@@ -105,6 +109,9 @@ impl Barrier for SharedBarrier {
         opened.syncs.send(reply).map_err(|_| self.error(Errno::ESHUTDOWN))?;
         let answered = answer.recv().map_err(|_| self.error(Errno::ESHUTDOWN))?;
         // A sync that went well after one that failed proves nothing for what was written before.
+        if answered.as_ref().is_err_and(|failure| failure.code == ErrorCode::DiskUnavailable) {
+            return Err(self.error(Errno::EROFS));
+        }
         if answered.is_err() || self.disk.write_epoch() != self.epoch {
             return Err(self.error(Errno::EIO));
         }

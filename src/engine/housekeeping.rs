@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use super::clock::steady_ms;
-use super::disk::{Disk, note_storage_error};
+use super::disk::{Disk, TURNED_READ_ONLY, note_storage_error};
 use super::job::Order;
 use super::node::Node;
 use super::pace;
@@ -93,6 +93,8 @@ fn watch(node: &Node, disk: &Disk) {
     let mut broken_by_probe = false;
     while nap(node, interval()) && !disk.is_forgotten() {
         match probe(disk) {
+            // Taken back only by a start so far, which looks through it.
+            Ok(()) if disk.is_read_only() => {}
             Ok(()) if broken_by_probe => {
                 tracing::warn!(disk = disk.path, "the disk is back");
                 disk.clear_broken();
@@ -100,7 +102,7 @@ fn watch(node: &Node, disk: &Disk) {
                 node.ring();
             }
             Ok(()) => {}
-            Err(failure) if failure.code == ErrorCode::NoSpace => {}
+            Err(failure) if failure.code == ErrorCode::NoSpace || disk.is_read_only() => {}
             Err(failure) if !broken_by_probe => {
                 disk.mark_broken(failure.message);
                 broken_by_probe = true;
@@ -115,8 +117,8 @@ fn probe(disk: &Disk) -> Result<(), Failure> {
     let _call = disk.enter("the write probe");
     disk.measure(&root)?;
     if root.is_read_only()? {
-        let why = "its file system is read-only now; nothing can be moved from or to it".to_owned();
-        return Err(Failure::new(ErrorCode::DiskUnavailable, why));
+        disk.turned_read_only();
+        return Err(Failure::new(ErrorCode::DiskUnavailable, TURNED_READ_ONLY));
     }
     root.probe().map_err(|error| {
         let error = StorageError::from(error);

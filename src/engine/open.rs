@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::disk::{Disk, Opened};
+use super::disk::{Disk, Opened, TURNED_READ_ONLY};
 use super::flush::{self, SyncCounts};
 use super::known_disks::{Expected, KnownDisks};
 use super::thread::spawn_isolated;
@@ -30,6 +30,15 @@ struct Report {
     file_system: FileSystem,
     capacity: Capacity,
     canonical: PathBuf,
+    access: Access,
+}
+
+/// What may be done with an opened root.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Access {
+    ReadWrite,
+    /// Its file system is mounted read-only: scanned and served, and nothing is written to it.
+    ReadOnly,
 }
 
 type Barriers = Receiver<SyncSender<Result<(), Failure>>>;
@@ -86,6 +95,7 @@ pub(super) fn open_beside(
             file_system: opened.file_system.clone(),
             capacity: other.capacity(),
             canonical: std::fs::canonicalize(&other.path).unwrap_or_else(|_| PathBuf::from(&other.path)),
+            access: Access::ReadWrite,
         };
         Some((other, report))
     });
@@ -169,6 +179,9 @@ fn open_each<'a>(
         let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
         identified.push((disk, report.identity.uuid));
         disk.set_capacity(report.capacity);
+        if report.access == Access::ReadOnly {
+            disk.mark_read_only(TURNED_READ_ONLY);
+        }
         scanning.push((
             disk,
             scan,
@@ -249,17 +262,18 @@ fn keep(
     barriers: &Barriers,
     counts: &SyncCounts,
 ) {
-    let root = match open(&disk.path, expected) {
+    let (root, access) = match open(&disk.path, expected) {
         Ok((root, found)) => {
+            let access = found.access;
             if answers.report.send(Ok(found)).is_err() {
                 return;
             }
-            root
+            (root, access)
         }
         Err(why) => return drop(answers.report.send(Err(why))),
     };
     let Ok(order) = go_on.recv() else { return };
-    let _lock = match lock_and_probe(&root) {
+    let _lock = match lock_and_probe(&root, access) {
         Ok(lock) => lock,
         Err(why) => return drop(answers.ready.send(Err(why))),
     };
@@ -278,8 +292,11 @@ fn keep(
 }
 
 /// Takes the lock only now: of two paths to one directory the second is told so, not that it is in use by ourselves.
-fn lock_and_probe(root: &Root) -> Result<RootLock, String> {
+fn lock_and_probe(root: &Root, access: Access) -> Result<RootLock, String> {
     let lock = RootLock::acquire(root.dir()).map_err(|error| error.to_string())?;
+    if access == Access::ReadOnly {
+        return Ok(lock);
+    }
     match root.probe() {
         // A full disk is no fault: its tablets are served, and it is the one that needs draining.
         Ok(()) => Ok(lock),
@@ -296,10 +313,9 @@ fn scan(root: &Root, order: ScanOrder, progress: &ScanProgress) -> Result<RootSc
 fn open(path: &str, expected: &Expected) -> Result<(Root, Report), String> {
     let root = Root::open(path, expected.known_as).map_err(|error| error.to_string())?;
     expected.check(root.identity().uuid)?;
-    if root.is_read_only().map_err(|error| error.to_string())? {
-        return Err("its file system is mounted read-only; remount it read-write".to_owned());
-    }
+    let read_only = root.is_read_only().map_err(|error| error.to_string())?;
     let report = Report {
+        access: if read_only { Access::ReadOnly } else { Access::ReadWrite },
         identity: *root.identity(),
         file_system: FileSystem::of(root.dir()).map_err(|error| error.to_string())?,
         capacity: root.capacity().map_err(|error| error.to_string())?,

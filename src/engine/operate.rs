@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, visit};
+use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
 use super::{Engine, disk_look, gentle, marks, register, tasks, verify};
-use crate::model::{Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan};
+use crate::model::{
+    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
+};
 
 /// How long a probe asked for by an operator may take.
 const PROBE_WAIT: Duration = Duration::from_secs(20);
@@ -191,6 +193,10 @@ impl Engine {
         let disk = self.find_disk(path)?;
         visit(&disk, PROBE_WAIT, |root, _| {
             root.check_identity()?;
+            if root.is_read_only()? {
+                let why = format!("disk {} is not enabled: {TURNED_READ_ONLY}", root.dir().path().display());
+                return Err(Failure::new(ErrorCode::DiskUnavailable, why));
+            }
             Ok(root.probe()?)
         })?;
         if let Some(reference) = disk.reference() {

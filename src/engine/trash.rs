@@ -180,7 +180,7 @@ pub(super) fn holds(node: &Node, source: &Disk, id: MigrationId) -> Result<bool,
 /// Purges what is due. Runs in the sweeper's thread; a failure is a line in the log and another try later.
 pub(super) fn sweep(node: &Arc<Node>) {
     // Each disk for itself: one that cannot be read keeps no other one full.
-    for own in node.disks.iter() {
+    for own in node.disks.iter().filter(|disk| !disk.is_read_only()) {
         let swept = walk(
             node,
             |disk| disk.index == own.index,
@@ -228,6 +228,13 @@ pub(super) fn purge(node: &Arc<Node>, select: &PurgeSelect) -> Result<Vec<PurgeO
 fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
     let catalog = node.catalog();
     let owner = catalog.get(item.key).ok_or("the tablet has no live copy; restore it, or keep this")?;
+    let on = node.disk(owner.disk);
+    if on.is_read_only() {
+        return Err(format!(
+            "its live copy is on {}, which is read-only: what that shows may not last",
+            on.path
+        ));
+    }
     let newer = item.header.is_none_or(|header| header.generation < owner.generation);
     newer.then(|| Arc::clone(node.disk(owner.disk))).ok_or_else(|| {
         format!("the live copy has generation {}, which is not newer than this", owner.generation)
@@ -235,6 +242,9 @@ fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
 }
 
 fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(), String> {
+    if disk.is_read_only() {
+        return Err(format!("{} is read-only", disk.path));
+    }
     let owner = live_copy(node, item)?;
     let (key, at) = (item.key, Arc::clone(node));
     let on = Arc::clone(&owner);

@@ -86,12 +86,17 @@ pub enum DiskCondition {
         /// What was seen, in words.
         reason: String,
     },
+    /// Its file system is mounted read-only, as ext4 does by itself on errors: served and moved from, never written to.
+    ReadOnly {
+        /// Since when, and what it waits for, in words.
+        reason: String,
+    },
     /// A call has not returned for longer than `disk_hang_timeout_sec`: no new work is sent to it.
     Hung {
         /// The call and the path it was made on.
         operation: String,
     },
-    /// Not served: missing, locked by another daemon, read-only, unreadable, of another identity, ...
+    /// Not served: missing, locked by another daemon, unreadable, of another identity, ...
     Broken {
         /// What was seen, in words.
         reason: String,
@@ -104,11 +109,15 @@ pub enum DiskCondition {
 }
 
 impl DiskCondition {
+    /// Every word of [`DiskCondition::as_str`].
+    pub const WORDS: [&'static str; 6] = ["online", "suspect", "read-only", "hung", "broken", "disabled"];
+
     /// One lower-case word.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Online => "online",
             Self::Suspect { .. } => "suspect",
+            Self::ReadOnly { .. } => "read-only",
             Self::Hung { .. } => "hung",
             Self::Broken { .. } => "broken",
             Self::Disabled { .. } => "disabled",
@@ -117,7 +126,7 @@ impl DiskCondition {
 
     /// Whether tablets on it can be read: a suspect disk still serves what it has.
     pub const fn is_readable(&self) -> bool {
-        matches!(self, Self::Online | Self::Suspect { .. } | Self::Disabled { .. })
+        matches!(self, Self::Online | Self::Suspect { .. } | Self::ReadOnly { .. } | Self::Disabled { .. })
     }
 
     /// Whether new copies may be sent to it.
@@ -129,7 +138,10 @@ impl DiskCondition {
     pub fn reason(&self) -> &str {
         match self {
             Self::Online => "",
-            Self::Suspect { reason } | Self::Broken { reason } | Self::Disabled { reason } => reason,
+            Self::Suspect { reason }
+            | Self::ReadOnly { reason }
+            | Self::Broken { reason }
+            | Self::Disabled { reason } => reason,
             Self::Hung { operation } => operation,
         }
     }

@@ -43,11 +43,11 @@ impl DiskError {
     pub fn code(&self) -> ErrorCode {
         match self.errno {
             Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG => ErrorCode::NoSpace,
+            // Also of a sync: the disk takes no writes, which is no fault of what was written.
+            Errno::EROFS => ErrorCode::DiskUnavailable,
             _ if self.is_sync() => ErrorCode::SyncFailed,
             Errno::EMFILE | Errno::ENFILE | Errno::ENOMEM | Errno::EAGAIN => ErrorCode::ResourceExhausted,
-            Errno::EROFS | Errno::ENODEV | Errno::ENXIO | Errno::ESHUTDOWN | Errno::ENOTCONN => {
-                ErrorCode::DiskUnavailable
-            }
+            Errno::ENODEV | Errno::ENXIO | Errno::ESHUTDOWN | Errno::ENOTCONN => ErrorCode::DiskUnavailable,
             _ => ErrorCode::IoError,
         }
     }

@@ -3,8 +3,8 @@
 use std::fs;
 use std::os::unix::fs::symlink;
 
-use crate::harness::mounts::{Access, Mounted, remount};
-use crate::harness::{Node, make_root};
+use crate::harness::mounts::{Access, Image, Mounted, remount};
+use crate::harness::{Daemon, Node, make_root};
 
 #[test]
 fn a_second_daemon_on_a_root_is_refused_and_names_the_holder() {
@@ -109,11 +109,51 @@ fn an_operator_can_remount_a_disk_read_only_under_the_daemon() {
     let key = node.add_tablet(0, 7, &[1000]);
     let daemon = node.start();
     remount(&node.roots[1], Access::ReadOnly).expect("nothing on an idle disk is open for writing");
-    let broken = || daemon.get("/api/v1/disks").to_string().contains("is read-only now");
-    assert!(daemon.becomes(broken), "{}", daemon.get("/api/v1/disks"));
+    let read_only = || daemon.get("/api/v1/disks")["data"][1]["condition"] == "read-only";
+    assert!(daemon.becomes(read_only), "{}", daemon.get("/api/v1/disks"));
     assert_eq!(daemon.run(key, &node.disk(1))["error_code"], "DISK_UNAVAILABLE");
     daemon.stop();
     assert_eq!(crate::harness::records(&node.roots[0]).expect("records").len(), 1);
+}
+
+/// Of a disk that went read-only: served, moved from, started with, never written to; and what it still has of what was
+/// moved away does not come back when it takes writes again.
+#[test]
+fn a_read_only_disk_is_a_source_and_its_old_copies_do_not_come_back() {
+    let mut node = Node::new(2);
+    let Some(disk) = Image::ext4(node.dir.path(), "disk0", 32 << 20) else { return };
+    make_root(disk.path());
+    make_root(&node.roots[1]);
+    node.settings = "disk_stat_monitor_interval = 1".to_owned();
+    let (first, second) = (node.add_tablet(0, 7, &[100_000]), node.add_tablet(0, 8, &[5000]));
+    let daemon = node.start();
+    remount(disk.path(), Access::ReadOnly).expect("nothing on an idle disk is open for writing");
+    let is_read_only = |daemon: &Daemon| daemon.get("/api/v1/disks")["data"][0]["condition"] == "read-only";
+    assert!(daemon.becomes(|| is_read_only(&daemon)), "{}", daemon.get("/api/v1/disks"));
+    daemon.wait_for(daemon.accept(first, &node.disk(1)), &["completed"]);
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    assert_eq!(daemon.get("/api/v1/tablets/8")["disk"], node.disk(0));
+    assert_eq!(daemon.run(first, &node.disk(0))["error_code"], "DISK_UNAVAILABLE");
+    let enable = serde_json::json!({"path": node.disk(0)});
+    let refused = daemon.send("/api/v1/disks/enable", &[], &enable);
+    assert_eq!(refused.0, 503, "{}", refused.1);
+    daemon.stop();
+
+    // Not refused, although ignore_broken_disk is off: a read-only disk is not a broken one.
+    let daemon = node.start();
+    assert!(is_read_only(&daemon), "{}", daemon.get("/api/v1/disks"));
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    daemon.wait_for(daemon.accept(second, &node.disk(1)), &["completed"]);
+    daemon.kill();
+
+    remount(disk.path(), Access::ReadWrite).expect("remounted");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    assert_eq!(daemon.get("/api/v1/tablets/8")["disk"], node.disk(1));
+    daemon.stop();
+    let owners = node.assert_whole();
+    assert_eq!((owners[&first], owners[&second]), (1, 1));
+    assert!(crate::harness::records(disk.path()).expect("records").is_empty(), "the old copies are in trash");
 }
 
 #[test]

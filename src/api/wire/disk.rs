@@ -52,7 +52,7 @@ pub struct Disk {
     pub uuid: Option<String>,
     /// Medium.
     pub medium: Medium,
-    /// `online`, `suspect`, `hung`, `broken` or `disabled`.
+    /// `online`, `suspect`, `read-only`, `hung`, `broken` or `disabled`.
     pub condition: String,
     /// Why it is not simply online; empty when it is.
     pub condition_reason: String,

@@ -6,7 +6,7 @@ use super::{
     UnavailableTablet, Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
-use crate::model::{self, Hold, Status, StepStatus, TabletKey, TimestampMs};
+use crate::model::{self, DiskCondition, Hold, Status, StepStatus, TabletKey, TimestampMs};
 
 impl Migration {
     /// The resource as it stands at `now`.
@@ -241,9 +241,8 @@ impl From<PurgeOutcome> for PurgedItem {
 impl NodeStatus {
     /// The node at a glance.
     pub fn from_engine(totals: Totals, disks: &[DiskView], unavailable: Vec<(TabletKey, String)>) -> Self {
-        let conditions = ["online", "suspect", "hung", "broken", "disabled"];
         let mut by_condition: std::collections::BTreeMap<_, _> =
-            conditions.into_iter().map(|condition| (condition.to_owned(), 0)).collect();
+            DiskCondition::WORDS.into_iter().map(|condition| (condition.to_owned(), 0)).collect();
         for disk in disks {
             *by_condition.entry(disk.condition.as_str().to_owned()).or_default() += 1;
         }

@@ -13,7 +13,7 @@ pub struct NodeStatus {
     pub version: String,
     /// Since the start of the process.
     pub uptime_seconds: u64,
-    /// Number of disks by condition (`online`, `suspect`, `hung`, `broken`, `disabled`); every condition is listed.
+    /// Number of disks by condition (`online`, `suspect`, `read-only`, `hung`, `broken`, `disabled`); every condition is listed.
     pub disks: BTreeMap<String, u64>,
     /// Tablets known.
     pub tablets: u64,

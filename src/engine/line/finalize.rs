@@ -198,7 +198,15 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
             Some(path)
         }
         Err(failure) => {
-            line.job.log(format!("the source could not be retired, the next start does it: {failure}"));
+            let source = &line.source.path;
+            tracing::warn!(
+                migration = %line.id, tablet = %line.key, disk = source,
+                "the tablet is moved, but its source could not be retired: {failure}"
+            );
+            line.job.log(format!(
+                "the source on {source} could not be retired: {failure}; it owns nothing any more, and is retired once \
+                 the disk takes writes again, or by the next start"
+            ));
             None
         }
     };

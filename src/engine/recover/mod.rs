@@ -100,6 +100,14 @@ impl Recovery<'_> {
     /// Does a list of things on each disk: all disks of one list are done before the next list begins.
     fn act(&self, actions: BTreeMap<DiskIndex, Vec<Action>>) -> Result<(), Failure> {
         for (index, actions) in actions.into_iter().filter(|(_, actions)| !actions.is_empty()) {
+            if self.disk(index).is_read_only() {
+                tracing::warn!(
+                    disk = self.disk(index).path,
+                    "{} things are left to do on it, being read-only; they are done once it takes writes again",
+                    actions.len()
+                );
+                continue;
+            }
             visit(self.disk(index), ACTION_WAIT, move |root, store| {
                 root.check_identity()?;
                 actions.into_iter().try_for_each(|action| act(root, store, action))?;

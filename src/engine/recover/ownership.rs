@@ -164,6 +164,12 @@ impl Recovery<'_> {
                     return Ok(());
                 };
                 self.settled.catalog.insert(key, Entry::new(disk, &owner));
+                if self.disk(disk).is_read_only() && copies.len() > 1 {
+                    // What it shows may be in memory only, and it cannot be synced: the others stay.
+                    let path = &self.disk(disk).path;
+                    tracing::warn!(tablet = %key, "served from {path}, which is read-only; other copies are left alone");
+                    return Ok(());
+                }
                 if !retire.is_empty() || !quarantine.is_empty() {
                     syncs.entry(disk).or_insert_with(|| vec![Action::Sync]);
                 }
