@@ -18,8 +18,13 @@ pub enum Need {
 const TABLET_MIGRATION: &str = "/api/tablet_migration";
 
 /// Paths whose changes an administrator makes.
-const ADMIN_PATHS: [&str; 4] =
-    ["/api/update_config", "/api/v1/trash/purge", "/api/v1/disks", "/api/v1/disks/forget"];
+const ADMIN_PATHS: [&str; 5] = [
+    "/api/update_config",
+    "/api/v1/trash/purge",
+    "/api/v1/disks",
+    "/api/v1/disks/forget",
+    "/api/v1/disks/replace",
+];
 
 /// The role that `method` on `path` needs; `goals` are the values of the parameter `goal`, in order.
 pub fn needed<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>) -> Need {
@@ -69,6 +74,7 @@ mod tests {
             ("GET", "/api/v1/disks", &[], role(Role::Viewer)),
             ("POST", "/api/v1/disks", &[], role(Role::Admin)),
             ("POST", "/api/v1/disks/forget", &[], role(Role::Admin)),
+            ("POST", "/api/v1/disks/replace", &[], role(Role::Admin)),
             ("GET", "/api/show_config", &[], role(Role::Viewer)),
             ("GET", "/api/tablet_migration", &["run"], role(Role::Operator)),
             ("GET", "/api/tablet_migration", &["status"], role(Role::Viewer)),

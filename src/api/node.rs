@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome, PurgeSelect,
-    RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
-    TrashFilter, TrashView, Validation,
+    DiskView, Engine, EventBatch, EventCursor, GiveUp, Loss, MigrationFilter, NewTask, Page, PurgeOutcome,
+    PurgeSelect, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter,
+    TaskView, Totals, TrashFilter, TrashView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, SchemaHash, Step, TabletCheck,
@@ -84,6 +84,8 @@ pub trait Node: Send + Sync + 'static {
     fn disk(&self, path: &str) -> Result<DiskView, Failure>;
     fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure>;
     fn forget_disk(&self, path: &str) -> Result<(), Failure>;
+    fn forget_lost_disk(&self, request: &GiveUp) -> Result<Loss, Failure>;
+    fn replace_disk(&self, request: &GiveUp) -> Result<Loss, Failure>;
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure>;
     fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure>;
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
@@ -240,6 +242,12 @@ impl Node for Engine {
     }
     fn forget_disk(&self, path: &str) -> Result<(), Failure> {
         Self::forget_disk(self, path)
+    }
+    fn forget_lost_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        Self::forget_lost_disk(self, request)
+    }
+    fn replace_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        Self::replace_disk(self, request)
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         Self::enable_disk(self, path)

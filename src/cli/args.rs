@@ -114,7 +114,7 @@ pub enum Command {
     Events(EventsArgs),
     /// Show the disks: condition, space, tablets, work.
     Disks,
-    /// Disks: list, show, drain, register, forget, enable, disable, limits.
+    /// Disks: list, show, drain, register, forget, replace, enable, disable, limits.
     Disk {
         /// Which of these.
         #[command(subcommand)]

@@ -14,9 +14,10 @@ use ureq::{Agent, SendBody};
 use super::exit::{CliError, Exit};
 use super::token_args::TrustArgs;
 use crate::api::wire::{
-    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskPath, ErrorBody, List, Migration,
-    PinTablet, PurgeTrash, PurgedItem, RegisterDisk, RestoreTablet, RuleAnswer, RunStep, Table, Tablet,
-    TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
+    Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
+    ForgetDisk, List, Migration, PinTablet, PurgeTrash, PurgedItem, RegisterDisk, ReplaceDisk, RestoreTablet,
+    RuleAnswer, RunStep, Table, Tablet, TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation,
+    WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
@@ -216,7 +217,19 @@ impl Client {
     /// Lets a disk go.
     pub(super) fn forget_disk(&self, path: &str) -> Result<(), CliError> {
         let url = format!("{}/api/v1/disks/forget", self.base);
-        self.no_content(self.agent.post(url).send_json(DiskPath { path: path.to_owned() }))
+        self.no_content(
+            self.agent.post(url).send_json(ForgetDisk { path: path.to_owned(), ..ForgetDisk::default() }),
+        )
+    }
+
+    /// Gives a disk up that never comes back, or says what that would mean.
+    pub(super) fn give_up_disk(&self, request: &ForgetDisk) -> Result<Answer<DiskLoss>, CliError> {
+        self.post("/api/v1/disks/forget", request)
+    }
+
+    /// Lets a blank file system join in the place of a lost disk.
+    pub(super) fn replace_disk(&self, request: &ReplaceDisk) -> Result<Answer<DiskLoss>, CliError> {
+        self.post("/api/v1/disks/replace", request)
     }
 
     /// One disk.

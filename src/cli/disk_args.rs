@@ -1,6 +1,6 @@
 //! The part of the command line that is about one disk, as clap reads it. Nothing is done here.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
 use super::steer_args::parse_bytes;
 use super::task_args::{DrainArgs, parse_medium};
@@ -26,10 +26,28 @@ pub enum DiskCommand {
         #[arg(long, value_parser = parse_medium)]
         medium: Medium,
     },
-    /// Let a disk go that holds no tablets: out of the configuration, and nothing of it held open.
+    /// Let a disk go that holds no tablets, or with --lost one that never comes back: out of the configuration, and
+    /// nothing of it held open.
     Forget {
         /// Its path, written as in storage_root_path.
         path: String,
+        /// It is lost: what it held is listed, and given up. Refused while it can be read.
+        #[arg(long)]
+        lost: bool,
+        /// With --lost.
+        #[command(flatten)]
+        how: LostArgs,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Take the blank file system that is mounted at the path of a lost disk; what that held is listed, and given up.
+    Replace {
+        /// The path, written as in storage_root_path.
+        path: String,
+        /// How.
+        #[command(flatten)]
+        how: LostArgs,
         /// Do not ask.
         #[arg(long)]
         yes: bool,
@@ -68,4 +86,15 @@ pub enum DiskCommand {
         #[arg(long, conflicts_with = "rate")]
         default: bool,
     },
+}
+
+/// How a lost disk is given up.
+#[derive(Debug, Args)]
+pub struct LostArgs {
+    /// Serve copies that are older than what is lost; they are listed.
+    #[arg(long)]
+    pub accept_older: bool,
+    /// Only show what would be given up.
+    #[arg(long)]
+    pub dry_run: bool,
 }

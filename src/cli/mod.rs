@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `events`, `node`, `tablet`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
+//! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
 //! [`offline`] on roots without a daemon. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
@@ -11,6 +11,7 @@ mod events;
 pub mod exit;
 mod follow;
 mod jobs;
+mod lost;
 mod node;
 pub mod offline;
 mod plan;
@@ -76,8 +77,19 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Disk { command: DiskCommand::Register { path, medium } } => {
             node::register(&client()?, path, *medium, output)
         }
-        Command::Disk { command: DiskCommand::Forget { path, yes } } => {
+        Command::Disk { command: DiskCommand::Forget { path, lost: true, how, yes } } => {
+            lost::forget(&client()?, path, how, *yes, output)
+        }
+        Command::Disk { command: DiskCommand::Forget { path, lost: false, how, yes } } => {
+            if how.accept_older || how.dry_run {
+                let why =
+                    "--accept-older and --dry-run are for a disk that never comes back: say --lost as well";
+                return Err(CliError::new(Exit::Usage, why));
+            }
             node::forget(&client()?, path, *yes, output)
+        }
+        Command::Disk { command: DiskCommand::Replace { path, how, yes } } => {
+            lost::replace(&client()?, path, how, *yes, output)
         }
         Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
         Command::Disk { command: DiskCommand::Tables { path } } => node::tables(&client()?, path, output),

@@ -94,6 +94,16 @@ impl Catalog {
         self.unavailable.insert(key, (kind, why));
     }
 
+    /// Nothing of it is here: it is neither served nor missed any more. A copy that comes back from trash stands above
+    /// the generation that was lost.
+    pub(super) fn release(&mut self, key: TabletKey, lost_generation: Option<u64>) {
+        self.remove(key);
+        self.unavailable.remove(&key);
+        if let (Some(generation), Some(seen)) = (lost_generation, self.highest_seen.get_mut(&key)) {
+            *seen = generation.max(*seen);
+        }
+    }
+
     pub(super) fn unavailability(&self, key: TabletKey) -> Option<(Unavailable, &str)> {
         self.unavailable.get(&key).map(|(kind, why)| (*kind, why.as_str()))
     }

@@ -137,6 +137,39 @@ impl KnownDisks {
         Expected { known_as: self.known_as(path), lost: self.list.lost.clone() }
     }
 
+    /// The disk that was last seen at a path.
+    pub(super) fn at(&self, path: &str) -> Option<DiskUuid> {
+        self.list.paths.get(path).copied().flatten()
+    }
+
+    /// Every disk that was given up.
+    pub(super) fn lost(&self) -> impl Iterator<Item = DiskUuid> {
+        self.list.lost.keys().copied()
+    }
+
+    /// What is at a path was looked at, and is to become a disk: nothing is written by this.
+    pub(super) fn expect_new(&mut self, path: &str) {
+        self.list.paths.remove(path);
+    }
+
+    /// A disk never comes back. `stays` when another one takes its path: until it has, nothing blank is taken there.
+    ///
+    /// # Errors
+    /// The list cannot be written.
+    pub(super) fn give_up(
+        &mut self,
+        path: &str,
+        disk: Option<(DiskUuid, LostDisk)>,
+        stays: bool,
+    ) -> Result<(), String> {
+        match stays {
+            true => self.list.paths.insert(path.to_owned(), None),
+            false => self.list.paths.remove(path),
+        };
+        self.list.lost.extend(disk);
+        self.write()
+    }
+
     /// A disk was seen at a path.
     ///
     /// # Errors

@@ -34,6 +34,7 @@ mod job;
 mod journal_thread;
 mod known_disks;
 mod line;
+mod lost;
 mod marks;
 mod node;
 mod open;
@@ -44,6 +45,7 @@ mod query;
 mod recover;
 mod register;
 mod removal;
+mod rewrite;
 mod scheduler;
 mod start;
 mod steer;
@@ -58,7 +60,9 @@ mod view;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::rules::giving_up::Older;
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
+pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{

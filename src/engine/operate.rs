@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::{Disk, TURNED_READ_ONLY, visit};
+use super::lost::{self, GiveUp, Loss};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
 use super::{Engine, disk_look, gentle, marks, register, tasks, verify};
 use crate::model::{
@@ -182,6 +183,24 @@ impl Engine {
     /// `DISK_NOT_FOUND`; `DISK_IN_USE` with everything that still needs it.
     pub fn forget_disk(&self, path: &str) -> Result<(), Failure> {
         register::forget(&self.0, path)
+    }
+
+    /// Gives a disk up that never comes back, and takes it out of the configuration; with `dry_run` only says what that
+    /// would mean.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `DISK_IN_USE` when it can be read, is the only one, or a migration is at work on it;
+    /// `INVALID_ARGUMENT` when what was confirmed is not this disk; what failed on a disk that is here.
+    pub fn forget_lost_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        lost::forget(&self.0, request)
+    }
+
+    /// As [`Engine::forget_lost_disk`], and the blank file system that is mounted at its path joins in its place.
+    ///
+    /// # Errors
+    /// As there; `DISK_UNAVAILABLE` when what is mounted is not blank, or nothing is mounted.
+    pub fn replace_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        lost::replace(&self.0, request)
     }
 
     /// Takes a suspect or disabled disk back into service after a successful probe. Migrations that were paused because

@@ -14,7 +14,7 @@ use super::node::Node;
 use super::open::open_beside;
 use super::removal::in_use;
 use super::thread::run_isolated;
-use crate::config::{self, BrokenDisks, Config};
+use crate::config::{self, BrokenDisks};
 use crate::model::{ErrorCode, Failure, Marked, Medium, TabletKey};
 use crate::storage::RootScan;
 
@@ -37,22 +37,39 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
         };
         return refuse(ErrorCode::DiskExists, why);
     }
-    let (config, raw) = {
-        let config = node.config();
-        (config.clone(), config.storage_root_path.clone())
-    };
+    let raw = node.config().storage_root_path.clone();
     let entry = format!("{path},medium:{}", medium.as_str().to_ascii_lowercase());
-    let longer =
-        if raw.trim().is_empty() { entry } else { format!("{};{entry}", raw.trim_end_matches([';', ' '])) };
+    let longer = match raw.trim() {
+        "" => entry,
+        // A disk that was replaced, and did not join.
+        _ if understood(&raw, path).is_ok() => raw,
+        _ => format!("{};{entry}", raw.trim_end_matches([';', ' '])),
+    };
     if let Err(why) = understood(&longer, path) {
         return refuse(ErrorCode::InvalidArgument, why);
     }
+    join(node, path, medium, &Joining::AtTheEnd(longer))
+}
+
+/// How a disk joins.
+pub(super) enum Joining {
+    /// As a further one; the list of the configuration that has it.
+    AtTheEnd(String),
+    /// In the place of one that was given up: the configuration names it already, and what is there is blank.
+    InPlace,
+}
+
+/// Opens a disk, probes and scans it, and lets it serve. The caller has the sole right to register.
+pub(super) fn join(node: &Arc<Node>, path: &str, medium: Medium, how: &Joining) -> Result<(), Failure> {
+    let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
+    let config = node.config().clone();
     let Some(index) = node.disks.next() else {
         return refuse(ErrorCode::ResourceExhausted, "too many disks since the start; restart".to_owned());
     };
     let disk = Arc::new(Disk::new(index, path.to_owned(), medium, disk_rate(&config, path)));
     let others: Vec<_> = node.shown_disks().cloned().collect();
-    let (owned, counts, at) = (Arc::clone(&disk), Arc::clone(&node.syncs), config.clone());
+    let (owned, counts, at) = (Arc::clone(&disk), Arc::clone(&node.syncs), config);
+    let takes_blank = matches!(how, Joining::InPlace);
     let opened = run_isolated("register-disk", move || {
         if let Some(other) = at_the_same_place(&owned, &others) {
             let why = format!("it is the same directory as {}, which is configured already", other.path);
@@ -60,7 +77,10 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
         }
         let unavailable = |why| (ErrorCode::DiskUnavailable, why);
         let configured = others.iter().map(|disk| disk.path.as_str());
-        let known = KnownDisks::load(&PathBuf::from(&at.state_dir), configured).map_err(unavailable)?;
+        let mut known = KnownDisks::load(&PathBuf::from(&at.state_dir), configured).map_err(unavailable)?;
+        if takes_blank {
+            known.expect_new(&owned.path);
+        }
         open_beside(&owned, &others, &known, &at, &counts).map_err(unavailable)
     })?;
     let (scan, opened) = match opened {
@@ -71,7 +91,9 @@ pub(super) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(
         return refuse(ErrorCode::DiskInUse, format!("{why}; add it to {ROOTS_KEY} and restart"));
     }
     // From here on the next start knows of it; should we die before it serves, nothing is lost by that.
-    keep(node, &config, &longer)?;
+    if let Joining::AtTheEnd(longer) = how {
+        keep(node, longer)?;
+    }
     let (uuid, own) = (opened.identity.uuid, path.to_owned());
     let remembered = change_known_disks(node, move |known| known.remember(&own, uuid));
     if let Err(failure) = remembered {
@@ -127,16 +149,10 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     if let Some(why) = in_use(node, &disk, &alive) {
         return Err(refuse(why));
     }
-    let config = node.config().clone();
-    let rest: Vec<_> = config
-        .storage_root_path
-        .split(';')
-        .filter(|entry| !entry.trim().is_empty() && understood(entry, path).is_err())
-        .collect();
-    if rest.is_empty() {
+    let Some(shorter) = without(node, path) else {
         return Err(refuse("it is the only one".to_owned()));
-    }
-    keep(node, &config, &rest.join(";")).map_err(|failure| refuse(failure.message))?;
+    };
+    keep(node, &shorter).map_err(|failure| refuse(failure.message))?;
     let own = path.to_owned();
     if let Err(failure) = change_known_disks(node, move |known| known.forget(&own)) {
         tracing::warn!(disk = path, "still remembered in the state directory: {failure}");
@@ -153,11 +169,11 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Changes what the state directory says of disks, on a thread of its own: its disk may hang.
-fn change_known_disks(
+/// Reads or changes what the state directory says of disks, on a thread of its own: its disk may hang.
+pub(super) fn change_known_disks<T: Send + 'static>(
     node: &Node,
-    change: impl FnOnce(&mut KnownDisks) -> Result<(), String> + Send + 'static,
-) -> Result<(), Failure> {
+    change: impl FnOnce(&mut KnownDisks) -> Result<T, String> + Send + 'static,
+) -> Result<T, Failure> {
     let state_dir = PathBuf::from(&node.config().state_dir);
     let paths: Vec<_> = node.shown_disks().map(|disk| disk.path.clone()).collect();
     run_isolated("known-disks", move || {
@@ -183,8 +199,26 @@ fn understood(list: &str, path: &str) -> Result<(), String> {
     found.then_some(()).ok_or_else(|| format!("write it as {ROOTS_KEY} would: an absolute path"))
 }
 
-fn keep(node: &Node, config: &Config, list: &str) -> Result<(), Failure> {
-    config::persist(&config.custom_file(), ROOTS_KEY, list)
+/// The list of the configuration without this path; `None` when nothing else is on it.
+pub(super) fn without(node: &Node, path: &str) -> Option<String> {
+    let list = node.config().storage_root_path.clone();
+    let rest: Vec<_> = list
+        .split(';')
+        .filter(|entry| !entry.trim().is_empty() && understood(entry, path).is_err())
+        .collect();
+    (!rest.is_empty()).then(|| rest.join(";"))
+}
+
+/// The medium of a path of the configuration; `None` when it is not on the list.
+pub(super) fn configured_medium(node: &Node, path: &str) -> Option<Medium> {
+    let list = node.config().storage_root_path.clone();
+    let roots = config::parse_storage_root_path(&list, BrokenDisks::LeaveOut, &|path| Some(path.to_owned()));
+    roots.ok()?.roots.iter().find(|root| root.path == path).map(|root| root.medium)
+}
+
+/// Writes the list into be_custom.conf, whose `storage_root_path` is the one in force from then on.
+pub(super) fn keep(node: &Node, list: &str) -> Result<(), Failure> {
+    config::persist(&node.config().custom_file(), ROOTS_KEY, list)
         .map_err(|error| Failure::new(ErrorCode::IoError, error.to_string()))?;
     list.clone_into(&mut node.config_mut().storage_root_path);
     Ok(())

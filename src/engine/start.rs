@@ -1,6 +1,6 @@
 //! The start: disks are opened, the journal is read, what was unfinished is settled, and the node goes to work.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use super::open::open_and_scan;
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{events, marks, scheduler, tasks, verify};
+use super::{events, lost, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor};
@@ -63,11 +63,12 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     };
 
     let counts = Arc::new(super::flush::SyncCounts::default());
-    let scans = {
+    let (scans, lost) = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
             let mut known = KnownDisks::load(&state_dir, disks.iter().map(|disk| disk.path.as_str()))?;
-            open_and_scan(&disks, &mut known, &config, &counts)
+            let scans = open_and_scan(&disks, &mut known, &config, &counts)?;
+            Ok::<_, String>((scans, known.lost().collect::<BTreeSet<_>>()))
         })??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
@@ -80,7 +81,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let ended: HashSet<MigrationId> = ended_among(&journal, &remembered, &scans)?;
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
-        let finished = remembered.finished.clone();
+        let (finished, lost) = (remembered.finished.clone(), lost.clone());
         run_isolated("recovery", move || {
             let findings = Findings {
                 disks: &disks,
@@ -89,6 +90,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 finished: &finished,
                 ended: &ended,
                 uptime_sec,
+                lost: &lost,
             };
             for (disk, scan) in disks.iter().zip(&scans) {
                 scan.iter().for_each(|scan| disk.note_scan(scan));
@@ -120,6 +122,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     marks::take_up(&node, remembered.marks);
     verify::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
+    lost::end_those_of_lost_disks(&node, &lost);
     super::gentle::name_strangers(&node);
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;

@@ -112,7 +112,7 @@ fn read_entries(
 }
 
 /// Shows `each` what is in the chosen entries of the wanted disks until it breaks off.
-fn walk(
+pub(super) fn walk(
     node: &Node,
     wanted: impl Fn(&Disk) -> bool,
     chosen: impl Fn(&str) -> bool,

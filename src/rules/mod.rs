@@ -5,6 +5,7 @@ pub mod admission;
 pub mod capacity;
 pub mod explain;
 pub mod gate;
+pub mod giving_up;
 pub mod hold;
 pub mod placement;
 pub mod planning;

@@ -32,7 +32,7 @@ pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
     synthesize_header, synthesize_header_in,
 };
-pub use root::{KnownAs, Root, RootError, RootIdentity};
+pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
 pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};
 pub use staging::{
     Owner, Place, Purpose, Staging, is_placed, read_owner, read_place, remove_empty_parents, remove_staging,

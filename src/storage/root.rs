@@ -213,6 +213,39 @@ fn give_up(path: &str) -> String {
     )
 }
 
+/// The disk whose root is at `path`; `None` when there is none.
+///
+/// # Errors
+/// In words: it cannot be read.
+pub fn read_disk_uuid(path: &str) -> Result<Option<DiskUuid>, String> {
+    let dir = Dir::open_absolute(Path::new(path)).map_err(|error| error.to_string())?;
+    read_uuid(&dir)
+}
+
+/// Whether a blank file system is mounted at `path`, which may become a disk in the place of a lost one.
+///
+/// # Errors
+/// Something is in it; or it is the bare directory, on the file system of its parent.
+pub fn check_blank(path: &str) -> Result<(), RootError> {
+    let refused = |why: String| RootError::Refused { path: path.to_owned(), why };
+    let dir = Dir::open_absolute(Path::new(path))?;
+    if let Some(entry) = dir.entries()?.iter().find(|entry| entry.name != "lost+found") {
+        return Err(refused(format!(
+            "{} is there: only a blank file system is taken in the place of a lost disk",
+            entry.name.to_string_lossy()
+        )));
+    }
+    // By the real path: the configured one may be a symlink to the mount.
+    let real = std::fs::canonicalize(path).map_err(|error| DiskError::from_io("realpath", path, &error))?;
+    let parent = real.parent().ok_or_else(|| refused("it is the root of the system".into()))?;
+    if Dir::open_absolute(parent)?.device_and_inode()?.0 == dir.device_and_inode()?.0 {
+        return Err(refused(
+            "no file system is mounted here, it would be the system disk; mount the new one first".into(),
+        ));
+    }
+    Ok(())
+}
+
 fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {
     let Some(bytes) =
         read_small(dir, layout::DISK_FILE, ReadFrom::Cache).map_err(|error| error.to_string())?

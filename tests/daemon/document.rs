@@ -92,6 +92,8 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("cancel_drain", 404, v1("/disks/cancel_drain"), json!({"path": here})),
         ("register_disk", 409, v1("/disks"), json!({"path": here, "medium": "SSD"})),
         ("forget_disk", 409, v1("/disks/forget"), json!({"path": here})),
+        ("forget_disk", 409, v1("/disks/forget"), json!({"path": here, "lost": true, "dry_run": true})),
+        ("replace_disk", 503, v1("/disks/replace"), json!({"path": here, "dry_run": true})),
         ("list_trash", 200, v1("/trash"), none.clone()),
         ("restore_tablet", 404, v1("/trash/restore"), json!({"tablet_id": 99, "schema_hash": HASH})),
         ("purge_trash", 200, v1("/trash/purge"), json!({"all": true, "dry_run": true})),

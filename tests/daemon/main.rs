@@ -10,6 +10,7 @@ mod harness;
 mod inputs;
 mod kills;
 mod lifecycle;
+mod lost;
 mod modes;
 mod recovery;
 mod register;

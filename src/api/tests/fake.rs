@@ -9,9 +9,9 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    Continuity, Destination, DiskView, EventBatch, EventCursor, MigrationFilter, NewTask, Page, PurgeOutcome,
-    PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
-    TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
+    Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Loss, MigrationFilter, NewTask, Page,
+    PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter,
+    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -268,6 +268,14 @@ impl Node for FakeNode {
     }
     fn forget_disk(&self, path: &str) -> Result<(), Failure> {
         self.on_disk(format!("forget {path}"))
+    }
+    fn forget_lost_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        self.on_disk(format!("give up {}", request.path))?;
+        Ok(Loss { path: request.path.clone(), uuid: None, tablets: Vec::new(), migrations: Vec::new() })
+    }
+    fn replace_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
+        self.on_disk(format!("replace {}", request.path))?;
+        Ok(Loss { path: request.path.clone(), uuid: None, tablets: Vec::new(), migrations: Vec::new() })
     }
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         self.on_disk(format!("enable {path}"))?;

@@ -14,7 +14,11 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
-use crate::api::wire::{DisableDisk, Disk, DiskLimits, DiskPath, List, RegisterDisk, Task};
+use crate::api::wire::{
+    DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ForgetDisk, List, RegisterDisk, ReplaceDisk, Task,
+};
+use crate::engine::{GiveUp, Older};
+use crate::model::{ErrorCode, Failure};
 
 /// `GET /disks`, in the order of `storage_root_path`.
 #[utoipa::path(
@@ -130,25 +134,82 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(Disk::from(view))).into_response())
 }
 
-/// `POST /disks/forget`: 204; refused unless the disk is safe to remove.
+/// `POST /disks/forget`: 204; refused unless nothing of it is needed. With `lost`: 200 and what is given up with a disk
+/// that never comes back; refused while it can be read.
 #[utoipa::path(
     post,
     path = "/api/v1/disks/forget",
     operation_id = "forget_disk",
     tag = "disks",
-    request_body = DiskPath,
-    responses((status = 204, description = "Forgotten"))
+    request_body = ForgetDisk,
+    responses(
+        (status = 204, description = "Forgotten"),
+        (status = 200, body = DiskLoss, description = "Given up as lost, or with `dry_run` what that would mean")
+    )
 )]
 pub(super) async fn forget(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
-    Body(DiskPath { path }): Body<DiskPath>,
-) -> Result<StatusCode, Problem> {
+    Body(asked): Body<ForgetDisk>,
+) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("forget disk {path:?}"));
-    app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
-    Ok(StatusCode::NO_CONTENT)
+    let ForgetDisk { path, lost, accept_older, dry_run, confirm } = asked;
+    if !lost && (accept_older || dry_run || confirm.is_some()) {
+        let why = "accept_older, dry_run and confirm are for a disk that never comes back: say lost as well";
+        return Err(Failure::new(ErrorCode::InvalidArgument, why).into());
+    }
+    if !lost {
+        caller.asks(format_args!("forget disk {path:?}"));
+        app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
+        return Ok(StatusCode::NO_CONTENT.into_response());
+    }
+    caller.asks(format_args!("give up disk {path:?} as lost{}{}", older(accept_older), only_look(dry_run)));
+    let request = GiveUp { path, older: accepted(accept_older), dry_run, confirm, by: caller.to_string() };
+    let loss = app.try_ask(Touches::Disk, move |node| node.forget_lost_disk(&request)).await?;
+    Ok(Json(DiskLoss::of(loss, dry_run, None)).into_response())
+}
+
+/// `POST /disks/replace`: 200 and what is given up; the blank file system that is mounted at the path of a lost disk joins
+/// in its place.
+#[utoipa::path(
+    post,
+    path = "/api/v1/disks/replace",
+    operation_id = "replace_disk",
+    tag = "disks",
+    request_body = ReplaceDisk,
+    responses((status = 200, body = DiskLoss, description = "It serves, or with `dry_run` what would be given up"))
+)]
+pub(super) async fn replace(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(asked): Body<ReplaceDisk>,
+) -> Result<Json<DiskLoss>, Problem> {
+    parameters(&parts, &[])?;
+    let ReplaceDisk { path, accept_older, dry_run, confirm } = asked;
+    caller.asks(format_args!("replace disk {path:?}{}{}", older(accept_older), only_look(dry_run)));
+    let request = GiveUp { path, older: accepted(accept_older), dry_run, confirm, by: caller.to_string() };
+    let (loss, disk) = app
+        .try_ask(Touches::Disk, move |node| {
+            let loss = node.replace_disk(&request)?;
+            let disk = if request.dry_run { None } else { Some(node.disk(&request.path)?) };
+            Ok((loss, disk))
+        })
+        .await?;
+    Ok(Json(DiskLoss::of(loss, dry_run, disk)))
+}
+
+const fn accepted(accept_older: bool) -> Older {
+    if accept_older { Older::Serve } else { Older::Leave }
+}
+
+const fn older(accept_older: bool) -> &'static str {
+    if accept_older { ", older copies accepted" } else { "" }
+}
+
+const fn only_look(dry_run: bool) -> &'static str {
+    if dry_run { " (a dry run)" } else { "" }
 }
 
 /// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.

@@ -49,6 +49,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::disks::show,
         super::disks::register,
         super::disks::forget,
+        super::disks::replace,
         super::tasks::drain,
         super::disks::cancel_drain,
         super::disks::enable,

@@ -66,6 +66,7 @@ pub(super) fn routes() -> Routes {
         .route("/disks/drain", post(tasks::drain))
         .route("/disks/cancel_drain", post(disks::cancel_drain))
         .route("/disks/forget", post(disks::forget))
+        .route("/disks/replace", post(disks::replace))
         .route("/disks/enable", post(disks::enable))
         .route("/disks/disable", post(disks::disable))
         .route("/disks/limits", post(disks::limit))

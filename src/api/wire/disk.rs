@@ -25,7 +25,7 @@ pub struct DisableDisk {
     pub reason: String,
 }
 
-/// `POST /api/v1/disks/enable`, `/cancel_drain` and `/forget`.
+/// `POST /api/v1/disks/enable` and `/cancel_drain`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DiskPath {

@@ -7,8 +7,10 @@
 mod disk;
 mod event;
 mod from_engine;
+mod from_loss;
 mod from_tablets;
 mod from_tasks;
+mod loss;
 mod migration;
 mod status;
 mod tablet;
@@ -18,6 +20,7 @@ mod trash;
 
 pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots};
 pub use event::Event;
+pub use loss::{DiskLoss, ForgetDisk, LostMigration, LostTablet, ReplaceDisk};
 pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,

@@ -19,13 +19,14 @@ use super::{Line, undo};
 use crate::engine::catalog::{Entry, Gate};
 use crate::engine::flush::SharedBarrier;
 use crate::engine::job::now_ms;
+use crate::engine::rewrite;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Manifest, Receipt, ShardId, TabletRecord};
 use crate::rules::transition::Event;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
-    Barrier, CommitError, DiskError, MetadataStore, NativeStore, Owner, Purpose, Quarantined, RetiredNote,
-    Root, StagedRecord, Staging, quarantine, retire as retire_to_trash,
+    Barrier, CommitError, DiskError, MetadataStore, NativeStore, Quarantined, RetiredNote, Root,
+    StagedRecord, quarantine, retire as retire_to_trash,
 };
 use crate::transfer::Coldness;
 
@@ -268,34 +269,15 @@ pub(in crate::engine) fn content_crc32(manifest: &Manifest) -> u32 {
 /// Gives the source a record of a generation above the one whose commit is in doubt, durably.
 pub(super) fn outrank(line: &Line<'_>) -> Result<u64, Failure> {
     let (root, store) = line.source.open()?;
-    let barrier = SharedBarrier::new(&line.source);
-    let record = read_record(line, &store)?;
     let doubtful = line.node.catalog().next_generation(line.key);
     let generation = doubtful + 1;
-    let owner = Owner {
-        purpose: Purpose::Restore,
-        migration_id: Some(line.id),
-        key: line.key,
-        shard_id: record.shard_id,
-        source: None,
-        source_shard: None,
-        destination: line.source_ref.clone(),
-    };
-    let staging = Staging::open_or_create(root.dir(), &format!("outrank-{}", line.id), &owner)
+    rewrite::outrank(&line.source, (&root, &store), line.key, generation, Some(line.id))
         .map_err(|error| line.on_source(error))?;
-    let staged = StagedRecord::write(staging.dir(), TabletRecord { generation, ..record })
-        .map_err(|error| line.on_source(error))?;
-    barrier.sync().map_err(|error| line.on_source(error))?;
-    staged.check().map_err(|error| line.on_source(error))?;
-    root.check_identity().map_err(|error| line.on_source(error))?;
-    store.commit(&staged, &barrier).map_err(|error| line.on_source(error))?;
     let mut catalog = line.node.catalog_mut();
     catalog.saw_generation(line.key, doubtful);
     if let Some(entry) = catalog.get_mut(line.key) {
         entry.generation = generation;
     }
-    drop(catalog);
-    staging.remove().map_err(|error| line.on_source(error))?;
     Ok(generation)
 }
 

@@ -35,7 +35,7 @@ use crate::storage::StorageError;
 use gate::Halt;
 
 pub(super) use finalize::content_crc32;
-pub(super) use undo::remove_copy;
+pub(super) use undo::{reclaim_placed, remove_copy};
 
 /// What every step of one attempt needs.
 pub(super) struct Line<'a> {

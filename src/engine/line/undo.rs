@@ -42,7 +42,7 @@ pub(in crate::engine) fn remove_copy(
 ///
 /// # Errors
 /// As the calls made.
-pub(super) fn reclaim_placed(
+pub(in crate::engine) fn reclaim_placed(
     root: &Root,
     store: &NativeStore,
     name: &str,

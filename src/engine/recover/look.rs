@@ -17,7 +17,7 @@ use crate::transfer::check_source;
 
 /// What a copy turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Look {
+pub(in crate::engine) enum Look {
     /// Its record is whole, and its files are there with their sizes.
     Sound { record: RecordSummary, content_crc32: u32 },
     /// It was read, and is not what it should be.
@@ -34,7 +34,8 @@ pub(super) fn look(disk: &Arc<Disk>, key: TabletKey) -> Result<Look, Failure> {
     visit(disk, ACTION_WAIT, move |root, store| Ok(look_at(root, store, key)))
 }
 
-fn look_at(root: &Root, store: &dyn MetadataStore, key: TabletKey) -> Look {
+/// The same, for who has opened the disk.
+pub(in crate::engine) fn look_at(root: &Root, store: &dyn MetadataStore, key: TabletKey) -> Look {
     let record = match store.get(key) {
         Ok(Some(record)) => record,
         Ok(None) => return Look::Damaged("its record is gone".to_owned()),

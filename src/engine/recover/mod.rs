@@ -10,17 +10,18 @@ mod jobs;
 mod look;
 mod ownership;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Catalog;
 use super::disk::{Disk, visit};
-use crate::model::{DiskIndex, DiskRef, ErrorCode, Failure, Migration, MigrationId, TabletKey};
+use crate::model::{DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Migration, MigrationId, TabletKey};
 use crate::rules::recovery::{Disks, MigrationVerdict, TabletIs};
 use crate::storage::{Owner, RootScan};
 use actions::{Action, act};
-use ownership::newest_elsewhere;
+pub(super) use look::{Look, look_at};
+use ownership::{Elsewhere, elsewhere};
 
 /// A disk that does not answer this long during recovery is not waited for.
 const ACTION_WAIT: Duration = Duration::from_secs(600);
@@ -46,6 +47,8 @@ pub(super) struct Findings<'a> {
     pub(super) finished: &'a [Migration],
     pub(super) ended: &'a HashSet<MigrationId>,
     pub(super) uptime_sec: u64,
+    /// Disks that were given up: what they had is not waited for.
+    pub(super) lost: &'a BTreeSet<DiskUuid>,
 }
 
 /// Settles everything.
@@ -59,7 +62,7 @@ pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
         } else {
             Disks::SomeMissing
         },
-        newest_elsewhere: newest_elsewhere(&findings),
+        elsewhere: elsewhere(&findings),
         unreadable: HashMap::new(),
         settled: Settled::default(),
         findings,
@@ -73,7 +76,7 @@ pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
 struct Recovery<'a> {
     findings: Findings<'a>,
     present: Disks,
-    newest_elsewhere: HashMap<TabletKey, u64>,
+    elsewhere: Elsewhere,
     /// Tablets of which a copy could not be read, and what the disk said.
     unreadable: HashMap<TabletKey, String>,
     settled: Settled,

@@ -22,38 +22,61 @@ struct Copy {
     record_name: Option<String>,
 }
 
-/// Generations that disks which are not here have, or may have: from the notes in trash, from swaps that had begun, and
-/// from completed moves: a source that could not be written to could not be retired, and has no note.
-pub(super) fn newest_elsewhere(findings: &Findings<'_>) -> HashMap<TabletKey, u64> {
+/// Generations that disks which are not here have, or may have.
+#[derive(Default)]
+pub(super) struct Elsewhere {
+    /// On disks that may come back.
+    away: HashMap<TabletKey, u64>,
+    /// On disks that were given up: only what is as new is served, and what is gone is not waited for.
+    lost: HashMap<TabletKey, u64>,
+}
+
+impl Elsewhere {
+    /// The newest one a copy that is here has to be above.
+    fn newest(&self, key: TabletKey) -> Option<u64> {
+        self.away.get(&key).max(self.lost.get(&key)).copied()
+    }
+}
+
+/// Gathers them from the notes in trash, from swaps that had begun, and from completed moves: a source that could not be
+/// written to could not be retired, and has no note.
+pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
     let here = |disk: &DiskRef| {
         findings.disks.iter().any(|known| {
             findings.scans[usize::from(known.index.0)].is_some()
                 && known.opened.get().is_some_and(|opened| opened.identity.uuid == disk.uuid)
         })
     };
-    let mut newest: HashMap<TabletKey, u64> = HashMap::new();
-    let mut saw = |key, generation: u64| {
+    let mut elsewhere = Elsewhere::default();
+    let mut saw = |disk: &DiskRef, key, generation: u64| {
+        if here(disk) {
+            return;
+        }
+        let given_up = findings.lost.contains(&disk.uuid);
+        let newest = if given_up { &mut elsewhere.lost } else { &mut elsewhere.away };
         let known = newest.entry(key).or_default();
         *known = generation.max(*known);
     };
     for scan in findings.scans.iter().flatten() {
         let whole = scan.trash.iter().filter_map(|item| item.note.as_ref());
         let cut_short = scan.unfinished_trash.iter().filter_map(|entry| entry.note.as_ref());
-        for note in whole.chain(cut_short).filter(|note| !here(&note.moved_to)) {
-            saw(note.key, note.generation);
+        for note in whole.chain(cut_short) {
+            saw(&note.moved_to, note.key, note.generation);
         }
     }
     for migration in findings.unfinished.iter().filter(|migration| migration.status == Status::Finalizing) {
-        if !here(&migration.destination) {
-            saw(migration.key, u64::MAX);
-        }
+        // Before a disk was given up, what is here was put above the very generation of that swap.
+        let receipt = migration.receipt.as_ref().map(|receipt| receipt.generation);
+        let given_up = findings.lost.contains(&migration.destination.uuid);
+        let generation = receipt.filter(|_| given_up).unwrap_or(u64::MAX);
+        saw(&migration.destination, migration.key, generation);
     }
-    for migration in findings.finished.iter().filter(|migration| !here(&migration.destination)) {
+    for migration in findings.finished {
         if let (Status::Completed, Some(receipt)) = (migration.status, &migration.receipt) {
-            saw(migration.key, receipt.generation);
+            saw(&migration.destination, migration.key, receipt.generation);
         }
     }
-    newest
+    elsewhere
 }
 
 impl Recovery<'_> {
@@ -74,7 +97,7 @@ impl Recovery<'_> {
             tracing::error!(tablet = %key, "unavailable: {why}");
             self.settled.catalog.set_unavailable(key, Unavailable::NewerOnMissingDisk, why);
         }
-        for (key, generation) in self.newest_elsewhere.clone() {
+        for (key, generation) in self.elsewhere.away.clone() {
             if self.settled.catalog.get(key).is_none() && self.settled.catalog.why_unavailable(key).is_none()
             {
                 let why = self.on_missing_disk(key, generation);
@@ -128,7 +151,7 @@ impl Recovery<'_> {
         syncs: &mut BTreeMap<DiskIndex, Vec<Action>>,
         actions: &mut BTreeMap<DiskIndex, Vec<Action>>,
     ) -> Result<(), Failure> {
-        let elsewhere = self.newest_elsewhere.get(&key).copied();
+        let elsewhere = self.elsewhere.newest(key);
         // The usual case, a million times: one sound copy and nobody who contradicts it.
         if let ([Copy { disk, record: Some(record), damage: None, .. }], None) = (copies, elsewhere) {
             self.settled.catalog.insert(key, Entry::new(*disk, record));
@@ -301,10 +324,14 @@ impl Recovery<'_> {
                     .max_by_key(|migration| migration.id)
                     .map(|migration| &migration.destination)
             });
-        moved_to.map_or_else(
-            || "on a disk that is not here".to_owned(),
-            |disk| format!("on disk {} ({}), which is not here now", disk.path, disk.uuid),
-        )
+        match moved_to {
+            None => "on a disk that is not here".to_owned(),
+            Some(disk) if self.findings.lost.contains(&disk.uuid) => format!(
+                "lost with disk {} ({}), and only an older copy is here; tabletctl tablet adopt --accept-older serves it",
+                disk.path, disk.uuid
+            ),
+            Some(disk) => format!("on disk {} ({}), which is not here now", disk.path, disk.uuid),
+        }
     }
 
     /// A new generation must be above everything ever seen, trash and quarantine included.
