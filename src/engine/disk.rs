@@ -2,19 +2,18 @@
 //!
 //! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use nix::errno::Errno;
 
 use super::clock::to_ms;
+use super::disk_calls::{Calls, InCall};
 use super::grants::Grants;
 use super::known_disks::if_lost;
 use super::pace::Pace;
-use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::model::{Capacity, DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
@@ -318,7 +317,7 @@ impl Disk {
 
     /// Notes that this thread is about to make a call that can hang with the disk.
     pub(super) fn enter(&self, operation: &'static str) -> InCall<'_> {
-        InCall { calls: &self.calls, token: self.calls.begin(operation) }
+        self.calls.enter(operation)
     }
 
     /// As [`Disk::enter`], where a guard cannot be kept.
@@ -410,48 +409,6 @@ pub(super) fn note_storage_error(disk: &Disk, error: &StorageError) {
         StorageError::ReadBack { .. } => disk.mark_suspect(error.to_string()),
         StorageError::Changed { .. } => disk.mark_broken(error.to_string()),
         _ => {}
-    }
-}
-
-/// System calls that are out on a disk.
-#[derive(Default)]
-struct Calls {
-    next: AtomicU64,
-    out: Mutex<HashMap<u64, (&'static str, Instant)>>,
-}
-
-impl Calls {
-    fn out(&self) -> MutexGuard<'_, HashMap<u64, (&'static str, Instant)>> {
-        self.out.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn begin(&self, operation: &'static str) -> u64 {
-        let token = self.next.fetch_add(1, Ordering::Relaxed);
-        self.out().insert(token, (operation, Instant::now()));
-        OUT.enter();
-        token
-    }
-
-    fn end(&self, token: u64) {
-        if self.out().remove(&token).is_some() {
-            OUT.leave();
-        }
-    }
-
-    fn oldest(&self) -> Option<(&'static str, Instant)> {
-        self.out().values().min_by_key(|(_, since)| *since).copied()
-    }
-}
-
-/// A call that is out, until dropped.
-pub(super) struct InCall<'a> {
-    calls: &'a Calls,
-    token: u64,
-}
-
-impl Drop for InCall<'_> {
-    fn drop(&mut self) {
-        self.calls.end(self.token);
     }
 }
 

@@ -22,6 +22,7 @@
 mod catalog;
 mod clock;
 mod disk;
+mod disk_calls;
 mod disk_look;
 mod disk_table;
 mod events;
