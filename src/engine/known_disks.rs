@@ -142,6 +142,12 @@ impl KnownDisks {
         self.list.paths.get(path).copied().flatten()
     }
 
+    /// The disk that was given up last of those that were at a path.
+    pub(super) fn lost_at(&self, path: &str) -> Option<DiskUuid> {
+        let there = self.list.lost.iter().filter(|(_, lost)| lost.path == path);
+        there.max_by_key(|(_, lost)| lost.since_ms).map(|(uuid, _)| *uuid)
+    }
+
     /// Every disk that was given up.
     pub(super) fn lost(&self) -> impl Iterator<Item = DiskUuid> {
         self.list.lost.keys().copied()

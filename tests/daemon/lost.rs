@@ -6,7 +6,7 @@ use std::process::{Command, Output};
 
 use serde_json::{Value, json};
 
-use crate::harness::mounts::{Image, Mounted};
+use crate::harness::mounts::{Access, Image, Mounted, remount};
 use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A directory and a mounted disk, and what stands beside a disk that is away.
@@ -160,7 +160,7 @@ fn an_older_copy_is_served_only_when_that_is_said_and_then_above_what_is_lost() 
         let fate = if accept { "older_served" } else { "older_left" };
         assert_eq!(give_up(&daemon, &path, accept), [(7, fate.to_owned())]);
         daemon.stop();
-        let is_served = |daemon: &Daemon| {
+        let is_served = |daemon: &Daemon, accept: bool| {
             let tablet = daemon.get("/api/v1/tablets/7");
             if accept {
                 assert_eq!(tablet["disk"], node.disk(0).as_str(), "{tablet:#}");
@@ -170,12 +170,22 @@ fn an_older_copy_is_served_only_when_that_is_said_and_then_above_what_is_lost() 
             }
         };
         let daemon = node.start();
-        is_served(&daemon);
+        is_served(&daemon, accept);
         daemon.stop();
+        if !accept {
+            // Said after all, of a disk that is no longer in the configuration.
+            let daemon = node.start();
+            let why = daemon.get("/api/v1/tablets/7")["error_msg"].as_str().expect("a reason").to_owned();
+            assert!(why.contains("--accept-older"), "{why}");
+            assert_eq!(give_up(&daemon, &path, true), [(7, "older_served".to_owned())]);
+            assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0).as_str());
+            daemon.stop();
+        }
+        let accept = true;
         // It comes back after all, and changes nothing.
         image.mount().expect("a disk");
         let daemon = node.start();
-        is_served(&daemon);
+        is_served(&daemon, accept);
         daemon.stop();
     }
 }
@@ -253,5 +263,34 @@ fn what_a_disk_that_dies_under_the_daemon_had_is_given_up_with_what_was_on_the_w
     daemon.stop();
     let daemon = node.start();
     assert_eq!(daemon.get("/api/v1/disks")["total"], 1, "it is out of the configuration");
+    daemon.stop();
+}
+
+#[test]
+fn a_twin_of_what_is_lost_is_served_also_from_a_disk_that_takes_no_record() {
+    let Some((image, mut node)) = disk_and_node() else { return };
+    let Some(twin) = Image::ext4(node.dir.path(), "disk2", 64 << 20) else { return };
+    node.roots.push(twin.path().to_owned());
+    let key = node.add_tablet(0, 7, &[1000]);
+    let daemon = node.start();
+    let path = node.disk(1);
+    daemon.wait_for(daemon.accept(key, &path), &["completed"]);
+    daemon.stop();
+    // The same tablet in the same generation on a disk that then turned read-only.
+    node.add_tablet(2, 7, &[1000]);
+    let record = node.roots[2].join(format!("meta/{key}.json"));
+    let mut newer = tabletd::storage::decode_record(&fs::read(&record).expect("a record")).expect("a record");
+    newer.generation = 2;
+    node.write_record(&node.roots[2], &newer);
+    image.unmount().expect("nothing holds it");
+    remount(twin.path(), Access::ReadOnly).expect("a disk");
+
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["error_code"], "TABLET_UNAVAILABLE");
+    assert_eq!(give_up(&daemon, &path, false), [(7, "kept".to_owned())]);
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(2).as_str());
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(2).as_str());
     daemon.stop();
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settle::{fate_of, waiting};
-use super::{Loss, LostMigration, LostTablet};
+use super::{Gone, Loss, LostMigration, LostTablet};
 use crate::engine::disk::{Disk, stay};
 use crate::engine::node::Node;
 use crate::engine::recover::{Look, look_at};
@@ -53,25 +53,20 @@ pub(super) struct Held {
 }
 
 /// Gathers it, and decides what becomes of each tablet.
-pub(super) fn gather(
-    node: &Arc<Node>,
-    disk: &Arc<Disk>,
-    uuid: Option<DiskUuid>,
-    older: Older,
-) -> Result<Held, Failure> {
+pub(super) fn gather(node: &Arc<Node>, gone: &Gone, older: Older) -> Result<Held, Failure> {
     let mut held = Held::default();
     let served: Vec<_> = {
         let catalog = node.catalog();
-        let on_it = catalog.after(None).filter(|(_, entry)| entry.disk == disk.index);
+        let on_it = catalog.after(None).filter(|(_, entry)| Some(entry.disk) == gone.index);
         on_it.map(|(key, entry)| (key, entry.generation)).collect()
     };
     served.into_iter().for_each(|(key, generation)| held.saw(key, generation));
-    if let Some(uuid) = uuid {
+    if let Some(uuid) = gone.uuid {
         held.read_trash(node, uuid)?;
         held.read_journal(node, uuid)?;
         held.read_staging(node, uuid)?;
     }
-    held.look_around(node, disk)?;
+    held.look_around(node, gone)?;
     for tablet in held.tablets.values_mut() {
         tablet.fate = settle_tablet(&tablet.facts, older);
     }
@@ -79,10 +74,10 @@ pub(super) fn gather(
 }
 
 /// Disks that are here, but for the lost one.
-fn others<'a>(node: &'a Node, lost: &'a Disk) -> impl Iterator<Item = &'a Arc<Disk>> {
+fn others<'a>(node: &'a Node, gone: &'a Gone) -> impl Iterator<Item = &'a Arc<Disk>> {
     let hang_after = node.hang_after();
     node.shown_disks()
-        .filter(move |disk| disk.index != lost.index && disk.opened.get().is_some())
+        .filter(move |disk| Some(disk.index) != gone.index && disk.opened.get().is_some())
         .filter(move |disk| disk.condition(hang_after).is_readable())
 }
 
@@ -184,14 +179,14 @@ impl Held {
     }
 
     /// Where else these tablets are.
-    fn look_around(&mut self, node: &Arc<Node>, lost: &Disk) -> Result<(), Failure> {
+    fn look_around(&mut self, node: &Arc<Node>, gone: &Gone) -> Result<(), Failure> {
         let hang_after = node.hang_after();
         let mut unserved = Vec::new();
         {
             let catalog = node.catalog();
             for (key, tablet) in &mut self.tablets {
                 tablet.facts.highest_seen = catalog.next_generation(*key) - 1;
-                match catalog.get(*key).filter(|entry| entry.disk != lost.index) {
+                match catalog.get(*key).filter(|entry| Some(entry.disk) != gone.index) {
                     // One on a disk that is away as well stays what it is until that one is settled.
                     Some(entry) if !node.disk(entry.disk).condition(hang_after).is_readable() => {
                         tablet.facts.elsewhere = Some(entry.generation);
@@ -204,7 +199,7 @@ impl Held {
                 }
             }
         }
-        for disk in others(node, lost) {
+        for disk in others(node, gone) {
             let keys = unserved.clone();
             let found = stay(disk, LOOK_WAIT, move |root, store| {
                 let looks = keys.into_iter().map(|key| (key, look_at(root, store, key)));
@@ -223,7 +218,7 @@ impl Held {
     }
 
     /// The same for people and programs.
-    pub(super) fn loss(&self, node: &Node, disk: &Disk, uuid: Option<DiskUuid>) -> Loss {
+    pub(super) fn loss(&self, node: &Node, gone: &Gone) -> Loss {
         let tablets: Vec<_> = self
             .tablets
             .iter()
@@ -248,11 +243,11 @@ impl Held {
             .iter()
             .filter_map(|job| {
                 let row = job.lock();
-                let fate = fate_of(node, &row, disk, uuid, &tablets)?;
+                let fate = fate_of(node, &row, gone, &tablets)?;
                 Some(LostMigration { id: row.id, key: row.key, fate })
             })
             .collect();
-        Loss { path: disk.path.clone(), uuid, tablets, migrations }
+        Loss { path: gone.path.clone(), uuid: gone.uuid, tablets, migrations }
     }
 }
 

@@ -91,7 +91,9 @@ pub struct LostMigration {
 /// `disk forget --lost`: gives the disk up and takes its path out of the configuration.
 pub(super) fn forget(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
     let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
-    let disk = Arc::clone(node.find_disk(&request.path)?);
+    let Some(disk) = node.disk_at(&request.path).cloned() else {
+        return again(node, request);
+    };
     let shorter = register::without(node, &request.path);
     if shorter.is_none() {
         let why = format!("disk {} is not forgotten: it is the only one", request.path);
@@ -106,6 +108,27 @@ pub(super) fn forget(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure
 
 /// Tablets that are served from now on: by which disk, as what.
 type Served = BTreeMap<TabletKey, (DiskIndex, RecordSummary)>;
+
+/// A disk that was given up before, and of which older copies are to be served after all.
+fn again(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
+    let path = request.path.clone();
+    let Some(uuid) = change_known_disks(node, move |known| Ok(known.lost_at(&path)))? else {
+        return Err(node.find_disk(&request.path).err().unwrap_or_else(|| {
+            Failure::new(ErrorCode::Internal, format!("disk {} appeared meanwhile", request.path))
+        }));
+    };
+    let gone = Gone { path: request.path.clone(), index: None, uuid: Some(uuid) };
+    let held = held::gather(node, &gone, request.older)?;
+    carry_out(node, &gone, held, request, |_| Ok(()))
+}
+
+/// The disk that is given up.
+struct Gone {
+    path: String,
+    /// While it is in the table of disks.
+    index: Option<DiskIndex>,
+    uuid: Option<DiskUuid>,
+}
 
 /// What becomes of the path of a disk that is given up.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -126,38 +149,50 @@ fn give_up(node: &Arc<Node>, disk: &Arc<Disk>, request: &GiveUp, path: Path) -> 
         }
     };
     refuse_unless_lost(node, disk, uuid)?;
-    let mut held = held::gather(node, disk, uuid, request.older)?;
-    let mut loss = held.loss(node, disk, uuid);
+    let gone = Gone { path: disk.path.clone(), index: Some(disk.index), uuid };
+    let held = held::gather(node, &gone, request.older)?;
+    let loss = carry_out(node, &gone, held, request, |node| {
+        let (own, by) = (disk.path.clone(), request.by.clone());
+        let lost = LostDisk { path: own.clone(), since_ms: node.now_ms(), by };
+        change_known_disks(node, move |known| {
+            known.give_up(&own, uuid.map(|uuid| (uuid, lost)), path == Path::Stays)
+        })
+    })?;
+    if !request.dry_run {
+        disk.forget();
+        node.ring();
+    }
+    Ok(loss)
+}
+
+/// Writes down what survives, then that the disk is lost, and lets go of what it held.
+fn carry_out(
+    node: &Arc<Node>,
+    gone: &Gone,
+    mut held: held::Held,
+    request: &GiveUp,
+    remember: impl FnOnce(&Node) -> Result<(), Failure>,
+) -> Result<Loss, Failure> {
+    let loss = held.loss(node, gone);
     if request.dry_run {
         return Ok(loss);
     }
     if request.confirm.as_deref() != Some(&loss.confirmation()) {
         let why = format!(
             "disk {} is not given up: repeat what is meant as confirm: {:?}, after a dry run",
-            disk.path,
+            gone.path,
             loss.confirmation()
         );
         return Err(Failure::new(ErrorCode::InvalidArgument, why));
     }
-    settle::refuse_while_running(node, &loss, disk)?;
+    settle::refuse_while_running(node, &loss)?;
     let served = survive::carry_out(node, &mut held, request.older)?;
     // A staged copy that was not whole changes what becomes of its tablet.
-    loss = held.loss(node, disk, uuid);
-    let (own, lost) = (
-        disk.path.clone(),
-        LostDisk { path: disk.path.clone(), since_ms: node.now_ms(), by: request.by.clone() },
-    );
-    change_known_disks(node, move |known| {
-        known.give_up(&own, uuid.map(|uuid| (uuid, lost)), path == Path::Stays)
-    })?;
-    settle::let_go(node, disk, uuid, &loss, &served);
-    tracing::warn!(
-        disk = disk.path,
-        tablets = loss.tablets.len(),
-        by = request.by,
-        "given up as lost by an operator"
-    );
-    node.ring();
+    let loss = held.loss(node, gone);
+    remember(node)?;
+    settle::let_go(node, gone, &loss, &served);
+    let tablets = loss.tablets.len();
+    tracing::warn!(disk = gone.path, tablets, by = request.by, "given up as lost by an operator");
     Ok(loss)
 }
 

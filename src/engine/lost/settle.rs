@@ -4,9 +4,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Loss, LostTablet, Served};
+use super::{Gone, Loss, LostTablet, Served};
 use crate::engine::catalog::Entry;
-use crate::engine::disk::Disk;
 use crate::engine::job::Job;
 use crate::engine::node::Node;
 use crate::engine::{marks, scheduler};
@@ -25,16 +24,15 @@ pub(super) fn waiting(node: &Node) -> Vec<Arc<Job>> {
 pub(super) fn fate_of(
     node: &Node,
     row: &Migration,
-    disk: &Disk,
-    uuid: Option<DiskUuid>,
+    gone: &Gone,
     tablets: &[LostTablet],
 ) -> Option<MigrationFate> {
-    let ends = ends_of(row, |end| Some(end) == uuid);
+    let ends = ends_of(row, |end| Some(end) == gone.uuid);
     let tablet = tablets.binary_search_by_key(&row.key, |tablet| tablet.key).ok().map(|at| &tablets[at]);
     let served_on = match tablet {
         Some(LostTablet { fate: TabletFate::Untouched, .. }) | None => {
             let catalog = node.catalog();
-            catalog.get(row.key).filter(|entry| entry.disk != disk.index).map(|entry| entry.disk)
+            catalog.get(row.key).filter(|entry| Some(entry.disk) != gone.index).map(|entry| entry.disk)
         }
         Some(LostTablet { fate, left_on, .. }) if fate.generation().is_some() => {
             left_on.as_ref().and_then(|path| node.disk_at(path)).map(|disk| disk.index)
@@ -69,26 +67,20 @@ const fn now(is_served: bool, on_source: bool, on_destination: bool) -> TabletNo
 
 /// # Errors
 /// `DISK_IN_USE` while a thread is at work for one of these migrations: it may be stuck in the very disk.
-pub(super) fn refuse_while_running(node: &Node, loss: &Loss, disk: &Disk) -> Result<(), Failure> {
+pub(super) fn refuse_while_running(node: &Node, loss: &Loss) -> Result<(), Failure> {
     let schedule = node.schedule();
     let Some(running) = loss.migrations.iter().find(|migration| schedule.is_running(migration.id)) else {
         return Ok(());
     };
     let text = format!(
         "disk {} is not given up: migration {} is at work on it; abort it, or restart the daemon if it hangs with the disk",
-        disk.path, running.id
+        loss.path, running.id
     );
     Err(Failure::new(ErrorCode::DiskInUse, text))
 }
 
 /// Lets everything of the disk go.
-pub(super) fn let_go(
-    node: &Arc<Node>,
-    disk: &Arc<Disk>,
-    uuid: Option<DiskUuid>,
-    loss: &Loss,
-    served: &Served,
-) {
+pub(super) fn let_go(node: &Arc<Node>, gone: &Gone, loss: &Loss, served: &Served) {
     {
         let mut catalog = node.catalog_mut();
         for tablet in &loss.tablets {
@@ -107,21 +99,20 @@ pub(super) fn let_go(
         }
     }
     for tablet in loss.tablets.iter().filter(|tablet| tablet.fate != TabletFate::Untouched) {
-        tracing::warn!(tablet = %tablet.key, disk = disk.path, "{}", tablet.detail);
+        tracing::warn!(tablet = %tablet.key, disk = gone.path, "{}", tablet.detail);
     }
     for migration in &loss.migrations {
         if let Some(job) = node.job(migration.id) {
             node.schedule().remove(migration.id);
-            end(node, &job, migration.fate, &disk.path);
+            end(node, &job, migration.fate, &gone.path);
         }
     }
     // What was said of the disk goes with it.
-    if let Some(uuid) = uuid
+    if let Some(uuid) = gone.uuid
         && let Err(failure) = marks::set(node, Marked::Disabled(uuid), None)
     {
-        tracing::warn!(disk = disk.path, "{failure}");
+        tracing::warn!(disk = gone.path, "{failure}");
     }
-    disk.forget();
 }
 
 fn end(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use super::Served;
 use super::held::{Held, Staged, Tablet};
-use crate::engine::disk::{Disk, stay};
+use crate::engine::disk::{Disk, stay, visit};
 use crate::engine::flush::SharedBarrier;
 use crate::engine::line::reclaim_placed;
 use crate::engine::node::{Counts, Node};
+use crate::engine::query::read_record;
 use crate::engine::rewrite::outrank;
 use crate::engine::verify::Reading;
-use crate::model::{DiskIndex, ErrorCode, Failure, RecordSummary, TabletKey, TabletRecord};
+use crate::model::{DiskCondition, DiskIndex, ErrorCode, Failure, RecordSummary, TabletKey, TabletRecord};
 use crate::rules::giving_up::{Older, TabletFate};
 use crate::storage::layout::RECORD_FILE;
 use crate::storage::{
@@ -22,6 +23,8 @@ use crate::storage::{
 };
 use crate::transfer::{CheckRequest, CopyOptions, check_source, verify_files};
 
+/// How long one record may take to be read.
+const LOOK_WAIT: Duration = Duration::from_secs(20);
 /// How long one tablet may take: a staged copy is read from end to end.
 const WRITE_WAIT: Duration = Duration::from_secs(24 * 3600);
 
@@ -63,10 +66,20 @@ fn carry_out_one(
     match (tablet.fate, tablet.here) {
         (TabletFate::Kept(generation) | TabletFate::OlderServed(generation), Some(index)) => {
             let disk = Arc::clone(node.disk(index));
-            keep(&disk, key, generation).map(|record| Some((index, record)))
+            let read_only = matches!(disk.condition(node.hang_after()), DiskCondition::ReadOnly { .. });
+            let record = match tablet.fate {
+                // As good as what is lost, which never comes back, it is served by a disk that takes no record.
+                TabletFate::Kept(_) if read_only => read(&disk, key)?,
+                _ => keep(&disk, key, generation)?,
+            };
+            Ok(Some((index, record)))
         }
         _ => Ok(None),
     }
+}
+
+fn read(disk: &Arc<Disk>, key: TabletKey) -> Result<RecordSummary, Failure> {
+    visit(disk, LOOK_WAIT, move |_, store| Ok(read_record(store, key)?.summary()))
 }
 
 fn keep(disk: &Arc<Disk>, key: TabletKey, generation: u64) -> Result<RecordSummary, Failure> {

@@ -32,9 +32,11 @@ pub(super) struct Elsewhere {
 }
 
 impl Elsewhere {
-    /// The newest one a copy that is here has to be above.
-    fn newest(&self, key: TabletKey) -> Option<u64> {
-        self.away.get(&key).max(self.lost.get(&key)).copied()
+    /// The newest one a copy that is here has to be above. A twin of what is lost is as good as that was: it is the
+    /// newest there will ever be.
+    fn newest(&self, key: TabletKey, here: Option<u64>) -> Option<u64> {
+        let lost = self.lost.get(&key).filter(|lost| here.is_none_or(|here| **lost > here));
+        self.away.get(&key).max(lost).copied()
     }
 }
 
@@ -65,11 +67,10 @@ pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
         }
     }
     for migration in findings.unfinished.iter().filter(|migration| migration.status == Status::Finalizing) {
-        // Before a disk was given up, what is here was put above the very generation of that swap.
-        let receipt = migration.receipt.as_ref().map(|receipt| receipt.generation);
-        let given_up = findings.lost.contains(&migration.destination.uuid);
-        let generation = receipt.filter(|_| given_up).unwrap_or(u64::MAX);
-        saw(&migration.destination, migration.key, generation);
+        // What a lost disk may have got by it has the content of the copy it was made from.
+        if !findings.lost.contains(&migration.destination.uuid) {
+            saw(&migration.destination, migration.key, u64::MAX);
+        }
     }
     for migration in findings.finished {
         if let (Status::Completed, Some(receipt)) = (migration.status, &migration.receipt) {
@@ -151,9 +152,10 @@ impl Recovery<'_> {
         syncs: &mut BTreeMap<DiskIndex, Vec<Action>>,
         actions: &mut BTreeMap<DiskIndex, Vec<Action>>,
     ) -> Result<(), Failure> {
-        let elsewhere = self.elsewhere.newest(key);
         // The usual case, a million times: one sound copy and nobody who contradicts it.
-        if let ([Copy { disk, record: Some(record), damage: None, .. }], None) = (copies, elsewhere) {
+        if let [Copy { disk, record: Some(record), damage: None, .. }] = copies
+            && self.elsewhere.newest(key, Some(record.generation)).is_none()
+        {
             self.settled.catalog.insert(key, Entry::new(*disk, record));
             return Ok(());
         }
@@ -161,6 +163,8 @@ impl Recovery<'_> {
         if self.unreadable.contains_key(&key) {
             return Ok(());
         }
+        let good = found.iter().filter(|copy| copy.soundness == Soundness::Good);
+        let elsewhere = self.elsewhere.newest(key, good.map(|copy| copy.generation).max());
         match settle_ownership(&found, elsewhere, self.present) {
             Ownership::Unavailable(kind) => {
                 let why = match kind {
@@ -327,7 +331,8 @@ impl Recovery<'_> {
         match moved_to {
             None => "on a disk that is not here".to_owned(),
             Some(disk) if self.findings.lost.contains(&disk.uuid) => format!(
-                "lost with disk {} ({}), and only an older copy is here; tabletctl tablet adopt --accept-older serves it",
+                "lost with disk {0} ({1}), and only an older copy is here; tabletctl disk forget {0} --lost \
+                 --accept-older serves it",
                 disk.path, disk.uuid
             ),
             Some(disk) => format!("on disk {} ({}), which is not here now", disk.path, disk.uuid),
