@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::model::{DiskIndex, MigrationId, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey};
+use crate::model::{
+    DiskIndex, DiskUuid, MigrationId, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey,
+};
 use crate::rules::recovery::Unavailable;
 
 /// Whether a tablet may be changed now.
@@ -54,6 +56,8 @@ pub(super) struct Catalog {
     unavailable: BTreeMap<TabletKey, (Unavailable, String)>,
     /// Highest generation ever seen, where it is above the owner's: trash and quarantine included.
     highest_seen: HashMap<TabletKey, u64>,
+    /// Generations that disks which are not here have, or may have (`u64::MAX`).
+    claims: HashMap<TabletKey, Vec<(DiskUuid, u64)>>,
     /// Tablets and bytes per disk, kept up to date with every change.
     usage: HashMap<DiskIndex, (u64, u64)>,
 }
@@ -153,6 +157,55 @@ impl Catalog {
     pub(super) fn saw_generation(&mut self, key: TabletKey, generation: u64) {
         let highest = self.highest_seen.entry(key).or_default();
         *highest = generation.max(*highest);
+    }
+
+    /// A disk that is not here has this generation of a tablet, or may have one (`u64::MAX`).
+    pub(super) fn claim(&mut self, key: TabletKey, disk: DiskUuid, generation: u64) {
+        self.claims.entry(key).or_default().push((disk, generation));
+    }
+
+    /// Tablets that a disk was said to hold.
+    pub(super) fn claimed_by(&self, disk: DiskUuid) -> impl Iterator<Item = TabletKey> {
+        self.claims
+            .iter()
+            .filter(move |(_, claims)| claims.iter().any(|(by, _)| *by == disk))
+            .map(|(key, _)| *key)
+    }
+
+    /// Tablets that a disk is known to have had, and their generations.
+    pub(super) fn claims_of(&self, disk: DiskUuid) -> impl Iterator<Item = (TabletKey, u64)> {
+        let known = move |key: TabletKey| Some((key, self.acknowledged(key, Some(disk))?));
+        self.claimed_by(disk).filter_map(known)
+    }
+
+    /// A disk was given up: nothing is waited for that it was said to hold.
+    pub(super) fn is_lost(&mut self, disk: DiskUuid) {
+        self.claims.retain(|_, claims| {
+            claims.retain(|(by, _)| *by != disk);
+            !claims.is_empty()
+        });
+    }
+
+    /// The highest generation that disks other than this one are said to have.
+    pub(super) fn claimed_elsewhere(&self, key: TabletKey, than: Option<DiskUuid>) -> Option<u64> {
+        let claims = self.claims.get(&key)?;
+        claims.iter().filter(|(by, _)| Some(*by) != than).map(|(_, generation)| *generation).max()
+    }
+
+    /// The generation that this disk is known to have had.
+    pub(super) fn acknowledged(&self, key: TabletKey, disk: Option<DiskUuid>) -> Option<u64> {
+        let claims = self.claims.get(&key)?.iter();
+        let own = claims.filter(|(by, generation)| Some(*by) == disk && *generation != u64::MAX);
+        own.map(|(_, generation)| *generation).max()
+    }
+
+    /// A disk is here: what it was said to hold, and holds, is no longer a claim.
+    pub(super) fn is_here(&mut self, disk: DiskUuid) {
+        let tablets = &self.tablets;
+        self.claims.retain(|key, claims| {
+            claims.retain(|(by, _)| *by != disk || !tablets.contains_key(key));
+            !claims.is_empty()
+        });
     }
 
     /// One more than the highest generation ever seen of a tablet.

@@ -136,8 +136,11 @@ impl Disk {
 
     pub(super) fn mark_broken(&self, reason: impl Into<String>) {
         let reason = reason.into();
-        tracing::error!(disk = self.path, "disk is broken: {reason}");
-        self.state().broken = Some(reason);
+        let before = self.state().broken.replace(reason.clone());
+        // Said once, not at every look.
+        if before.as_ref() != Some(&reason) {
+            tracing::error!(disk = self.path, "disk is broken: {reason}");
+        }
     }
 
     /// It is as it was when it was opened.
@@ -152,6 +155,11 @@ impl Disk {
         if before.as_ref() != Some(&reason) {
             tracing::error!(disk = self.path, "disk is read-only: {reason}");
         }
+    }
+
+    /// Takes writes again: it was looked through, and nothing on it contradicts what is known.
+    pub(super) fn clear_read_only(&self) {
+        self.state().read_only = None;
     }
 
     /// Whether nothing may be written to it.

@@ -7,16 +7,20 @@ use std::time::{Duration, Instant};
 use super::clock::steady_ms;
 use super::disk::{Disk, TURNED_READ_ONLY, note_storage_error};
 use super::job::Order;
+use super::joining;
 use super::node::Node;
 use super::pace;
 use super::steer::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
-use crate::model::{ErrorCode, Failure, Status};
+use crate::config;
+use crate::model::{DiskCondition, ErrorCode, Failure, Status};
 use crate::storage::StorageError;
 
 /// How often up-time is counted and deadlines are looked at.
 const TICK: Duration = Duration::from_secs(5);
+/// A disk that was refused is looked through again after 2^this rounds at most.
+const ROUNDS_BETWEEN_LOOKS_LOG2_MAX: u32 = 6;
 /// How often a stop is noticed.
 const NAP: Duration = Duration::from_millis(200);
 
@@ -29,6 +33,10 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     spawn_isolated("ticker", move || tick(&owned))?;
     for disk in node.disks.iter().filter(|disk| disk.opened.get().is_some()) {
         look_after(node, disk)?;
+    }
+    for disk in node.disks.iter().filter(|disk| disk.opened.get().is_none()) {
+        let (owned, awaited) = (Arc::clone(node), Arc::clone(disk));
+        spawn_isolated("disk-await", move || await_disk(&owned, &awaited))?;
     }
     let owned = Arc::clone(node);
     spawn_isolated("trash", move || sweep(&owned))?;
@@ -87,29 +95,87 @@ fn stop_the_stuck(node: &Node) {
     }
 }
 
-/// Measures a disk's space and probes it, until the daemon stops.
-fn watch(node: &Node, disk: &Disk) {
+/// Waits for a disk that could not be opened at the start, and looks after it once it has joined.
+fn await_disk(node: &Arc<Node>, disk: &Arc<Disk>) {
     let interval = || Duration::from_secs(u64::from(node.config().disk_stat_monitor_interval));
-    let mut broken_by_probe = false;
     while nap(node, interval()) && !disk.is_forgotten() {
-        match probe(disk) {
-            // Taken back only by a start so far, which looks through it.
-            Ok(()) if disk.is_read_only() => {}
-            Ok(()) if broken_by_probe => {
-                tracing::warn!(disk = disk.path, "the disk is back");
-                disk.clear_broken();
-                broken_by_probe = false;
-                node.ring();
+        let listed = config::parse_broken_storage_path(&node.config().broken_storage_path);
+        if listed.contains(&disk.path) {
+            continue;
+        }
+        let joined = joining::join_late(node, disk);
+        if disk.opened.get().is_some() {
+            if let Err(why) = joined {
+                tracing::error!(disk = disk.path, "{why}");
             }
-            Ok(()) => {}
-            Err(failure) if failure.code == ErrorCode::NoSpace || disk.is_read_only() => {}
-            Err(failure) if !broken_by_probe => {
-                disk.mark_broken(failure.message);
-                broken_by_probe = true;
+            if let Err(failure) = look_after(node, disk) {
+                tracing::error!(disk = disk.path, "it is not watched before the next start: {failure}");
             }
-            Err(_) => {}
+            return;
         }
     }
+}
+
+/// Measures a disk's space and probes it, until the daemon stops. One that was read-only, or away, is looked through
+/// before anything is written to it again.
+fn watch(node: &Arc<Node>, disk: &Arc<Disk>) {
+    let interval = || Duration::from_secs(u64::from(node.config().disk_stat_monitor_interval));
+    let mut retry = Backoff::default();
+    while nap(node, interval()) && !disk.is_forgotten() {
+        let condition = disk.condition(Duration::MAX);
+        if matches!(condition, DiskCondition::ReadOnly { .. } | DiskCondition::Broken { .. }) {
+            if takes_writes(disk) && retry.is_due() {
+                match joining::take_back(node, disk) {
+                    Ok(()) => retry = Backoff::default(),
+                    Err(why) => {
+                        tracing::error!(disk = disk.path, "it is not taken back: {why}");
+                        if disk.is_read_only() {
+                            disk.mark_read_only(why);
+                        } else {
+                            disk.mark_broken(why);
+                        }
+                        retry.failed();
+                    }
+                }
+            }
+            continue;
+        }
+        match probe(disk) {
+            Err(failure) if failure.code != ErrorCode::NoSpace && !disk.is_read_only() => {
+                disk.mark_broken(failure.message);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Looking through a disk takes its time: one that was refused is looked at less and less often.
+#[derive(Default)]
+struct Backoff {
+    skipped: u32,
+    failures: u32,
+}
+
+impl Backoff {
+    fn is_due(&mut self) -> bool {
+        self.skipped += 1;
+        self.skipped >= 1 << self.failures.min(ROUNDS_BETWEEN_LOOKS_LOG2_MAX)
+    }
+
+    fn failed(&mut self) {
+        self.failures += 1;
+        self.skipped = 0;
+    }
+}
+
+/// Whether the disk that was opened is there and its file system can be written to. Writes nothing.
+fn takes_writes(disk: &Disk) -> bool {
+    let looked = disk.open().and_then(|(root, _)| {
+        let _call = disk.enter("a look at the root");
+        disk.measure(&root)?;
+        Ok(!root.is_read_only()?)
+    });
+    looked.unwrap_or(false)
 }
 
 fn probe(disk: &Disk) -> Result<(), Failure> {

@@ -61,6 +61,7 @@ pub(super) struct Job {
     /// Its own bandwidth limit, in bytes copied.
     pub(super) limiter: Limiter,
     forced: AtomicBool,
+    in_doubt: AtomicBool,
     parked: Mutex<Option<Parked>>,
     events: Arc<EventRing>,
 }
@@ -84,6 +85,7 @@ impl Job {
             size_bytes,
             limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
             forced: AtomicBool::new(steering.haste == Haste::Forced),
+            in_doubt: AtomicBool::new(false),
             parked: Mutex::default(),
             events: Arc::clone(events),
             migration: Mutex::new(migration),
@@ -98,6 +100,16 @@ impl Job {
     /// Whether limits and turns no longer hold for it.
     pub(super) fn is_forced(&self) -> bool {
         self.forced.load(Ordering::Relaxed)
+    }
+
+    /// Whether its swap ended without anybody knowing which disk owns the tablet.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.in_doubt.load(Ordering::SeqCst)
+    }
+
+    /// Nobody knows which disk owns the tablet, until it is settled.
+    pub(super) fn set_in_doubt(&self) {
+        self.in_doubt.store(true, Ordering::SeqCst);
     }
 
     /// From now on no limit holds for it; whoever waits for one of its own is let go.

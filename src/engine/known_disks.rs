@@ -176,6 +176,11 @@ impl KnownDisks {
         self.write()
     }
 
+    /// From now on an empty directory at this path is not made a root, whatever is known of it.
+    pub(super) fn take_nothing_blank(&mut self, path: &str) {
+        self.list.paths.entry(path.to_owned()).or_insert(None);
+    }
+
     /// A disk was seen at a path.
     ///
     /// # Errors

@@ -32,8 +32,10 @@ mod gentle;
 mod grants;
 mod housekeeping;
 mod job;
+mod joining;
 mod journal_thread;
 mod known_disks;
+mod last_seen;
 mod line;
 mod lost;
 mod marks;
@@ -341,6 +343,7 @@ impl Engine {
     pub fn shutdown(&self, grace: Duration) {
         self.0.stop();
         scheduler::drain(&self.0, grace);
+        last_seen::write(&self.0);
         self.0.journal.stop();
     }
 }

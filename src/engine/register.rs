@@ -9,6 +9,7 @@ use super::disk::Disk;
 use super::gentle::disk_rate;
 use super::housekeeping;
 use super::known_disks::{KnownDisks, if_lost};
+use super::last_seen;
 use super::marks;
 use super::node::Node;
 use super::open::open_beside;
@@ -156,6 +157,12 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     let own = path.to_owned();
     if let Err(failure) = change_known_disks(node, move |known| known.forget(&own)) {
         tracing::warn!(disk = path, "still remembered in the state directory: {failure}");
+    }
+    if let Some(uuid) = disk.reference().map(|reference| reference.uuid) {
+        let state_dir = PathBuf::from(&node.config().state_dir);
+        if let Err(failure) = run_isolated("last-seen", move || last_seen::forget(&state_dir, uuid)) {
+            tracing::warn!(disk = path, "the list of its tablets stays: {failure}");
+        }
     }
     // Registered again it is a new disk: what was said of the old one goes with it.
     if let Some(opened) = disk.opened.get()

@@ -14,11 +14,13 @@ use super::open::open_and_scan;
 use super::recover::{self, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{events, lost, marks, scheduler, tasks, verify};
+use super::{events, last_seen, lost, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
-use crate::model::{Counters, DiskIndex, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor};
-use crate::rules::recovery::MigrationVerdict;
+use crate::model::{
+    Counters, DiskIndex, DiskRef, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor,
+};
+use crate::rules::recovery::{MigrationVerdict, TabletIs};
 use crate::rules::transition::Event;
 use crate::storage::{Dir, FileSystem, Owner, RootScan};
 
@@ -63,12 +65,20 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     };
 
     let counts = Arc::new(super::flush::SyncCounts::default());
-    let (scans, lost) = {
+    let (scans, last_seen, lost) = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
             let mut known = KnownDisks::load(&state_dir, disks.iter().map(|disk| disk.path.as_str()))?;
             let scans = open_and_scan(&disks, &mut known, &config, &counts)?;
-            Ok::<_, String>((scans, known.lost().collect::<BTreeSet<_>>()))
+            let away = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_none());
+            let last_seen: Vec<_> = away
+                .filter_map(|(disk, _)| {
+                    let reference = DiskRef { uuid: known.at(&disk.path)?, path: disk.path.clone() };
+                    let tablets = last_seen::read(&state_dir, reference.uuid);
+                    Some((reference, tablets))
+                })
+                .collect();
+            Ok::<_, String>((scans, last_seen, known.lost().collect::<BTreeSet<_>>()))
         })??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
@@ -89,6 +99,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 unfinished,
                 finished: &finished,
                 ended: &ended,
+                last_seen,
                 uptime_sec,
                 lost: &lost,
             };
@@ -127,6 +138,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     scheduler::start(&node)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
+    last_seen::write(&node);
     events::start(&node)?;
     Ok(node)
 }
@@ -225,13 +237,21 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
     if let Some(disk) = node.disk_by_uuid(migration.destination.uuid) {
         disk.reserve(size_bytes);
     }
-    let generation = entry.map_or(0, |entry| entry.generation);
     let job = Arc::new(Job::new(migration, size_bytes, &node.events));
     {
         let mut board = node.board();
         board.latest.insert(key, id);
         board.alive.insert(id, Arc::clone(&job));
     }
+    with_verdict(node, &job, verdict, "found unfinished at the start; goes on");
+}
+
+/// Does with a migration that is on the board what was decided about it.
+pub(super) fn with_verdict(node: &Arc<Node>, job: &Arc<Job>, verdict: MigrationVerdict, why: &str) {
+    let (id, key) = {
+        let row = job.lock();
+        (row.id, row.key)
+    };
     let own = || {
         if let Some(entry) = node.catalog_mut().get_mut(key) {
             entry.migration = Some(id);
@@ -240,8 +260,8 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
     match verdict {
         MigrationVerdict::GoOn => {
             own();
-            let _ = job.advance(Event::Interrupted, "found unfinished at the start; goes on");
-            scheduler::requeue(node, &job);
+            let _ = job.advance(Event::Interrupted, why);
+            scheduler::requeue(node, job);
         }
         MigrationVerdict::StayPaused | MigrationVerdict::StayAtGate => own(),
         MigrationVerdict::Wait => {
@@ -250,19 +270,35 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
             job.lock().status_reason = format!("waiting for its tablet: {why}");
         }
         MigrationVerdict::Complete => {
-            complete_from_disk(&job, generation);
-            node.end(&job, Event::Completed, "found complete at the start");
+            let generation = node.catalog().get(key).map_or(0, |entry| entry.generation);
+            complete_from_disk(job, generation);
+            node.end(job, Event::Completed, "found complete at the start, or when its disk joined");
         }
         MigrationVerdict::FinishAbort => {
             let why = job.lock().steering.undone_for;
-            end_undone(node, &job, why.unwrap_or(UndoneFor::Abort));
+            end_undone(node, job, why.unwrap_or(UndoneFor::Abort));
         }
         MigrationVerdict::Fail => {
             let failure = recover::moved_away(key);
             let reason = failure.message.clone();
             job.lock().failure = Some(failure);
-            node.end(&job, Event::Fail, reason);
+            node.end(job, Event::Fail, reason);
         }
+    }
+}
+
+/// Where the tablet of a migration is, seen from it, while the node serves.
+pub(super) fn where_tablet_is(node: &Node, row: &Migration) -> TabletIs {
+    let index = |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map(|disk| disk.index);
+    let some_away = node.shown_disks().any(|disk| disk.opened.get().is_none());
+    let (source, destination) = (index(&row.source), index(&row.destination));
+    let catalog = node.catalog();
+    match catalog.get(row.key) {
+        Some(entry) if Some(entry.disk) == destination => TabletIs::OnDestination,
+        Some(entry) if Some(entry.disk) == source => TabletIs::OnSource,
+        Some(_) => TabletIs::OnOtherDisk,
+        None if catalog.why_unavailable(row.key).is_some() || some_away => TabletIs::Unavailable,
+        None => TabletIs::Gone,
     }
 }
 
@@ -313,8 +349,8 @@ fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
 /// The row of a migration that has just been asked for.
 pub(super) fn new_row(
     key: TabletKey,
-    source: crate::model::DiskRef,
-    destination: crate::model::DiskRef,
+    source: DiskRef,
+    destination: DiskRef,
     total_bytes: u64,
     file_count: u32,
 ) -> Migration {

@@ -124,7 +124,7 @@ fn precondition_holds(node: &Node, key: TabletKey, precondition: &Precondition) 
 }
 
 /// Holds the tablet and the space from the moment admission looked: two requests never get both.
-const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
+pub(super) const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
 
 struct Granted {
     source: crate::model::DiskRef,

@@ -7,6 +7,7 @@ pub mod explain;
 pub mod gate;
 pub mod giving_up;
 pub mod hold;
+pub mod joining;
 pub mod placement;
 pub mod planning;
 pub mod recovery;

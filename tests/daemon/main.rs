@@ -8,6 +8,7 @@ mod gentle;
 #[path = "../support/mod.rs"]
 mod harness;
 mod inputs;
+mod joining;
 mod kills;
 mod lifecycle;
 mod lost;

@@ -7,7 +7,7 @@ use tabletd::model::{FileEntry, Manifest, TabletKey, TabletRecord};
 
 use crate::harness::{Daemon, Node, pseudo_random, read_dir_names, records};
 
-fn submit(daemon: &Daemon, key: TabletKey, disk: &str, mode: &str) -> u64 {
+pub(super) fn submit(daemon: &Daemon, key: TabletKey, disk: &str, mode: &str) -> u64 {
     let body = json!({"tablet_id": key.tablet_id, "dest_disk": disk, "mode": mode});
     let (status, answer) = daemon.send("/api/v1/migrations", &[], &body);
     assert_eq!(status, 201, "{answer:#}");

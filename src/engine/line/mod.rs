@@ -268,7 +268,8 @@ impl<'a> Line<'a> {
                 self.node.end(self.job, Event::Fail, reason);
             }
             Err(second) => {
-                // Left as it is: nobody else may touch the tablet until a start sees what the disks hold.
+                // Left as it is: nobody else may touch the tablet until it is seen what the disks hold.
+                self.job.set_in_doubt();
                 let reason = format!("in doubt until the next start: {failure}; and on the source: {second}");
                 tracing::error!(migration = %self.id, "{reason}");
                 let row = {

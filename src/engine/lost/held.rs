@@ -62,6 +62,8 @@ pub(super) fn gather(node: &Arc<Node>, gone: &Gone, older: Older) -> Result<Held
     };
     served.into_iter().for_each(|(key, generation)| held.saw(key, generation));
     if let Some(uuid) = gone.uuid {
+        let claimed: Vec<_> = node.catalog().claims_of(uuid).collect();
+        claimed.into_iter().for_each(|(key, generation)| held.saw(key, generation));
         held.read_trash(node, uuid)?;
         held.read_journal(node, uuid)?;
         held.read_staging(node, uuid)?;

@@ -83,6 +83,9 @@ pub(super) fn refuse_while_running(node: &Node, loss: &Loss) -> Result<(), Failu
 pub(super) fn let_go(node: &Arc<Node>, gone: &Gone, loss: &Loss, served: &Served) {
     {
         let mut catalog = node.catalog_mut();
+        if let Some(uuid) = gone.uuid {
+            catalog.is_lost(uuid);
+        }
         for tablet in &loss.tablets {
             let key = tablet.key;
             if let Some((index, record)) = served.get(&key) {

@@ -30,7 +30,7 @@ pub(in crate::engine) enum Look {
 ///
 /// # Errors
 /// The disk does not answer at all.
-pub(super) fn look(disk: &Arc<Disk>, key: TabletKey) -> Result<Look, Failure> {
+pub(in crate::engine) fn look(disk: &Arc<Disk>, key: TabletKey) -> Result<Look, Failure> {
     visit(disk, ACTION_WAIT, move |root, store| Ok(look_at(root, store, key)))
 }
 

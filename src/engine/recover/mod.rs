@@ -20,7 +20,7 @@ use crate::model::{DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Migration, 
 use crate::rules::recovery::{Disks, MigrationVerdict, TabletIs};
 use crate::storage::{Owner, RootScan};
 use actions::{Action, act};
-pub(super) use look::{Look, look_at};
+pub(super) use look::{Look, look, look_at};
 use ownership::{Elsewhere, elsewhere};
 
 /// A disk that does not answer this long during recovery is not waited for.
@@ -46,6 +46,8 @@ pub(super) struct Findings<'a> {
     /// Those that ended, as far as the journal remembers.
     pub(super) finished: &'a [Migration],
     pub(super) ended: &'a HashSet<MigrationId>,
+    /// What was last seen on disks that could not be opened.
+    pub(super) last_seen: Vec<(DiskRef, Vec<(TabletKey, u64)>)>,
     pub(super) uptime_sec: u64,
     /// Disks that were given up: what they had is not waited for.
     pub(super) lost: &'a BTreeSet<DiskUuid>,

@@ -1,6 +1,7 @@
 //! Who owns each tablet, from the disks alone.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::time::Duration;
 
 use super::actions::Action;
 use super::look::{Look, look};
@@ -22,11 +23,18 @@ struct Copy {
     record_name: Option<String>,
 }
 
+/// What a disk that is not here is said to have.
+pub(super) struct Claim {
+    disk: DiskRef,
+    /// `u64::MAX` where a swap had begun: it may have any.
+    generation: u64,
+}
+
 /// Generations that disks which are not here have, or may have.
 #[derive(Default)]
 pub(super) struct Elsewhere {
     /// On disks that may come back.
-    away: HashMap<TabletKey, u64>,
+    away: HashMap<TabletKey, Vec<Claim>>,
     /// On disks that were given up: only what is as new is served, and what is gone is not waited for.
     lost: HashMap<TabletKey, u64>,
 }
@@ -36,12 +44,17 @@ impl Elsewhere {
     /// newest there will ever be.
     fn newest(&self, key: TabletKey, here: Option<u64>) -> Option<u64> {
         let lost = self.lost.get(&key).filter(|lost| here.is_none_or(|here| **lost > here));
-        self.away.get(&key).max(lost).copied()
+        self.away_with(key).map(|claim| claim.generation).max(lost.copied())
+    }
+
+    /// The highest claim of a disk that may come back.
+    fn away_with(&self, key: TabletKey) -> Option<&Claim> {
+        self.away.get(&key)?.iter().max_by_key(|claim| claim.generation)
     }
 }
 
-/// Gathers them from the notes in trash, from swaps that had begun, and from completed moves: a source that could not be
-/// written to could not be retired, and has no note.
+/// Gathers them from the notes in trash, from swaps that had begun, from completed moves (a source that could not be
+/// written to could not be retired, and has no note), and from what was last seen on those disks.
 pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
     let here = |disk: &DiskRef| {
         findings.disks.iter().any(|known| {
@@ -54,10 +67,12 @@ pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
         if here(disk) {
             return;
         }
-        let given_up = findings.lost.contains(&disk.uuid);
-        let newest = if given_up { &mut elsewhere.lost } else { &mut elsewhere.away };
-        let known = newest.entry(key).or_default();
-        *known = generation.max(*known);
+        if findings.lost.contains(&disk.uuid) {
+            let known = elsewhere.lost.entry(key).or_default();
+            *known = generation.max(*known);
+        } else {
+            elsewhere.away.entry(key).or_default().push(Claim { disk: disk.clone(), generation });
+        }
     };
     for scan in findings.scans.iter().flatten() {
         let whole = scan.trash.iter().filter_map(|item| item.note.as_ref());
@@ -76,6 +91,9 @@ pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
         if let (Status::Completed, Some(receipt)) = (migration.status, &migration.receipt) {
             saw(&migration.destination, migration.key, receipt.generation);
         }
+    }
+    for (disk, tablets) in &findings.last_seen {
+        tablets.iter().for_each(|(key, generation)| saw(disk, *key, *generation));
     }
     elsewhere
 }
@@ -98,11 +116,15 @@ impl Recovery<'_> {
             tracing::error!(tablet = %key, "unavailable: {why}");
             self.settled.catalog.set_unavailable(key, Unavailable::NewerOnMissingDisk, why);
         }
-        for (key, generation) in self.elsewhere.away.clone() {
+        for (key, claims) in std::mem::take(&mut self.elsewhere.away) {
+            let newest = claims.iter().max_by_key(|claim| claim.generation);
             if self.settled.catalog.get(key).is_none() && self.settled.catalog.why_unavailable(key).is_none()
             {
-                let why = self.on_missing_disk(key, generation);
+                let why = newest.map_or_else(String::new, |claim| self.on_disk_away(&claim.disk));
                 self.settled.catalog.set_unavailable(key, Unavailable::NewerOnMissingDisk, why);
+            }
+            for claim in &claims {
+                self.settled.catalog.claim(key, claim.disk.uuid, claim.generation);
             }
         }
         self.remember_generations();
@@ -168,7 +190,10 @@ impl Recovery<'_> {
         match settle_ownership(&found, elsewhere, self.present) {
             Ownership::Unavailable(kind) => {
                 let why = match kind {
-                    Unavailable::NewerOnMissingDisk => self.on_missing_disk(key, elsewhere.unwrap_or(0)),
+                    Unavailable::NewerOnMissingDisk => match self.elsewhere.away_with(key) {
+                        Some(claim) if Some(claim.generation) == elsewhere => self.on_disk_away(&claim.disk),
+                        _ => self.on_missing_disk(key, elsewhere.unwrap_or(0)),
+                    },
                     Unavailable::Contradiction => "two good copies of one generation differ".to_owned(),
                     Unavailable::NoGoodCopy => {
                         let damage: Vec<_> = copies
@@ -310,6 +335,16 @@ impl Recovery<'_> {
             retired_ms: now_ms(),
             uptime_sec: self.findings.uptime_sec,
         }
+    }
+
+    /// Where a tablet is that is on a disk which may come back.
+    fn on_disk_away(&self, disk: &DiskRef) -> String {
+        let configured = self.findings.disks.iter().find(|known| known.path == disk.path);
+        let why = configured.map_or_else(
+            || "is not configured any more".to_owned(),
+            |known| format!("is not here now: {}", known.condition(Duration::MAX).reason()),
+        );
+        format!("on disk {} ({}), which {why}", disk.path, disk.uuid)
     }
 
     fn on_missing_disk(&self, key: TabletKey, generation: u64) -> String {
