@@ -20,7 +20,7 @@ use super::recover::{Look, look};
 use super::start::{where_tablet_is, with_verdict};
 use super::submit::NOT_YET_NUMBERED;
 use super::thread::run_isolated;
-use crate::model::{DiskIndex, DiskUuid, Failure, RecordSummary, Status, TabletKey};
+use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, RecordSummary, Status, TabletKey};
 use crate::rules::joining::{Held, Served, Twin, Verdict, settle_joining};
 use crate::rules::recovery::{
     CopyFound, Disks, Ownership, Soundness, Unavailable, settle_migration, settle_ownership,
@@ -97,7 +97,12 @@ pub(super) fn take_back(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
 
 /// The first write comes after everything is settled.
 fn take_into_service(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String> {
-    visit(disk, RETIRE_WAIT, |root, _| Ok(root.probe()?)).map_err(|failure| failure.message)?;
+    let probed = visit(disk, RETIRE_WAIT, |root, _| Ok(root.probe()?));
+    // A full disk is no fault: its tablets are served, and it is the one that needs draining.
+    probed.or_else(|failure| match failure.code {
+        ErrorCode::NoSpace => Ok(()),
+        _ => Err(format!("the write probe failed: {failure}")),
+    })?;
     marks::restore_service(node, disk);
     disk.clear_broken();
     disk.clear_read_only();
@@ -345,9 +350,10 @@ fn retire_claimed(
     owner: DiskIndex,
     generation: u64,
 ) -> Result<String, Failure> {
-    let moved_to = node.disk(owner).reference().ok_or_else(|| {
-        Failure::new(crate::model::ErrorCode::DiskUnavailable, "its owner was never opened")
-    })?;
+    let moved_to = node
+        .disk(owner)
+        .reference()
+        .ok_or_else(|| Failure::new(ErrorCode::DiskUnavailable, "its owner was never opened"))?;
     let (key, old_generation) = (old.key, old.generation);
     let note = RetiredNote {
         key,
