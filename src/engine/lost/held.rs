@@ -188,10 +188,11 @@ impl Held {
             let catalog = node.catalog();
             for (key, tablet) in &mut self.tablets {
                 tablet.facts.highest_seen = catalog.next_generation(*key) - 1;
+                tablet.facts.elsewhere = catalog.claimed_elsewhere(*key, gone.uuid);
                 match catalog.get(*key).filter(|entry| Some(entry.disk) != gone.index) {
                     // One on a disk that is away as well stays what it is until that one is settled.
                     Some(entry) if !node.disk(entry.disk).condition(hang_after).is_readable() => {
-                        tablet.facts.elsewhere = Some(entry.generation);
+                        tablet.facts.elsewhere = tablet.facts.elsewhere.max(Some(entry.generation));
                     }
                     Some(entry) => {
                         tablet.facts.here = Some(entry.generation);
