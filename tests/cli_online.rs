@@ -208,19 +208,31 @@ fn a_purge_that_nobody_confirms_only_looks() {
         "generation": 1, "moved_to": "/d2", "migration_id": 5, "retired_at": null, "kept_because": "due",
         "purged": true, "not_purged_because": null
     });
-    let list = json!({"total": 1, "data": [item.clone()]});
+    let list = json!({"total": 1, "data": [item]});
     let (done, heard) = Daemon::new(vec![ok(&list)]).run(&["trash", "purge"]);
     assert_eq!(done.status.code(), Some(2));
     assert_eq!(heard[0].1, json!({"dry_run": true, "all": true}));
 
-    let mut kept = item;
-    kept["purged"] = false.into();
-    kept["not_purged_because"] = "the live copy did not pass".into();
-    let turns = vec![ok(&list), ok(&json!({"total": 1, "data": [kept]}))];
-    let (done, heard) = Daemon::new(turns).run(&["trash", "purge", "--tablet", "15672", "--yes"]);
-    assert_eq!(done.status.code(), Some(1));
-    assert!(text(&done.stdout).contains("kept: the live copy did not pass"), "{}", text(&done.stdout));
-    assert_eq!(heard[1].1, json!({"dry_run": false, "all": false, "tablet_id": 15672}));
+    let operation = |state: &str, done: bool| {
+        json!({
+            "id": 4, "kind": "purge_trash", "state": state, "subject": "trash", "tablet_id": null,
+            "schema_hash": null, "generation": null, "requested_by": "ops", "note": "0 purged, 1 kept",
+            "done_tablets": 1, "total_tablets": 1, "read_bytes": 0, "error": null,
+            "items": [{
+                "tablet_id": 15672, "schema_hash": 7, "disk": "/d1", "entry": "20240501120000.0", "size_bytes": 10,
+                "done": done, "not_done_because": (!done).then_some("the live copy did not pass")
+            }],
+            "started_at": "2024-05-01T12:00:00Z", "finished_at": null
+        })
+    };
+    for (done, exit) in [(false, 1), (true, 0)] {
+        let turns = vec![ok(&list), ok(&operation("running", done)), ok(&operation("completed", done))];
+        let (ended, heard) = Daemon::new(turns).run(&["trash", "purge", "--tablet", "15672", "--yes"]);
+        assert_eq!(ended.status.code(), Some(exit), "{}", text(&ended.stderr));
+        assert_eq!(text(&ended.stdout).contains("kept: the live copy did not pass"), !done);
+        assert_eq!(heard[1].1, json!({"dry_run": false, "all": false, "tablet_id": 15672}));
+        assert_eq!(heard[2].0, "GET /api/v1/operations/4", "it is followed to its end");
+    }
 }
 
 #[test]

@@ -19,7 +19,8 @@ use tabletd::model::{ErrorCode, Failure, FileEntry, Manifest};
 use tabletd::storage::{Barrier, Dir, DirectBarrier, DiskError, os};
 use tabletd::transfer::{
     BufferBudget, CallToken, CheckRequest, Coldness, CopyHooks, CopyOptions, CopyRequest, SharedBytes, Side,
-    Traffic, VerifiedCopy, check_source, copy, copy_further, read_cold_crc, sum_files, verify_files,
+    Strangers, Traffic, VerifiedCopy, check_source, copy, copy_further, read_cold_crc, sum_files,
+    verify_files,
 };
 
 // ---- the owner of a copy ----------------------------------------------------------------------------------------
@@ -816,7 +817,7 @@ proptest! {
         let manifest = Manifest::new(files.collect()).unwrap();
         let options = CopyOptions {
             threads, block_bytes, window_min_bytes, window_max_bytes, direct_io_min_file_bytes, barrier_min_files,
-            batch_files, shared_bytes,
+            batch_files, shared_bytes, strangers: Strangers::Refused,
         };
         let verified = place.copy(&manifest, &options, &Owner::default()).unwrap();
         prop_assert_eq!(verified.manifest(), &manifest);

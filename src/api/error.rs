@@ -78,6 +78,9 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MigrationNotFound => "GET /api/v1/migrations lists those that are remembered",
         ErrorCode::TaskNotFound => "GET /api/v1/tasks lists them",
         ErrorCode::TrashNotFound => "GET /api/v1/trash lists what is there",
+        ErrorCode::QuarantineNotFound => "GET /api/v1/quarantine lists what is there",
+        ErrorCode::OperationNotFound => "GET /api/v1/operations lists those that are remembered",
+        ErrorCode::OperationExists => "GET /api/v1/operations/{id} says how it stands",
         ErrorCode::TabletUnavailable => "GET /api/v1/status names the tablets that are not served, and why",
         ErrorCode::SchemaHashMismatch | ErrorCode::PreconditionFailed => {
             "GET /api/v1/tablets/{tablet_id} says what the tablet is now"
@@ -107,7 +110,9 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::DiskNotFound
         | ErrorCode::MigrationNotFound
         | ErrorCode::TaskNotFound
-        | ErrorCode::TrashNotFound => StatusCode::NOT_FOUND,
+        | ErrorCode::TrashNotFound
+        | ErrorCode::QuarantineNotFound
+        | ErrorCode::OperationNotFound => StatusCode::NOT_FOUND,
         ErrorCode::AlreadyOnDisk
         | ErrorCode::DiskFull
         | ErrorCode::NoSpace
@@ -119,6 +124,9 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::PlanRefused
         | ErrorCode::DiskExists
         | ErrorCode::DiskInUse
+        | ErrorCode::OperationExists
+        | ErrorCode::NotDamaged
+        | ErrorCode::OnlyOlderCopy
         | ErrorCode::Aborted => StatusCode::CONFLICT,
         // What the caller believes of the node is not so.
         ErrorCode::SchemaHashMismatch

@@ -115,6 +115,7 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
         ("tabletd_migrations_running", "Migrations running now.", totals.running),
         ("tabletd_tablets", "Tablets known.", totals.tablets),
         ("tabletd_tablets_unavailable", "Tablets known but not served.", totals.unavailable),
+        ("tabletd_tablets_damaged", "Tablets found damaged and not healed.", totals.damaged.len() as u64),
         ("tabletd_uptime_seconds", "Seconds since the start of the process.", totals.uptime_seconds),
     ];
     for (name, help, value) in gauges {

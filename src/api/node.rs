@@ -4,13 +4,13 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, EventBatch, EventCursor, GiveUp, Loss, MigrationFilter, NewTask, Page, PurgeOutcome,
-    PurgeSelect, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter,
-    TaskView, Totals, TrashFilter, TrashView, Validation,
+    DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, OperationView,
+    Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
+    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
 };
 use crate::model::{
-    Failure, Medium, MigrateTarget, Migration, MigrationId, Priority, SchemaHash, Step, TabletCheck,
-    TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+    Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
+    TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
 };
 
 /// Whether a changed key outlives the process.
@@ -92,8 +92,13 @@ pub trait Node: Send + Sync + 'static {
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
     fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure>;
-    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure>;
-    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
+    fn heal(&self, request: &Heal) -> Result<OperationView, Failure>;
+    fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
+    fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
+    fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
+    fn operation(&self, id: OperationId) -> Result<OperationView, Failure>;
+    fn operations(&self, limit: usize) -> Page<OperationView>;
+    fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure>;
     fn totals(&self) -> Totals;
     /// Whose answers `/api/tablet_migration` gives; can change at run time.
     fn dialect(&self) -> Dialect;
@@ -267,11 +272,26 @@ impl Node for Engine {
     fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
         Self::trash(self, filter)
     }
-    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
-        Self::restore(self, key, entry)
+    fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
+        Self::heal(self, request)
     }
-    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-        Self::purge(self, select)
+    fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
+        Self::restore(self, request)
+    }
+    fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        Self::would_purge(self, select)
+    }
+    fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
+        Self::purge(self, select, requested_by)
+    }
+    fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        Self::operation(self, id)
+    }
+    fn operations(&self, limit: usize) -> Page<OperationView> {
+        Self::operations(self, limit)
+    }
+    fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        Self::cancel_operation(self, id)
     }
     fn totals(&self) -> Totals {
         Self::totals(self)

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::disk_args::DiskCommand;
+use super::operation_args::OperationCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
@@ -128,13 +129,19 @@ pub enum Command {
     },
     /// List the tablets the daemon serves.
     Tablets(TabletsArgs),
+    /// What takes long beside migrations: healing, restoring, verifying, purging. List, show, follow, cancel.
+    Operation {
+        /// Which of these.
+        #[command(subcommand)]
+        command: OperationCommand,
+    },
     /// What migrations left behind on their source disks.
     Trash {
         /// What to do with it.
         #[command(subcommand)]
         command: TrashCommand,
     },
-    /// What the daemon knows of tablets: list, show, verify, explain, pin, unpin; or work on a storage root itself, without a daemon: import, check, show --root.
+    /// What the daemon knows of tablets: list, show, verify, heal, explain, pin, unpin; or work on a storage root itself, without a daemon: import, check, show --root.
     Tablet {
         /// What to do.
         #[command(subcommand)]
@@ -332,6 +339,22 @@ pub enum TabletCommand {
         /// Its schema hash; looked up when left out.
         #[arg(long, value_name = "N")]
         schema_hash: Option<SchemaHash>,
+    },
+    /// Bring the newest good copy of a damaged or lost tablet back, from trash or wherever one is; waits for the end.
+    ///
+    /// The copy is read past the page cache before it is believed. The damaged one is set aside in quarantine after that.
+    Heal {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// To this disk; else it stays on the one that has the copy, if that takes anything.
+        #[arg(long, value_name = "DISK")]
+        to: Option<String>,
+        /// An older copy will do, also while a newer one may be on a disk that is away. Refused without it, with what would be missing.
+        #[arg(long)]
+        accept_older: bool,
     },
     /// Make a directory of files a tablet of a root, in the way a migration would write it.
     ///

@@ -15,9 +15,8 @@ use super::exit::{CliError, Exit};
 use super::token_args::TrustArgs;
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
-    ForgetDisk, List, Migration, PinTablet, PurgeTrash, PurgedItem, RegisterDisk, ReplaceDisk, RestoreTablet,
-    RuleAnswer, RunStep, Table, Tablet, TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation,
-    WhichSchema,
+    ForgetDisk, List, Migration, PinTablet, RegisterDisk, ReplaceDisk, RuleAnswer, RunStep, Table, Tablet,
+    TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
@@ -316,23 +315,23 @@ impl Client {
         self.get("/api/v1/trash", query)
     }
 
-    /// Brings a tablet back from trash.
-    pub(super) fn restore(&self, request: &RestoreTablet) -> Result<Answer<Tablet>, CliError> {
-        self.post("/api/v1/trash/restore", request)
-    }
-
-    /// Removes from trash.
-    pub(super) fn purge(&self, request: &PurgeTrash) -> Result<Answer<List<PurgedItem>>, CliError> {
-        self.post("/api/v1/trash/purge", request)
-    }
-
-    fn get<T: DeserializeOwned>(&self, path: &str, query: &Query<'_>) -> Result<Answer<T>, CliError> {
+    /// Asks a path with a query.
+    pub(super) fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+    ) -> Result<Answer<T>, CliError> {
         let query = query.iter().map(|(name, value)| (*name, value.as_str()));
         let answer = self.agent.get(format!("{}{path}", self.base)).query_pairs(query).call();
         self.understand(answer)
     }
 
-    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<Answer<T>, CliError> {
+    /// Sends a body to a path.
+    pub(super) fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, CliError> {
         self.understand(self.agent.post(format!("{}{path}", self.base)).send_json(body))
     }
 

@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
+//! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `operations`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
 //! [`offline`] on roots without a daemon. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
@@ -14,6 +14,8 @@ mod jobs;
 mod lost;
 mod node;
 pub mod offline;
+pub mod operation_args;
+mod operations;
 mod plan;
 pub mod steer_args;
 mod table;
@@ -35,7 +37,9 @@ use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
 use trash_args::TrashCommand;
 
-use crate::api::wire::{Action, Extend, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask};
+use crate::api::wire::{
+    Action, Extend, HealTablet, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask,
+};
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -98,9 +102,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         }
         Command::Tablets(args) => node::tablets(&client()?, args, output),
         Command::Trash { command: TrashCommand::List(args) } => node::trash(&client()?, args, output),
-        Command::Trash { command: TrashCommand::Restore { tablet_id, schema_hash, entry } } => {
-            node::restore(&client()?, *tablet_id, *schema_hash, entry.clone(), output)
-        }
+        Command::Trash { command: TrashCommand::Restore(args) } => node::restore(&client()?, args, output),
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
         Command::Tablet { command: TabletCommand::Show { tablet_id, schema_hash, root: None } } => {
@@ -119,6 +121,13 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Tablet { command: TabletCommand::Verify { tablet_id, schema_hash } } => {
             tablet::verify(&client()?, *tablet_id, *schema_hash, output)
         }
+        Command::Tablet { command: TabletCommand::Heal { tablet_id, schema_hash, to, accept_older } } => {
+            let request =
+                HealTablet { schema_hash: *schema_hash, to: to.clone(), accept_older: *accept_older };
+            let client = client()?;
+            operations::follow(&client, client.heal(*tablet_id, &request)?, output)
+        }
+        Command::Operation { command } => operations::run(&client()?, command, output),
         Command::Tablet { command } => run_offline(command, output),
         Command::Token(args) => tokens::run(args, output),
         Command::Man { dir } => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
@@ -215,7 +224,8 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }
-        | TabletCommand::Verify { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
+        | TabletCommand::Verify { .. }
+        | TabletCommand::Heal { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root: Some(root) } => {
             offline::show(*tablet_id, *schema_hash, root, output)
         }

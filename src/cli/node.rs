@@ -4,10 +4,11 @@ use super::args::{Output, TabletsArgs};
 use super::client::{Answer, Client, Query, Service};
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
+use super::operations;
 use super::table::{Align, Table, human_bytes, printable};
 use super::tablet::pin_in_words;
 use super::tasks::headline;
-use super::trash_args::{PurgeArgs, TrashArgs};
+use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
 use crate::model::{Medium, SchemaHash, TabletId};
 
@@ -281,25 +282,20 @@ fn trash_table<'a>(rows: impl Iterator<Item = (&'a TrashItem, String)>) -> Strin
 }
 
 /// `trash restore`.
-pub(super) fn restore(
-    client: &Client,
-    tablet_id: TabletId,
-    schema_hash: Option<SchemaHash>,
-    entry: Option<String>,
-    output: Output,
-) -> Result<(), CliError> {
-    let schema_hash = match schema_hash {
+pub(super) fn restore(client: &Client, args: &RestoreArgs, output: Output) -> Result<(), CliError> {
+    let tablet_id = args.tablet_id;
+    let schema_hash = match args.schema_hash {
         Some(given) => given,
         None => only_hash(&client.trash(&vec![("tablet_id", tablet_id.to_string())])?.value.data, tablet_id)?,
     };
-    let Answer { value, text } = client.restore(&RestoreTablet { tablet_id, schema_hash, entry })?;
-    match output {
-        Output::Json => print(&text),
-        Output::Text => {
-            let generation = value.generation;
-            print(&format!("restored: tablet {tablet_id} on {} (generation {generation})\n", value.disk))
-        }
-    }
+    let request = RestoreTablet {
+        tablet_id,
+        schema_hash,
+        entry: args.entry.clone(),
+        to: args.to.clone(),
+        accept_older: args.accept_older,
+    };
+    operations::follow(client, client.restore(&request)?, output)
 }
 
 fn only_hash(trash: &[TrashItem], tablet: TabletId) -> Result<SchemaHash, CliError> {
@@ -328,7 +324,7 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
         all,
         dry_run: true,
     };
-    let Answer { value: plan, text } = client.purge(&request)?;
+    let Answer { value: plan, text } = client.would_purge(&request)?;
     let rows = |list: &[crate::api::wire::PurgedItem], verb: &str| {
         trash_table(list.iter().map(|purged| {
             let kept = purged.not_purged_because.as_ref().map(|why| format!("kept: {why}"));
@@ -346,10 +342,5 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
         let question = format!("Purge {count} tablets from trash for good?");
         confirm(&rows(&plan.data, "would be purged"), &question, "nothing was purged")?;
     }
-    let Answer { value: outcome, text } = client.purge(&PurgeTrash { dry_run: false, ..request })?;
-    match output {
-        Output::Json => print(&text)?,
-        Output::Text => print(&rows(&outcome.data, "purged"))?,
-    }
-    if outcome.data.iter().all(|item| item.purged) { Ok(()) } else { Err(CliError::reported()) }
+    operations::follow(client, client.purge(&PurgeTrash { dry_run: false, ..request })?, output)
 }

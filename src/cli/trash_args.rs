@@ -9,17 +9,8 @@ use crate::model::{SchemaHash, TabletId};
 pub enum TrashCommand {
     /// Show what is in trash and why it is kept.
     List(TrashArgs),
-    /// Bring a tablet back that is nowhere else.
-    Restore {
-        /// The tablet.
-        tablet_id: TabletId,
-        /// Its schema hash; looked up when left out.
-        #[arg(long, value_name = "N")]
-        schema_hash: Option<SchemaHash>,
-        /// This trash entry instead of the newest one.
-        #[arg(long, value_name = "NAME")]
-        entry: Option<String>,
-    },
+    /// Bring a tablet back that is nowhere else, or is damaged there.
+    Restore(RestoreArgs),
     /// Remove from trash now what would be removed later.
     Purge(PurgeArgs),
 }
@@ -39,6 +30,25 @@ pub struct TrashArgs {
     /// At most this many.
     #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub limit: u32,
+}
+
+/// `trash restore`.
+#[derive(Debug, Args)]
+pub struct RestoreArgs {
+    /// The tablet.
+    pub tablet_id: TabletId,
+    /// Its schema hash; looked up when left out.
+    #[arg(long, value_name = "N")]
+    pub schema_hash: Option<SchemaHash>,
+    /// This trash entry instead of the newest good copy.
+    #[arg(long, value_name = "NAME")]
+    pub entry: Option<String>,
+    /// To this disk; else it stays on the one that has the copy, if that takes anything.
+    #[arg(long, value_name = "DISK")]
+    pub to: Option<String>,
+    /// An older copy will do, also while a newer one may be on a disk that is away. Refused without it, with what would be missing.
+    #[arg(long)]
+    pub accept_older: bool,
 }
 
 /// `trash purge`.

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{
-    DiskIndex, DiskUuid, MigrationId, RecordSummary, SchemaHash, ShardId, TabletId, TabletKey,
+    DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, OperationId, RecordSummary, SchemaHash, ShardId,
+    TabletId, TabletKey,
 };
 use crate::rules::recovery::Unavailable;
 
@@ -58,6 +59,10 @@ pub(super) struct Catalog {
     highest_seen: HashMap<TabletKey, u64>,
     /// Generations that disks which are not here have, or may have (`u64::MAX`).
     claims: HashMap<TabletKey, Vec<(DiskUuid, u64)>>,
+    /// Highest generation promised to an operation that has not committed it, or never did.
+    promised: HashMap<TabletKey, u64>,
+    /// Tablets that an operation has: nobody else moves, heals, restores or adopts them.
+    operations: BTreeMap<TabletKey, OperationId>,
     /// Tablets and bytes per disk, kept up to date with every change.
     usage: HashMap<DiskIndex, (u64, u64)>,
 }
@@ -151,6 +156,42 @@ impl Catalog {
         self.tablets.contains_key(&key)
             || self.unavailable.contains_key(&key)
             || self.highest_seen.contains_key(&key)
+            || self.operations.contains_key(&key)
+    }
+
+    /// Gives a tablet to an operation, with a generation that nobody else ever gets.
+    ///
+    /// # Errors
+    /// `OPERATION_EXISTS`, `MIGRATION_EXISTS`: somebody has it.
+    pub(super) fn claim_for(&mut self, key: TabletKey, operation: OperationId) -> Result<u64, Failure> {
+        if let Some(other) = self.operations.get(&key) {
+            let text =
+                format!("operation {other} has tablet {key} already; tabletctl operation show {other}");
+            return Err(Failure::new(ErrorCode::OperationExists, text));
+        }
+        if let Some(id) = self.tablets.get(&key).and_then(|entry| entry.migration) {
+            let text = match id.0 {
+                0 => format!("a migration of tablet {key} is being accepted at this moment"),
+                id => format!("migration {id} has tablet {key}; wait for it, or tabletctl abort {id}"),
+            };
+            return Err(Failure::new(ErrorCode::MigrationExists, text));
+        }
+        let generation = self.next_generation(key);
+        self.promised.insert(key, generation);
+        self.operations.insert(key, operation);
+        Ok(generation)
+    }
+
+    /// Lets go of a tablet that this operation has.
+    pub(super) fn unclaim(&mut self, key: TabletKey, operation: OperationId) {
+        if self.operations.get(&key) == Some(&operation) {
+            self.operations.remove(&key);
+        }
+    }
+
+    /// The operation that has a tablet.
+    pub(super) fn operation_of(&self, key: TabletKey) -> Option<OperationId> {
+        self.operations.get(&key).copied()
     }
 
     /// Remembers a generation seen anywhere.
@@ -208,10 +249,15 @@ impl Catalog {
         });
     }
 
-    /// One more than the highest generation ever seen of a tablet.
-    pub(super) fn next_generation(&self, key: TabletKey) -> u64 {
+    /// The highest generation ever seen of a tablet.
+    pub(super) fn highest_generation(&self, key: TabletKey) -> u64 {
         let owned = self.tablets.get(&key).map_or(0, |entry| entry.generation);
-        owned.max(self.highest_seen.get(&key).copied().unwrap_or(0)) + 1
+        owned.max(self.highest_seen.get(&key).copied().unwrap_or(0))
+    }
+
+    /// One more than the highest generation ever seen of a tablet, or promised to somebody.
+    pub(super) fn next_generation(&self, key: TabletKey) -> u64 {
+        self.highest_generation(key).max(self.promised.get(&key).copied().unwrap_or(0)) + 1
     }
 }
 
@@ -248,6 +294,26 @@ mod tests {
         catalog.set_unavailable(key, Unavailable::NoGoodCopy, "gone".into());
         assert_eq!(catalog.usage(DiskIndex(1)), (0, 0));
         assert_eq!(catalog.why_unavailable(key), Some("gone"));
+    }
+
+    #[test]
+    fn a_claimed_tablet_is_nobody_elses_and_its_generation_is_given_once() {
+        let mut catalog = Catalog::default();
+        let key = TabletKey::new(1, 2);
+        catalog.insert(key, Entry::new(DiskIndex(0), &record(key, 10)));
+        let (first, second) = (OperationId(1), OperationId(2));
+        assert_eq!(catalog.claim_for(key, first), Ok(4));
+        let refused = catalog.claim_for(key, second).expect_err("claimed");
+        assert!(refused.message.contains("operation 1"), "{refused}");
+        catalog.unclaim(key, second);
+        assert_eq!(catalog.operation_of(key), Some(first), "only its owner lets go of it");
+        catalog.unclaim(key, first);
+        assert_eq!(catalog.claim_for(key, second), Ok(5), "the first may be on a disk");
+        assert_eq!(catalog.highest_generation(key), 3, "nobody has seen it there");
+        catalog.unclaim(key, second);
+        catalog.get_mut(key).expect("an entry").migration = Some(MigrationId(7));
+        let refused = catalog.claim_for(key, first).expect_err("moving");
+        assert!(refused.message.contains("tabletctl abort 7"), "{refused}");
     }
 
     #[test]

@@ -197,7 +197,12 @@ impl Disk {
         self.something_aside.store(!scan.trash.is_empty() || !scan.quarantined.is_empty(), Ordering::Relaxed);
     }
 
-    /// Whether it had something in trash or quarantine when it was scanned.
+    /// Notes that something was put into trash or quarantine.
+    pub(super) fn note_something_aside(&self) {
+        self.something_aside.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it had something in trash or quarantine when it was scanned, or has got something since.
     pub(super) fn had_something_aside(&self) -> bool {
         self.something_aside.load(Ordering::Relaxed)
     }

@@ -82,6 +82,7 @@ impl<'a> Known<'a> {
             }),
             known_disks: &self.paths,
             running: owner.map(|id| running.map_or((id, "another disk"), |(id, to)| (*id, to.as_str()))),
+            claimed: catalog.operation_of(self.key),
             queue_length: self.queue.0,
             queue_limit: self.queue.1,
             limits: self.limits,

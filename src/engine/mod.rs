@@ -21,6 +21,7 @@
 
 mod catalog;
 mod clock;
+mod digests;
 mod disk;
 mod disk_calls;
 mod disk_look;
@@ -30,6 +31,7 @@ mod facts;
 mod flush;
 mod gentle;
 mod grants;
+mod heal;
 mod housekeeping;
 mod job;
 mod joining;
@@ -42,6 +44,8 @@ mod marks;
 mod node;
 mod open;
 mod operate;
+mod operation_view;
+mod operations;
 mod pace;
 mod pressure;
 mod query;
@@ -66,6 +70,7 @@ use std::time::Duration;
 pub use crate::rules::giving_up::Older;
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
+pub use operation_view::{Heal, OperationView, Restore};
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
@@ -289,7 +294,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::record`].
     pub fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
-        verify::file_digests(&self.0, key)
+        digests::file_digests(&self.0, key)
     }
 
     /// What is in trash. Without a tablet's id its total counts entries: one holds one tablet, unless another program put
@@ -301,20 +306,20 @@ impl Engine {
         trash::list(&self.0, filter)
     }
 
-    /// Brings a tablet back from trash: the newest generation, or the named entry.
-    ///
-    /// # Errors
-    /// `TRASH_NOT_FOUND`; `ALREADY_ON_DISK` while the tablet lives; what the disk says.
-    pub fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
-        trash::restore(&self.0, key, entry)
-    }
-
-    /// Purges from trash what is named, each after a cold check of its live copy.
+    /// What [`Engine::purge`] would purge.
     ///
     /// # Errors
     /// `DISK_NOT_FOUND`; a disk did not answer.
-    pub fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-        trash::purge(&self.0, select)
+    pub fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        trash::would_purge(&self.0, select)
+    }
+
+    /// Purges from trash what is named, each after a cold check of its live copy. An operation.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `QUEUE_FULL`.
+    pub fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
+        trash::purge(&self.0, select, requested_by)
     }
 
     /// Counters since the start of the process.

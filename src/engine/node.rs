@@ -13,6 +13,7 @@ use super::flush::SyncCounts;
 use super::job::{Job, now_ms};
 use super::journal_thread::JournalHandle;
 use super::marks::Marks;
+use super::operations::Operations;
 use super::tasks::TaskBook;
 use super::verify::Checks;
 use super::view::StepTotals;
@@ -35,6 +36,7 @@ pub(super) struct Node {
     tasks: Mutex<TaskBook>,
     marks: Mutex<Marks>,
     checks: Mutex<Checks>,
+    operations: Mutex<Operations>,
     pub(super) disks: DiskTable,
     /// Held while a disk is registered or forgotten: one after the other.
     pub(super) registering: Mutex<()>,
@@ -174,6 +176,7 @@ impl Node {
             tasks: Mutex::default(),
             marks: Mutex::default(),
             checks: Mutex::default(),
+            operations: Mutex::default(),
             disks: DiskTable::new(disks),
             registering: Mutex::default(),
             catalog: RwLock::new(catalog),
@@ -220,6 +223,10 @@ impl Node {
 
     pub(super) fn checks(&self) -> MutexGuard<'_, Checks> {
         lock(&self.checks)
+    }
+
+    pub(super) fn operations(&self) -> MutexGuard<'_, Operations> {
+        lock(&self.operations)
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {

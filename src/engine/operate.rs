@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
+use super::operation_view::{Heal, OperationView, Restore};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, disk_look, gentle, marks, register, tasks, verify};
+use super::{Engine, disk_look, gentle, heal, marks, operations, register, tasks, verify};
 use crate::model::{
-    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, TabletCheck, TabletKey, TaskId, TaskPlan,
+    ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
+    TaskPlan,
 };
 
 /// How long a probe asked for by an operator may take.
@@ -153,6 +155,43 @@ impl Engine {
     /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.
     pub fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         verify::last(&self.0, key)
+    }
+
+    /// Brings the newest good copy of a damaged or lost tablet back. An operation.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `DISK_NOT_FOUND`; `OPERATION_EXISTS`, `MIGRATION_EXISTS` when somebody has the tablet.
+    pub fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
+        heal::heal(&self.0, request)
+    }
+
+    /// Brings a tablet back that nobody serves: the newest good copy, or that of a trash entry. An operation.
+    ///
+    /// # Errors
+    /// `ALREADY_ON_DISK` while the tablet lives; `TRASH_NOT_FOUND`, `DISK_NOT_FOUND`; as [`Engine::heal`].
+    pub fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
+        heal::restore(&self.0, request)
+    }
+
+    /// One operation.
+    ///
+    /// # Errors
+    /// `OPERATION_NOT_FOUND`.
+    pub fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        operations::show(&self.0, id)
+    }
+
+    /// Operations of this run of the daemon, the newest first, at most so many; without what became of single tablets.
+    pub fn operations(&self, limit: usize) -> Page<OperationView> {
+        operations::list(&self.0, limit)
+    }
+
+    /// Stops an operation at its next step; what is done stays. One that is over is as it was.
+    ///
+    /// # Errors
+    /// `OPERATION_NOT_FOUND`.
+    pub fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        operations::cancel(&self.0, id)
     }
 
     /// One disk.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::catalog::Entry;
+use super::catalog::{Catalog, Entry};
 use super::disk::visit;
 use super::gentle::outside_window;
 use super::marks::Marks;
@@ -18,6 +18,7 @@ use crate::model::{
     DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash, Status,
     TabletId, TabletKey, TabletRecord,
 };
+use crate::rules::recovery::Unavailable;
 use crate::storage::{MetadataStore, NativeStore};
 
 /// Items on a page when the caller names no number.
@@ -272,7 +273,17 @@ pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
 
 /// Tablets that are known but not served.
 pub(super) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, String)> {
-    node.catalog().unavailable().take(most).map(|(key, why)| (key, why.to_owned())).collect()
+    let catalog = node.catalog();
+    let shown = catalog.unavailable().take(most);
+    shown.map(|(key, why)| (key, format!("{why}{}", way_out(&catalog, key)))).collect()
+}
+
+/// What to type for a tablet that is not served because its copies are bad; nothing where another disk has to come back.
+fn way_out(catalog: &Catalog, key: TabletKey) -> String {
+    match catalog.unavailability(key) {
+        Some((Unavailable::NoGoodCopy, _)) => format!("; {}", verify::way_out(key)),
+        _ => String::new(),
+    }
 }
 
 /// What to answer for a tablet that is not served.
@@ -283,7 +294,8 @@ pub(super) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>
         let name = hash.map_or(id.to_string(), |hash| format!("{id}_{hash}"));
         return Failure::new(ErrorCode::TabletNotFound, format!("no tablet {name} on this node"));
     };
-    Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}"))
+    let way_out = way_out(&catalog, key);
+    Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}{way_out}"))
 }
 
 pub(super) fn owner(node: &Node, key: TabletKey) -> Result<Arc<super::disk::Disk>, Failure> {

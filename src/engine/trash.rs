@@ -1,4 +1,4 @@
-//! The trash: what is in it, when it goes, and the way back.
+//! The trash: what is in it, and when it goes.
 //!
 //! A tablet leaves the trash for good only after its live copy was read past the page cache, whole and right.
 
@@ -7,22 +7,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use super::catalog::Entry;
-use super::disk::{Disk, note_storage_error, stay, visit};
-use super::flush::SharedBarrier;
+use super::disk::{Disk, stay, visit};
 use super::job::now_ms;
 use super::node::{Counts, Node};
+use super::operation_view::OperationView;
+use super::operations::{self, NewOperation, Operation, Stopper};
 use super::query::{PAGE_DEFAULT, read_record};
-use super::verify::{Reading, open_tablet};
-use super::view::{Page, PurgeOutcome, PurgeSelect, TabletView, TrashFilter, TrashView};
-use crate::model::{ErrorCode, Failure, MigrationId, TabletKey, TabletRecord};
-use crate::rules::recovery::Unavailable;
+use super::verify::{Reading, note_failed_read, open_tablet};
+use super::view::{Page, PurgeOutcome, PurgeSelect, TrashFilter, TrashView};
+use crate::model::{Failure, MigrationId, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
 use crate::storage::layout::{TRASH, parse_trash_entry_name};
-use crate::storage::{
-    Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, TrashItem,
-    is_placed, open_trashed, purge_entry, read_entry, read_trashed_record, trash_entries,
-};
+use crate::storage::{TrashItem, purge_entry, read_entry, trash_entries};
 use crate::transfer::{CheckRequest, CopyOptions, verify_files};
 
 /// How long a listing may take.
@@ -191,7 +187,7 @@ pub(super) fn sweep(node: &Arc<Node>) {
                 }
                 if why_kept(node, disk, &item).is_none() {
                     let (tablet, entry) = (item.key, &item.entry);
-                    match purge_one(node, disk, &item) {
+                    match purge_one(node, disk, &item, None) {
                         Ok(()) => tracing::info!(%tablet, disk = disk.path, entry, "purged from trash"),
                         Err(why) => tracing::warn!(%tablet, disk = disk.path, entry, "kept in trash: {why}"),
                     }
@@ -205,23 +201,91 @@ pub(super) fn sweep(node: &Arc<Node>) {
     }
 }
 
-/// Purges what an operator names, whatever its age. The cold check of the live copy is made all the same.
-pub(super) fn purge(node: &Arc<Node>, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-    let only = select.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
+/// What an operator would purge, whatever its age. Nothing is read of the live copies.
+pub(super) fn would_purge(node: &Node, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
     let mut outcomes = Vec::new();
-    let on = |disk: &Disk| only.is_none_or(|only| only.index == disk.index);
-    let in_entry = |name: &str| select.entry.as_ref().is_none_or(|entry| entry == name);
-    walk(node, on, in_entry, |disk, item| {
-        if select.tablet_id.is_none_or(|id| id == item.key.tablet_id) {
-            let outcome = match select.dry_run {
-                true => live_copy(node, &item).map(drop),
-                false => purge_one(node, disk, &item),
-            };
-            outcomes.push(PurgeOutcome { item: view(node, disk, &item), outcome });
-        }
+    walk_selected(node, select, |disk, item| {
+        let outcome = live_copy(node, &item).map(drop);
+        outcomes.push(PurgeOutcome { item: view(node, disk, &item), outcome });
         ControlFlow::Continue(())
     })?;
     Ok(outcomes)
+}
+
+/// Purges what an operator names, whatever its age. The cold check of the live copy is made all the same.
+///
+/// # Errors
+/// `DISK_NOT_FOUND`; as [`operations::begin`].
+pub(super) fn purge(
+    node: &Arc<Node>,
+    select: &PurgeSelect,
+    requested_by: &str,
+) -> Result<OperationView, Failure> {
+    if let Some(path) = &select.disk {
+        node.find_disk(path)?;
+    }
+    let new = NewOperation {
+        kind: OperationKind::PurgeTrash,
+        subject: select.to_string(),
+        requested_by: requested_by.to_owned(),
+        claims: None,
+    };
+    let select = select.clone();
+    operations::begin(node, &new, move |node, operation| purge_selected(node, operation, &select))
+}
+
+fn purge_selected(node: &Arc<Node>, operation: &Operation, select: &PurgeSelect) -> Result<String, Failure> {
+    let mut stopped = Ok(());
+    let (mut purged, mut kept) = (0_u64, 0_u64);
+    walk_selected(node, select, |disk, item| {
+        stopped = operation.checkpoint(node);
+        if stopped.is_err() {
+            return ControlFlow::Break(());
+        }
+        operation.expect(1);
+        let outcome = purge_one(node, disk, &item, Some(operation));
+        *(if outcome.is_ok() { &mut purged } else { &mut kept }) += 1;
+        operation.done_with(OperationItem {
+            key: Some(item.key),
+            disk: disk.path.clone(),
+            entry: Some(item.entry.clone()),
+            size_bytes: item.header.map_or(0, |header| header.size_bytes),
+            outcome,
+        });
+        ControlFlow::Continue(())
+    })?;
+    stopped?;
+    Ok(format!("{purged} purged, {kept} kept"))
+}
+
+/// Shows `each` what is in the trash that is named until it breaks off.
+fn walk_selected(
+    node: &Node,
+    select: &PurgeSelect,
+    mut each: impl FnMut(&Arc<Disk>, TrashItem) -> ControlFlow<()>,
+) -> Result<(), Failure> {
+    let only = select.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
+    let on = |disk: &Disk| only.is_none_or(|only| only.index == disk.index);
+    let in_entry = |name: &str| select.entry.as_ref().is_none_or(|entry| entry == name);
+    walk(node, on, in_entry, |disk, item| match select.tablet_id {
+        Some(id) if id != item.key.tablet_id => ControlFlow::Continue(()),
+        _ => each(disk, item),
+    })
+}
+
+/// Whether any trash of this node has a tablet.
+pub(super) fn has(node: &Node, key: TabletKey) -> Result<bool, Failure> {
+    let mut found = false;
+    walk(
+        node,
+        |_| true,
+        |_| true,
+        |_, item| {
+            found = item.key == key;
+            if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    )?;
+    Ok(found)
 }
 
 /// The owner of the tablet that makes this trash superfluous.
@@ -241,19 +305,23 @@ fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
     })
 }
 
-fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(), String> {
+fn purge_one(
+    node: &Arc<Node>,
+    disk: &Arc<Disk>,
+    item: &TrashItem,
+    operation: Option<&Operation>,
+) -> Result<(), String> {
     if disk.is_read_only() {
         return Err(format!("{} is read-only", disk.path));
     }
     let owner = live_copy(node, item)?;
-    let (key, at) = (item.key, Arc::clone(node));
-    let on = Arc::clone(&owner);
-    stay(&owner, READ_WAIT, move |root, store| check_cold(&at, &on, root, store, key))
+    check_cold(node, &owner, item.key, operation)
         .map_err(|failure| format!("its live copy did not pass a cold check: {failure}"))?;
-    let (entry, own) = (item.entry.clone(), Arc::clone(disk));
-    visit(disk, LIST_WAIT, move |root, _| {
+    let (entry, own, key) = (item.entry.clone(), Arc::clone(disk), item.key);
+    // Each removal is a call of its own: many files take long on a disk in good health.
+    stay(disk, READ_WAIT, move |root, _| {
         root.check_identity()?;
-        purge_entry(root.dir(), &entry, key)?;
+        purge_entry(root.dir(), &entry, key, &|| own.enter("unlink"))?;
         // A plan that is made next may count on the room.
         own.set_capacity(root.capacity()?);
         Ok(())
@@ -267,116 +335,26 @@ fn purge_one(node: &Arc<Node>, disk: &Arc<Disk>, item: &TrashItem) -> Result<(),
     Ok(())
 }
 
-/// Reads a live tablet past the page cache and compares it with its manifest.
+/// Reads a live tablet past the page cache and compares it with its manifest. What is found wrong is known from then on.
 fn check_cold(
-    node: &Node,
-    disk: &Disk,
-    root: &Root,
-    store: &NativeStore,
-    key: TabletKey,
-) -> Result<(), Failure> {
-    let record = read_record(store, key)?;
-    verify(node, disk, &open_tablet(root, &record)?, &record)
-}
-
-fn verify(node: &Node, disk: &Disk, dir: &Dir, record: &TabletRecord) -> Result<(), Failure> {
-    verify_files(&CheckRequest {
-        dir,
-        manifest: &record.manifest,
-        options: &CopyOptions { threads: 1, ..node.copy_options() },
-        budget: &node.budget,
-        hooks: &Reading { node, disk, bytes: &AtomicU64::new(0) },
-    })
-    .map(drop)
-}
-
-/// Brings a tablet back: the files get second names in staging, are checked, and are placed and committed like a copy.
-/// The trash keeps what it has until it expires.
-pub(super) fn restore(node: &Arc<Node>, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
-    let refuse = |code, why: String| Err(Failure::new(code, why));
-    if node.catalog().get(key).is_some() {
-        return refuse(ErrorCode::AlreadyOnDisk, format!("tablet {key} exists; there is nothing to restore"));
-    }
-    // An older copy beside an owner that is only away would be a second owner when it returns.
-    if let Some((Unavailable::NewerOnMissingDisk, why)) = node.catalog().unavailability(key) {
-        return refuse(ErrorCode::TabletUnavailable, format!("tablet {key} is {why}: bring that disk back"));
-    }
-    let mut newest: Option<((u64, Option<_>), Arc<Disk>, TrashItem)> = None;
-    let chosen = |name: &str| entry.is_none_or(|entry| entry == name);
-    walk(
-        node,
-        |_| true,
-        chosen,
-        |disk, item| {
-            if let Some(header) = item.header.filter(|header| header.key == key) {
-                let age = (header.generation, parse_trash_entry_name(&item.entry));
-                if newest.as_ref().is_none_or(|(newest, ..)| *newest < age) {
-                    newest = Some((age, Arc::clone(disk), item));
-                }
-            }
-            ControlFlow::Continue(())
-        },
-    )?;
-    let Some((_, disk, item)) = newest else {
-        return refuse(
-            ErrorCode::TrashNotFound,
-            format!("no trash of this node has tablet {key} with a good header"),
-        );
-    };
-    let generation = node.catalog().next_generation(key);
-    let reference = disk.reference().ok_or_else(|| {
-        Failure::new(ErrorCode::DiskUnavailable, format!("disk {} was never opened", disk.path))
-    })?;
-    let (at, owned) = (Arc::clone(node), Arc::clone(&disk));
-    let summary = stay(&disk, READ_WAIT, move |root, store| {
-        let record = read_trashed_record(root.dir(), &item)?.ok_or_else(|| {
-            Failure::new(ErrorCode::RecordDamaged, format!("the header of {key} in trash cannot be read"))
-        })?;
-        bring_back(&at, &owned, root, store, &item, TabletRecord { generation, ..record }, reference)
-    })?;
-    node.catalog_mut().insert(key, Entry::new(disk.index, &summary));
-    tracing::info!(tablet = %key, disk = disk.path, "restored from trash with generation {generation}");
-    super::query::tablet(node, key).ok_or_else(|| Failure::new(ErrorCode::Internal, "the tablet vanished"))
-}
-
-fn bring_back(
-    node: &Node,
+    node: &Arc<Node>,
     disk: &Arc<Disk>,
-    root: &Root,
-    store: &NativeStore,
-    item: &TrashItem,
-    record: TabletRecord,
-    destination: crate::model::DiskRef,
-) -> Result<crate::model::RecordSummary, Failure> {
-    let barrier = SharedBarrier::new(disk);
-    if store.get(item.key)?.is_some() || is_placed(root.dir(), record.shard_id, item.key)? {
-        let why = format!("something of tablet {} stands on {} already", item.key, disk.path);
-        return Err(Failure::new(ErrorCode::AlreadyOnDisk, why));
-    }
-    let owner = Owner {
-        purpose: Purpose::Restore,
-        migration_id: None,
-        key: item.key,
-        shard_id: record.shard_id,
-        source: None,
-        source_shard: None,
-        destination,
-    };
-    let staging = Staging::open_or_create(root.dir(), &format!("restore-{}", item.key), &owner)?;
-    let trashed = open_trashed(root.dir(), item)?;
-    for file in record.manifest.files() {
-        staging.files().unlink(&file.name)?;
-        trashed.link(&file.name, staging.files(), &file.name)?;
-    }
-    let staged = StagedRecord::write(staging.dir(), record)?;
-    barrier.sync()?;
-    verify(node, disk, staging.files(), staged.record())?;
-    staged.check().inspect_err(|error| note_storage_error(disk, error))?;
-    staging.place(root.dir())?;
-    barrier.sync()?;
-    root.check_identity()?;
-    store.commit(&staged, &barrier)?;
-    let summary = staged.record().summary();
-    staging.remove()?;
-    Ok(summary)
+    key: TabletKey,
+    operation: Option<&Operation>,
+) -> Result<(), Failure> {
+    let (at, on) = (Arc::clone(node), Arc::clone(disk));
+    let stop = operation.map(Operation::stopper);
+    let checked = stay(disk, READ_WAIT, move |root, store| {
+        let record = read_record(store, key)?;
+        let stop = || stop.as_ref().map_or(Ok(()), Stopper::check);
+        verify_files(&CheckRequest {
+            dir: &open_tablet(root, &record)?,
+            manifest: &record.manifest,
+            options: &CopyOptions { threads: 1, ..at.copy_options() },
+            budget: &at.budget,
+            hooks: &Reading { node: &at, disk: &on, bytes: &AtomicU64::new(0), stop: Some(&stop) },
+        })
+        .map(drop)
+    });
+    checked.inspect_err(|failure| note_failed_read(node, key, disk, failure))
 }

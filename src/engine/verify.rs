@@ -5,30 +5,24 @@
 //! is in the journal, so that the next run of the daemon knows it too.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Read;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use md5::{Digest, Md5};
+use nix::errno::Errno;
 
-use super::disk::{Disk, stay};
+use super::disk::Disk;
 use super::gentle::wear_io_class;
 use super::node::Node;
 use super::query::read_record;
 use super::thread::spawn_isolated;
-use crate::model::{
-    CheckState, DamagedFile, ErrorCode, Failure, FileEntry, TabletCheck, TabletKey, TabletRecord,
-};
+use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
 use crate::storage::layout::tablet_dir;
 use crate::storage::{Dir, DiskError, Root};
 use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
 
 /// How long a request waits for the end: small tablets are verified by then.
 const PATIENCE: Duration = Duration::from_secs(1);
-/// How long the digests of a tablet may take.
-const DIGESTS_WAIT: Duration = Duration::from_secs(3600);
-const DIGEST_BLOCK_BYTES: usize = 1 << 20;
 /// Verifications that may be under way or waiting at once.
 const OPEN_MAX: usize = 64;
 /// Verifications that are remembered.
@@ -42,12 +36,34 @@ pub(super) type Checks = BTreeMap<TabletKey, Arc<Check>>;
 /// One verification.
 pub(super) struct Check {
     seen: Mutex<TabletCheck>,
+    /// What an earlier one found: as long as this one has not come to an end of its own, that stands.
+    damage_before: Option<Damage>,
     /// Read of the file that is being read.
     bytes: AtomicU64,
     ended: Condvar,
 }
 
+/// What is wrong with a tablet of this generation.
+pub(super) type Damage = (u64, String);
+
 impl Check {
+    /// As it stands.
+    fn of(seen: TabletCheck) -> Self {
+        Self { seen: seen.into(), damage_before: None, bytes: AtomicU64::new(0), ended: Condvar::new() }
+    }
+
+    /// What is known to be wrong, by this verification or the one before it.
+    fn damage(&self) -> Option<Damage> {
+        let seen = self.lock();
+        match seen.state {
+            CheckState::Damaged => Some((seen.generation, in_words(&seen))),
+            CheckState::Passed => None,
+            CheckState::Never | CheckState::Queued | CheckState::Running | CheckState::Failed => {
+                self.damage_before.clone()
+            }
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, TabletCheck> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -80,25 +96,25 @@ impl Check {
 /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
 pub(super) fn verify(node: &Arc<Node>, key: TabletKey) -> Result<TabletCheck, Failure> {
     let disk = super::query::owner(node, key)?;
-    let check = {
-        let mut checks = node.checks();
-        let known = checks.get(&key).filter(|check| !check.lock().state.is_settled());
-        match known {
-            Some(running) => Arc::clone(running),
-            None => {
-                let open = checks.values().filter(|check| !check.lock().state.is_settled()).count();
-                if open >= OPEN_MAX {
-                    let text = format!("{OPEN_MAX} verifications are under way already; ask again later");
-                    return Err(Failure::new(ErrorCode::QueueFull, text));
-                }
-                forget_oldest(node, &mut checks);
-                let check = begin(node, key, &disk)?;
-                checks.insert(key, Arc::clone(&check));
-                check
-            }
-        }
-    };
-    Ok(check.wait(PATIENCE))
+    Ok(ask(node, key, &disk)?.wait(PATIENCE))
+}
+
+/// The verification that is under way, or a new one.
+fn ask(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>, Failure> {
+    let mut checks = node.checks();
+    if let Some(running) = checks.get(&key).filter(|check| !check.lock().state.is_settled()) {
+        return Ok(Arc::clone(running));
+    }
+    let open = checks.values().filter(|check| !check.lock().state.is_settled()).count();
+    if open >= OPEN_MAX {
+        let text = format!("{OPEN_MAX} verifications are under way already; ask again later");
+        return Err(Failure::new(ErrorCode::QueueFull, text));
+    }
+    forget_oldest(node, &mut checks);
+    let damage_before = checks.get(&key).and_then(|check| check.damage());
+    let check = begin(node, key, disk, damage_before)?;
+    checks.insert(key, Arc::clone(&check));
+    Ok(check)
 }
 
 /// How the last verification of a tablet stands.
@@ -146,18 +162,22 @@ fn forget_oldest(node: &Node, checks: &mut Checks) {
 
 /// What was found before this run of the daemon.
 pub(super) fn take_up(node: &Node, found: Vec<TabletCheck>) {
-    let ended =
-        |seen: TabletCheck| Check { seen: seen.into(), bytes: AtomicU64::new(0), ended: Condvar::new() };
-    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(ended(check)))));
+    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(Check::of(check)))));
 }
 
-fn begin(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>, Failure> {
+fn begin(
+    node: &Arc<Node>,
+    key: TabletKey,
+    disk: &Arc<Disk>,
+    damage_before: Option<Damage>,
+) -> Result<Arc<Check>, Failure> {
     let seen = TabletCheck {
+        generation: node.catalog().get(key).map_or(0, |entry| entry.generation),
         state: CheckState::Queued,
         started_ms: Some(node.now_ms()),
         ..unasked(key, disk.path.clone())
     };
-    let check = Arc::new(Check { seen: seen.into(), bytes: AtomicU64::new(0), ended: Condvar::new() });
+    let check = Arc::new(Check { damage_before, ..Check::of(seen) });
     let (node, disk, own) = (Arc::clone(node), Arc::clone(disk), Arc::clone(&check));
     spawn_isolated("verify", move || {
         // One at a time: two readers of one disk only disturb each other.
@@ -173,7 +193,6 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
         let seen = check.lock();
         (seen.key, seen.generation)
     };
-    // A generation of 0 says that its record could not even be read.
     let moved = generation > 0 && node.catalog().get(key).is_none_or(|entry| entry.generation != generation);
     let mut seen = check.lock();
     seen.state = match outcome {
@@ -183,6 +202,12 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
             seen.error = Some(Failure::new(ErrorCode::TabletUnavailable, text));
             seen.damaged.clear();
             CheckState::Failed
+        }
+        // Found without reading a file: its record or its directory is not what it should be.
+        Err(failure) if is_damage(failure.code) => {
+            let name = seen.key.to_string();
+            seen.damaged.push(DamagedFile { name, reason: failure.message });
+            CheckState::Damaged
         }
         Err(failure) => {
             seen.error = Some(failure);
@@ -201,24 +226,28 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
         }
         _ => tracing::info!(tablet = %seen.key, disk = seen.disk, "verified: {state}"),
     }
-    node.journal.set_check(seen.clone());
+    // A verification that came to no end takes nothing back of what one before it found.
+    if seen.state != CheckState::Failed || check.damage_before.is_none() {
+        node.journal.set_check(seen.clone());
+    }
     check.ended.notify_all();
 }
 
 fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<Coldness, Failure> {
     let (root, store) = disk.open()?;
     let record = read_record(&store, key)?;
+    let dir = open_tablet(&root, &record);
     {
         let mut seen = check.lock();
         (seen.state, seen.generation) = (CheckState::Running, record.generation);
         seen.total_files = record.manifest.files().len() as u64;
         seen.total_bytes = record.manifest.total_bytes();
     }
-    let dir = open_tablet(&root, &record)?;
+    let dir = dir?;
     find_unlisted(&dir, &record, check)?;
     let mut coldness = Coldness::Cold;
     for file in record.manifest.files() {
-        let hooks = Reading { node, disk, bytes: &check.bytes };
+        let hooks = Reading { node, disk, bytes: &check.bytes, stop: None };
         let summed =
             read_cold_crc(&dir, &file.name, file.size_bytes, &node.copy_options(), &node.budget, &hooks);
         check.bytes.store(0, Ordering::Relaxed);
@@ -244,8 +273,23 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
 }
 
 /// The directory of a tablet.
-pub(super) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, DiskError> {
-    root.dir().open(tablet_dir(record.shard_id, record.key))
+///
+/// # Errors
+/// `SOURCE_DAMAGED` when it is missing; as `openat2(2)`.
+pub(super) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, Failure> {
+    root.dir().open(tablet_dir(record.shard_id, record.key)).map_err(missing_is_damage)
+}
+
+/// A name that a record gives, and that is not there, is damage: the disk has answered.
+pub(super) fn missing_is_damage(error: DiskError) -> Failure {
+    let is_missing = error.errno == Errno::ENOENT;
+    let failure = Failure::from(error);
+    if is_missing { Failure { code: ErrorCode::SourceDamaged, ..failure } } else { failure }
+}
+
+/// Whether a failure says that a tablet is not what it should be, and not that its disk did not answer.
+const fn is_damage(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::RecordDamaged | ErrorCode::SourceDamaged | ErrorCode::UnexpectedEntry)
 }
 
 /// Whether a failure says nothing about the file that was being read.
@@ -253,39 +297,35 @@ const fn ends_it(code: ErrorCode) -> bool {
     !matches!(code, ErrorCode::SourceDamaged | ErrorCode::IoError | ErrorCode::UnexpectedEntry)
 }
 
-/// The MD5 of each file of a tablet, in the manifest's order.
-///
-/// # Errors
-/// As [`verify`], for a tablet that is not known; a call's.
-pub(super) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
-    let disk = super::query::owner(node, key)?;
-    let (node, on) = (Arc::clone(node), Arc::clone(&disk));
-    stay(&disk, DIGESTS_WAIT, move |root, store| {
-        let record = read_record(store, key)?;
-        let dir = open_tablet(root, &record)?;
-        let reading = Reading { node: &node, disk: &on, bytes: &AtomicU64::new(0) };
-        let digest = |file: &FileEntry| Ok((file.name.clone(), md5_of(&dir, &file.name, &reading)?));
-        record.manifest.files().iter().map(digest).collect()
-    })
-}
-
-fn md5_of(dir: &Dir, name: &str, reading: &Reading<'_>) -> Result<[u8; 16], Failure> {
-    let mut file = dir.open_for_reading(name, nix::fcntl::OFlag::empty())?;
-    let mut hasher = Md5::new();
-    let mut block = vec![0; DIGEST_BLOCK_BYTES];
-    loop {
-        reading.checkpoint()?;
-        let read = {
-            let _call = reading.disk.enter("read");
-            file.read(&mut block)
-        };
-        let n = read.map_err(|error| DiskError::from_io("read", dir.path().join(name), &error))?;
-        if n == 0 {
-            return Ok(hasher.finalize().into());
-        }
-        hasher.update(&block[..n]);
-        reading.take(Traffic::ReadBack, n as u64, &|| reading.checkpoint())?;
+/// A read that was not asked for as a verification has failed: damage that it found is known from now on, as if a
+/// verification had. What a disk did not give says nothing of the tablet.
+pub(super) fn note_failed_read(node: &Node, key: TabletKey, disk: &Disk, failure: &Failure) {
+    if !is_damage(failure.code) {
+        return;
     }
+    let Some(entry) = node.catalog().get(key).copied().filter(|entry| entry.disk == disk.index) else {
+        return;
+    };
+    let mut checks = node.checks();
+    if let Some(known) = checks.get(&key) {
+        let is_known = known.damage().is_some_and(|(generation, _)| generation == entry.generation);
+        if is_known || !known.lock().state.is_settled() {
+            return;
+        }
+    }
+    forget_oldest(node, &mut checks);
+    let now_ms = node.now_ms();
+    let found = TabletCheck {
+        generation: entry.generation,
+        state: CheckState::Damaged,
+        damaged: vec![DamagedFile { name: format!("{key}"), reason: failure.message.clone() }],
+        started_ms: Some(now_ms),
+        finished_ms: Some(now_ms),
+        ..unasked(key, disk.path.clone())
+    };
+    tracing::error!(tablet = %key, disk = disk.path, "a read failed: {}", in_words(&found));
+    node.journal.set_check(found.clone());
+    checks.insert(key, Arc::new(Check::of(found)));
 }
 
 fn find_unlisted(dir: &Dir, record: &TabletRecord, check: &Check) -> Result<(), Failure> {
@@ -306,17 +346,46 @@ fn in_words(check: &TabletCheck) -> String {
         check.damaged.iter().take(3).map(|file| format!("{} ({})", file.name, file.reason)).collect();
     let more = check.damaged.len().saturating_sub(files.len());
     let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    format!("damaged: {}{more}", files.join(", "))
+    let way_out = way_out(check.key);
+    format!("damaged: {}{more}; {way_out}", files.join(", "))
+}
+
+/// What to type when a tablet is damaged.
+pub(super) fn way_out(key: TabletKey) -> String {
+    format!("tabletctl tablet heal {} brings its newest good copy back", key.tablet_id)
 }
 
 /// Tablets that were found damaged and have not moved since: generation and what is wrong.
-pub(super) fn damaged(node: &Node) -> BTreeMap<TabletKey, (u64, String)> {
+pub(super) fn damaged(node: &Node) -> BTreeMap<TabletKey, Damage> {
     let checks = node.checks();
-    let damaged = checks.iter().filter_map(|(key, check)| {
-        let check = check.lock();
-        (check.state == CheckState::Damaged).then(|| (*key, (check.generation, in_words(&check))))
-    });
-    damaged.collect()
+    checks.iter().filter_map(|(key, check)| Some((*key, check.damage()?))).collect()
+}
+
+/// What is known to be wrong with a tablet as it is now.
+pub(super) fn damage_of(node: &Node, key: TabletKey) -> Option<String> {
+    let check = node.checks().get(&key).cloned()?;
+    let (generation, why) = check.damage()?;
+    node.catalog().get(key).is_some_and(|entry| entry.generation == generation).then_some(why)
+}
+
+/// Verifies a tablet anew and waits for the end, asking `go_on` meanwhile.
+///
+/// # Errors
+/// As [`verify`]; what `go_on` said.
+pub(super) fn verify_to_the_end(
+    node: &Arc<Node>,
+    key: TabletKey,
+    go_on: impl Fn() -> Result<(), Failure>,
+) -> Result<TabletCheck, Failure> {
+    let disk = super::query::owner(node, key)?;
+    let check = ask(node, key, &disk)?;
+    loop {
+        let seen = check.wait(PATIENCE);
+        if seen.state.is_settled() {
+            return Ok(seen);
+        }
+        go_on()?;
+    }
 }
 
 /// Reads a tablet at length: stops when the daemon does, keeps to the limits of the disk and of the node, and to the
@@ -326,12 +395,17 @@ pub(super) struct Reading<'a> {
     pub(super) disk: &'a Disk,
     /// Counts what is read.
     pub(super) bytes: &'a AtomicU64,
+    /// Who else may stop it.
+    pub(super) stop: Option<&'a (dyn Fn() -> Result<(), Failure> + Sync)>,
 }
 
 impl CopyHooks for Reading<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
         let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
-        if self.node.is_stopping() { Err(stopping()) } else { Ok(()) }
+        if self.node.is_stopping() {
+            return Err(stopping());
+        }
+        self.stop.map_or(Ok(()), |stop| stop())
     }
 
     fn take(&self, _: Traffic, bytes: u64, go_on: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {

@@ -330,8 +330,15 @@ pub struct PurgeSelect {
     pub entry: Option<String>,
     /// This tablet.
     pub tablet_id: Option<TabletId>,
-    /// Only say what would go.
-    pub dry_run: bool,
+}
+
+impl std::fmt::Display for PurgeSelect {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("trash")?;
+        self.tablet_id.map_or(Ok(()), |id| write!(f, " of tablet {id}"))?;
+        self.entry.as_ref().map_or(Ok(()), |entry| write!(f, ", entry {entry:?}"))?;
+        self.disk.as_ref().map_or(Ok(()), |disk| write!(f, ", on {disk}"))
+    }
 }
 
 /// What became of one tablet in trash.

@@ -45,7 +45,7 @@ error_codes! {
     AlreadyOnDisk = "ALREADY_ON_DISK",
     /// The move would take the destination past its capacity limit, moves in flight counted.
     DiskFull = "DISK_FULL",
-    /// Another migration owns the tablet.
+    /// Another migration owns the tablet, or an operation has it.
     MigrationExists = "MIGRATION_EXISTS",
     /// No migration of that number or for that tablet is known.
     MigrationNotFound = "MIGRATION_NOT_FOUND",
@@ -95,6 +95,16 @@ error_codes! {
     ShuttingDown = "SHUTTING_DOWN",
     /// Nothing in trash to restore or purge under that name.
     TrashNotFound = "TRASH_NOT_FOUND",
+    /// Nothing in quarantine under that name.
+    QuarantineNotFound = "QUARANTINE_NOT_FOUND",
+    /// No operation of that number is remembered.
+    OperationNotFound = "OPERATION_NOT_FOUND",
+    /// Another operation has the tablet.
+    OperationExists = "OPERATION_EXISTS",
+    /// The tablet is whole: there is nothing to heal.
+    NotDamaged = "NOT_DAMAGED",
+    /// Only something older than the tablet was, or may be, can be served; nobody has accepted that.
+    OnlyOlderCopy = "ONLY_OLDER_COPY",
     /// A limit on threads, descriptors or memory was met.
     ResourceExhausted = "RESOURCE_EXHAUSTED",
     /// A broken invariant of ours.

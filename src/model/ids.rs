@@ -69,6 +69,13 @@ pub struct MigrationId(pub u64);
 #[serde(transparent)]
 pub struct TaskId(pub u64);
 
+/// Number of an operation: counted from 1 in each run of the daemon.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
+)]
+#[serde(transparent)]
+pub struct OperationId(pub u64);
+
 /// What identifies a tablet on one node.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,
@@ -123,6 +130,13 @@ impl FromStr for TaskId {
     }
 }
 
+impl FromStr for OperationId {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        parse_plain_decimal("operation id", "a positive whole number", text, |n| *n > 0).map(Self)
+    }
+}
+
 /// `<tablet_id>_<schema_hash>`, the stem of a metadata record's file name.
 impl FromStr for TabletKey {
     type Err = InvalidId;
@@ -145,7 +159,7 @@ macro_rules! display_inner {
         }
     )*};
 }
-display_inner!(TabletId, SchemaHash, ShardId, MigrationId, TaskId);
+display_inner!(TabletId, SchemaHash, ShardId, MigrationId, TaskId, OperationId);
 
 impl fmt::Display for TabletKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -8,6 +8,7 @@ mod ids;
 mod manifest;
 mod mark;
 mod migration;
+mod operation;
 mod status;
 mod steering;
 mod tablet;
@@ -19,12 +20,15 @@ pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
 pub use error::{ErrorCode, Failure};
 pub use header::HeaderTable;
-pub use ids::{InvalidId, MigrationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId};
+pub use ids::{
+    InvalidId, MigrationId, OperationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId,
+};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
 pub use mark::{Mark, Marked};
 pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
+pub use operation::{OperationItem, OperationKind, OperationState};
 pub use status::{Phase, Status, Step, StepStatus};
 pub use steering::{Haste, Hold, Idempotency, Steering, UndoneFor};
 pub use tablet::{Reached, RecordSummary, TabletRecord, TabletState};

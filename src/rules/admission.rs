@@ -2,7 +2,9 @@
 //! the value and the way out.
 
 use super::capacity::{CapacityLimits, fits};
-use crate::model::{Capacity, DiskCondition, ErrorCode, Failure, MigrationId, SchemaHash, TabletKey};
+use crate::model::{
+    Capacity, DiskCondition, ErrorCode, Failure, MigrationId, OperationId, SchemaHash, TabletKey,
+};
 
 /// What the catalog says of the tablet asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,6 +48,8 @@ pub struct Facts<'a> {
     pub known_disks: &'a [&'a str],
     /// A migration that owns the tablet: its number and destination.
     pub running: Option<(MigrationId, &'a str)>,
+    /// An operation that has the tablet, such as one that heals it.
+    pub claimed: Option<OperationId>,
     /// Migrations waiting.
     pub queue_length: usize,
     /// How many may.
@@ -140,6 +144,12 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
             format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it"),
         );
     }
+    if let Some(id) = facts.claimed {
+        return refuse(
+            ErrorCode::MigrationExists,
+            format!("operation {id} has tablet {key}; tabletctl operation show {id} says how far it is"),
+        );
+    }
     if facts.queue_length >= facts.queue_limit {
         return refuse(
             ErrorCode::QueueFull,
@@ -187,6 +197,7 @@ mod tests {
             }),
             known_disks: &["/d1", "/d2"],
             running: None,
+            claimed: None,
             queue_length: 0,
             queue_limit: 10,
             limits: CapacityLimits {
@@ -212,6 +223,8 @@ mod tests {
         let mut now = good;
         now.queue_length = 10;
         assert_eq!(code(&now), Some(ErrorCode::QueueFull));
+        now.claimed = Some(OperationId(3));
+        assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
         now.running = Some((MigrationId(1), "/d2"));
         assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
         if let Some(destination) = &mut now.destination {

@@ -140,9 +140,10 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
             Rule::Space => {
                 both.map(|((_, _, size_bytes), destination)| space(size_bytes, destination, facts))
             }
-            Rule::NotMoving => served.map(|_| match facts.running {
-                Some((id, to)) => (false, format!("migration {id} is moving it to {to}")),
-                None => (true, "no migration owns it".to_owned()),
+            Rule::NotMoving => served.map(|_| match (facts.running, facts.claimed) {
+                (Some((id, to)), _) => (false, format!("migration {id} is moving it to {to}")),
+                (None, Some(id)) => (false, format!("operation {id} has it")),
+                (None, None) => (true, "no migration owns it, and no operation has it".to_owned()),
             }),
             Rule::QueueRoom => Some((
                 facts.queue_length < facts.queue_limit,
@@ -262,6 +263,7 @@ mod tests {
             }),
             known_disks: &["/d1", "/d2"],
             running: None,
+            claimed: None,
             queue_length: 0,
             queue_limit: 10,
             limits: CapacityLimits {
@@ -344,7 +346,7 @@ mod tests {
         /// The explanation and the decision are two texts of one law.
         #[test]
         fn admission_refuses_with_the_first_no(
-            source in condition(), destination in condition(), tablet in 0_u8..6, known: bool, running: bool,
+            source in condition(), destination in condition(), tablet in 0_u8..6, known: bool, running: bool, claimed: bool,
             queue_length in 9_usize..12, reserved_bytes in 7_000_u64..9_100, same: bool,
         ) {
             let mut now = facts(&source, &destination);
@@ -357,6 +359,7 @@ mod tests {
             };
             now.destination = now.destination.filter(|_| known).map(|to| DestinationFacts { reserved_bytes, ..to });
             now.running = running.then_some((MigrationId(1), "/d2"));
+            now.claimed = claimed.then_some(crate::model::OperationId(1));
             now.queue_length = queue_length;
             let checks = explain(KEY, "/d2", &now, None);
             let first_no = checks.iter().find(|check| check.answer == Answer::No);

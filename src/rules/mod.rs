@@ -6,6 +6,7 @@ pub mod capacity;
 pub mod explain;
 pub mod gate;
 pub mod giving_up;
+pub mod healing;
 pub mod hold;
 pub mod joining;
 pub mod placement;

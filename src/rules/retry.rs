@@ -65,6 +65,11 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::QuarantineNotFound
+        | ErrorCode::OperationNotFound
+        | ErrorCode::OperationExists
+        | ErrorCode::NotDamaged
+        | ErrorCode::OnlyOlderCopy
         | ErrorCode::Internal => false,
     }
 }

@@ -339,11 +339,23 @@ impl Dir {
     /// # Errors
     /// As `unlinkat(2)`, `openat2(2)`; stops at the first.
     pub fn remove_tree(&self, name: &str) -> Result<(), DiskError> {
+        self.remove_tree_in_steps(name, &|| ())
+    }
+
+    /// As [`Dir::remove_tree`], and holds what `entering` gives during each removal: a tree of many files takes long on a
+    /// disk in good health.
+    ///
+    /// # Errors
+    /// As [`Dir::remove_tree`].
+    pub fn remove_tree_in_steps<G>(&self, name: &str, entering: &dyn Fn() -> G) -> Result<(), DiskError> {
         let Some(dir) = self.open_if_exists(name)? else { return Ok(()) };
         for entry in dir.entries()? {
             match (entry.kind, entry.name.to_str()) {
-                (EntryKind::Directory, Some(child)) => dir.remove_tree(child)?,
-                _ => dir.unlink(&entry.name)?,
+                (EntryKind::Directory, Some(child)) => dir.remove_tree_in_steps(child, entering)?,
+                _ => {
+                    let _entered = entering();
+                    dir.unlink(&entry.name)?;
+                }
             }
         }
         ignore_missing(nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))

@@ -11,7 +11,7 @@ use super::layout::{
     FILES, MIGRATING, QUARANTINE, REASON_FILE, RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent,
     trash_entry_name, trashed_header_name,
 };
-use super::record::{decode_record, decode_summary};
+use super::record::{decode_record, decode_summary, encode_record};
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
 use crate::model::{
@@ -253,15 +253,21 @@ pub fn list_trash(root: &Dir) -> Result<Vec<TrashItem>, DiskError> {
     Ok(items)
 }
 
-/// Removes one tablet from a trash entry, and the entry when nothing is left of it.
+/// Removes one tablet from a trash entry, and the entry when nothing is left of it. What `entering` gives is held during
+/// each removal of a file.
 ///
 /// # Errors
 /// As the calls made.
-pub fn purge_entry(root: &Dir, entry: &str, key: TabletKey) -> Result<(), DiskError> {
+pub fn purge_entry<G>(
+    root: &Dir,
+    entry: &str,
+    key: TabletKey,
+    entering: &dyn Fn() -> G,
+) -> Result<(), DiskError> {
     let trash = root.open(TRASH)?;
     let Some(dir) = trash.open_if_exists(entry)? else { return Ok(()) };
     if let Some(tablet) = dir.open_if_exists(key.tablet_id.to_string())? {
-        tablet.remove_tree(&key.schema_hash.to_string())?;
+        tablet.remove_tree_in_steps(&key.schema_hash.to_string(), entering)?;
         tablet.unlink(trashed_header_name(key.tablet_id))?;
     }
     remove_bare_entry(root, entry)
@@ -310,8 +316,22 @@ pub enum Quarantined<'a> {
         /// Which.
         key: TabletKey,
     },
+    /// A directory below `data/` that no record names any more.
+    Files {
+        /// Where it is.
+        shard: ShardId,
+        /// Whose it was.
+        key: TabletKey,
+        /// The record that named it, where that is known: the header beside it.
+        record: Option<&'a TabletRecord>,
+    },
     /// A file below `meta/` that is not a good record.
     Record {
+        /// Its name.
+        name: &'a str,
+    },
+    /// A file below `meta/` that is about to be replaced: it gets a second name.
+    ReplacedRecord {
         /// Its name.
         name: &'a str,
     },
@@ -343,11 +363,24 @@ pub fn quarantine(
                 && parent.kind(key.schema_hash.to_string())?.is_some()
             {
                 parent.rename(&key.schema_hash.to_string(), &entry, FILES)?;
-                remove_empty_parents(root, *shard, *key)?;
             }
+            remove_empty_parents(root, *shard, *key)?;
             store.retire(*key, &entry, &trashed_header_name(key.tablet_id))?;
         }
+        Quarantined::Files { shard, key, record } => {
+            if let Some(record) = record {
+                let header = encode_record(record).map_err(|error| StorageError::Record {
+                    path: entry.path().join(REASON_FILE),
+                    why: error.to_string(),
+                })?;
+                write_new(&entry, &trashed_header_name(key.tablet_id), &header)?;
+            }
+            let parent = root.open(tablet_parent(*shard, key.tablet_id))?;
+            parent.rename(&key.schema_hash.to_string(), &entry, FILES)?;
+            remove_empty_parents(root, *shard, *key)?;
+        }
         Quarantined::Record { name } => root.open("meta")?.rename(name, &entry, name)?,
+        Quarantined::ReplacedRecord { name } => root.open("meta")?.link(name, &entry, name)?,
         Quarantined::Staging { name } => root.open(MIGRATING)?.rename(name, &entry, name)?,
     }
     Ok(format!("{QUARANTINE}/{name}"))

@@ -6,7 +6,7 @@ use super::buffer::BufferBudget;
 use super::crew::{Crew, Watch};
 use super::end::End;
 use super::hooks::{CopyHooks, Side};
-use super::plan::CopyOptions;
+use super::plan::{CopyOptions, Strangers};
 use super::read_back::read_files;
 use super::verified::Coldness;
 use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
@@ -18,6 +18,11 @@ use crate::storage::{Dir, EntryKind};
 /// `UNEXPECTED_ENTRY` for a name that is not in the manifest, or is not a regular file; `SOURCE_DAMAGED` for a file that
 /// is missing or has another size.
 pub fn check_source(source: &Dir, manifest: &Manifest) -> Result<(), Failure> {
+    check_listed(source, manifest, Strangers::Refused)
+}
+
+/// As [`check_source`], with what is not listed refused or left out.
+pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strangers) -> Result<(), Failure> {
     let mut seen = HashSet::with_capacity(manifest.files().len());
     source.for_each(|name, kind| {
         let path = source.path().join(&name);
@@ -26,6 +31,9 @@ pub fn check_source(source: &Dir, manifest: &Manifest) -> Result<(), Failure> {
             Err(Failure::new(ErrorCode::UnexpectedEntry, text))
         };
         let Some(entry) = name.to_str().and_then(|name| manifest.get(name)) else {
+            if strangers == Strangers::LeftOut {
+                return Ok(());
+            }
             return unexpected(&format!("{} that the manifest does not list", kind.as_str()));
         };
         if kind != EntryKind::File {

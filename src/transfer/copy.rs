@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::buffer::BufferBudget;
-use super::check::check_source;
+use super::check::check_listed;
 use super::clone::clone_files;
 use super::crew::{Crew, Load, Watch};
 use super::end::{Access, End, sync_failed};
@@ -71,7 +71,7 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
     let CopyRequest { source, destination, manifest, barrier, options, budget, hooks } = *request;
     let watch = Watch::new(hooks);
     watch.checkpoint()?;
-    watch.call(Side::Source, "readdir", || check_source(source, manifest))?;
+    watch.call(Side::Source, "readdir", || check_listed(source, manifest, options.strangers))?;
     let shared = Shared {
         crew: Crew { watch: &watch, options, budget },
         manifest,

@@ -27,5 +27,5 @@ pub use check::{CheckRequest, check_source, read_cold_crc, sum_files, verify_fil
 pub use copy::{CopyRequest, copy, copy_further};
 pub use hooks::{CallToken, CopyHooks, Side, Traffic};
 pub use limiter::Limiter;
-pub use plan::{CopyOptions, SharedBytes};
+pub use plan::{CopyOptions, SharedBytes, Strangers};
 pub use verified::{Coldness, VerifiedCopy};

@@ -27,6 +27,17 @@ pub struct CopyOptions {
     pub barrier_min_files: usize,
     /// What is done where source and destination are on one file system.
     pub shared_bytes: SharedBytes,
+    /// What is done about entries of the source that its manifest does not list.
+    pub strangers: Strangers,
+}
+
+/// Whether a source may hold what its manifest does not list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Strangers {
+    /// It is no such source.
+    Refused,
+    /// It may, and they are not copied: in trash a tablet's header lies among its files.
+    LeftOut,
 }
 
 /// Whether a copy may share its blocks with the source.
@@ -49,6 +60,7 @@ impl Default for CopyOptions {
             direct_io_min_file_bytes: 128 << 10,
             barrier_min_files: 16,
             shared_bytes: SharedBytes::Never,
+            strangers: Strangers::Refused,
         }
     }
 }

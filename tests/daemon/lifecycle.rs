@@ -144,7 +144,7 @@ fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
     bad[5000] ^= 1;
     std::fs::write(&victim, &bad).expect("a file");
     let daemon = node.start();
-    daemon.post("/api/v1/trash/purge", &json!({"tablet_id": 7}));
+    daemon.operate("/api/v1/trash/purge", &json!({"tablet_id": 7}));
     assert_eq!(daemon.get("/api/v1/trash")["total"], 1, "purged beside a damaged live copy");
     daemon.stop();
     // The live copy is lost altogether: the tablet comes back from trash, one generation higher.
@@ -153,7 +153,7 @@ fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
     let daemon = node.start();
     let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
     assert_eq!(restored["status"], "OK", "{restored}");
-    daemon.post("/api/v1/trash/purge", &json!({"tablet_id": 7}));
+    daemon.operate("/api/v1/trash/purge", &json!({"tablet_id": 7}));
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 0);

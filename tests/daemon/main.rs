@@ -7,6 +7,7 @@ mod flushes;
 mod gentle;
 #[path = "../support/mod.rs"]
 mod harness;
+mod heal;
 mod inputs;
 mod joining;
 mod kills;

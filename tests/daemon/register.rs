@@ -135,7 +135,7 @@ fn a_forgotten_disk_can_be_unmounted_and_is_not_there_after_the_next_start() {
     assert!(register(&daemon, &path)["error_code"].is_null());
     daemon.wait_for(daemon.accept(key, &path), &["completed"]);
     daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
-    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    daemon.operate("/api/v1/trash/purge", &json!({"all": true}));
     assert_eq!(forget(&daemon, &path), None);
     assert_eq!(paths(&daemon), [node.disk(0)]);
     assert_eq!(daemon.run(key, &path)["error_code"], "DISK_NOT_FOUND");

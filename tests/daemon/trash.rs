@@ -147,12 +147,19 @@ fn what_reads_a_large_tablet_keeps_to_limits_and_makes_no_disk_look_hung() {
     let get = move || ureq::get(&url).call().expect("an answer").body_mut().read_json().expect("JSON");
     let digests = reads_at_length(&node, get, &daemon);
     assert_eq!(digests["file_count"], "6", "{digests:#}");
-    let url = daemon.url("/api/v1/trash/purge");
-    let all = json!({"all": true});
-    let post =
-        move || ureq::post(&url).send_json(all).expect("an answer").body_mut().read_json().expect("JSON");
-    let purged = reads_at_length(&node, post, &daemon);
-    assert_eq!(purged["data"][0]["purged"], true, "{purged:#}");
+    let (url, all) = (daemon.url("/api/v1/trash/purge"), json!({"all": true}));
+    let operations = daemon.url("/api/v1/operations");
+    let purge = move || {
+        let mut answer = ureq::post(&url).send_json(all).expect("an answer");
+        let mut purge: Value = answer.body_mut().read_json().expect("JSON");
+        while purge["state"] == "running" {
+            let look = ureq::get(format!("{operations}/{}", purge["id"])).call();
+            purge = look.expect("an answer").body_mut().read_json().expect("JSON");
+        }
+        purge
+    };
+    let purged = reads_at_length(&node, purge, &daemon);
+    assert_eq!(purged["items"][0]["done"], true, "{purged:#}");
     assert_eq!(daemon.get("/api/v1/trash")["total"], 0);
     daemon.stop();
 }

@@ -134,6 +134,19 @@ impl Daemon {
         answer.body_mut().read_json().expect("JSON")
     }
 
+    /// Begins an operation and waits for its end; a refusal is returned as it came.
+    pub(crate) fn operate(&self, path: &str, body: &Value) -> Value {
+        let begun = self.post(path, body);
+        let Some(id) = begun["state"].as_str().and_then(|_| begun["id"].as_u64()) else { return begun };
+        let look = || self.get(&format!("/api/v1/operations/{id}"));
+        assert!(
+            self.becomes(|| look()["state"] != "running"),
+            "operation {id} does not end: {}",
+            self.said()
+        );
+        look()
+    }
+
     /// POST, with further headers: the status of the answer and its body.
     pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value) {
         let mut request = agent().post(self.url(path));

@@ -1,5 +1,7 @@
 //! `POST /api/restore_tablet`: the newest copy of a tablet comes back from trash.
 
+use std::time::Duration;
+
 use axum::Extension;
 use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
@@ -11,9 +13,13 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::query::Query;
+use crate::engine::{Older, Restore};
 use crate::model::{ErrorCode, Failure, TabletKey};
 
-/// Brings the newest copy of a tablet back from trash.
+/// Doris answers when it is done: between two looks whether it is.
+const LOOK_EVERY: Duration = Duration::from_millis(20);
+
+/// Brings the newest copy of a tablet back from trash, and answers when that is done.
 #[utoipa::path(
     post,
     path = "/api/restore_tablet",
@@ -52,17 +58,25 @@ async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String>
     };
     let known =
         app.ask(Touches::Memory, move |node| node.tablet(key)).await.map_err(|failure| failure.message)?;
-    if known.is_some() {
+    if known.is_some_and(|tablet| tablet.damaged.is_none()) {
         return Err("tablet already exists, can not restore.".to_owned());
     }
     caller.asks(format_args!("restore tablet {key} from trash"));
-    app.try_ask(Touches::Disk, move |node| node.restore(key, None)).await.map(|_| ()).map_err(text)
+    let requested_by = caller.to_string();
+    let request = Restore { key, entry: None, to: None, older: Older::Leave, requested_by };
+    let mut operation = app.try_ask(Touches::Disk, move |node| node.restore(&request)).await.map_err(text)?;
+    while !operation.state.is_settled() {
+        tokio::time::sleep(LOOK_EVERY).await;
+        let id = operation.id;
+        operation = app.try_ask(Touches::Memory, move |node| node.operation(id)).await.map_err(text)?;
+    }
+    operation.failure.map_or(Ok(()), |failure| Err(text(failure)))
 }
 
 fn text(failure: Failure) -> String {
     match failure.code {
         ErrorCode::AlreadyOnDisk => "tablet already exists, can not restore.".to_owned(),
-        ErrorCode::MigrationExists => "tablet is already restoring".to_owned(),
+        ErrorCode::MigrationExists | ErrorCode::OperationExists => "tablet is already restoring".to_owned(),
         // It means "cannot".
         ErrorCode::TrashNotFound => "can find tablet path in trash".to_owned(),
         ErrorCode::RecordDamaged => "load header failed".to_owned(),
@@ -80,6 +94,7 @@ mod tests {
             (ErrorCode::AlreadyOnDisk, "tablet already exists, can not restore."),
             (ErrorCode::TrashNotFound, "can find tablet path in trash"),
             (ErrorCode::MigrationExists, "tablet is already restoring"),
+            (ErrorCode::OperationExists, "tablet is already restoring"),
             (ErrorCode::RecordDamaged, "load header failed"),
             (ErrorCode::DiskFull, "our words"),
         ] {

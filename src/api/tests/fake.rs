@@ -9,14 +9,14 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Loss, MigrationFilter, NewTask, Page,
-    PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
+    Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
+    OperationView, Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, RuleBinds, Submit, TabletFilter,
+    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
-    Priority, SchemaHash, ShardId, Status, Step, TabletCheck, TabletId, TabletKey, TabletRecord, TabletState,
-    TaskId, TaskPlan,
+    OperationId, OperationKind, OperationState, Priority, SchemaHash, ShardId, Status, Step, TabletCheck,
+    TabletId, TabletKey, TabletRecord, TabletState, TaskId, TaskPlan,
 };
 
 /// What the node answers; by default it holds tablet 1_2 on `/d1` and accepts everything.
@@ -312,15 +312,39 @@ impl Node for FakeNode {
         let _ = self.note(format!("{filter:?}"));
         Ok(Page { total: 7, items: vec![sample::trash()] })
     }
-    fn restore(&self, key: TabletKey, entry: Option<&str>) -> Result<TabletView, Failure> {
-        self.on_disk(format!("restore {key} {entry:?}"))?;
-        if key.tablet_id == TabletId(404) {
+    fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
+        self.note(format!("heal {} to {:?}, {:?}", request.tablet_id, request.to, request.older))?;
+        Ok(sample::operation(OperationKind::Heal))
+    }
+    fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
+        self.on_disk(format!("restore {} {:?}", request.key, request.entry))?;
+        if request.key.tablet_id == TabletId(404) {
             return Err(Failure::new(ErrorCode::TrashNotFound, "nothing of it in trash"));
         }
-        Ok(sample::tablet(key, "/d1"))
+        Ok(sample::operation(OperationKind::Restore))
     }
-    fn purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-        self.on_disk(format!("purge {select:?}"))?;
+    fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        let ended =
+            OperationView { state: OperationState::Completed, ..sample::operation(OperationKind::Restore) };
+        match id {
+            OperationId(3) => Ok(ended),
+            _ => Err(Failure::new(ErrorCode::OperationNotFound, "no such operation")),
+        }
+    }
+    fn operations(&self, limit: usize) -> Page<OperationView> {
+        let _ = self.note(format!("operations, at most {limit}"));
+        Page { total: 1, items: vec![sample::operation(OperationKind::Heal)] }
+    }
+    fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure> {
+        self.note(format!("cancel operation {id}"))?;
+        self.operation(id)
+    }
+    fn purge(&self, select: &PurgeSelect, _requested_by: &str) -> Result<OperationView, Failure> {
+        self.note(format!("purge {select}"))?;
+        Ok(sample::operation(OperationKind::PurgeTrash))
+    }
+    fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
+        self.on_disk(format!("look at {select}"))?;
         let kept =
             PurgeOutcome { item: sample::trash(), outcome: Err("its live copy was not read yet".into()) };
         Ok(vec![PurgeOutcome { item: sample::trash(), outcome: Ok(()) }, kept])

@@ -1,11 +1,12 @@
 //! One of each, for tests.
 
-use crate::engine::{DiskView, PaceView, TabletView, TaskView, TrashView};
+use crate::engine::{DiskView, OperationView, PaceView, TabletView, TaskView, TrashView};
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
-    LogEntry, Medium, MigrateTarget, Migration, MigrationId, MoveStatus, Phase, PlanCompleteness,
-    PlanOutcome, PlannedMove, Receipt, ShardId, Status, Step, StepRecord, StepStatus, TabletCheck, TabletKey,
-    Task, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus,
+    LogEntry, Medium, MigrateTarget, Migration, MigrationId, MoveStatus, OperationId, OperationKind,
+    OperationState, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Receipt, ShardId, Status, Step,
+    StepRecord, StepStatus, TabletCheck, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest,
+    TaskStatus,
 };
 
 /// When the data step of [`migration`] began.
@@ -110,6 +111,27 @@ pub(crate) fn trash() -> TrashView {
         migration_id: Some(MigrationId(7)),
         retired_ms: Some(DATA_STARTED_MS),
         kept_because: "due".into(),
+    }
+}
+
+/// Operation 3 about tablet 1_2, under way.
+pub(crate) fn operation(kind: OperationKind) -> OperationView {
+    OperationView {
+        id: OperationId(3),
+        kind,
+        state: OperationState::Running,
+        subject: format!("tablet {KEY}"),
+        key: Some(KEY),
+        requested_by: "ops".into(),
+        generation: Some(4),
+        note: "reading".into(),
+        done_tablets: 0,
+        total_tablets: 1,
+        read_bytes: 0,
+        items: Vec::new(),
+        failure: None,
+        started_ms: DATA_STARTED_MS,
+        finished_ms: None,
     }
 }
 

@@ -227,7 +227,11 @@ fn disks_trash_and_status() {
         assert_eq!(server.post("/api/v1/disks/limits", body).json()["path"], "/d1", "{body}");
     }
     let restored = server.post("/api/v1/trash/restore", r#"{"tablet_id":1,"schema_hash":2,"entry":"x.0"}"#);
-    assert_eq!((restored.status, &restored.json()["tablet_id"]), (200, &1.into()));
+    assert_eq!((restored.status, &restored.json()["id"]), (202, &3.into()));
+    assert_eq!(server.get("/api/v1/operations/3").json()["state"], "completed");
+    let healed = server.post("/api/v1/tablets/1/heal", r#"{"to":"/d2","accept_older":true}"#);
+    assert_eq!((healed.status, &healed.json()["kind"]), (202, &"heal".into()));
+    assert_eq!(server.post("/api/v1/operations/4/cancel", "{}").status, 404);
     let purged = server.post("/api/v1/trash/purge", r#"{"disk":"/d1","dry_run":true}"#);
     let list: List<PurgedItem> = serde_json::from_slice(&purged.body).unwrap();
     assert_eq!(list.data.iter().map(|item| item.purged).collect::<Vec<_>>(), [true, false]);
@@ -239,13 +243,15 @@ fn disks_trash_and_status() {
             "limit /d1 Some(5)",
             "limit /d1 None",
             "restore 1_2 Some(\"x.0\")",
-            "purge PurgeSelect { disk: Some(\"/d1\"), entry: None, tablet_id: None, dry_run: true }",
+            "heal 1 to Some(\"/d2\"), Serve",
+            "cancel operation 4",
+            "look at trash, on /d1",
         ]
     );
     for body in ["{}", r#"{"all":true,"disk":"/d1"}"#] {
         assert_eq!(server.post("/api/v1/trash/purge", body).status, 400, "{body}");
     }
-    assert_eq!(server.post("/api/v1/trash/purge", r#"{"all":true}"#).status, 200);
+    assert_eq!(server.post("/api/v1/trash/purge", r#"{"all":true}"#).status, 202);
     let status: NodeStatus = serde_json::from_slice(&server.get("/api/v1/status").body).unwrap();
     assert_eq!((status.queued, status.disks["online"], status.disks["hung"]), (3, 2, 0));
 }

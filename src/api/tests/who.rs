@@ -66,7 +66,7 @@ fn each_role_may_what_it_may_and_is_told_which_role_it_lacks() {
         ("GET", "/api/v1/disks", "", 200, 200, 200),
         ("POST", "/api/v1/migrations", migration, 403, 201, 201),
         ("DELETE", "/api/v1/migrations/7", "", 403, 202, 202),
-        ("POST", "/api/v1/trash/purge", r#"{"all":true}"#, 403, 403, 200),
+        ("POST", "/api/v1/trash/purge", r#"{"all":true}"#, 403, 403, 202),
         ("POST", "/api/update_config?hdd_read_slots=2", "", 403, 403, 200),
         ("GET", "/api/tablet_migration?goal=status&tablet_id=1&schema_hash=2", "", 200, 200, 200),
         ("GET", "/api/tablet_migration?goal=run&tablet_id=1&schema_hash=2&disk=/d2", "", 403, 200, 200),
@@ -182,7 +182,7 @@ fn every_answer_tells_browsers_what_not_to_do_and_clients_which_api_this_is() {
     let server = guarded();
     for target in ["/api/health", "/api/v1/disks", "/api/v1/nothing", "/metrics"] {
         let reply = server.get(target);
-        assert_eq!(reply.header("x-api-version"), Some("1.1"), "{target}");
+        assert_eq!(reply.header("x-api-version"), Some("1.2"), "{target}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(reply.header("strict-transport-security"), None, "only over TLS");
     }

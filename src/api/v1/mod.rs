@@ -10,6 +10,7 @@ mod document;
 mod events;
 mod migrations;
 mod of_tablet;
+mod operations;
 mod shape;
 mod status;
 mod submit;
@@ -34,7 +35,7 @@ pub(super) use shape::shape;
 /// Where this room is.
 pub(super) const PREFIX: &str = "/api/v1";
 /// Of the API: the first number changes when a client has to, the second when something was added.
-pub(super) const VERSION: &str = "1.1";
+pub(super) const VERSION: &str = "1.2";
 
 /// Every path of this room, below [`PREFIX`].
 pub(super) fn routes() -> Routes {
@@ -56,6 +57,7 @@ pub(super) fn routes() -> Routes {
         .route("/tables", get(tables::list))
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tablets/{tablet_id}/verify", get(tablets::last_verification).post(tablets::verify))
+        .route("/tablets/{tablet_id}/heal", post(tablets::heal))
         .route("/tablets/{tablet_id}/pin", post(tablets::pin))
         .route("/tablets/{tablet_id}/unpin", post(tablets::unpin))
         .route("/tasks/{id}", get(tasks::show).patch(tasks::update).delete(tasks::delete))
@@ -73,6 +75,9 @@ pub(super) fn routes() -> Routes {
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
+        .route("/operations", get(operations::list))
+        .route("/operations/{id}", get(operations::show))
+        .route("/operations/{id}/cancel", post(operations::cancel))
         .route("/status", get(status::show))
         .route("/openapi.json", get(document::json))
         .route("/docs", get(document::page))

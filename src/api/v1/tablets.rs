@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
 use super::body::Body;
+use super::operations::accepted;
 use super::parameters;
 use super::shape::{page, whole};
 use crate::api::app::App;
@@ -15,8 +16,10 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::node::Node;
 use crate::api::query::{invalid, read_id};
-use crate::api::wire::{List, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema};
-use crate::engine::{Pin, TabletFilter};
+use crate::api::wire::{
+    HealTablet, List, Operation, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema,
+};
+use crate::engine::{self, Older, Pin, TabletFilter};
 use crate::model::{Failure, SchemaHash, TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
@@ -187,6 +190,50 @@ pub(super) async fn verify(
     let check = app.try_ask(Touches::Disk, move |node| node.verify(key_of(node, id, schema_hash)?)).await?;
     let status = if check.state.is_settled() { StatusCode::OK } else { StatusCode::ACCEPTED };
     Ok((status, Json(TabletCheck::from(check))).into_response())
+}
+
+/// `POST /tablets/{tablet_id}/heal`: its newest good copy comes back, from trash or wherever one is. What is damaged is
+/// set aside after that; a tablet that reads well is refused.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/heal",
+    operation_id = "heal_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+    ),
+    request_body = HealTablet,
+    responses((status = 202, body = Operation, description = "It is looked into")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn heal(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(request): Body<HealTablet>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let tablet_id = read_id(&id)?;
+    caller.asks(format_args!("heal tablet {id}{}", older_in_words(request.accept_older)));
+    let request = engine::Heal {
+        tablet_id,
+        schema_hash: request.schema_hash,
+        to: request.to,
+        older: older(request.accept_older),
+        requested_by: caller.to_string(),
+    };
+    Ok(accepted(app.try_ask(Touches::Memory, move |node| node.heal(&request)).await?))
+}
+
+/// What `accept_older` says.
+pub(super) const fn older(accepted: bool) -> Older {
+    if accepted { Older::Serve } else { Older::Leave }
+}
+
+/// The same, for the record.
+pub(super) const fn older_in_words(accepted: bool) -> &'static str {
+    if accepted { ", an older copy will do" } else { "" }
 }
 
 /// `GET /tablets/{tablet_id}/verify[?schema_hash=]`: the last verification, also one of an earlier run of the daemon.

@@ -1,21 +1,23 @@
 //! `/api/v1/trash`.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
-use axum::{Extension, Json};
+use axum::response::{IntoResponse, Response};
 
 use super::body::Body;
 use super::migrations::checked_ids;
+use super::operations::accepted;
 use super::parameters;
 use super::shape::{page, whole};
+use super::tablets::{older, older_in_words};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::invalid;
-use crate::api::wire::{List, PurgeTrash, PurgedItem, RestoreTablet, Tablet, TrashItem};
-use crate::engine::{PurgeSelect, TrashFilter};
+use crate::api::wire::{List, Operation, PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
+use crate::engine::{PurgeSelect, Restore, TrashFilter};
 use crate::model::{TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
@@ -47,48 +49,57 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     Ok(page(found.total, found.items.into_iter().map(TrashItem::from).collect()))
 }
 
-/// `POST /trash/restore`: the tablet is served again from the disk whose trash it was in.
+/// `POST /trash/restore`: a tablet that nobody serves, or that is known to be damaged, comes back: the newest good copy,
+/// or that of a trash entry.
 #[utoipa::path(
     post,
     path = "/api/v1/trash/restore",
     operation_id = "restore_tablet",
     tag = "trash",
     request_body = RestoreTablet,
-    responses((status = 200, body = Tablet, description = "Served again"))
+    responses((status = 202, body = Operation, description = "It is looked into")),
+    extensions(("x-execution" = json!("asynchronous")))
 )]
 pub(super) async fn restore(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
     Body(request): Body<RestoreTablet>,
-) -> Result<Json<Tablet>, Problem> {
+) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     checked_ids(request.tablet_id, Some(request.schema_hash))?;
     let key = TabletKey { tablet_id: request.tablet_id, schema_hash: request.schema_hash };
-    let entry = request.entry;
     caller.asks(format_args!(
-        "restore tablet {key} from trash, entry {}",
-        entry.as_deref().unwrap_or("newest")
+        "restore tablet {key} from trash, entry {}{}",
+        request.entry.as_deref().unwrap_or("newest"),
+        older_in_words(request.accept_older)
     ));
-    let tablet = app.try_ask(Touches::Disk, move |node| node.restore(key, entry.as_deref())).await?;
-    Ok(Json(tablet.into()))
+    let request = Restore {
+        key,
+        entry: request.entry,
+        to: request.to,
+        older: older(request.accept_older),
+        requested_by: caller.to_string(),
+    };
+    Ok(accepted(app.try_ask(Touches::Disk, move |node| node.restore(&request)).await?))
 }
 
-/// `POST /trash/purge`: what is not needed any more goes; the answer says of each tablet whether it went.
+/// `POST /trash/purge`: what is not needed any more goes, each after a cold check of its live copy.
 #[utoipa::path(
     post,
     path = "/api/v1/trash/purge",
     operation_id = "purge_trash",
     tag = "trash",
     request_body = PurgeTrash,
-    responses((status = 200, body = List<PurgedItem>, description = "What became of each"))
+    responses((status = 202, body = Operation, description = "It is under way; its items say of each tablet whether it went"), (status = 200, body = List<PurgedItem>, description = "Only looked at: dry_run")),
+    extensions(("x-execution" = json!("asynchronous")))
 )]
 pub(super) async fn purge(
     State(app): State<App>,
     Extension(caller): Extension<Caller>,
     parts: Parts,
     Body(request): Body<PurgeTrash>,
-) -> Result<impl IntoResponse, Problem> {
+) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let narrowed = request.disk.is_some() || request.entry.is_some() || request.tablet_id.is_some();
     if narrowed == request.all {
@@ -99,12 +110,11 @@ pub(super) async fn purge(
         checked_ids(tablet_id, None)?;
     }
     caller.asks(format_args!("purge trash: {request:?}"));
-    let select = PurgeSelect {
-        disk: request.disk,
-        entry: request.entry,
-        tablet_id: request.tablet_id,
-        dry_run: request.dry_run,
-    };
-    let outcomes = app.try_ask(Touches::Disk, move |node| node.purge(&select)).await?;
-    Ok(whole(outcomes.into_iter().map(PurgedItem::from).collect()))
+    let select = PurgeSelect { disk: request.disk, entry: request.entry, tablet_id: request.tablet_id };
+    if request.dry_run {
+        let outcomes = app.try_ask(Touches::Disk, move |node| node.would_purge(&select)).await?;
+        return Ok(whole(outcomes.into_iter().map(PurgedItem::from).collect()).into_response());
+    }
+    let requested_by = caller.to_string();
+    Ok(accepted(app.try_ask(Touches::Memory, move |node| node.purge(&select, &requested_by)).await?))
 }

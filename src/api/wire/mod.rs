@@ -8,10 +8,12 @@ mod disk;
 mod event;
 mod from_engine;
 mod from_loss;
+mod from_operations;
 mod from_tablets;
 mod from_tasks;
 mod loss;
 mod migration;
+mod operation;
 mod status;
 mod tablet;
 mod task;
@@ -25,6 +27,7 @@ pub use migration::{
     Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
 };
+pub use operation::{HealTablet, Operation, OperationItem};
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};

@@ -41,6 +41,12 @@ pub struct RestoreTablet {
     /// This trash entry; left out, the newest one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub entry: Option<String>,
+    /// The disk it is to live on; left out, the one that has the good copy, if that takes anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// An older copy will do, also while a newer one may be on a disk that is away.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub accept_older: bool,
 }
 
 /// `POST /api/v1/trash/purge`. Every field given narrows the choice; at least one is needed, or `all`.

@@ -27,6 +27,7 @@ use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, elapsed_ms};
 use super::node::{Counts, Node};
 use super::pressure::OUT;
+use super::verify::note_failed_read;
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
 use crate::rules::retry::{Verdict, after_failure};
@@ -35,7 +36,7 @@ use crate::storage::StorageError;
 use gate::Halt;
 
 pub(super) use finalize::content_crc32;
-pub(super) use undo::{reclaim_placed, remove_copy};
+pub(super) use undo::{reclaim_placed, remove_copy, take_back_placed};
 
 /// What every step of one attempt needs.
 pub(super) struct Line<'a> {
@@ -219,6 +220,9 @@ impl<'a> Line<'a> {
     }
 
     fn settle_failure(&self, failure: Failure) {
+        if failure.code == ErrorCode::SourceDamaged {
+            note_failed_read(self.node, self.key, &self.source, &failure);
+        }
         let attempts = self.job.lock().attempts;
         let (attempts_max, backoff_ms) = {
             let config = self.node.config();

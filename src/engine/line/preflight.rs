@@ -1,6 +1,7 @@
 //! Preflight: is everything as it must be before a byte is written? Reads only.
 
 use super::Line;
+use crate::engine::verify::note_failed_read;
 use crate::model::{ErrorCode, Failure, TabletRecord};
 use crate::rules::capacity::fits;
 use crate::storage::layout::tablet_dir;
@@ -25,7 +26,8 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
             let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
             Failure::new(ErrorCode::SourceDamaged, why)
         })?;
-    check_source(&source_dir, &record.manifest)?;
+    check_source(&source_dir, &record.manifest)
+        .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
     let space = check_space(line, &destination.0, record.manifest.total_bytes())?;
     check_nothing_in_the_way(line, &destination.1)?;
     {
@@ -54,11 +56,13 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
         let now = &line.node.disk(owner.disk).path;
         return Err(moved(format!("tablet {} is on {now} now, no longer on {}", line.key, line.source.path)));
     }
-    let record = store.get(line.key).map_err(|error| line.on_source(error))?;
-    record.ok_or_else(|| {
-        let why = format!("the metadata record of {} is gone from {}", line.key, line.source.path);
-        Failure::new(ErrorCode::RecordDamaged, why)
-    })
+    let record = store.get(line.key).map_err(|error| line.on_source(error)).and_then(|record| {
+        record.ok_or_else(|| {
+            let why = format!("the metadata record of {} is gone from {}", line.key, line.source.path);
+            Failure::new(ErrorCode::RecordDamaged, why)
+        })
+    });
+    record.inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))
 }
 
 /// Measured now, with every other move in flight counted; this one's own reservation is among them. The numbers in words.

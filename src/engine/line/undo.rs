@@ -69,7 +69,7 @@ fn take_back(root: &Dir, staging: &Dir, shard: ShardId, key: TabletKey) -> Resul
 
 /// Puts placed files back into staging, for an attempt that stopped between the rename and the commit. What fails here is
 /// left for the next attempt or the next start.
-pub(super) fn take_back_placed(root: &Root, staging: &Dir, shard: ShardId, key: TabletKey) {
+pub(in crate::engine) fn take_back_placed(root: &Root, staging: &Dir, shard: ShardId, key: TabletKey) {
     if let Err(error) = take_back(root.dir(), staging, shard, key) {
         tracing::warn!("a placed copy could not be taken back into staging: {error}");
     }

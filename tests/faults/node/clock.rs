@@ -133,7 +133,7 @@ impl Stage {
         if let Err(what) = keeps_its_trash(&daemon) {
             return Ok(Err(what));
         }
-        daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+        daemon.operate("/api/v1/trash/purge", &serde_json::json!({"all": true}));
         daemon.kill();
         // And back, while it was down.
         self.set_clock(0)?;

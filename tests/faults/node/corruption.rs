@@ -227,7 +227,7 @@ fn one_flip(
         Ok(daemon) => daemon,
         Err(said) => return Ok(Err(format!("the daemon did not start: {said}"))),
     };
-    daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+    daemon.operate("/api/v1/trash/purge", &serde_json::json!({"all": true}));
     Ok(settle(node, daemon, &[&promise], Owed::Ended, ReadFrom::Medium))
 }
 

@@ -113,7 +113,7 @@ fn round_ends(rig: &Rig, owed: &[Promise]) -> Result<(), String> {
 
 fn round_ends_with(rig: &Rig, daemon: crate::harness::Daemon, owed: &[Promise]) -> Result<(), String> {
     daemon.try_wait_until_idle(super::PATIENCE)?;
-    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    daemon.operate("/api/v1/trash/purge", &json!({"all": true}));
     settle(&rig.node, daemon, &owed.iter().collect::<Vec<_>>(), Owed::Completed, ReadFrom::Cache)
 }
 

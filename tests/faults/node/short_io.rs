@@ -65,7 +65,7 @@ fn one_move(
     let id = daemon.try_accept(key, &rig.node.disk(1 - *at)).map_err(io::Error::other)?;
     daemon.try_wait_until_idle(super::PATIENCE).map_err(io::Error::other)?;
     let migration = daemon.try_get(&format!("/api/v1/migrations/{id}")).map_err(io::Error::other)?;
-    daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+    daemon.operate("/api/v1/trash/purge", &serde_json::json!({"all": true}));
     let hit = daemon.said().contains("fault: short ");
     daemon.kill();
     let found = rig.node.examine(ReadFrom::Medium).and_then(|placement| {

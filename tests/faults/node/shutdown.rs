@@ -206,6 +206,6 @@ fn settled(node: &Node, promises: &[Promise]) -> Result<(), String> {
     check_nothing_came_back(node, promises.iter().filter(|promise| promise.completed_at.is_some()))?;
     let daemon = node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
     daemon.try_wait_until_idle(super::PATIENCE)?;
-    daemon.post("/api/v1/trash/purge", &json!({"all": true}));
+    daemon.operate("/api/v1/trash/purge", &json!({"all": true}));
     settle(node, daemon, &promises.iter().collect::<Vec<_>>(), Owed::Completed, ReadFrom::Cache)
 }

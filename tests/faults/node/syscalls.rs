@@ -199,7 +199,7 @@ impl Stage {
         }
         let daemon = node.try_start().map_err(|said| format!("the daemon did not start: {said}"))?;
         daemon.try_wait_until_idle(super::PATIENCE)?;
-        daemon.post("/api/v1/trash/purge", &serde_json::json!({"all": true}));
+        daemon.operate("/api/v1/trash/purge", &serde_json::json!({"all": true}));
         self.last_id =
             daemon.try_migrations()?.iter().filter_map(|known| known["id"].as_u64()).max().unwrap_or(0);
         // A copy whose commit was in doubt may be set aside: nothing was lost with it.

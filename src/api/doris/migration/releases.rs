@@ -117,6 +117,11 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::QuarantineNotFound
+        | ErrorCode::OperationNotFound
+        | ErrorCode::OperationExists
+        | ErrorCode::NotDamaged
+        | ErrorCode::OnlyOlderCopy
         | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::Internal => release.fail("INTERNAL_ERROR", "Migration task submission failed"),
@@ -201,6 +206,11 @@ const fn olap_status(code: ErrorCode) -> i32 {
         | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::QuarantineNotFound
+        | ErrorCode::OperationNotFound
+        | ErrorCode::OperationExists
+        | ErrorCode::NotDamaged
+        | ErrorCode::OnlyOlderCopy
         | ErrorCode::Internal => -1, // OLAP_ERR_OTHER_ERROR
     }
 }
@@ -248,6 +258,11 @@ fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String)
         | ErrorCode::DiskInUse
         | ErrorCode::PlanDrifted
         | ErrorCode::TrashNotFound
+        | ErrorCode::QuarantineNotFound
+        | ErrorCode::OperationNotFound
+        | ErrorCode::OperationExists
+        | ErrorCode::NotDamaged
+        | ErrorCode::OnlyOlderCopy
         | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::InvalidArgument

@@ -1,0 +1,42 @@
+//! From the operations of the engine to what goes over the wire. Pure.
+
+use super::{Operation, OperationItem, Timestamp};
+use crate::engine::OperationView;
+use crate::model;
+
+impl From<OperationView> for Operation {
+    fn from(view: OperationView) -> Self {
+        Self {
+            id: view.id,
+            kind: view.kind,
+            state: view.state,
+            subject: view.subject,
+            tablet_id: view.key.map(|key| key.tablet_id),
+            schema_hash: view.key.map(|key| key.schema_hash),
+            generation: view.generation,
+            requested_by: view.requested_by,
+            note: view.note,
+            done_tablets: view.done_tablets,
+            total_tablets: view.total_tablets,
+            read_bytes: view.read_bytes,
+            items: view.items.into_iter().map(OperationItem::from).collect(),
+            error: view.failure.map(Into::into),
+            started_at: Timestamp(view.started_ms),
+            finished_at: view.finished_ms.map(Timestamp),
+        }
+    }
+}
+
+impl From<model::OperationItem> for OperationItem {
+    fn from(item: model::OperationItem) -> Self {
+        Self {
+            tablet_id: item.key.map(|key| key.tablet_id),
+            schema_hash: item.key.map(|key| key.schema_hash),
+            disk: item.disk,
+            entry: item.entry,
+            size_bytes: item.size_bytes,
+            done: item.outcome.is_ok(),
+            not_done_because: item.outcome.err(),
+        }
+    }
+}

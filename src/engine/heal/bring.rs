@@ -1,0 +1,348 @@
+//! Brings one copy of a tablet back: beside whatever stands there, read past the page cache, committed by its record.
+//!
+//! On the disk that has the copy its files get second names, so that even a full disk can be healed; on another disk they
+//! are copied and read back. A copy that stands in its place already only gets a record of a higher generation.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use super::Wish;
+use super::find::Found;
+use crate::engine::disk::{Disk, note_storage_error};
+use crate::engine::flush::SharedBarrier;
+use crate::engine::gentle::wear_io_class;
+use crate::engine::line::take_back_placed;
+use crate::engine::node::Node;
+use crate::engine::operations::Operation;
+use crate::engine::verify::Reading;
+use crate::model::{
+    ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, TabletKey, TabletRecord,
+};
+use crate::rules::capacity::fits;
+use crate::rules::healing::FoundIn;
+use crate::storage::layout::record_name;
+use crate::storage::{
+    Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging,
+    StorageError, is_placed, quarantine,
+};
+use crate::transfer::{
+    CallToken, CheckRequest, CopyHooks, CopyOptions, CopyRequest, Side, Strangers, Traffic, copy,
+    verify_files,
+};
+
+/// What owns the tablet now.
+pub(super) struct Brought {
+    pub(super) disk: Arc<Disk>,
+    pub(super) record: RecordSummary,
+}
+
+/// Brings a copy back to the disk it is wished on.
+///
+/// # Errors
+/// What is wrong with the copy (see [`is_about_the_copy`]); what the destination said.
+pub(super) fn back(
+    node: &Node,
+    operation: &Operation,
+    wish: &Wish,
+    found: &Found,
+) -> Result<Brought, Failure> {
+    let disk = destination(node, wish, found)?;
+    let (root, store) = disk.open()?;
+    let work = Work { node, operation, wish, found, disk: &disk, root: &root, store: &store };
+    let record = if found.found_in == FoundIn::Place && found.disk.index == disk.index {
+        work.raise_in_place()?
+    } else {
+        work.place_beside()?
+    };
+    // What cannot be measured now is measured by the next probe.
+    let _ = disk.measure(&root);
+    Ok(Brought { disk, record })
+}
+
+/// Whether a failure says that this copy is no good, so that the next one is tried.
+pub(super) const fn is_about_the_copy(code: ErrorCode) -> bool {
+    matches!(
+        code,
+        ErrorCode::SourceDamaged
+            | ErrorCode::UnexpectedEntry
+            | ErrorCode::RecordDamaged
+            | ErrorCode::IoError
+            | ErrorCode::TrashNotFound
+    )
+}
+
+/// Where it goes: where the operator says; else where the copy is, if that disk takes anything; else the disk with most
+/// room.
+fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Failure> {
+    let hang_after = node.hang_after();
+    let size_bytes = found.record.manifest.total_bytes();
+    let unfit = |disk: &Disk| {
+        let condition = disk.condition(hang_after);
+        if !condition.is_writable() {
+            return Some(format!("disk {} is {}: {}", disk.path, condition.as_str(), condition.reason()));
+        }
+        if disk.index == found.disk.index {
+            return None;
+        }
+        let full = fits(disk.capacity(), disk.reserved_bytes(), size_bytes, node.capacity_limits()).err();
+        full.map(|full| format!("disk {}: {full}", disk.path))
+    };
+    if let Some(disk) = &wish.to {
+        return match unfit(disk) {
+            Some(why) => Err(Failure::new(ErrorCode::DiskUnavailable, why)),
+            None => Ok(Arc::clone(disk)),
+        };
+    }
+    let Some(why) = unfit(&found.disk) else { return Ok(Arc::clone(&found.disk)) };
+    let others = node.shown_disks().filter(|disk| unfit(disk).is_none());
+    others.max_by_key(|disk| disk.capacity().avail_bytes).cloned().ok_or_else(|| {
+        Failure::new(ErrorCode::DiskUnavailable, format!("no disk takes tablet {}: {why}", wish.key))
+    })
+}
+
+struct Work<'a> {
+    node: &'a Node,
+    operation: &'a Operation,
+    wish: &'a Wish,
+    found: &'a Found,
+    disk: &'a Arc<Disk>,
+    root: &'a Root,
+    store: &'a NativeStore,
+}
+
+impl Work<'_> {
+    fn key(&self) -> TabletKey {
+        self.wish.key
+    }
+
+    /// The copy stands where a tablet stands: read whole, it is given the generation above all others.
+    fn raise_in_place(&self) -> Result<RecordSummary, Failure> {
+        let files = self.root.dir().open(&self.found.files)?;
+        self.verify(&files, &self.found.record.manifest)?;
+        let record = TabletRecord { generation: self.wish.generation, ..self.found.record.clone() };
+        let staging = self.stage(record.shard_id)?;
+        let barrier = SharedBarrier::new(self.disk);
+        let committed = self.commit(&staging, record, &barrier);
+        self.remove(staging);
+        committed
+    }
+
+    fn place_beside(&self) -> Result<RecordSummary, Failure> {
+        let shard_id = self.free_shard()?;
+        let staging = self.stage(shard_id)?;
+        let barrier = SharedBarrier::new(self.disk);
+        let committed = self.fill(&staging, &barrier).and_then(|manifest| {
+            let generation = self.wish.generation;
+            let record = TabletRecord { generation, shard_id, manifest, ..self.found.record.clone() };
+            self.check(staging.place(self.root.dir()))?;
+            let committed = self.check(barrier.sync()).and_then(|()| self.commit(&staging, record, &barrier));
+            // After a commit that failed it is not known who owns the tablet: the next start sees it.
+            if committed.is_err() && !self.may_be_committed() {
+                take_back_placed(self.root, staging.dir(), shard_id, self.key());
+            }
+            committed
+        });
+        self.remove(staging);
+        committed
+    }
+
+    /// Whether a record of the claimed generation stands on the disk.
+    fn may_be_committed(&self) -> bool {
+        let found = self.store.get(self.key());
+        !matches!(found, Ok(found) if found.as_ref().is_none_or(|record| record.generation != self.wish.generation))
+    }
+
+    fn stage(&self, shard_id: ShardId) -> Result<Staging, Failure> {
+        let destination = self.disk.reference().ok_or_else(|| {
+            Failure::new(ErrorCode::DiskUnavailable, format!("disk {} was never opened", self.disk.path))
+        })?;
+        let owner = Owner {
+            purpose: Purpose::Restore,
+            migration_id: None,
+            key: self.key(),
+            shard_id,
+            source: None,
+            source_shard: None,
+            destination,
+        };
+        let name = format!("restore-{}-{}", self.key(), self.wish.generation);
+        self.check(Staging::open_or_create(self.root.dir(), &name, &owner))
+    }
+
+    /// A directory of the tablet that stands anywhere is not touched, nor the place of a record that is to be replaced.
+    fn free_shard(&self) -> Result<ShardId, Failure> {
+        let named = match self.store.get(self.key()) {
+            Ok(record) => record.map(|record| record.shard_id),
+            Err(StorageError::Record { .. }) => None,
+            Err(error) => return self.check(Err(error)),
+        };
+        let wanted = self.found.record.shard_id.0;
+        for offset in 0..SHARD_COUNT {
+            let shard = ShardId((wanted + offset) % SHARD_COUNT);
+            if named != Some(shard) && !self.check(is_placed(self.root.dir(), shard, self.key()))? {
+                return Ok(shard);
+            }
+        }
+        let why = format!("every shard of {} has a directory of tablet {}", self.disk.path, self.key());
+        Err(Failure::new(ErrorCode::AlreadyOnDisk, why))
+    }
+
+    /// The files in staging, durable and read past the page cache; the manifest with what the reading learned.
+    fn fill(&self, staging: &Staging, barrier: &SharedBarrier) -> Result<Manifest, Failure> {
+        let manifest = &self.found.record.manifest;
+        if self.found.disk.index != self.disk.index {
+            let (source, _) = self.found.disk.open()?;
+            return self.copy(&source.dir().open(&self.found.files)?, staging, barrier);
+        }
+        let files = self.root.dir().open(&self.found.files)?;
+        for file in manifest.files() {
+            self.operation.checkpoint(self.node)?;
+            let _call = self.disk.enter("link");
+            files.link(&file.name, staging.files(), &file.name).map_err(|error| match error.errno {
+                nix::errno::Errno::ENOENT => {
+                    Failure::new(ErrorCode::SourceDamaged, format!("{} is missing", error.path.display()))
+                }
+                _ => error.into(),
+            })?;
+        }
+        self.check(barrier.sync())?;
+        self.verify(staging.files(), manifest)?;
+        Ok(manifest.clone())
+    }
+
+    fn copy(&self, source: &Dir, staging: &Staging, barrier: &SharedBarrier) -> Result<Manifest, Failure> {
+        let size_bytes = self.found.record.manifest.total_bytes();
+        self.disk.reserve(size_bytes);
+        let copied = copy(&CopyRequest {
+            source,
+            destination: staging.files(),
+            manifest: &self.found.record.manifest,
+            barrier,
+            options: &CopyOptions { strangers: Strangers::LeftOut, ..self.node.copy_options() },
+            budget: &self.node.budget,
+            hooks: &Copying(self),
+        });
+        self.disk.unreserve(size_bytes);
+        let copied = copied.inspect_err(|failure| match failure.code {
+            ErrorCode::SyncFailed => self.disk.sync_failed(&failure.message),
+            ErrorCode::ReadBackMismatch => self.disk.mark_suspect(failure.message.clone()),
+            _ => {}
+        })?;
+        Ok(copied.manifest().clone())
+    }
+
+    fn verify(&self, files: &Dir, manifest: &Manifest) -> Result<(), Failure> {
+        let stop = || self.operation.checkpoint(self.node);
+        verify_files(&CheckRequest {
+            dir: files,
+            manifest,
+            options: &CopyOptions { threads: 1, ..self.node.copy_options() },
+            budget: &self.node.budget,
+            hooks: &Reading {
+                node: self.node,
+                disk: self.disk,
+                bytes: &self.operation.read_bytes,
+                stop: Some(&stop),
+            },
+        })
+        .map(drop)
+    }
+
+    /// The commit point: from here on the tablet is what was brought back.
+    fn commit(
+        &self,
+        staging: &Staging,
+        record: TabletRecord,
+        barrier: &SharedBarrier,
+    ) -> Result<RecordSummary, Failure> {
+        let _call = self.disk.enter("a commit");
+        let staged = self.check(StagedRecord::write(staging.dir(), record))?;
+        self.check(barrier.sync())?;
+        self.check(staged.check())?;
+        self.check(self.root.check_identity())?;
+        self.keep_replaced_record()?;
+        let committed = self.store.commit(&staged, barrier);
+        if committed.is_err() {
+            self.node.catalog_mut().saw_generation(self.key(), self.wish.generation);
+        }
+        self.check(committed)?;
+        Ok(staged.record().summary())
+    }
+
+    /// A record that cannot be read is about to be replaced: quarantine keeps it.
+    fn keep_replaced_record(&self) -> Result<(), Failure> {
+        if let Err(StorageError::Record { why, .. }) = self.store.get(self.key()) {
+            let name = record_name(self.key());
+            let what = Quarantined::ReplacedRecord { name: &name };
+            self.check(quarantine(self.root.dir(), self.store, &what, &format!("the record {why}")))?;
+        }
+        Ok(())
+    }
+
+    fn remove(&self, staging: Staging) {
+        if let Err(error) = staging.remove() {
+            tracing::warn!(tablet = %self.key(), "staging could not be removed, the next start does it: {error}");
+        }
+    }
+
+    /// An error on the destination means what it means for every copy to it.
+    fn check<T, E: Into<StorageError>>(&self, answer: Result<T, E>) -> Result<T, Failure> {
+        answer.map_err(|error| {
+            let error = error.into();
+            note_storage_error(self.disk, &error);
+            error.into()
+        })
+    }
+}
+
+/// A copy to another disk, within the limits of both.
+struct Copying<'a>(&'a Work<'a>);
+
+impl Copying<'_> {
+    fn disk_of(&self, side: Side) -> &Disk {
+        match side {
+            Side::Source => &self.0.found.disk,
+            Side::Destination => self.0.disk,
+        }
+    }
+}
+
+impl CopyHooks for Copying<'_> {
+    fn checkpoint(&self) -> Result<(), Failure> {
+        self.0.operation.checkpoint(self.0.node)
+    }
+
+    fn take(
+        &self,
+        traffic: Traffic,
+        bytes: u64,
+        go_on: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let Work { node, operation, found, disk, .. } = self.0;
+        wear_io_class(node.config().migration_io_class);
+        disk.take(bytes, go_on)?;
+        if traffic == Traffic::Copy {
+            add(&operation.read_bytes, bytes);
+            found.disk.take(bytes, go_on)?;
+            node.limiter.take(bytes, go_on)?;
+        }
+        Ok(())
+    }
+
+    fn log(&self, text: String) {
+        tracing::info!(tablet = %self.0.key(), "{text}");
+    }
+
+    fn enter_call(&self, side: Side, operation: &'static str) -> CallToken {
+        CallToken(self.disk_of(side).begin_call(operation) << 1 | u64::from(side == Side::Destination))
+    }
+
+    fn leave_call(&self, token: CallToken) {
+        let side = if token.0 & 1 == 1 { Side::Destination } else { Side::Source };
+        self.disk_of(side).end_call(token.0 >> 1);
+    }
+}
+
+fn add(counter: &AtomicU64, n: u64) {
+    counter.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
+}

@@ -1,0 +1,168 @@
+//! Every copy of one tablet, wherever it lies: below `data/`, in trash, in staging, in quarantine. Changes nothing, and
+//! believes nothing: what is found has a good record, and its files have not been read.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::engine::disk::{Disk, visit};
+use crate::engine::node::Node;
+use crate::engine::operations::Operation;
+use crate::model::{ErrorCode, Failure, TabletKey, TabletRecord};
+use crate::rules::healing::FoundIn;
+use crate::storage::layout::{FILES, MIGRATING, QUARANTINE, RECORD_FILE, TRASH, tablet_dir};
+use crate::storage::{
+    Dir, EntryKind, MetadataStore, NativeStore, ReadFrom, Root, TrashItem, decode_record, quarantine_entries,
+    read_entry, read_quarantined, read_quarantined_record, read_small, read_trashed_record, trash_entries,
+};
+
+/// How long one look at a disk may take.
+const LOOK_WAIT: Duration = Duration::from_secs(20);
+/// Entries that are looked at in one visit: on a disk that seeks, a few seconds.
+const ENTRIES_PER_VISIT: usize = 64;
+
+/// A copy with a good record.
+#[derive(Clone)]
+pub(super) struct Found {
+    pub(super) disk: Arc<Disk>,
+    pub(super) record: TabletRecord,
+    pub(super) found_in: FoundIn,
+    /// The directory of its files, below the root.
+    pub(super) files: String,
+    /// Its entry in trash, quarantine or staging.
+    pub(super) entry: Option<String>,
+}
+
+impl Found {
+    /// Where it is, for people.
+    pub(super) fn place(&self) -> String {
+        format!("{}/{}", self.disk.path, self.files)
+    }
+}
+
+/// What a search found, and where it could not look.
+#[derive(Default)]
+pub(super) struct Search {
+    pub(super) found: Vec<Found>,
+    /// Disks with a record under the tablet's name that is damaged.
+    pub(super) damaged_records: Vec<Arc<Disk>>,
+    /// Disks that are not here, or did not answer, and why.
+    pub(super) away: Vec<String>,
+}
+
+/// Looks for a tablet on every disk. A disk that does not answer hides nothing of the others.
+///
+/// # Errors
+/// The operation was stopped.
+pub(super) fn search(node: &Node, operation: &Operation, key: TabletKey) -> Result<Search, Failure> {
+    let mut search = Search::default();
+    let hang_after = node.hang_after();
+    for disk in node.shown_disks() {
+        operation.checkpoint(node)?;
+        let condition = disk.condition(hang_after);
+        let looked = match disk.opened.get() {
+            Some(_) if condition.is_readable() => look(disk, key, &mut search),
+            _ => Err(Failure::new(ErrorCode::DiskUnavailable, condition.reason().to_owned())),
+        };
+        if let Err(failure) = looked {
+            search.away.push(format!("{} ({failure})", disk.path));
+        }
+    }
+    Ok(search)
+}
+
+fn look(disk: &Arc<Disk>, key: TabletKey, search: &mut Search) -> Result<(), Failure> {
+    let in_place = visit(disk, LOOK_WAIT, move |_, store| Ok(record_in_place(store, key)))?;
+    match in_place {
+        Ok(Some(record)) => search.found.push(Found {
+            disk: Arc::clone(disk),
+            files: tablet_dir(record.shard_id, key),
+            record,
+            found_in: FoundIn::Place,
+            entry: None,
+        }),
+        Ok(None) => {}
+        Err(failure) if failure.code == ErrorCode::RecordDamaged => {
+            search.damaged_records.push(Arc::clone(disk));
+        }
+        Err(failure) => return Err(failure),
+    }
+    let trashed = visit(disk, LOOK_WAIT, |root, _| Ok(trash_entries(&root.dir().open(TRASH)?)?))?;
+    let aside = visit(disk, LOOK_WAIT, |root, _| Ok(quarantine_entries(root.dir())?))?;
+    let staged = visit(disk, LOOK_WAIT, |root, _| staging_names(root))?;
+    for (names, found_in) in
+        [(trashed, FoundIn::Trash), (staged, FoundIn::Staging), (aside, FoundIn::Quarantine)]
+    {
+        for names in names.chunks(ENTRIES_PER_VISIT) {
+            let names = names.to_vec();
+            let found = visit(disk, LOOK_WAIT, move |root, _| {
+                let mut found = Vec::new();
+                for name in names {
+                    let copy = copy_in(root.dir(), found_in, &name, key)?;
+                    found.extend(copy.map(|(record, files)| (record, files, name)));
+                }
+                Ok(found)
+            })?;
+            search.found.extend(found.into_iter().map(|(record, files, entry)| Found {
+                disk: Arc::clone(disk),
+                record,
+                found_in,
+                files,
+                entry: Some(entry),
+            }));
+        }
+    }
+    Ok(())
+}
+
+fn record_in_place(store: &NativeStore, key: TabletKey) -> Result<Option<TabletRecord>, Failure> {
+    Ok(store.get(key)?)
+}
+
+fn staging_names(root: &Root) -> Result<Vec<String>, Failure> {
+    let entries = root.dir().open(MIGRATING)?.entries()?;
+    let directories = entries.into_iter().filter(|entry| entry.kind == EntryKind::Directory);
+    Ok(directories.filter_map(|entry| entry.name.into_string().ok()).collect())
+}
+
+/// The copy of this tablet in an entry: its record, and the directory of its files.
+fn copy_in(
+    root: &Dir,
+    found_in: FoundIn,
+    name: &str,
+    key: TabletKey,
+) -> Result<Option<(TabletRecord, String)>, Failure> {
+    let found = match found_in {
+        FoundIn::Place => None,
+        FoundIn::Trash => trashed(root, name, key)?,
+        FoundIn::Staging => {
+            let dir = format!("{MIGRATING}/{name}");
+            let record = read_small(&root.open(&dir)?, RECORD_FILE, ReadFrom::Cache)?;
+            let record = record.and_then(|bytes| decode_record(&bytes).ok());
+            record.map(|record| (record, format!("{dir}/{FILES}")))
+        }
+        FoundIn::Quarantine => {
+            let item = read_quarantined(root, name)?.filter(|item| item.key == Some(key));
+            match item {
+                Some(item) => {
+                    let record = read_quarantined_record(root, &item)?;
+                    record.zip(item.files.map(|files| format!("{QUARANTINE}/{name}/{files}")))
+                }
+                None => None,
+            }
+        }
+    };
+    match found.filter(|(record, _)| record.key == key) {
+        Some((record, files)) => Ok(root.kind(&files)?.map(|_| (record, files))),
+        None => Ok(None),
+    }
+}
+
+fn trashed(root: &Dir, name: &str, key: TabletKey) -> Result<Option<(TabletRecord, String)>, Failure> {
+    let files = format!("{TRASH}/{name}/{}/{}", key.tablet_id, key.schema_hash);
+    if root.kind(&files)?.is_none() {
+        return Ok(None);
+    }
+    let items = read_entry(&root.open(TRASH)?, name)?;
+    let Some(item) = items.into_iter().find(|item: &TrashItem| item.key == key) else { return Ok(None) };
+    Ok(read_trashed_record(root, &item)?.map(|record| (record, files)))
+}

@@ -1,0 +1,169 @@
+//! What becomes of the other copies once a tablet is healed: the damaged one is set aside, an older one that was never
+//! retired goes to trash. Nothing is deleted, and a failure here takes nothing back: the next start settles the rest.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::bring::Brought;
+use super::find::{Found, Search};
+use crate::engine::catalog::Entry;
+use crate::engine::disk::{Disk, note_storage_error};
+use crate::engine::flush::SharedBarrier;
+use crate::engine::job::now_ms;
+use crate::engine::node::{Counts, Node};
+use crate::model::{Failure, ShardId, TabletKey};
+use crate::rules::healing::FoundIn;
+use crate::storage::layout::{record_name, tablet_dir};
+use crate::storage::{
+    Barrier, Quarantined, RetiredNote, StorageError, quarantine, remove_empty_parents, retire,
+};
+
+/// What a copy turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Judged {
+    /// It was read, and is not what it should be.
+    Damaged,
+    /// Nobody has looked.
+    Untried,
+}
+
+/// Settles every copy that stands in a tablet's place beside the one that owns the tablet now. Says what it did.
+pub(super) fn others(
+    node: &Node,
+    key: TabletKey,
+    search: &Search,
+    judged: impl Fn(&Found) -> Judged,
+    served: Option<&Entry>,
+    owner: &Brought,
+) -> Vec<String> {
+    let mut done = Vec::new();
+    // Its record could not be read, so that only the catalog knew where its directory is.
+    let unrecorded = served.filter(|entry| {
+        !search.found.iter().any(|found| found.found_in == FoundIn::Place && found.disk.index == entry.disk)
+    });
+    if let Some(entry) = unrecorded {
+        let disk = node.disk(entry.disk);
+        match set_files_aside(key, disk, entry.shard_id, owner) {
+            Ok(Some(path)) => done.push(format!("what was left of it is in {}/{path}", disk.path)),
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::warn!(tablet = %key, disk = disk.path, "what is left of it stays: {failure}");
+            }
+        }
+    }
+    let in_place = search.found.iter().filter(|found| found.found_in == FoundIn::Place);
+    for found in in_place {
+        match settle(node, key, found, judged(found), owner) {
+            Ok(Some(path)) => done.push(format!("the other copy is in {}/{path}", found.disk.path)),
+            Ok(None) => {}
+            Err(failure) => {
+                let text =
+                    format!("the copy in {} stays: {failure}; the next start settles it", found.place());
+                tracing::warn!(tablet = %key, "{text}");
+                done.push(text);
+            }
+        }
+    }
+    let is_done = |disk: &Disk| unrecorded.is_some_and(|entry| entry.disk == disk.index);
+    let records = search.damaged_records.iter();
+    for disk in records.filter(|disk| disk.index != owner.disk.index && !is_done(disk)) {
+        let name = record_name(key);
+        let aside = disk.open().and_then(|(root, store)| {
+            let what = Quarantined::Record { name: &name };
+            Ok(quarantine(root.dir(), &store, &what, "it cannot be read, and the tablet was healed")?)
+        });
+        match aside {
+            Ok(path) => done.push(format!("its damaged record is in {}/{path}", disk.path)),
+            Err(failure) => {
+                tracing::warn!(tablet = %key, disk = disk.path, "its damaged record stays: {failure}");
+            }
+        }
+    }
+    done
+}
+
+/// Sets the directory of a tablet aside whose record is damaged or gone, and that record too.
+fn set_files_aside(
+    key: TabletKey,
+    disk: &Arc<Disk>,
+    shard: ShardId,
+    owner: &Brought,
+) -> Result<Option<String>, Failure> {
+    let barrier = SharedBarrier::new(disk);
+    let (root, store) = disk.open()?;
+    let _call = disk.enter("setting a copy aside");
+    root.check_identity()?;
+    let is_owners_disk = disk.index == owner.disk.index;
+    let is_there = root.dir().kind(tablet_dir(shard, key))?.is_some();
+    let why = "its record cannot be read, and the tablet was healed from another copy";
+    let what = match is_owners_disk {
+        true if !is_there || shard == owner.record.shard_id => return Ok(None),
+        true => Quarantined::Files { shard, key, record: None },
+        false => Quarantined::Tablet { shard, key },
+    };
+    let path = quarantine(root.dir(), &store, &what, why)?;
+    barrier.sync()?;
+    disk.note_something_aside();
+    Ok(Some(path))
+}
+
+fn settle(
+    node: &Node,
+    key: TabletKey,
+    found: &Found,
+    judged: Judged,
+    owner: &Brought,
+) -> Result<Option<String>, Failure> {
+    let disk = &found.disk;
+    let is_owners_disk = disk.index == owner.disk.index;
+    if is_owners_disk && found.record.shard_id == owner.record.shard_id {
+        return Ok(None);
+    }
+    let barrier = SharedBarrier::new(disk);
+    let (root, store) = disk.open()?;
+    let _call = disk.enter("setting a copy aside");
+    root.check_identity()?;
+    let why = match judged {
+        Judged::Damaged => "it is damaged, and the tablet was healed from another copy",
+        Judged::Untried => "it is older, and the tablet was healed from another copy",
+    };
+    let done: Result<Option<String>, StorageError> = match judged {
+        // Its record was replaced at the commit.
+        _ if is_owners_disk => match root.dir().kind(tablet_dir(found.record.shard_id, key)) {
+            Ok(None) => remove_empty_parents(root.dir(), found.record.shard_id, key)
+                .map(|()| None)
+                .map_err(Into::into),
+            Ok(Some(_)) => {
+                let (shard, record) = (found.record.shard_id, Some(&found.record));
+                let what = Quarantined::Files { shard, key, record };
+                quarantine(root.dir(), &store, &what, why).map(Some)
+            }
+            Err(error) => Err(error.into()),
+        },
+        Judged::Damaged => {
+            let what = Quarantined::Tablet { shard: found.record.shard_id, key };
+            quarantine(root.dir(), &store, &what, why).map(Some)
+        }
+        Judged::Untried => owner.disk.reference().map_or(Ok(None), |moved_to| {
+            let note = RetiredNote {
+                key,
+                shard_id: found.record.shard_id,
+                migration_id: None,
+                moved_to,
+                generation: owner.record.generation,
+                retired_ms: now_ms(),
+                uptime_sec: node.uptime_sec.load(Ordering::Relaxed),
+            };
+            retire(root.dir(), &store, &note).map(Some)
+        }),
+    };
+    let path = done.and_then(|path| Ok(barrier.sync().map(|()| path)?)).map_err(|error| {
+        note_storage_error(disk, &error);
+        Failure::from(error)
+    })?;
+    if path.is_some() && judged == Judged::Damaged {
+        Counts::add(&node.counts.quarantined);
+    }
+    disk.note_something_aside();
+    Ok(path)
+}
