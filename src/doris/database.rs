@@ -6,6 +6,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+use std::ops::Bound;
 
 use super::batch::Batch;
 use super::error::DorisError;
@@ -19,6 +20,9 @@ const META: &str = "meta";
 /// Its number where no MANIFEST can say it: a backend makes its three families in one order.
 const META_USUAL_ID: u32 = 2;
 const CURRENT: &str = "CURRENT";
+
+/// A key and its value.
+pub type Pair = (Vec<u8>, Vec<u8>);
 
 /// What becomes of damage.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -177,6 +181,29 @@ impl Database {
             last = Some(entry.key);
         }
         Ok(())
+    }
+
+    /// Every key that begins with `prefix`, with its newest value, in order.
+    ///
+    /// # Errors
+    /// A block that might have one is damaged, in a rescue too.
+    pub fn with_prefix(&self, prefix: &[u8]) -> Result<Vec<Pair>, DorisError> {
+        let mut newest: BTreeMap<Vec<u8>, Change> = BTreeMap::new();
+        let mut saw = |key: &[u8], change: Change| match newest.get_mut(key) {
+            Some(known) if known.sequence > change.sequence => {}
+            Some(known) => *known = change,
+            None => drop(newest.insert(key.to_vec(), change)),
+        };
+        let recent = self.recent.range::<[u8], _>((Bound::Included(prefix), Bound::Unbounded));
+        for (key, change) in recent.take_while(|(key, _)| key.starts_with(prefix)) {
+            saw(key, change.clone());
+        }
+        for table in &self.tables {
+            for entry in table.with_prefix(prefix)? {
+                saw(&entry.key, Change { sequence: entry.sequence, value: entry.value });
+            }
+        }
+        Ok(newest.into_iter().filter_map(|(key, change)| Some((key, change.value?))).collect())
     }
 
     /// The newest value of a key.

@@ -8,6 +8,8 @@
 //! | [`cursor`], [`error`] | numbers out of bytes, and what can be wrong |
 //! | [`log`], [`batch`] | write-ahead logs and what their records say |
 //! | [`manifest`], [`table`], [`database`] | which files count, sorted tables, all of it as one database |
+//! | [`keys`], [`proto`], [`record`] | whose a key is; messages walked and patched; what a mover has to know of them
+//! | [`rowsets`], [`moving`] | what a backend would make of fresh rowsets; the two batches of a move
 //! | [`source`] | the files of a `meta/` directory |
 
 pub mod batch;
@@ -15,7 +17,12 @@ mod block;
 pub mod cursor;
 pub mod database;
 pub mod error;
+pub mod keys;
 pub mod log;
 pub mod manifest;
+pub mod moving;
+pub mod proto;
+pub mod record;
+pub mod rowsets;
 pub mod source;
 pub mod table;

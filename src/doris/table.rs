@@ -194,18 +194,26 @@ impl Table {
     /// # Errors
     /// The block that would have it is damaged.
     pub fn get(&self, key: &[u8]) -> Result<Option<TableEntry>, DorisError> {
-        let user_key = |internal: &[u8]| internal.len().checked_sub(8).map_or(0, |own| own);
-        // A key may end one block and begin the next.
-        let from = self.index.partition_point(|(last, _)| &last[..user_key(last)] < key);
+        // Newest first: the first one of the key counts.
+        Ok(self.with_prefix(key)?.into_iter().find(|entry| entry.key == key))
+    }
+
+    /// All entries whose keys begin with `prefix`, by key and then newest first.
+    ///
+    /// # Errors
+    /// A block that may have one is damaged.
+    pub fn with_prefix(&self, prefix: &[u8]) -> Result<Vec<TableEntry>, DorisError> {
+        let user_key = |internal: &'_ [u8]| internal.len().saturating_sub(8);
+        let from = self.index.partition_point(|(last, _)| &last[..user_key(last)] < prefix);
+        let mut found = Vec::new();
         for (last, at) in &self.index[from..] {
-            if let Some(found) = self.read_block(*at)?.into_iter().find(|entry| entry.key == key) {
-                return Ok(Some(found));
-            }
-            if &last[..user_key(last)] > key {
+            found.extend(self.read_block(*at)?.into_iter().filter(|entry| entry.key.starts_with(prefix)));
+            let last = &last[..user_key(last)];
+            if last > prefix && !last.starts_with(prefix) {
                 break;
             }
         }
-        Ok(None)
+        Ok(found)
     }
 }
 
