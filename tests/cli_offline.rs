@@ -193,6 +193,38 @@ fn a_binary_or_broken_header_is_refused_and_the_way_out_named() {
 }
 
 #[test]
+fn a_header_whose_rowsets_are_not_all_in_the_directory_is_refused_by_name() {
+    let place = Place::new();
+    let (source, root) = (place.source("in"), place.root());
+    let header = place.path("hdr.json");
+    let import = |rowset: &str, state: &str| {
+        let json = format!(
+            "{{\"tablet_id\": 15672, \"schema_hash\": 567997577, \"tablet_state\": \"{state}\", \"rs_metas\": [{rowset}]}}"
+        );
+        fs::write(&header, json).unwrap();
+        let (source, root, header) =
+            (source.to_str().unwrap(), root.to_str().unwrap(), header.to_str().unwrap());
+        tabletctl(&["tablet", "import", source, "--root", root, "--header", header])
+    };
+    let two = "{\"rowset_id_v2\": \"02aa\", \"num_segments\": 2}";
+    let remote = "{\"rowset_id_v2\": \"02bb\", \"num_segments\": 1, \"resource_id\": \"10001\"}";
+    fs::write(source.join("02aa_0.dat"), "one").unwrap();
+    for (rowset, expected) in [(two, "02aa_1.dat"), (remote, "02bb lies in remote storage")] {
+        let done = import(rowset, "PB_RUNNING");
+        assert_eq!(done.status.code(), Some(4), "{expected}");
+        assert!(text(&done.stderr).contains(expected), "{expected}: {}", text(&done.stderr));
+    }
+    assert_eq!(place.check().1["tablets"], 0);
+
+    fs::write(source.join("02aa_1.dat"), "two").unwrap();
+    let done = import(two, "PB_SHUTDOWN");
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    assert!(text(&done.stdout).contains("PB_SHUTDOWN"), "{}", text(&done.stdout));
+    let (status, report) = place.check();
+    assert_eq!((status, &report["roots"][0]["notes"][0]["kind"]), (Some(0), &"shut_down".into()), "{report}");
+}
+
+#[test]
 fn a_directory_that_stands_in_its_place_is_adopted_without_being_copied() {
     let place = Place::new();
     place.open();

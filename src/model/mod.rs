@@ -9,6 +9,7 @@ mod manifest;
 mod mark;
 mod migration;
 mod operation;
+mod rowsets;
 mod status;
 mod steering;
 mod tablet;
@@ -29,6 +30,7 @@ pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
 pub use operation::{OperationItem, OperationKind, OperationState};
+pub use rowsets::HeaderClaims;
 pub use status::{Phase, Status, Step, StepStatus};
 pub use steering::{Haste, Hold, Idempotency, Steering, UndoneFor};
 pub use tablet::{Reached, RecordSummary, TabletRecord, TabletState};

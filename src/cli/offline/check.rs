@@ -16,7 +16,7 @@ use super::report::{Finding, Kind, Report, RootReport};
 use super::tree::{Owners, find_leftovers, find_unowned};
 use crate::cli::args::Output;
 use crate::cli::exit::{CliError, Exit, print, print_json};
-use crate::model::{ErrorCode, FileEntry, RecordSummary, TabletKey, TabletRecord};
+use crate::model::{ErrorCode, FileEntry, HeaderClaims, RecordSummary, TabletKey, TabletRecord};
 use crate::storage::layout::{META, record_name, tablet_dir};
 use crate::storage::{
     Dir, EntryKind, MetadataStore, NativeStore, Root, ScannedRecord, Share, StorageError, list_trash,
@@ -190,7 +190,11 @@ impl<'a> Reader<'a> {
         let place = tablet_dir(record.shard_id, key);
         let path = root.path().join(&place);
         match root.open(&place) {
-            Ok(dir) => self.check_files(&record, &dir),
+            Ok(dir) => {
+                let mut found = self.check_files(&record, &dir);
+                found.extend(check_header(&record, &path));
+                found
+            }
             Err(error) if error.errno == Errno::ENOENT => {
                 finding(Kind::MissingDirectory, &path, "the record says that the tablet is here".into())
             }
@@ -256,6 +260,21 @@ impl<'a> Reader<'a> {
             Err(failure) => Some((Kind::Unreadable, failure.message)),
         }
     }
+}
+
+/// What the header says against what the record lists.
+fn check_header(record: &TabletRecord, path: &Path) -> Vec<Finding> {
+    let claims = HeaderClaims::of(&record.tablet_meta);
+    let absent = claims.not_held(|name| record.manifest.get(name).is_some());
+    let finding = |kind, why| Finding::new(kind, Some(record.key), path, why);
+    let mut found: Vec<_> = absent.into_iter().map(|why| finding(Kind::MissingRowset, why)).collect();
+    if claims.is_shut_down {
+        found.push(finding(
+            Kind::ShutDown,
+            "its header says PB_SHUTDOWN: Doris has dropped this tablet".to_owned(),
+        ));
+    }
+    found
 }
 
 /// A tablet has one owner on the node: two records of it on two roots are a swap that a start has not settled yet, or a

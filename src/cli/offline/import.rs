@@ -13,7 +13,9 @@ use super::hooks::{Means, Unwatched};
 use super::listing::list_files;
 use super::sharing::SharedBarrier;
 use super::wish::{Place, Wish};
-use crate::model::{DiskRef, ErrorCode, Failure, Manifest, ShardId, TabletKey, TabletRecord, TabletState};
+use crate::model::{
+    DiskRef, ErrorCode, Failure, HeaderClaims, Manifest, ShardId, TabletKey, TabletRecord, TabletState,
+};
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, CommitError, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose,
@@ -50,11 +52,17 @@ pub(super) struct Imported {
     path: String,
     verified_cold: bool,
     pub(super) adopted_in_place: bool,
+    /// The header says that Doris has dropped the tablet.
+    shut_down: bool,
 }
 
 impl fmt::Display for Imported {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tablet {} in {} (generation {})", self.key, self.path, self.generation)
+        write!(f, "tablet {} in {} (generation {})", self.key, self.path, self.generation)?;
+        if self.shut_down {
+            f.write_str("; its header says PB_SHUTDOWN: Doris has dropped this tablet")?;
+        }
+        Ok(())
     }
 }
 
@@ -130,7 +138,7 @@ impl<'a> Importer<'a> {
                 format!("{}: something is there that no record owns; move it away first", path.display());
             return Err(Failure::new(ErrorCode::InvalidArgument, text));
         }
-        let listed = list_files(&wish.dir)?;
+        let listed = list_whole(wish)?;
         let owner = Owner {
             purpose: Purpose::Import,
             migration_id: None,
@@ -187,7 +195,7 @@ impl<'a> Importer<'a> {
 
     /// The directory stands where the tablet's belongs: it is read, made durable and given a record.
     fn adopt(&self, wish: &Wish) -> Result<Imported, Failure> {
-        let listed = list_files(&wish.dir)?;
+        let listed = list_whole(wish)?;
         self.barrier.sync()?;
         let (manifest, coldness) = sum_files(&CheckRequest {
             dir: &wish.dir,
@@ -265,8 +273,25 @@ impl<'a> Importer<'a> {
             path: format!("{}/{place}", self.disk.path.trim_end_matches('/')),
             verified_cold: coldness == Coldness::Cold,
             adopted_in_place: wish.place == Place::InPlace,
+            shut_down: HeaderClaims::of(&record.tablet_meta).is_shut_down,
         }
     }
+}
+
+/// The files of the directory, when they are all that the header says the tablet has.
+fn list_whole(wish: &Wish) -> Result<Manifest, Failure> {
+    let listed = list_files(&wish.dir)?;
+    let absent = HeaderClaims::of(&wish.tablet_meta).not_held(|name| listed.get(name).is_some());
+    if absent.is_empty() {
+        return Ok(listed);
+    }
+    let why = absent.join("; ");
+    let text = format!(
+        "{}: {why}; import the whole directory of tablet {}, with the header of the same moment",
+        wish.dir.path().display(),
+        wish.key
+    );
+    Err(Failure::new(ErrorCode::InvalidArgument, text))
 }
 
 fn staging_name(key: TabletKey) -> String {

@@ -29,6 +29,8 @@ pub(super) enum Kind {
     MissingDirectory,
     /// A file of the record is not there.
     MissingFile,
+    /// A rowset of the header has no file in the tablet, or lies in remote storage.
+    MissingRowset,
     /// A file has another size or other bytes than the record says.
     DamagedFile,
     /// A file or directory cannot be read.
@@ -42,6 +44,8 @@ pub(super) enum Kind {
 
     /// Two roots hold the tablet in different generations: the daemon retires the lower one when it starts.
     OlderCopy,
+    /// The header says that Doris has dropped the tablet (`PB_SHUTDOWN`).
+    ShutDown,
     /// Staging of something that was cut short: the daemon settles it when it starts.
     Staging,
     /// Set aside by the daemon.
@@ -57,7 +61,12 @@ impl Kind {
     pub(super) const fn is_damage(self) -> bool {
         !matches!(
             self,
-            Self::OlderCopy | Self::Staging | Self::Quarantined | Self::EmptyDirectory | Self::Stranger
+            Self::OlderCopy
+                | Self::ShutDown
+                | Self::Staging
+                | Self::Quarantined
+                | Self::EmptyDirectory
+                | Self::Stranger
         )
     }
 
@@ -66,12 +75,14 @@ impl Kind {
             Self::BadRecord => "bad record",
             Self::MissingDirectory => "missing directory",
             Self::MissingFile => "missing file",
+            Self::MissingRowset => "missing rowset",
             Self::DamagedFile => "damaged file",
             Self::Unreadable => "unreadable",
             Self::UnlistedEntry => "unlisted entry",
             Self::Unowned => "unowned",
             Self::TwoOwners => "two owners",
             Self::OlderCopy => "older copy",
+            Self::ShutDown => "shut down",
             Self::Staging => "staging",
             Self::Quarantined => "quarantined",
             Self::EmptyDirectory => "empty directory",
