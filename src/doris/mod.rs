@@ -10,6 +10,8 @@
 //! | [`manifest`], [`table`], [`database`] | which files count, sorted tables, all of it as one database |
 //! | [`keys`], [`proto`], [`record`] | whose a key is; messages walked and patched; what a mover has to know of them
 //! | [`rowsets`], [`moving`] | what a backend would make of fresh rowsets; the two batches of a move
+//! | [`files`], [`segment`] | which files belong to a tablet; the end of a segment
+//! | [`judge`], [`inventory`] | whether a tablet can be moved; all that a database says of its tablets
 //! | [`source`] | the files of a `meta/` directory |
 
 pub mod batch;
@@ -17,6 +19,9 @@ mod block;
 pub mod cursor;
 pub mod database;
 pub mod error;
+pub mod files;
+pub mod inventory;
+pub mod judge;
 pub mod keys;
 pub mod log;
 pub mod manifest;
@@ -24,5 +29,6 @@ pub mod moving;
 pub mod proto;
 pub mod record;
 pub mod rowsets;
+pub mod segment;
 pub mod source;
 pub mod table;

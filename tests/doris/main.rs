@@ -3,3 +3,4 @@
 mod databases;
 mod fixtures;
 mod moves;
+mod tablets;
