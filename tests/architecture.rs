@@ -179,3 +179,31 @@ fn every_dependency_has_its_reason() {
         }
     }
 }
+
+#[test]
+fn every_key_of_the_configuration_is_read_by_somebody() {
+    let config = root().join("src/config");
+    let code: String = rust_files(&root().join("src"))
+        .into_iter()
+        .filter(|file| !file.starts_with(&config))
+        .flat_map(|file| {
+            let text = std::fs::read_to_string(file).expect("readable");
+            text.lines()
+                .filter(|line| !line.trim_start().starts_with("//"))
+                .collect::<Vec<_>>()
+                .join("\n")
+                .into_bytes()
+        })
+        .map(char::from)
+        .collect();
+    let is_read = |field: &str| {
+        code.match_indices(field).any(|(at, _)| {
+            !code[at + field.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
+        })
+    };
+    for key in tabletd::config::KEYS {
+        // Where be_custom.conf is, is asked of the configuration as a whole.
+        let field = if key.name == "custom_config_dir" { "custom_file" } else { key.name };
+        assert!(is_read(&format!(".{field}")), "nothing reads {}", key.name);
+    }
+}

@@ -47,6 +47,11 @@ struct Contents {
 /// # Errors
 /// It cannot be read, or not understood.
 pub fn read(path: &Path) -> Result<Tokens, TokenFileError> {
+    // A pipe whose other end nobody opens would hold up the start for ever.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        let source = io::Error::other("it is not a regular file");
+        return Err(TokenFileError::Io { path: path.to_owned(), source });
+    }
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tokens::default()),

@@ -39,6 +39,18 @@ impl Tls {
         watched.map(|watched| Some(Self(watched))).map_err(|error| TlsError(error.to_string()))
     }
 
+    /// Whether [`Self::new`] would take the pair the configuration names.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check(config: &Config) -> Result<(), TlsError> {
+        let (certificate, key) = (&config.tls_certificate_file, &config.tls_private_key_file);
+        if certificate.is_empty() && key.is_empty() {
+            return Ok(());
+        }
+        read_pair(Path::new(certificate), Path::new(key)).map(drop).map_err(TlsError)
+    }
+
     /// Greets connections with the pair as it is now.
     pub(super) fn acceptor(&self) -> TlsAcceptor {
         TlsAcceptor::from(self.0.get())
@@ -47,6 +59,12 @@ impl Tls {
 
 fn read_pair(certificate: &Path, key: &Path) -> Result<ServerConfig, String> {
     let in_file = |path: &Path, error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+    for path in [certificate, key] {
+        // A pipe whose other end nobody opens would hold up the start for ever.
+        if !std::fs::metadata(path).map_err(|error| in_file(path, &error))?.is_file() {
+            return Err(in_file(path, &"not a regular file"));
+        }
+    }
     let chain: Vec<_> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|error| in_file(certificate, &error))?;

@@ -22,7 +22,7 @@ struct Arguments {
     /// be.conf; be_custom.conf beside it is read after it.
     #[arg(long, value_name = "FILE")]
     conf: PathBuf,
-    /// Check the configuration, print every problem, and exit: 0 when there is none, 2 otherwise.
+    /// Check the configuration and what it names, print every problem, and exit: 0 when there is none, 2 otherwise.
     #[arg(long)]
     check_config: bool,
 }
@@ -31,15 +31,14 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let loaded = match Config::load(&arguments.conf, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
-        Err(problems) => {
-            eprintln!("{problems}");
+        Err(errors) => {
+            eprintln!("{errors}");
+            errors.ignored.iter().for_each(|key| eprintln!("{key}"));
             return ExitCode::from(2);
         }
     };
     if arguments.check_config {
-        loaded.ignored.iter().for_each(|key| println!("{key}"));
-        println!("{}: no problem found", arguments.conf.display());
-        return ExitCode::SUCCESS;
+        return check(&loaded);
     }
     start_log(loaded.config.sys_log_level);
     match run(loaded) {
@@ -49,6 +48,26 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Says everything that would keep the daemon from starting, or that its operator should know.
+fn check(loaded: &Loaded) -> ExitCode {
+    let found = loaded.look();
+    let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
+    // The files themselves were looked at above: a second word about one that is not there helps nobody.
+    if problems.is_empty() {
+        problems.extend(Tls::check(&loaded.config).err().map(|error| error.to_string()));
+    }
+    problems.extend(Access::check(&loaded.config).err().map(|error| error.to_string()));
+    problems.iter().for_each(|problem| eprintln!("{problem}"));
+    loaded.ignored.iter().for_each(|key| eprintln!("{key}"));
+    found.notes.iter().for_each(|note| eprintln!("note: {note}"));
+    loaded.exposed_files().iter().for_each(|file| eprintln!("note: {file}"));
+    if !problems.is_empty() {
+        return ExitCode::from(2);
+    }
+    println!("{}: no problem found", loaded.be_conf);
+    ExitCode::SUCCESS
 }
 
 fn start_log(level: LogLevel) {
@@ -66,6 +85,9 @@ fn start_log(level: LogLevel) {
 fn run(loaded: Loaded) -> Result<(), String> {
     for key in &loaded.ignored {
         tracing::warn!("{key}");
+    }
+    for file in loaded.exposed_files() {
+        tracing::warn!("{file}");
     }
     // A file that grows past a limit of ours is an error of that write, not the end of the daemon.
     // SAFETY: SIG_IGN runs no code of ours.

@@ -32,6 +32,7 @@ pub(super) static DORIS_ONLY: &[(&str, &str)] = &[
     ("ignore_invalid_partition_id_rowset_num", CATALOG),
     ("ignore_load_tablet_failure", CATALOG),
     ("jdbc_drivers_dir", QUERIES),
+    ("load_data_dirs_threads", "each storage root is opened by a thread of its own"),
     ("log_buffer_level", LOGS),
     ("max_percentage_of_error_disk", "the daemon goes on serving the disks that are left"),
     ("mem_limit", QUERIES),

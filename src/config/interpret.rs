@@ -1,6 +1,6 @@
 //! From the lines of be.conf and be_custom.conf to a [`Config`], or to every problem at once. Pure.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::doris_keys;
@@ -8,6 +8,7 @@ use super::grammar::{Entry, Sheet, expand, is_script_export};
 use super::keys::{Config, KEYS};
 use super::problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 use super::schema::Key;
+use super::slips;
 use super::storage_root::{EntryError, StorageRoots, parse_storage_root_path};
 use super::value::Refusal;
 
@@ -30,8 +31,10 @@ pub struct Loaded {
     pub roots: StorageRoots,
     /// Keys without effect, to be logged once at start. In the order of the files.
     pub ignored: Vec<IgnoredKey>,
-    /// The keys the files set, so that a default can be told from a choice of the same value.
-    pub written: BTreeSet<&'static str>,
+    /// The keys the files set and where, so that a default can be told from a choice of the same value.
+    pub written: BTreeMap<&'static str, Place>,
+    /// The first file, as it was named.
+    pub be_conf: String,
 }
 
 impl Config {
@@ -54,7 +57,7 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
         sheets,
         around,
         config: Config::default(),
-        written: BTreeSet::new(),
+        written: BTreeMap::new(),
         problems: sheets.iter().flat_map(|sheet| sheet.problems.clone()).collect(),
     };
     for key in KEYS {
@@ -66,11 +69,12 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     let roots = reading.storage_roots();
     let Reading { config, written, mut problems, .. } = reading;
     if problems.is_empty() {
-        return Ok(Loaded { config, roots, ignored: ignored_keys(sheets), written });
+        let be_conf = sheets.first().map(|sheet| sheet.file.clone()).unwrap_or_default();
+        return Ok(Loaded { config, roots, ignored: ignored_keys(sheets), written, be_conf });
     }
     let file_rank = |file: &str| sheets.iter().position(|sheet| sheet.file == file);
     problems.sort_by_key(|problem| (file_rank(&problem.place.file), problem.place.line));
-    Err(ConfigErrors { problems })
+    Err(ConfigErrors { problems, ignored: ignored_keys(sheets) })
 }
 
 /// The folder of be_custom.conf as `be_conf` has it; none when what it has is a problem.
@@ -85,7 +89,7 @@ struct Reading<'a> {
     sheets: &'a [Sheet],
     around: &'a Surroundings<'a>,
     config: Config,
-    written: BTreeSet<&'static str>,
+    written: BTreeMap<&'static str, Place>,
     problems: Vec<Problem>,
 }
 
@@ -113,7 +117,7 @@ impl<'a> Reading<'a> {
         let mut value = match self.winner(key.name) {
             None => String::new(),
             Some((_, entry)) => {
-                self.written.insert(key.name);
+                self.written.insert(key.name, place.clone());
                 // What was no UTF-8 in the file has become this character.
                 if entry.value.contains(char::REPLACEMENT_CHARACTER) {
                     let what = "not UTF-8";
@@ -134,7 +138,7 @@ impl<'a> Reading<'a> {
         if value.is_empty() {
             match self.worked_out(key.name) {
                 Some(default) => value = default,
-                None if !self.written.contains(key.name) => return,
+                None if !self.written.contains_key(key.name) => return,
                 None => {}
             }
         }
@@ -153,7 +157,7 @@ impl<'a> Reading<'a> {
         let conf_dir = self.around.conf_dir;
         match key {
             // An empty list that was *written* is a mistake to point at, not a wish for the default.
-            ROOTS_KEY if !self.written.contains(key) => doris_home.map(|home| format!("{home}/storage")),
+            ROOTS_KEY if !self.written.contains_key(key) => doris_home.map(|home| format!("{home}/storage")),
             CUSTOM_DIR_KEY => Some(conf_dir.to_string_lossy().into_owned()),
             "state_dir" | "audit_log_file" => {
                 let below_home = if key == "state_dir" { "state" } else { "log/audit.log" };
@@ -189,7 +193,7 @@ impl<'a> Reading<'a> {
     fn refuse_exposure(&mut self) {
         const HOST: &str = "webserver_bind_host";
         const AUTH: &str = "enable_all_http_auth";
-        if !self.config.webserver_bind_host.is_loopback() && !self.written.contains(AUTH) {
+        if !self.config.webserver_bind_host.is_loopback() && !self.written.contains_key(AUTH) {
             let what = "opens the port to the network, where anybody could move data";
             let help = "listen on 127.0.0.1, or write enable_all_http_auth = true and make tokens with tabletctl \
                         token create, or write enable_all_http_auth = false to say that this is meant";
@@ -201,7 +205,7 @@ impl<'a> Reading<'a> {
     fn refuse_conflicts(&mut self) {
         for conflict in self.config.conflicts() {
             // Defaults go together, so one of the two is written.
-            let blamed = conflict.keys.into_iter().find(|key| self.written.contains(key));
+            let blamed = conflict.keys.into_iter().find(|key| self.written.contains_key(*key));
             let Some(key) = blamed.and_then(Key::find) else { continue };
             let values: Vec<_> = conflict
                 .keys
@@ -221,16 +225,38 @@ impl<'a> Reading<'a> {
         }
     }
 
+    /// The line that is probably the list of roots, when no line is.
+    fn misnamed_roots(&self) -> Option<Problem> {
+        if self.written.contains_key(ROOTS_KEY) {
+            return None;
+        }
+        self.sheets.iter().find_map(|sheet| {
+            let entry =
+                sheet.entries.iter().rfind(|entry| slips::meant_key(&entry.key) == Some(ROOTS_KEY))?;
+            let place = Place { file: sheet.file.clone(), line: Some(entry.line) };
+            let help = match slips::without_export(&entry.key) {
+                Some(_) => "did you mean storage_root_path? 'export' belongs to shell scripts, leave it out",
+                None => "did you mean storage_root_path?",
+            };
+            Some(Problem::of_setting(place, &entry.key, &entry.value, "unknown key", help))
+        })
+    }
+
     fn storage_roots(&mut self) -> StorageRoots {
         let place = self.place(ROOTS_KEY);
         if self.problems.iter().any(|problem| problem.place == place && place.line.is_some()) {
+            return StorageRoots::default();
+        }
+        // The default would be taken for what was meant, and formatted.
+        if let Some(problem) = self.misnamed_roots() {
+            self.problems.push(problem);
             return StorageRoots::default();
         }
         let text = &self.config.storage_root_path;
         let parsed = parse_storage_root_path(text, self.config.ignore_broken_disk, self.around.canonical);
         match parsed {
             Ok(roots) if roots.roots.is_empty() && roots.broken.is_empty() => {
-                let what = match self.written.contains(ROOTS_KEY) {
+                let what = match self.written.contains_key(ROOTS_KEY) {
                     true => "names no directory",
                     false => "not set, and without DORIS_HOME in the environment there is no default",
                 };
@@ -288,7 +314,7 @@ fn ignored_keys(sheets: &[Sheet]) -> Vec<IgnoredKey> {
             }
             let why = match doris_keys::reason_ignored(&entry.key) {
                 Some(reason) => IgnoredWhy::DorisOnly { reason },
-                None => IgnoredWhy::Unknown { closest: doris_keys::closest(&entry.key) },
+                None => IgnoredWhy::Unknown { closest: slips::meant_key(&entry.key) },
             };
             ignored.push(IgnoredKey { key: entry.key.clone(), places: vec![place], why });
         }

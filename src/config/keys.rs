@@ -30,7 +30,7 @@ config_keys! {
     /// Whether the daemon starts without the disks that are broken; otherwise one broken disk keeps it from starting.
     ignore_broken_disk: BrokenDisks = BrokenDisks::RefuseStart, Fixed, Any;
 
-    /// Roots known to be broken, `p1;p2;`, kept up to date by the daemon in be_custom.conf.
+    /// Roots that are left alone, `p1;p2;`: neither opened at the start nor later, until they are off this list.
     broken_storage_path: String = String::new(), Mutable, Any;
 
     /// Directory of the journal. Default `${DORIS_HOME}/state`; without DORIS_HOME `state` beside the folder of
@@ -39,9 +39,6 @@ config_keys! {
 
     /// Directory of be_custom.conf, which is read after be.conf and wins. Default: the folder of be.conf.
     custom_config_dir: String = String::new(), Fixed, AbsolutePath;
-
-    /// Threads that open storage roots at start; 0 or -1 is one per disk.
-    load_data_dirs_threads: i32 = -1, Fixed, Range(-1, 4096);
 
     /// Whether start-up looks at the directory of every tablet, instead of believing the records.
     catalog_check_on_start: CatalogCheck = CatalogCheck::StatDirectories, Fixed, Any;

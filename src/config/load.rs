@@ -42,6 +42,10 @@ impl Config {
 }
 
 fn read_sheet(path: &Path) -> io::Result<Sheet> {
+    // A pipe whose other end nobody opens would hold up the start for ever.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     let bytes = std::fs::read(path)?;
     // Old comments may be in any encoding; a value that is no UTF-8 is found out when its key is read.
     Ok(Sheet::parse(&path.display().to_string(), &String::from_utf8_lossy(&bytes)))
@@ -59,5 +63,6 @@ fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
             what: format!("cannot be read: {error}"),
             help: "name a readable be.conf, or mend its permissions".to_owned(),
         }],
+        ignored: Vec::new(),
     }
 }

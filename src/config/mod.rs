@@ -1,8 +1,8 @@
 //! be.conf: its grammar, its keys with their defaults, and what is wrong with a given file.
 //!
 //! The grammar, the keys and the list of storage roots are pure: text and an environment go in, a [`Config`] or every
-//! problem at once comes out. Only [`Config::load`] and [`persist`] touch files. Nothing here opens a storage root,
-//! logs, or decides what a broken disk means for the daemon.
+//! problem at once comes out. Only [`Config::load`], [`Loaded::look`] and [`persist`] touch files. Nothing here opens a
+//! storage root, logs, or decides what a broken disk means for the daemon.
 //!
 //! Grammar and names are those of the Doris BE (`be/src/common/config.cpp`, `be/src/olap/options.cpp`), so that a
 //! node's existing file starts this daemon: keys that mean nothing here are reported as ignored, never refused.
@@ -14,10 +14,12 @@ mod grammar;
 mod interpret;
 mod keys;
 mod load;
+mod look;
 mod persist;
 mod problem;
 mod rates;
 mod schema;
+mod slips;
 mod storage_root;
 #[cfg(test)]
 mod tests;
@@ -26,6 +28,7 @@ mod value;
 pub use grammar::{Entry, Sheet};
 pub use interpret::{Loaded, Surroundings, interpret};
 pub use keys::{Config, KEYS};
+pub use look::Found;
 pub use persist::{PersistError, persist, with_key};
 pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 pub use rates::DiskRates;

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::slips;
+
 /// Where something stands: a file, and a line of it where there is one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
@@ -29,6 +31,8 @@ pub struct Problem {
 pub struct ConfigErrors {
     /// At least one.
     pub problems: Vec<Problem>,
+    /// Keys without effect: one of them may be what was meant.
+    pub ignored: Vec<IgnoredKey>,
 }
 
 /// A key of the files that has no effect.
@@ -67,10 +71,12 @@ impl Problem {
         help: impl Into<String>,
     ) -> Self {
         let mut help = help.into();
-        if value.starts_with(['"', '\'']) {
-            help.push_str("; quotes are part of the value, leave them out");
+        let what = what.into();
+        if let Some(slip) = slips::in_value(value).filter(|slip| !what.contains(slip)) {
+            help.push_str("; ");
+            help.push_str(slip);
         }
-        Self { place, subject: format!("{key} = {value}"), what: what.into(), help }
+        Self { place, subject: format!("{key} = {value}"), what, help }
     }
 
     /// A line that is neither a comment nor a setting.
@@ -127,7 +133,11 @@ impl fmt::Display for IgnoredKey {
         match self.why {
             IgnoredWhy::DorisOnly { reason } => write!(f, "a Doris key without meaning here ({reason})"),
             IgnoredWhy::Unknown { closest: Some(closest) } => {
-                write!(f, "unknown key, did you mean {closest}?")
+                write!(f, "unknown key, did you mean {closest}?")?;
+                match slips::without_export(&self.key) {
+                    Some(_) => f.write_str(" 'export' belongs to shell scripts, leave it out"),
+                    None => Ok(()),
+                }
             }
             IgnoredWhy::Unknown { closest: None } => f.write_str("unknown key"),
         }

@@ -12,6 +12,7 @@
 use std::collections::BTreeSet;
 
 use super::grammar::trim;
+use super::slips;
 use super::value::BrokenDisks;
 use crate::model::Medium;
 
@@ -101,7 +102,7 @@ pub fn parse_storage_root_path(
             Ok((spec, Presence::Found)) => list.roots.push(spec),
             Ok((spec, Presence::Missing)) => list.broken.push(BrokenEntry {
                 entry: entry_text(),
-                reason: "the path does not exist or cannot be resolved".to_owned(),
+                reason: not_there(&spec.path),
                 spec: Some(spec),
             }),
             Err(error) if broken_disks == BrokenDisks::LeaveOut => {
@@ -122,6 +123,11 @@ pub fn parse_broken_storage_path(text: &str) -> Vec<String> {
 enum Presence {
     Found,
     Missing,
+}
+
+fn not_there(path: &str) -> String {
+    let what = "the path does not exist or cannot be resolved";
+    slips::in_root_path(path).map_or_else(|| what.to_owned(), |slip| format!("{what}; {slip}"))
 }
 
 fn parse_entry(

@@ -208,7 +208,7 @@ webserver_bindhost = 0.0.0.0
         loaded.ignored.last().map(ToString::to_string).as_deref(),
         Some("be.conf:13: webserver_bindhost is ignored: unknown key, did you mean webserver_bind_host?")
     );
-    assert_eq!(loaded.written.iter().copied().collect::<Vec<_>>(), ["storage_root_path", "webserver_port"]);
+    assert_eq!(loaded.written.keys().copied().collect::<Vec<_>>(), ["storage_root_path", "webserver_port"]);
 }
 
 #[test]

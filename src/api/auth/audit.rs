@@ -160,6 +160,10 @@ impl LogFile {
 }
 
 fn append_to(path: &Path) -> io::Result<File> {
+    // A pipe whose other end nobody opens would hold up the start, or every line, for ever.
+    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
+        return Err(io::Error::other("it is not a regular file"));
+    }
     OpenOptions::new().create(true).append(true).mode(0o640).open(path)
 }
 

@@ -89,6 +89,15 @@ impl Access {
         })
     }
 
+    /// Whether the tokens the configuration names can be read.
+    ///
+    /// # Errors
+    /// [`AccessError::Tokens`].
+    pub fn check(config: &Config) -> Result<(), AccessError> {
+        access::read(&PathBuf::from(&config.tokens_file))?;
+        Ok(())
+    }
+
     /// Everybody may everything and nothing is written down.
     #[cfg(test)]
     pub(super) fn open() -> Self {
