@@ -11,14 +11,14 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("rules", &["model"]),
     ("config", &["model"]),
     ("doris", &["model"]),
-    ("storage", &["model", "fault"]),
+    ("storage", &["model", "fault", "doris"]),
     ("transfer", &["model", "rules", "storage", "fault"]),
     ("journal", &["model"]),
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
     ("api", &["model", "access", "config", "storage", "engine"]),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
-    ("cli", &["model", "access", "config", "storage", "transfer", "api::wire"]),
+    ("cli", &["model", "access", "config", "storage", "transfer", "doris", "api::wire"]),
 ];
 
 /// Lines a room may have. A larger one wants splitting by subject.

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::disk_args::DiskCommand;
+use super::doris_args::DorisCommand;
 use super::operation_args::OperationCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::task_args::TaskCommand;
@@ -146,6 +147,12 @@ pub enum Command {
         /// What to do.
         #[command(subcommand)]
         command: TabletCommand,
+    },
+    /// Roots of a real Doris backend: inspect. Needs no daemon.
+    Doris {
+        /// Which of these.
+        #[command(subcommand)]
+        command: DorisCommand,
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),

@@ -2,11 +2,13 @@
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
 //! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `operations`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
-//! [`offline`] on roots without a daemon. Knows the API's wire types and the storage, never the engine.
+//! [`offline`] on roots without a daemon, `doris` on those of a real backend. Knows the API's wire types and the storage, never the engine.
 
 pub mod args;
 mod client;
 pub mod disk_args;
+mod doris;
+pub mod doris_args;
 mod events;
 pub mod exit;
 mod follow;
@@ -129,6 +131,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         }
         Command::Operation { command } => operations::run(&client()?, command, output),
         Command::Tablet { command } => run_offline(command, output),
+        Command::Doris { command } => doris::run(command, output),
         Command::Token(args) => tokens::run(args, output),
         Command::Man { dir } => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
             CliError::new(Exit::Failed, format!("cannot write man pages to {}: {error}", dir.display()))

@@ -1,0 +1,180 @@
+//! One root, looked at: its database, its directories, and what becomes of both together.
+//!
+//! A backend may be at work meanwhile. The database is read again when its files changed under the reader, and a tablet
+//! with a finding is judged once more by what its record says afterwards: a segment that a compaction has removed in
+//! between is no damage.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use super::report::{RootReport, TabletReport};
+use super::walk::{Place, list, walk};
+use crate::doris::database::{Database, Strictness};
+use crate::doris::error::DorisError;
+use crate::doris::files::{BINLOG, Listing, TabletFiles, sort_files};
+use crate::doris::inventory::{Found, Inventory};
+use crate::doris::judge::{Reason, reasons_in_files};
+use crate::doris::keys::TabletIds;
+use crate::doris::rowsets::Fresh;
+use crate::doris::segment::damage_of_footer;
+use crate::doris::source::MetaFiles;
+use crate::storage::{Dir, DiskError, DorisFiles, ReadFrom, read_small};
+
+/// How often the database is read anew because its backend changed it meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Looks at one root.
+pub(super) fn look(root: &Path, rescue: bool) -> RootReport {
+    let mut report = RootReport::new(root);
+    if let Err(why) = look_into(&mut report, root, rescue) {
+        report.unreadable = Some(why);
+    }
+    report
+}
+
+fn look_into(report: &mut RootReport, root: &Path, rescue: bool) -> Result<(), String> {
+    let words = |error: DiskError| error.to_string();
+    let dir = Dir::open_absolute(root).map_err(words)?;
+    report.cluster_id = small_text(&dir, "cluster_id")?;
+    report.deploy_mode = small_text(&dir, "deploy_mode")?;
+    if dir.open_if_exists("meta").map_err(words)?.is_none() {
+        let ours = dir.kind(crate::storage::layout::DISK_FILE).map_err(words)?.is_some();
+        let what = if ours { "it is a root of tabletd's own" } else { "no backend has started with it yet" };
+        return Err(format!("there is no meta/ in it: {what}"));
+    }
+    let strictness = if rescue { Strictness::Rescue } else { Strictness::Refuse };
+    let (inventory, damage) = read_database(&dir, strictness)?;
+    report.lost = damage.iter().chain(&inventory.lost_blocks).map(ToString::to_string).collect();
+    report.left_over_keys = inventory.left_over.len();
+    report.unknown_keys = inventory.unknown.iter().map(|key| key.escape_ascii().to_string()).collect();
+    report.refused_for_writing = refusal(report, &inventory);
+    let owned: BTreeSet<Place> = inventory.tablets.values().filter_map(place).collect();
+    let damaged: BTreeSet<TabletIds> =
+        inventory.tablets.values().filter(|found| found.record.is_err()).map(|found| found.ids).collect();
+    let walked = walk(&dir, &owned, &damaged).map_err(words)?;
+    report.strays = walked.strays;
+    let nothing = Listing::new();
+    let mut again = Vec::new();
+    for found in inventory.tablets.values() {
+        let listing = place(found).and_then(|place| walked.tablets.get(&place));
+        let judged = judge(&dir, found, listing.unwrap_or(&nothing), listing.is_some())?;
+        if judged.has_finding() {
+            again.push(found.ids);
+        }
+        report.tablets.push(judged);
+    }
+    if !again.is_empty() {
+        let (later, _) = read_database(&dir, strictness)?;
+        for ids in again {
+            report.tablets.retain(|tablet| tablet.ids != ids);
+            let Some(found) = later.tablets.get(&ids) else { continue };
+            let listing = match place(found) {
+                Some(at) => list_tablet(&dir, at).map_err(words)?,
+                None => None,
+            };
+            let there = listing.is_some();
+            report.tablets.push(judge(&dir, found, &listing.unwrap_or_default(), there)?);
+        }
+        report.tablets.sort_by_key(|tablet| tablet.ids);
+    }
+    Ok(())
+}
+
+fn place(found: &Found) -> Option<Place> {
+    let tablet = found.record.as_ref().ok()?;
+    Some((tablet.shard, found.ids))
+}
+
+fn directory(place: Place) -> String {
+    let (shard, ids) = place;
+    format!("data/{shard}/{}/{}", ids.tablet_id, ids.schema_hash)
+}
+
+fn list_tablet(root: &Dir, place: Place) -> Result<Option<Listing>, DiskError> {
+    root.open_if_exists(directory(place))?.map(|dir| list(&dir)).transpose()
+}
+
+/// What keeps a root from being written to, whatever its tablets are.
+fn refusal(report: &RootReport, inventory: &Inventory) -> Option<String> {
+    if report.deploy_mode.as_deref().is_some_and(|mode| mode != "local") {
+        return Some("its deploy_mode is not \"local\"".to_owned());
+    }
+    if inventory.retired_headers > 0 {
+        return Some("it has keys hdr_ of before 0.11, with which no backend starts".to_owned());
+    }
+    (!report.lost.is_empty()).then(|| "its database is damaged".to_owned())
+}
+
+fn small_text(dir: &Dir, name: &str) -> Result<Option<String>, String> {
+    let bytes = read_small(dir, name, ReadFrom::Cache).map_err(|error| error.to_string())?;
+    Ok(bytes.map(|bytes| String::from_utf8_lossy(&bytes).trim().to_owned()))
+}
+
+/// Reads all keys of one state of the database.
+fn read_database(root: &Dir, strictness: Strictness) -> Result<(Inventory, Vec<DorisError>), String> {
+    let meta = || root.open("meta").map(DorisFiles).map_err(|error| error.to_string());
+    let state = |files: &DorisFiles| files.names().map(|names| names.into_iter().collect::<BTreeSet<_>>());
+    let words = |error: DorisError| error.to_string();
+    for _ in 0..ATTEMPTS {
+        let files = meta()?;
+        let before = state(&files).map_err(words)?;
+        let read = Database::open(&files, strictness)
+            .and_then(|database| Ok((Inventory::read(&database)?, database.damage().to_vec())));
+        let after = state(&files).map_err(words)?;
+        // A table or a log that came or went: what was read may be of two states.
+        if before == after {
+            return read.map_err(words);
+        }
+    }
+    Err("its database changed while it was read, again and again; stop the backend, or try at a quieter hour"
+        .to_owned())
+}
+
+fn judge(
+    root: &Dir,
+    found: &Found,
+    listing: &Listing,
+    directory_is_there: bool,
+) -> Result<TabletReport, String> {
+    let mut reasons: BTreeSet<Reason> = found.reasons().into_iter().collect();
+    let Ok(tablet) = &found.record else {
+        return Ok(TabletReport::of(found, reasons, TabletFiles::default(), Vec::new()));
+    };
+    let fresh = Fresh::sort(tablet, &found.fresh);
+    let binlog: Vec<String> = found.binlog_rowsets.iter().cloned().collect();
+    let mut files = sort_files(tablet, &fresh, &binlog, listing);
+    reasons.extend(reasons_in_files(&files, directory_is_there));
+    let mut damaged = Vec::new();
+    if directory_is_there {
+        let dir = root.open(directory((tablet.shard, found.ids))).map_err(|error| error.to_string())?;
+        let dir = DorisFiles(dir);
+        for name in segments_of(&files) {
+            if let Some(what) = damage_of_segment(&dir, &name) {
+                files.files.remove(&name);
+                damaged.push((name, what));
+            }
+        }
+    }
+    if !damaged.is_empty() {
+        reasons.insert(Reason::SegmentDamaged);
+    }
+    Ok(TabletReport::of(found, reasons, files, damaged))
+}
+
+/// Those in `_binlog/` are further names of the same files.
+fn segments_of(files: &TabletFiles) -> Vec<String> {
+    let segments = files.files.keys().filter(|name| name.ends_with(".dat") && !name.starts_with(BINLOG));
+    segments.cloned().collect()
+}
+
+fn damage_of_segment(dir: &DorisFiles, name: &str) -> Option<String> {
+    match dir.open(name) {
+        Ok(Some(file)) => match damage_of_footer(file.as_ref()) {
+            Ok(damage) => damage.map(str::to_owned),
+            Err(why) => Some(format!("cannot be read: {why}")),
+        },
+        // Gone since it was listed.
+        Ok(None) => None,
+        Err(error) => Some(error.to_string()),
+    }
+}
