@@ -10,7 +10,7 @@ use chrono::DateTime;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DiskUuid, TimestampMs};
+use crate::model::{DiskRef, DiskUuid, TimestampMs};
 use crate::storage::{Dir, DiskError, KnownAs, ReadFrom, read_small, replace_durably};
 
 /// Name of the list in the state directory.
@@ -140,6 +140,16 @@ impl KnownDisks {
     /// The disk that was last seen at a path.
     pub(super) fn at(&self, path: &str) -> Option<DiskUuid> {
         self.list.paths.get(path).copied().flatten()
+    }
+
+    /// Every disk that was seen at a path and never given up or forgotten, configured or not.
+    pub(super) fn seen(&self) -> impl Iterator<Item = DiskRef> {
+        let seen = self
+            .list
+            .paths
+            .iter()
+            .filter_map(|(path, uuid)| Some(DiskRef { uuid: (*uuid)?, path: path.clone() }));
+        seen.filter(|disk| !self.list.lost.contains_key(&disk.uuid))
     }
 
     /// The disk that was given up last of those that were at a path.

@@ -1,6 +1,6 @@
 //! The start: disks are opened, the journal is read, what was unfinished is settled, and the node goes to work.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
 use super::open::open_and_scan;
-use super::recover::{self, Findings, Settled};
+use super::recover::{self, Ended, Findings, Settled};
 use super::submit::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
 use super::{events, last_seen, lost, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};
 use crate::journal::Origin;
 use crate::model::{
-    Counters, DiskIndex, DiskRef, Failure, Migration, MigrationId, StepStatus, TabletKey, UndoneFor,
+    Counters, DiskIndex, DiskRef, Failure, Migration, MigrationId, Status, StepStatus, TabletKey, UndoneFor,
 };
 use crate::rules::recovery::{MigrationVerdict, TabletIs};
 use crate::rules::transition::Event;
@@ -70,12 +70,14 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         run_isolated("open-disks", move || {
             let mut known = KnownDisks::load(&state_dir, disks.iter().map(|disk| disk.path.as_str()))?;
             let scans = open_and_scan(&disks, &mut known, &config, &counts)?;
-            let away = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_none());
+            let scanned = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_some());
+            let here: HashSet<_> =
+                scanned.filter_map(|(disk, _)| Some(disk.opened.get()?.identity.uuid)).collect();
+            let away = known.seen().filter(|disk| !here.contains(&disk.uuid));
             let last_seen: Vec<_> = away
-                .filter_map(|(disk, _)| {
-                    let reference = DiskRef { uuid: known.at(&disk.path)?, path: disk.path.clone() };
-                    let tablets = last_seen::read(&state_dir, reference.uuid);
-                    Some((reference, tablets))
+                .map(|disk| {
+                    let tablets = last_seen::read(&state_dir, disk.uuid);
+                    (disk, tablets)
                 })
                 .collect();
             Ok::<_, String>((scans, last_seen, known.lost().collect::<BTreeSet<_>>()))
@@ -88,7 +90,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         journal.raise_next_id(id)?;
     }
     let uptime_sec = remembered.uptime_seconds;
-    let ended: HashSet<MigrationId> = ended_among(&journal, &remembered, &scans)?;
+    let ended = ended_among(&journal, &remembered, &scans)?;
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
         let (finished, lost) = (remembered.finished.clone(), lost.clone());
@@ -211,17 +213,31 @@ fn highest_staged(scans: &[Option<RootScan>]) -> Option<MigrationId> {
     owners.chain(notes).max()
 }
 
-/// Which of the migrations that left something in staging have ended.
+/// Which of the migrations that left something in staging have ended, and how.
 fn ended_among(
     journal: &JournalHandle,
     remembered: &Loaded,
     scans: &[Option<RootScan>],
-) -> Result<HashSet<MigrationId>, Failure> {
-    let mut ended: HashSet<_> = remembered.finished.iter().map(|migration| migration.id).collect();
+) -> Result<HashMap<MigrationId, Ended>, Failure> {
+    let how = |migration: &Migration| match migration.status {
+        Status::Completed => Ended::Completed,
+        _ => Ended::Undone,
+    };
+    let mut ended: HashMap<_, _> =
+        remembered.finished.iter().map(|migration| (migration.id, how(migration))).collect();
     let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
     for id in staged.filter_map(|item| item.owner.as_ref()?.migration_id) {
-        if !ended.contains(&id) && journal.get(id)?.is_some_and(|migration| migration.status.is_final()) {
-            ended.insert(id);
+        if ended.contains_key(&id) {
+            continue;
+        }
+        match journal.get(id)? {
+            Some(migration) if migration.status.is_final() => drop(ended.insert(id, how(&migration))),
+            Some(_) => {}
+            // Given out by this very journal, and forgotten since: only what has ended is.
+            None if remembered.opened.origin == Origin::Existing && id < remembered.opened.next_id => {
+                ended.insert(id, Ended::Completed);
+            }
+            None => {}
         }
     }
     Ok(ended)
@@ -266,7 +282,8 @@ pub(super) fn with_verdict(node: &Arc<Node>, job: &Arc<Job>, verdict: MigrationV
         MigrationVerdict::StayPaused | MigrationVerdict::StayAtGate => own(),
         MigrationVerdict::Wait => {
             own();
-            let why = node.catalog().why_unavailable(key).unwrap_or("a disk is not here").to_owned();
+            let known = node.catalog().why_unavailable(key).map(ToOwned::to_owned);
+            let why = known.unwrap_or_else(|| which_disk_is_away(node, &job.snapshot()));
             job.lock().status_reason = format!("waiting for its tablet: {why}");
         }
         MigrationVerdict::Complete => {
@@ -287,17 +304,28 @@ pub(super) fn with_verdict(node: &Arc<Node>, job: &Arc<Job>, verdict: MigrationV
     }
 }
 
+/// The end of a migration that is not here, in words.
+fn which_disk_is_away(node: &Node, row: &Migration) -> String {
+    let away =
+        [&row.source, &row.destination].into_iter().find(|disk| node.disk_by_uuid(disk.uuid).is_none());
+    away.map_or_else(
+        || "a disk is not here".to_owned(),
+        |disk| format!("disk {} ({}) is not here", disk.path, disk.uuid),
+    )
+}
+
 /// Where the tablet of a migration is, seen from it, while the node serves.
 pub(super) fn where_tablet_is(node: &Node, row: &Migration) -> TabletIs {
     let index = |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map(|disk| disk.index);
     let some_away = node.shown_disks().any(|disk| disk.opened.get().is_none());
     let (source, destination) = (index(&row.source), index(&row.destination));
+    let end_away = source.is_none() || destination.is_none();
     let catalog = node.catalog();
     match catalog.get(row.key) {
         Some(entry) if Some(entry.disk) == destination => TabletIs::OnDestination,
         Some(entry) if Some(entry.disk) == source => TabletIs::OnSource,
         Some(_) => TabletIs::OnOtherDisk,
-        None if catalog.why_unavailable(row.key).is_some() || some_away => TabletIs::Unavailable,
+        None if catalog.why_unavailable(row.key).is_some() || some_away || end_away => TabletIs::Unavailable,
         None => TabletIs::Gone,
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::facts::{self, Known};
 use super::job::{Job, Order, apply};
-use super::line::remove_copy;
+use super::line::{owner_is_seen, undo_copy};
 use super::node::{Counts, Node};
 use super::query;
 use super::scheduler;
@@ -290,9 +290,11 @@ pub(super) fn stop_at_gate(
     job: &Arc<Job>,
     now_ms: TimestampMs,
 ) -> Result<(), Failure> {
+    let key = job.lock().key;
     let posted = {
         let schedule = node.schedule();
-        if schedule.is_running(id) {
+        // Time does not undo what may be the only copy: it waits for its tablet's owner.
+        if schedule.is_running(id) || !owner_is_seen(node, key) {
             return Ok(());
         }
         job.change(
@@ -344,11 +346,14 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
             (row.key, row.destination_shard, row.destination.uuid)
         };
         owned.begin_step(Step::Abort);
-        let undone = at.disk_by_uuid(destination).map_or(Ok(()), |disk| {
-            disk.open().and_then(|(root, store)| Ok(remove_copy(&root, &store, &id.to_string(), key, shard)?))
+        let undone = at.disk_by_uuid(destination).map_or(Ok(None), |disk| {
+            let (root, store) = disk.open()?;
+            undo_copy(&at, &root, &store, &id.to_string(), key, shard)
         });
-        if let Err(failure) = &undone {
-            owned.log(format!("{failure}; the next start removes what is left"));
+        match &undone {
+            Ok(None) => {}
+            Ok(Some(path)) => owned.log(format!("the copy is kept in {path}: it may be the only one")),
+            Err(failure) => owned.log(format!("{failure}; the next start settles what is left")),
         }
         owned.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
         end_undone(&at, &owned, why);

@@ -1,9 +1,10 @@
-//! What start-up does with what it finds. Four small tables; every row is a test.
+//! What start-up does with what it finds. Small tables; every row is a test.
 //!
 //! Ownership comes first and looks at the disks alone: among the good copies of a tablet the highest generation owns it.
 //! Time stamps never decide. Only then is each unfinished migration, and each staging directory, settled by it.
 //!
-//! While a configured disk is missing nothing is retired, quarantined or swept that the missing disk might contradict.
+//! While a disk of this node is missing nothing is retired, quarantined or swept that the missing disk might contradict: a
+//! copy goes only when its tablet's owner is *seen*, by this run, in the newest generation that anything names.
 
 use super::gate::Gate;
 use crate::model::{DiskIndex, Reached, Status};
@@ -30,7 +31,7 @@ pub enum Soundness {
     Bad,
 }
 
-/// Whether all configured disks are here.
+/// Whether all disks of this node are here: those that are configured, and those that were and have never been forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disks {
     /// They are.
@@ -153,19 +154,64 @@ pub const fn settle_migration(status: Status, gate: Gate, tablet: TabletIs) -> M
     }
 }
 
-/// What the journal says of the migration a staging directory belongs to.
+impl TabletIs {
+    /// Whether this run has read a good copy of the newest generation that anything names. Only then may another copy go.
+    pub const fn is_seen(self) -> bool {
+        matches!(self, Self::OnSource | Self::OnDestination | Self::OnOtherDisk)
+    }
+}
+
+/// What becomes of the copy that a settled migration has made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyVerdict {
+    /// Kept where it is.
+    Keep,
+    /// It is the owner now: what is left of its staging directory goes, and nothing else.
+    RemoveStaging,
+    /// Removed, also where it was placed and never committed.
+    Remove,
+    /// To quarantine: it may be the only copy there is.
+    SetAside,
+}
+
+/// Settles the copy of a migration, after the migration itself.
+pub const fn settle_copy(migration: MigrationVerdict, tablet: TabletIs) -> CopyVerdict {
+    match (migration, tablet) {
+        (MigrationVerdict::Complete, TabletIs::OnDestination) => CopyVerdict::RemoveStaging,
+        (MigrationVerdict::FinishAbort | MigrationVerdict::Fail, _) if tablet.is_seen() => {
+            CopyVerdict::Remove
+        }
+        (MigrationVerdict::FinishAbort | MigrationVerdict::Fail, TabletIs::Gone) => CopyVerdict::SetAside,
+        _ => CopyVerdict::Keep,
+    }
+}
+
+/// Whose a staging directory is, by the word of its owner record and of the journal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StagingOwner {
-    /// It has not ended.
+    /// A migration that has not ended.
     Unfinished,
-    /// It has ended.
-    Ended,
-    /// The journal has never heard of it (it was lost, or set aside).
+    /// A migration that has ended with the tablet where this directory is, or of which only that it ended is known.
+    Completed,
+    /// A migration that has ended otherwise.
+    Undone,
+    /// A migration that the journal has never heard of (it was lost, or set aside).
     UnknownMigration,
-    /// Not a migration: an import or a restore that was cut short.
+    /// Not a migration: an import, a restore or a healing that was cut short.
     CutShort,
-    /// The directory says nothing of its owner.
+    /// It does not say.
     Nobody,
+}
+
+/// What is in a staging directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Staged {
+    /// Nothing that could be missed: a kill came before the first file.
+    Nothing,
+    /// Files, and no record: nobody has verified them.
+    Partial,
+    /// A record as well: a whole copy, or one that has been placed.
+    Verified,
 }
 
 /// What becomes of a staging directory.
@@ -173,27 +219,43 @@ pub enum StagingOwner {
 pub enum StagingVerdict {
     /// Kept: the migration goes on with what is verified in it.
     Keep,
-    /// Kept, and the migration is accepted again: it was promised.
+    /// Kept until the migration is accepted again: it was promised. Then removed; the tablet's owner is seen.
     AcceptAgain,
-    /// Removed.
+    /// Removed, and what was placed out of it and never committed as well.
     Sweep,
-    /// Left alone until every disk is here.
+    /// Removed itself, and nothing that was ever placed out of it.
+    SweepItself,
+    /// To quarantine.
+    SetAside,
+    /// Left alone until the disk is here that can tell.
     Leave,
 }
 
-/// Settles one staging directory. A partial copy is never removed while a disk is missing, unless its migration is known
-/// to have ended.
-pub const fn settle_staging(owner: StagingOwner, disks: Disks, tablet: TabletIs) -> StagingVerdict {
-    match (owner, disks, tablet) {
-        (StagingOwner::Unfinished, _, _) => StagingVerdict::Keep,
-        (StagingOwner::Ended, _, _) => StagingVerdict::Sweep,
-        (_, Disks::SomeMissing, _) => StagingVerdict::Leave,
-        (StagingOwner::UnknownMigration, Disks::AllPresent, TabletIs::OnSource) => {
-            StagingVerdict::AcceptAgain
-        }
-        (StagingOwner::UnknownMigration, Disks::AllPresent, TabletIs::Unavailable) => StagingVerdict::Leave,
-        (StagingOwner::UnknownMigration, Disks::AllPresent, _) => StagingVerdict::Sweep,
-        (StagingOwner::CutShort | StagingOwner::Nobody, Disks::AllPresent, _) => StagingVerdict::Sweep,
+/// Settles one staging directory. It goes only when the tablet's owner is seen, or when nothing is in it.
+pub const fn settle_staging(
+    owner: StagingOwner,
+    staged: Staged,
+    disks: Disks,
+    tablet: TabletIs,
+) -> StagingVerdict {
+    use StagingOwner as O;
+    use StagingVerdict as V;
+    match (owner, staged, disks, tablet) {
+        (O::Unfinished, ..) => V::Keep,
+        (O::Nobody, Staged::Nothing, ..) => V::SweepItself,
+        (O::Nobody, ..) => V::SetAside,
+        (O::Completed | O::Undone | O::CutShort, Staged::Nothing, ..) => V::SweepItself,
+        (O::Completed, ..) if tablet.is_seen() => V::SweepItself,
+        (O::Undone, ..) if tablet.is_seen() => V::Sweep,
+        (_, _, Disks::SomeMissing, _) | (_, _, _, TabletIs::Unavailable) => V::Leave,
+        (O::UnknownMigration, _, _, TabletIs::OnSource) => V::AcceptAgain,
+        (O::UnknownMigration, _, _, TabletIs::OnDestination) => V::SweepItself,
+        (O::UnknownMigration, _, _, TabletIs::OnOtherDisk) => V::Sweep,
+        // What it was made from was not written by a migration, and is where it was: outside, or in trash.
+        (O::CutShort, Staged::Partial, ..) => V::Sweep,
+        (O::CutShort, _, _, TabletIs::Gone) => V::SetAside,
+        (O::CutShort, ..) => V::Sweep,
+        (O::Completed | O::Undone | O::UnknownMigration, _, _, _) => V::SetAside,
     }
 }
 
@@ -349,28 +411,67 @@ mod tests {
         }
     }
 
+    const PLACES: [TabletIs; 5] = [
+        TabletIs::OnSource,
+        TabletIs::OnDestination,
+        TabletIs::OnOtherDisk,
+        TabletIs::Unavailable,
+        TabletIs::Gone,
+    ];
+
+    #[test]
+    fn copies_of_migrations_row_by_row() {
+        use CopyVerdict::{Keep, Remove, RemoveStaging, SetAside};
+        use MigrationVerdict as M;
+        for (migration, expected) in [
+            (M::Complete, [Keep, RemoveStaging, Keep, Keep, Keep]),
+            (M::FinishAbort, [Remove, Remove, Remove, Keep, SetAside]),
+            (M::Fail, [Remove, Remove, Remove, Keep, SetAside]),
+            (M::GoOn, [Keep; 5]),
+            (M::StayPaused, [Keep; 5]),
+            (M::StayAtGate, [Keep; 5]),
+            (M::Wait, [Keep; 5]),
+        ] {
+            assert_eq!(PLACES.map(|tablet| settle_copy(migration, tablet)), expected, "{migration:?}");
+        }
+    }
+
     #[test]
     fn staging_row_by_row() {
+        use Disks::{AllPresent, SomeMissing};
         use StagingOwner as O;
-        use StagingVerdict as V;
+        use StagingVerdict::{AcceptAgain, Keep, Leave, SetAside, Sweep, SweepItself};
         let rows = [
-            (O::Unfinished, Disks::AllPresent, TabletIs::OnSource, V::Keep),
-            (O::Unfinished, Disks::SomeMissing, TabletIs::Unavailable, V::Keep),
-            (O::Ended, Disks::AllPresent, TabletIs::OnSource, V::Sweep),
-            (O::Ended, Disks::SomeMissing, TabletIs::OnSource, V::Sweep),
-            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnSource, V::AcceptAgain),
-            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnDestination, V::Sweep),
-            (O::UnknownMigration, Disks::AllPresent, TabletIs::OnOtherDisk, V::Sweep),
-            (O::UnknownMigration, Disks::AllPresent, TabletIs::Gone, V::Sweep),
-            (O::UnknownMigration, Disks::AllPresent, TabletIs::Unavailable, V::Leave),
-            (O::UnknownMigration, Disks::SomeMissing, TabletIs::OnSource, V::Leave),
-            (O::CutShort, Disks::AllPresent, TabletIs::Gone, V::Sweep),
-            (O::CutShort, Disks::SomeMissing, TabletIs::Gone, V::Leave),
-            (O::Nobody, Disks::AllPresent, TabletIs::Gone, V::Sweep),
-            (O::Nobody, Disks::SomeMissing, TabletIs::Gone, V::Leave),
+            (O::Unfinished, AllPresent, [Keep; 5]),
+            (O::Unfinished, SomeMissing, [Keep; 5]),
+            (O::Completed, AllPresent, [SweepItself, SweepItself, SweepItself, Leave, SetAside]),
+            (O::Completed, SomeMissing, [SweepItself, SweepItself, SweepItself, Leave, Leave]),
+            (O::Undone, AllPresent, [Sweep, Sweep, Sweep, Leave, SetAside]),
+            (O::Undone, SomeMissing, [Sweep, Sweep, Sweep, Leave, Leave]),
+            (O::UnknownMigration, AllPresent, [AcceptAgain, SweepItself, Sweep, Leave, SetAside]),
+            (O::UnknownMigration, SomeMissing, [Leave; 5]),
+            (O::CutShort, AllPresent, [Sweep, Sweep, Sweep, Leave, SetAside]),
+            (O::CutShort, SomeMissing, [Leave; 5]),
+            (O::Nobody, AllPresent, [SetAside; 5]),
+            (O::Nobody, SomeMissing, [SetAside; 5]),
         ];
-        for (owner, disks, tablet, expected) in rows {
-            assert_eq!(settle_staging(owner, disks, tablet), expected, "{owner:?} {disks:?} {tablet:?}");
+        for (owner, disks, expected) in rows {
+            for (tablet, expected) in PLACES.into_iter().zip(expected) {
+                let found = settle_staging(owner, Staged::Verified, disks, tablet);
+                assert_eq!(found, expected, "{owner:?} {disks:?} {tablet:?}");
+                // Files that nobody has verified are as good as verified ones, but for an import's or a restore's.
+                let partial = match (owner, disks, tablet) {
+                    (O::CutShort, AllPresent, TabletIs::Gone) => Sweep,
+                    _ => expected,
+                };
+                assert_eq!(settle_staging(owner, Staged::Partial, disks, tablet), partial);
+            }
+        }
+        for tablet in PLACES {
+            for owner in [O::Completed, O::Undone, O::CutShort, O::Nobody] {
+                assert_eq!(settle_staging(owner, Staged::Nothing, SomeMissing, tablet), SweepItself);
+            }
+            assert_eq!(settle_staging(O::Unfinished, Staged::Nothing, AllPresent, tablet), Keep);
         }
     }
 
@@ -401,6 +502,38 @@ mod tests {
                 }
                 prop_assert!(!retire.contains(&disk) && !quarantine.contains(&disk));
                 prop_assert!(!missing || (retire.is_empty() && quarantine.is_empty()));
+            }
+        }
+
+        #[test]
+        fn no_sequence_of_findings_removes_the_only_good_copy(
+            starts in prop::collection::vec((0..Status::ALL.len(), 0_usize..6, 0_usize..5, any::<bool>()), 1..8),
+        ) {
+            // A verified copy in staging, which is the only good one as long as no owner is seen: whatever the journal and
+            // the disks say at one start after the other, it is removed only at a start that sees the owner.
+            let owners = [
+                StagingOwner::Unfinished, StagingOwner::Completed, StagingOwner::Undone,
+                StagingOwner::UnknownMigration, StagingOwner::CutShort, StagingOwner::Nobody,
+            ];
+            for (status, owner, tablet, missing) in starts {
+                let (status, tablet) = (Status::ALL[status], PLACES[tablet]);
+                let disks = if missing { Disks::SomeMissing } else { Disks::AllPresent };
+                let mut removed = false;
+                if !status.is_final() {
+                    for gate in [Gate::Waits, Gate::Passes] {
+                        let copy = settle_copy(settle_migration(status, gate, tablet), tablet);
+                        removed |= matches!(copy, CopyVerdict::Remove | CopyVerdict::RemoveStaging);
+                    }
+                }
+                let staging = settle_staging(owners[owner], Staged::Verified, disks, tablet);
+                removed |= matches!(
+                    staging,
+                    StagingVerdict::Sweep | StagingVerdict::SweepItself | StagingVerdict::AcceptAgain
+                );
+                prop_assert!(!removed || tablet.is_seen(), "{status} {:?} {disks:?} {tablet:?}", owners[owner]);
+                if removed {
+                    break;
+                }
             }
         }
     }

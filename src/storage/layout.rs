@@ -58,6 +58,13 @@ pub fn staging_dir(id: MigrationId) -> String {
     format!("{MIGRATING}/{id}")
 }
 
+/// Whether an entry below `migrating/` has a name that this program gives: a migration's number, or what is being done
+/// to a tablet.
+pub fn is_staging_name(name: &str) -> bool {
+    name.parse::<u64>().is_ok()
+        || ["import-", "restore-", "outrank-", "adopt-"].iter().any(|work| name.starts_with(work))
+}
+
 /// Name of the header inside a trashed tablet.
 pub fn trashed_header_name(tablet: TabletId) -> String {
     format!("{tablet}.hdr.json")

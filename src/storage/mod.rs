@@ -41,8 +41,8 @@ pub use record::{
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
 pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};
 pub use staging::{
-    Owner, Place, Purpose, Staging, is_placed, read_owner, read_place, remove_empty_parents, remove_staging,
-    remove_unowned_tablet,
+    Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place, remove_empty_parents,
+    remove_staging, remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{

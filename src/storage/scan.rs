@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use super::dir::EntryKind;
 use super::error::StorageError;
 use super::file::{ReadFrom, read_small};
-use super::layout::{MIGRATING, QUARANTINE, TRASH, tablet_dir};
+use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
-use super::staging::{Owner, Place, read_owner, read_place};
+use super::staging::{Owner, Place, StagedContent, read_owner, read_place, staged_content};
 use super::store::{MetadataStore, ScannedRecord, Share};
 use super::trash::{TrashItem, UnfinishedEntry, read_entry, trash_entries, unfinished};
 use crate::model::{RecordSummary, TabletKey};
@@ -33,6 +33,8 @@ pub struct StagingItem {
     pub owner: Option<Owner>,
     /// Where its files may have gone.
     pub place: Option<Place>,
+    /// What is in it.
+    pub content: StagedContent,
 }
 
 /// Everything found.
@@ -107,13 +109,19 @@ pub fn scan_root(
     let migrating = root.dir().open(MIGRATING)?;
     for entry in migrating.entries()? {
         let name = entry.name.to_string_lossy().into_owned();
-        let (mut owner, mut place) = (None, None);
+        let (mut owner, mut place, mut content) = (None, None, StagedContent::Foreign);
         if entry.kind == EntryKind::Directory {
             let staging = migrating.open(&entry.name)?;
             owner = read_owner(&staging)?;
             place = read_place(&staging, owner.as_ref())?;
+            content = match staged_content(&staging)? {
+                StagedContent::Nothing if owner.is_none() && !is_staging_name(&name) => {
+                    StagedContent::Foreign
+                }
+                content => content,
+            };
         }
-        found.staging.push(StagingItem { name, owner, place });
+        found.staging.push(StagingItem { name, owner, place, content });
         progress.tick();
     }
     let trash = root.dir().open(TRASH)?;

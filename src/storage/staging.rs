@@ -153,6 +153,38 @@ pub fn read_place(staging: &Dir, owner: Option<&Owner>) -> Result<Option<Place>,
         .map(|record| Place { key: record.key, shard_id: record.shard_id }))
 }
 
+/// What is in a staging directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StagedContent {
+    /// At most an owner record: nothing was copied yet.
+    Nothing,
+    /// Files, and no metadata record.
+    Files,
+    /// A metadata record, which is staged after the files.
+    Record,
+    /// It is not a directory, or something is in it that is never staged.
+    Foreign,
+}
+
+/// Looks what is in a staging directory.
+///
+/// # Errors
+/// As `readdir(2)`.
+pub(super) fn staged_content(staging: &Dir) -> Result<StagedContent, DiskError> {
+    let mut content = StagedContent::Nothing;
+    for entry in staging.entries()? {
+        match entry.name.to_str() {
+            Some(OWNER_FILE) => {}
+            Some(RECORD_FILE) => content = StagedContent::Record,
+            Some(FILES) if content == StagedContent::Record => {}
+            Some(FILES) if staging.open(FILES)?.entries()?.is_empty() => {}
+            Some(FILES) => content = StagedContent::Files,
+            _ => return Ok(StagedContent::Foreign),
+        }
+    }
+    Ok(content)
+}
+
 /// Removes the staging directory `name` below `migrating`. Its owner record goes last, so that a kill in between leaves
 /// a directory that still says whose it was.
 ///

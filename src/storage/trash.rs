@@ -381,6 +381,10 @@ pub fn quarantine(
         }
         Quarantined::Record { name } => root.open("meta")?.rename(name, &entry, name)?,
         Quarantined::ReplacedRecord { name } => root.open("meta")?.link(name, &entry, name)?,
+        // Beside the reason, whatever its name is.
+        Quarantined::Staging { name } if *name == REASON_FILE => {
+            root.open(MIGRATING)?.rename(name, &entry, &format!("{name}.found"))?;
+        }
         Quarantined::Staging { name } => root.open(MIGRATING)?.rename(name, &entry, name)?,
     }
     Ok(format!("{QUARANTINE}/{name}"))

@@ -14,6 +14,7 @@ mod kills;
 mod lifecycle;
 mod lost;
 mod modes;
+mod ownership;
 mod recovery;
 mod register;
 mod requests;

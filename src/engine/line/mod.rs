@@ -36,7 +36,9 @@ use crate::storage::StorageError;
 use gate::Halt;
 
 pub(super) use finalize::content_crc32;
-pub(super) use undo::{reclaim_placed, remove_copy, take_back_placed};
+pub(super) use undo::{
+    owner_is_seen, reclaim_placed, remove_copy, set_copy_aside, take_back_placed, undo_copy,
+};
 
 /// What every step of one attempt needs.
 pub(super) struct Line<'a> {
@@ -291,8 +293,10 @@ impl<'a> Line<'a> {
         self.job.begin_step(Step::Abort);
         let undone = undo::undo(self);
         self.nothing_allocated();
-        if let Err(failure) = &undone {
-            self.job.log(format!("{failure}; the next start removes what is left"));
+        match &undone {
+            Ok(None) => {}
+            Ok(Some(path)) => self.job.log(format!("the copy is kept in {path}: it may be the only one")),
+            Err(failure) => self.job.log(format!("{failure}; the next start settles what is left")),
         }
         self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
     }

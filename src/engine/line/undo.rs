@@ -1,18 +1,66 @@
 //! Undo: removes what an attempt made on the destination. Never reaches a tablet that a record owns.
 
 use super::Line;
+use crate::engine::node::Node;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
-    Dir, MetadataStore, NativeStore, Root, StorageError, is_placed, read_owner, read_place,
-    remove_empty_parents, remove_staging,
+    Dir, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine, read_owner,
+    read_place, remove_empty_parents, remove_staging,
 };
 
-/// Removes this migration's copy.
-pub(super) fn undo(line: &Line<'_>) -> Result<(), Failure> {
+/// Removes this migration's copy. Says where it is kept instead, where it may be the only one.
+pub(super) fn undo(line: &Line<'_>) -> Result<Option<String>, Failure> {
     let shard = line.job.lock().destination_shard;
     let (root, store) = line.destination.open()?;
-    Ok(remove_copy(&root, &store, &line.id.to_string(), line.key, shard)?)
+    undo_copy(line.node, &root, &store, &line.id.to_string(), line.key, shard)
+}
+
+/// Removes what a migration copied, while its tablet is served by a disk that can be read; else it may be the only copy
+/// there is and goes to quarantine. Says where it is then.
+///
+/// # Errors
+/// As the calls made; what is left is settled by the next start.
+pub(in crate::engine) fn undo_copy(
+    node: &Node,
+    root: &Root,
+    store: &NativeStore,
+    name: &str,
+    key: TabletKey,
+    noted: Option<ShardId>,
+) -> Result<Option<String>, Failure> {
+    if owner_is_seen(node, key) {
+        return Ok(remove_copy(root, store, name, key, noted).map(|()| None)?);
+    }
+    let why = "an unfinished copy; its tablet is served by no disk that can be read";
+    Ok(set_copy_aside(root, store, name, key, noted, why)?)
+}
+
+/// Whether a disk serves the tablet and can be read.
+pub(in crate::engine) fn owner_is_seen(node: &Node, key: TabletKey) -> bool {
+    let owner = node.catalog().get(key).map(|entry| entry.disk);
+    owner.is_some_and(|disk| node.disk(disk).condition(node.hang_after()).is_readable())
+}
+
+/// Takes a copy that was placed, but never committed, back into its staging directory, and moves that to quarantine.
+/// Returns where it is; `None` when there is none.
+///
+/// # Errors
+/// As the calls made.
+pub(in crate::engine) fn set_copy_aside(
+    root: &Root,
+    store: &NativeStore,
+    name: &str,
+    key: TabletKey,
+    noted: Option<ShardId>,
+    why: &str,
+) -> Result<Option<String>, StorageError> {
+    root.check_identity()?;
+    reclaim_placed(root, store, name, key, noted)?;
+    if root.dir().open(MIGRATING)?.kind(name)?.is_none() {
+        return Ok(None);
+    }
+    quarantine(root.dir(), store, &Quarantined::Staging { name }, why).map(Some)
 }
 
 /// Removes the staging directory `name`, and a placed copy that came out of it and that no record owns. `noted` is where

@@ -1,6 +1,6 @@
 //! What recovery does on a disk. Each action is safe to repeat.
 
-use crate::engine::line::remove_copy;
+use crate::engine::line::{remove_copy, set_copy_aside};
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::storage::layout::MIGRATING;
 use crate::storage::{
@@ -18,6 +18,8 @@ pub(super) enum Action {
     QuarantineRecord { name: String, why: String },
     RemoveCopy { name: String, key: TabletKey, shard: Option<ShardId> },
     RemoveStaging { name: String },
+    SetCopyAside { name: String, key: TabletKey, shard: Option<ShardId>, why: String },
+    SetStagingAside { name: String, why: String },
     RemoveBareTrash { entry: String },
 }
 
@@ -51,6 +53,21 @@ pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<()
             } else {
                 migrating.unlink(&name)?;
             }
+        }
+        Action::SetCopyAside { name, key, shard, why } => {
+            if let Some(path) = set_copy_aside(root, store, &name, key, shard, &why)? {
+                tracing::warn!(tablet = %key, staging = name, "{why}; kept in {path}");
+            }
+        }
+        Action::SetStagingAside { name, why } => {
+            let disk = root.dir().path().display();
+            // A name that is no text is not found again by what was read of it.
+            if root.dir().open(MIGRATING)?.kind(&name)?.is_none() {
+                tracing::warn!("{disk}/{MIGRATING}/{name} stays: its name is not UTF-8");
+                return Ok(());
+            }
+            let path = quarantine(root.dir(), store, &Quarantined::Staging { name: &name }, &why)?;
+            tracing::warn!("{disk}/{MIGRATING}/{name}: {why}; kept in {path}");
         }
     }
     Ok(())

@@ -2,14 +2,15 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::Recovery;
 use super::actions::Action;
+use super::{Ended, Recovery};
 use crate::engine::job::Job;
-use crate::model::{DiskIndex, Failure, MigrationId};
+use crate::model::{DiskIndex, Failure, Migration, MigrationId};
 use crate::rules::recovery::{
-    MigrationVerdict, StagingOwner, StagingVerdict, TabletIs, settle_migration, settle_staging,
+    CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,
+    settle_migration, settle_staging,
 };
-use crate::storage::{Place, Purpose};
+use crate::storage::{Place, Purpose, StagedContent, StagingItem};
 
 impl Recovery<'_> {
     pub(super) fn settle_migrations(&mut self) -> Result<(), Failure> {
@@ -24,23 +25,9 @@ impl Recovery<'_> {
                 migration = %migration.id, tablet = %migration.key, status = %migration.status,
                 "found {tablet:?}: {verdict:?}"
             );
-            let name = migration.id.to_string();
-            match verdict {
-                MigrationVerdict::Complete => {
-                    if let Some(disk) = self.disk_of(&migration.destination) {
-                        actions.entry(disk).or_default().push(Action::RemoveStaging { name });
-                    }
-                }
-                MigrationVerdict::FinishAbort | MigrationVerdict::Fail => {
-                    if let Some(disk) = self.disk_of(&migration.destination) {
-                        let (key, shard) = (migration.key, migration.destination_shard);
-                        actions.entry(disk).or_default().push(Action::RemoveCopy { name, key, shard });
-                    }
-                }
-                MigrationVerdict::GoOn
-                | MigrationVerdict::StayPaused
-                | MigrationVerdict::StayAtGate
-                | MigrationVerdict::Wait => {}
+            let action = self.action_on_copy(migration, settle_copy(verdict, tablet));
+            if let (Some(action), Some(disk)) = (action, self.disk_of(&migration.destination)) {
+                actions.entry(disk).or_default().push(action);
             }
         }
         self.settled.migrations = unfinished
@@ -76,45 +63,97 @@ impl Recovery<'_> {
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
             for item in &scan.staging {
-                let of_migration = item
-                    .owner
-                    .as_ref()
-                    .filter(|owner| owner.purpose == Purpose::Migration)
-                    .and_then(|o| o.migration_id);
-                let owner = match (of_migration, &item.owner) {
-                    (Some(id), _) if alive.contains(&id) && item.name == id.to_string() => {
-                        StagingOwner::Unfinished
-                    }
-                    (Some(id), _) if known.contains(&id) || self.findings.ended.contains(&id) => {
-                        StagingOwner::Ended
-                    }
-                    (Some(_), _) => StagingOwner::UnknownMigration,
-                    (None, Some(_)) => StagingOwner::CutShort,
-                    (None, None) => StagingOwner::Nobody,
-                };
-                let tablet = item.owner.as_ref().map_or(TabletIs::Gone, |owner| {
-                    self.where_is(owner.key, owner.source.as_ref(), &owner.destination)
-                });
-                let verdict = settle_staging(owner, self.present, tablet);
+                let owner = self.owner_of(item, &alive, &known);
+                let tablet = self.where_is_staged(item, DiskIndex(index));
+                let verdict = settle_staging(owner, staged(item.content), self.present, tablet);
                 tracing::info!(
                     disk = self.disk(DiskIndex(index)).path,
                     staging = item.name,
-                    "{owner:?}: {verdict:?}"
+                    "{owner:?}, {:?}, {tablet:?}: {verdict:?}",
+                    item.content
                 );
-                if matches!(verdict, StagingVerdict::Keep | StagingVerdict::Leave) {
-                    continue;
-                }
                 if let (Some(owner), StagingVerdict::AcceptAgain) = (&item.owner, verdict) {
                     self.settled.accept_again.push(owner.clone());
                 }
-                let name = item.name.clone();
-                let remove = match item.place {
-                    Some(Place { key, shard_id }) => Action::RemoveCopy { name, key, shard: Some(shard_id) },
-                    None => Action::RemoveStaging { name },
-                };
-                actions.entry(DiskIndex(index)).or_default().push(remove);
+                actions.entry(DiskIndex(index)).or_default().extend(action_on_staging(item, verdict));
             }
         }
         self.act(actions)
+    }
+
+    /// Where the tablet of a staging directory is.
+    fn where_is_staged(&self, item: &StagingItem, disk: DiskIndex) -> TabletIs {
+        match (&item.owner, item.place, self.disk(disk).reference()) {
+            (Some(owner), ..) => self.where_is(owner.key, owner.source.as_ref(), &owner.destination),
+            (None, Some(place), Some(here)) => self.where_is(place.key, None, &here),
+            _ => TabletIs::Gone,
+        }
+    }
+
+    /// Whose a staging directory is.
+    fn owner_of(
+        &self,
+        item: &StagingItem,
+        alive: &HashSet<MigrationId>,
+        known: &HashSet<MigrationId>,
+    ) -> StagingOwner {
+        let Some(owner) = &item.owner else {
+            // A record says as much as an owner would, but for the migration.
+            return item.place.map_or(StagingOwner::Nobody, |_| StagingOwner::CutShort);
+        };
+        let Some(id) = owner.migration_id.filter(|_| owner.purpose == Purpose::Migration) else {
+            return StagingOwner::CutShort;
+        };
+        match self.findings.ended.get(&id) {
+            _ if alive.contains(&id) && item.name == id.to_string() => StagingOwner::Unfinished,
+            // Settled by this start, and its copy with it.
+            _ if known.contains(&id) => StagingOwner::Completed,
+            Some(Ended::Completed) => StagingOwner::Completed,
+            Some(Ended::Undone) => StagingOwner::Undone,
+            None => StagingOwner::UnknownMigration,
+        }
+    }
+
+    fn action_on_copy(&self, migration: &Migration, verdict: CopyVerdict) -> Option<Action> {
+        let name = migration.id.to_string();
+        let (key, shard) = (migration.key, migration.destination_shard);
+        match verdict {
+            CopyVerdict::Keep => None,
+            CopyVerdict::RemoveStaging => Some(Action::RemoveStaging { name }),
+            CopyVerdict::Remove => Some(Action::RemoveCopy { name, key, shard }),
+            CopyVerdict::SetAside => {
+                let why = format!("the copy of migration {name}; its tablet is on no disk of this node");
+                Some(Action::SetCopyAside { name, key, shard, why })
+            }
+        }
+    }
+}
+
+const fn staged(content: StagedContent) -> Staged {
+    match content {
+        StagedContent::Nothing => Staged::Nothing,
+        StagedContent::Files => Staged::Partial,
+        StagedContent::Record | StagedContent::Foreign => Staged::Verified,
+    }
+}
+
+fn action_on_staging(item: &StagingItem, verdict: StagingVerdict) -> Option<Action> {
+    let name = item.name.clone();
+    match (verdict, item.place) {
+        (StagingVerdict::Keep | StagingVerdict::Leave, _) => None,
+        (StagingVerdict::AcceptAgain | StagingVerdict::Sweep, Some(Place { key, shard_id })) => {
+            Some(Action::RemoveCopy { name, key, shard: Some(shard_id) })
+        }
+        (StagingVerdict::AcceptAgain | StagingVerdict::Sweep | StagingVerdict::SweepItself, _) => {
+            Some(Action::RemoveStaging { name })
+        }
+        (StagingVerdict::SetAside, Some(Place { key, shard_id })) => {
+            let why = format!("an unfinished copy of tablet {key}, which is on no disk of this node");
+            Some(Action::SetCopyAside { name, key, shard: Some(shard_id), why })
+        }
+        (StagingVerdict::SetAside, _) => {
+            let why = "it does not say which migration made it, if any".to_owned();
+            Some(Action::SetStagingAside { name, why })
+        }
     }
 }

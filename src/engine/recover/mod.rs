@@ -10,7 +10,7 @@ mod jobs;
 mod look;
 mod ownership;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +25,15 @@ use ownership::{Elsewhere, elsewhere};
 
 /// A disk that does not answer this long during recovery is not waited for.
 const ACTION_WAIT: Duration = Duration::from_secs(600);
+
+/// How a migration has ended of which something is left in staging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The tablet was moved there; or only that it ended is still known.
+    Completed,
+    /// It was not.
+    Undone,
+}
 
 /// What recovery made of the unfinished migrations.
 #[derive(Default)]
@@ -45,8 +54,9 @@ pub(super) struct Findings<'a> {
     pub(super) unfinished: Vec<Migration>,
     /// Those that ended, as far as the journal remembers.
     pub(super) finished: &'a [Migration],
-    pub(super) ended: &'a HashSet<MigrationId>,
-    /// What was last seen on disks that could not be opened.
+    /// Those that left something in staging and have ended, and whether the tablet is where that is.
+    pub(super) ended: &'a HashMap<MigrationId, Ended>,
+    /// Every disk of this node that is not here, configured or not, and what was last seen on it.
     pub(super) last_seen: Vec<(DiskRef, Vec<(TabletKey, u64)>)>,
     pub(super) uptime_sec: u64,
     /// Disks that were given up: what they had is not waited for.
@@ -58,12 +68,11 @@ pub(super) struct Findings<'a> {
 /// # Errors
 /// A disk failed while something on it was settled. Nothing was lost; the next start goes on.
 pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
+    let all_opened = findings.scans.iter().all(Option::is_some);
+    let present = |all: bool| if all { Disks::AllPresent } else { Disks::SomeMissing };
     let mut recovery = Recovery {
-        present: if findings.scans.iter().all(Option::is_some) {
-            Disks::AllPresent
-        } else {
-            Disks::SomeMissing
-        },
+        configured: present(all_opened),
+        present: present(all_opened && findings.last_seen.is_empty()),
         elsewhere: elsewhere(&findings),
         unreadable: HashMap::new(),
         settled: Settled::default(),
@@ -77,6 +86,9 @@ pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
 
 struct Recovery<'a> {
     findings: Findings<'a>,
+    /// Whether every configured disk is here.
+    configured: Disks,
+    /// Whether every disk of this node is, those included that were taken out of the configuration and never forgotten.
     present: Disks,
     elsewhere: Elsewhere,
     /// Tablets of which a copy could not be read, and what the disk said.
@@ -123,6 +135,11 @@ impl Recovery<'_> {
         Ok(())
     }
 
+    /// Whether a disk is away that nobody has given up, by whatever still names it.
+    fn may_come_back(&self, reference: &DiskRef) -> bool {
+        self.disk_of(reference).is_none() && !self.findings.lost.contains(&reference.uuid)
+    }
+
     fn where_is(&self, key: TabletKey, source: Option<&DiskRef>, destination: &DiskRef) -> TabletIs {
         let catalog = &self.settled.catalog;
         match catalog.get(key) {
@@ -134,6 +151,9 @@ impl Recovery<'_> {
             None if catalog.why_unavailable(key).is_some() => TabletIs::Unavailable,
             // A tablet that was on a disk which is not here is not gone.
             None if self.present == Disks::SomeMissing => TabletIs::Unavailable,
+            None if source.into_iter().chain([destination]).any(|disk| self.may_come_back(disk)) => {
+                TabletIs::Unavailable
+            }
             None => TabletIs::Gone,
         }
     }

@@ -187,7 +187,7 @@ impl Recovery<'_> {
         }
         let good = found.iter().filter(|copy| copy.soundness == Soundness::Good);
         let elsewhere = self.elsewhere.newest(key, good.map(|copy| copy.generation).max());
-        match settle_ownership(&found, elsewhere, self.present) {
+        match settle_ownership(&found, elsewhere, self.configured) {
             Ownership::Unavailable(kind) => {
                 let why = match kind {
                     Unavailable::NewerOnMissingDisk => match self.elsewhere.away_with(key) {

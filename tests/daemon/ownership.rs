@@ -1,0 +1,161 @@
+//! What goes and what stays when nobody knows for sure who owns a tablet: disks taken out of the configuration, journals
+//! and state directories lost, and things in `migrating/` that no migration made.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use tabletd::model::TabletKey;
+
+use crate::harness::{Daemon, Node, read_dir_names};
+
+/// A move in `manual_cutover` that stands at `ready`; the daemon has stopped.
+fn at_ready() -> (Node, TabletKey, u64) {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[300_000, 40_000]);
+    let daemon = node.start();
+    let id = submit(&daemon, &node, "manual_cutover");
+    daemon.wait_for(id, &["ready"]);
+    daemon.stop();
+    (node, key, id)
+}
+
+fn submit(daemon: &Daemon, node: &Node, mode: &str) -> u64 {
+    let wish = json!({"tablet_id": 7, "schema_hash": 555, "dest_disk": node.disk(1), "mode": mode});
+    daemon.post("/api/v1/migrations", &wish)["id"].as_u64().expect("an id")
+}
+
+/// Every file below a directory, by its bytes.
+fn contents(dir: &Path) -> Vec<Vec<u8>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir).expect("a directory").map(|entry| entry.expect("an entry").path()) {
+        match entry.symlink_metadata().expect("an entry").file_type() {
+            kind if kind.is_dir() => found.extend(contents(&entry)),
+            kind if kind.is_file() => found.push(fs::read(&entry).expect("a file")),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// Whether every byte of the tablet is somewhere on the disk.
+fn holds(root: &Path, files: &[Vec<u8>]) -> bool {
+    let found = contents(root);
+    files.iter().all(|file| found.contains(file))
+}
+
+fn state(node: &Node) -> PathBuf {
+    node.dir.path().join("state")
+}
+
+#[test]
+fn a_verified_copy_stays_while_its_source_is_not_configured_whatever_else_is_lost() {
+    for lost in ["nothing", "the journal", "the state directory"] {
+        let (mut node, key, id) = at_ready();
+        let files = contents(&node.tablet_dir(0, key));
+        match lost {
+            "the journal" => fs::remove_file(state(&node).join("journal.db")).expect("a journal"),
+            "the state directory" => fs::remove_dir_all(state(&node)).expect("a directory"),
+            _ => {}
+        }
+        let source = node.roots.remove(0);
+        for _ in 0..2 {
+            let daemon = node.start();
+            if lost == "nothing" {
+                let row = daemon.migration(id);
+                assert_eq!(row["status"], "ready", "{row:#}");
+                let why = row["status_reason"].as_str().expect("a reason");
+                assert!(why.contains(source.to_str().expect("text")), "no disk is named: {why}");
+            }
+            daemon.stop();
+            assert!(holds(&node.roots[0], &files), "{lost} lost: the only copy that is here was removed");
+        }
+        node.roots.insert(0, source);
+        let daemon = node.start();
+        assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0), "{lost} lost");
+        if lost == "nothing" {
+            daemon.act(id, &json!({"cutover": null}));
+            let done = daemon.wait_for(id, &["completed", "failed"]);
+            assert_eq!(done["status"], "completed", "{done:#}");
+        }
+        daemon.stop();
+        if lost == "nothing" {
+            assert_eq!(node.assert_whole()[&key], 1);
+        }
+    }
+}
+
+#[test]
+fn a_copy_whose_owner_is_away_is_set_aside_by_an_abort_and_not_removed() {
+    let (mut node, key, id) = at_ready();
+    let files = contents(&node.tablet_dir(0, key));
+    let source = node.roots.remove(0);
+    let daemon = node.start();
+    daemon.act(id, &json!({"abort": {}}));
+    daemon.wait_for(id, &["aborted"]);
+    daemon.stop();
+    assert_eq!(read_dir_names(&node.roots[0].join("migrating")), Vec::<String>::new());
+    assert_eq!(read_dir_names(&node.roots[0].join("quarantine")).len(), 1);
+    assert!(holds(&node.roots[0], &files), "an abort removed the only copy that is here");
+    node.roots.insert(0, source);
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0));
+    daemon.stop();
+}
+
+#[test]
+fn a_copy_whose_owner_is_away_does_not_expire() {
+    let (mut node, key, id) = at_ready();
+    let files = contents(&node.tablet_dir(0, key));
+    // Its time is over before the next start, as after a long night.
+    let journal = rusqlite::Connection::open(state(&node).join("journal.db")).expect("a database");
+    let doc: String = journal.query_row("SELECT doc FROM migration", [], |row| row.get(0)).expect("a row");
+    let mut row: Value = serde_json::from_str(&doc).expect("JSON");
+    assert!(row["steering"]["deadline_ms"].take().is_i64());
+    row["steering"]["deadline_ms"] = json!(1);
+    let doc = row.to_string();
+    let changed = journal
+        .execute("UPDATE migration SET doc = ?1, doc_crc32 = ?2", (&doc, crc32fast::hash(doc.as_bytes())));
+    assert_eq!(changed, Ok(1));
+    drop(journal);
+    let source = node.roots.remove(0);
+    let daemon = node.start();
+    daemon.becomes(|| daemon.get("/api/v1/status")["uptime_seconds"].as_u64() > Some(2));
+    assert_eq!(daemon.migration(id)["status"], "ready");
+    daemon.stop();
+    assert!(holds(&node.roots[0], &files));
+    node.roots.insert(0, source);
+    let daemon = node.start();
+    daemon.wait_for(id, &["expired"]);
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(0));
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+}
+
+#[test]
+fn what_no_migration_made_is_set_aside_by_name_and_what_one_made_is_swept() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[5000]);
+    let migrating = node.roots[0].join("migrating");
+    fs::create_dir_all(migrating.join("kept-by-admin/deep")).expect("a directory");
+    fs::write(migrating.join("kept-by-admin/deep/f"), "mine").expect("a file");
+    fs::write(migrating.join("notes.txt"), "mine too").expect("a file");
+    fs::write(migrating.join("reason.json"), "mine as well").expect("a file");
+    std::os::unix::fs::symlink("/nowhere", migrating.join("link")).expect("a symlink");
+    fs::create_dir_all(migrating.join("empty")).expect("a directory");
+    fs::create_dir_all(migrating.join("12/files")).expect("a directory");
+    fs::write(migrating.join("13"), "a file of a number").expect("a file");
+    for _ in 0..2 {
+        let daemon = node.start();
+        daemon.stop();
+    }
+    let daemon = node.start();
+    let said = daemon.said();
+    daemon.stop();
+    assert_eq!(read_dir_names(&migrating), Vec::<String>::new(), "{said}");
+    let kept = contents(&node.roots[0].join("quarantine"));
+    for text in ["mine", "mine too", "mine as well", "a file of a number"] {
+        assert!(kept.iter().any(|file| file == text.as_bytes()), "{text:?} is gone");
+    }
+    assert_eq!(read_dir_names(&node.roots[0].join("quarantine")).len(), 6);
+}
