@@ -10,7 +10,7 @@ use super::job::Order;
 use super::joining;
 use super::node::Node;
 use super::pace;
-use super::steer::expire_overdue;
+use super::stop::expire_overdue;
 use super::thread::spawn_isolated;
 use super::trash;
 use crate::config;

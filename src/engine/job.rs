@@ -1,12 +1,13 @@
 //! One migration while it is alive: its row, its progress, and what an operator has asked of it.
 
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 pub(super) use super::clock::now_ms;
-use super::clock::{steady_ms, to_ms, to_wall_ms};
+use super::clock::to_ms;
 use super::events::{EventKind, EventRing};
+use super::progress::Progress;
 use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
@@ -35,25 +36,10 @@ pub(super) enum Order {
     Committing = 5,
 }
 
-/// Bytes and files so far; written by many threads.
-#[derive(Default)]
-pub(super) struct Progress {
-    pub(super) copied_bytes: AtomicU64,
-    pub(super) verified_bytes: AtomicU64,
-    pub(super) resumed_bytes: AtomicU64,
-    pub(super) cloned_bytes: AtomicU64,
-    pub(super) verified_files: AtomicU64,
-    pub(super) throttled_ms: AtomicU64,
-    /// Taken up on the destination by the files of this attempt.
-    pub(super) allocated_bytes: AtomicU64,
-    /// By the steady clock; 0 before the first.
-    pub(super) last_progress_ms: AtomicI64,
-    /// Measured by the ticker of events.
-    pub(super) recent_bytes_per_sec: AtomicU64,
-}
-
 /// A migration that has not ended.
 pub(super) struct Job {
+    /// Of [`super::turn::Turn`].
+    pub(super) turn: Mutex<()>,
     migration: Mutex<Migration>,
     pub(super) progress: Progress,
     order: AtomicU8,
@@ -80,6 +66,7 @@ impl Job {
         events.publish_status(&migration);
         let steering = &migration.steering;
         Self {
+            turn: Mutex::default(),
             progress: Progress::default(),
             order: AtomicU8::new(Order::Run as u8),
             size_bytes,
@@ -128,24 +115,6 @@ impl Job {
         self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
-    /// Changes the row under its lock. `post` sends it to the journal there, so that the journal hears of changes in
-    /// their order.
-    ///
-    /// # Errors
-    /// What `how` said; nothing is changed then.
-    pub(super) fn change<T>(
-        &self,
-        how: impl FnOnce(&mut Migration) -> Result<(), Failure>,
-        post: impl FnOnce(Migration) -> T,
-    ) -> Result<T, Failure> {
-        let mut migration = self.lock();
-        let mut changed = migration.clone();
-        how(&mut changed)?;
-        self.merge_progress(&mut changed);
-        self.replace(&mut migration, changed.clone());
-        Ok(post(changed))
-    }
-
     pub(super) fn lock(&self) -> MutexGuard<'_, Migration> {
         self.migration.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +122,7 @@ impl Job {
     /// The row with the progress of this moment.
     pub(super) fn snapshot(&self) -> Migration {
         let mut migration = self.lock().clone();
-        self.merge_progress(&mut migration);
+        self.progress.merge_into(&mut migration);
         if migration.status != Status::Completed {
             // Until the end it is a draft.
             migration.receipt = None;
@@ -161,97 +130,29 @@ impl Job {
         migration
     }
 
-    fn merge_progress(&self, migration: &mut Migration) {
-        let load = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let counters = &mut migration.counters;
-        // Verified first: read in this order no snapshot shows more verified than copied, or more copied than there is.
-        counters.verified_bytes = load(&self.progress.verified_bytes).min(counters.total_bytes);
-        counters.copied_bytes =
-            load(&self.progress.copied_bytes).clamp(counters.verified_bytes, counters.total_bytes);
-        counters.resumed_bytes = load(&self.progress.resumed_bytes);
-        counters.cloned_bytes = load(&self.progress.cloned_bytes);
-        counters.verified_files = load(&self.progress.verified_files).min(counters.total_files);
-        counters.throttled_ms = load(&self.progress.throttled_ms);
-        counters.recent_bytes_per_sec = match migration.status {
-            Status::Copying => load(&self.progress.recent_bytes_per_sec),
-            _ => 0,
-        };
-        let at = self.progress.last_progress_ms.load(Ordering::Relaxed);
-        if at > 0 {
-            migration.last_progress_ms = Some(to_wall_ms(at));
-        }
-    }
-
     /// A new attempt counts from nothing.
     pub(super) fn reset_progress(&self) {
-        let progress = &self.progress;
-        for counter in [
-            &progress.verified_bytes,
-            &progress.copied_bytes,
-            &progress.resumed_bytes,
-            &progress.cloned_bytes,
-            &progress.verified_files,
-        ] {
-            counter.store(0, Ordering::Relaxed);
-        }
-        progress.last_progress_ms.store(steady_ms(), Ordering::Relaxed);
+        self.progress.reset();
     }
 
     /// All of it is on the destination: progress that nobody was there to count.
     pub(super) fn count_as_copied(&self) {
-        let counters = self.lock().counters;
-        self.progress.copied_bytes.store(counters.total_bytes, Ordering::Relaxed);
-        self.progress.verified_bytes.store(counters.total_bytes, Ordering::Relaxed);
-        self.progress.verified_files.store(counters.total_files, Ordering::Relaxed);
+        self.progress.count_as_copied(self.lock().counters);
     }
 
     /// What this attempt did not copy was there already, verified.
     pub(super) fn count_as_resumed(&self) {
-        let copied = self.progress.copied_bytes.load(Ordering::Relaxed);
-        let resumed = self.lock().counters.total_bytes.saturating_sub(copied);
-        self.progress.resumed_bytes.fetch_add(resumed, Ordering::Relaxed);
-        self.count_as_copied();
-    }
-
-    /// Changes the status, if the table allows it, and returns the row for the journal.
-    ///
-    /// # Errors
-    /// `ILLEGAL_TRANSITION`.
-    pub(super) fn advance(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
-        let mut migration = self.lock();
-        let changed = self.after(&migration, event, reason.into())?;
-        self.replace(&mut migration, changed);
-        Ok(migration.clone())
-    }
-
-    /// The row as [`Job::advance`] would make it. Nobody sees it before it is durable.
-    ///
-    /// # Errors
-    /// `ILLEGAL_TRANSITION`.
-    pub(super) fn foresee(&self, event: Event, reason: impl Into<String>) -> Result<Migration, Failure> {
-        self.after(&self.lock(), event, reason.into())
-    }
-
-    /// Lets everybody see a row that has been made durable.
-    pub(super) fn show(&self, row: Migration) {
-        let mut migration = self.lock();
-        self.replace(&mut migration, row);
+        let counters = self.lock().counters;
+        self.progress.count_as_resumed(counters);
     }
 
     /// Under the lock of the row: listeners hear of changes in their order.
-    fn replace(&self, migration: &mut Migration, changed: Migration) {
+    pub(super) fn replace(&self, migration: &mut Migration, changed: Migration) {
         let is_news = migration.status != changed.status || migration.status_reason != changed.status_reason;
         *migration = changed;
         if is_news {
             self.events.publish_status(migration);
         }
-    }
-
-    fn after(&self, now: &Migration, event: Event, reason: String) -> Result<Migration, Failure> {
-        let mut migration = now.clone();
-        apply(&mut migration, event, reason)?;
-        self.merge_progress(&mut migration);
-        Ok(migration)
     }
 
     /// Begins a step.
@@ -329,9 +230,14 @@ impl Job {
         }
     }
 
-    /// Asks it to stop; false when the swap has begun, or an abort was asked for already.
+    /// Asks it to stop; false when the swap has begun, or it was asked for more already.
     pub(super) fn ask(&self, order: Order) -> bool {
-        let may = |now: u8| now != Order::Committing as u8 && now != Order::Abort as u8;
+        let may = |now: u8| match Self::read(now) {
+            Order::Committing | Order::Abort => false,
+            Order::Run => true,
+            // What the daemon wants takes nothing back of what an operator asked for: it comes to rest all the same.
+            Order::Pause | Order::Stop | Order::TimeOut => !matches!(order, Order::Stop | Order::TimeOut),
+        };
         self.order
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| may(now).then_some(order as u8))
             .is_ok()

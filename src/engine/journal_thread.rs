@@ -28,6 +28,7 @@ type Reply<T> = SyncSender<Result<T, Failure>>;
 enum Request {
     Accept(Box<Migration>, Reply<MigrationId>),
     Update(Box<Migration>, Option<Reply<MigrationId>>),
+    Reopen(Box<Migration>, Reply<MigrationId>),
     Get(MigrationId, Reply<Option<Migration>>),
     LatestFor(TabletKey, Reply<Option<Migration>>),
     ByRequestKey(String, Reply<Option<Migration>>),
@@ -147,20 +148,20 @@ impl JournalHandle {
         self.ask(|reply| Request::Accept(Box::new(migration), reply))
     }
 
-    /// Records how a migration stands; durable when this returns.
-    pub(super) fn update_durably(&self, migration: Migration) -> Result<(), Failure> {
-        self.ask(|reply| Request::Update(Box::new(migration), Some(reply))).map(drop)
-    }
-
-    /// Records how a migration stands, with the next batch.
+    /// Records how a migration stands, with the next batch. For [`super::turn::Turn`], which keeps the order.
     pub(super) fn update(&self, migration: Migration) {
         // A closed journal is noticed by whoever needs an answer.
         let _ = self.sender.send(Request::Update(Box::new(migration), None));
     }
 
-    /// As [`Self::update_durably`], without waiting: for where the order of changes is decided.
+    /// As [`Self::update`]; who wants to know waits for the answer.
     pub(super) fn post_update(&self, migration: Migration) -> Posted<MigrationId> {
         self.post(|reply| Request::Update(Box::new(migration), Some(reply)))
+    }
+
+    /// Records that an ended migration is queued again. Nothing else makes an end undone.
+    pub(super) fn post_reopen(&self, migration: Migration) -> Posted<MigrationId> {
+        self.post(|reply| Request::Reopen(Box::new(migration), reply))
     }
 
     pub(super) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
@@ -236,6 +237,7 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>) {
             match request {
                 Request::Accept(migration, reply) => batch.accept(migration, reply),
                 Request::Update(migration, reply) => batch.update(migration, reply),
+                Request::Reopen(migration, reply) => batch.reopen(migration, reply),
                 // What is asked sees what was written before it.
                 other => {
                     std::mem::take(&mut batch).commit(&mut journal);
@@ -259,13 +261,14 @@ struct Batch {
     /// When it is to be written; at once when somebody waits for it.
     due: Option<Instant>,
     accepts: Vec<(Box<Migration>, Reply<MigrationId>)>,
+    reopens: Vec<(Box<Migration>, Reply<MigrationId>)>,
     updates: Vec<(Box<Migration>, Vec<Reply<MigrationId>>)>,
     update_of: HashMap<MigrationId, usize>,
 }
 
 impl Batch {
     fn len(&self) -> usize {
-        self.accepts.len() + self.updates.len()
+        self.accepts.len() + self.reopens.len() + self.updates.len()
     }
 
     /// What else goes into this batch: what has come already, and what comes before it is due.
@@ -280,6 +283,12 @@ impl Batch {
     fn accept(&mut self, migration: Box<Migration>, reply: Reply<MigrationId>) {
         self.due = Some(Instant::now());
         self.accepts.push((migration, reply));
+    }
+
+    /// Before the updates, hence after an end in the same batch would be too early: whoever reopens has seen it durable.
+    fn reopen(&mut self, migration: Box<Migration>, reply: Reply<MigrationId>) {
+        self.due = Some(Instant::now());
+        self.reopens.push((migration, reply));
     }
 
     fn update(&mut self, migration: Box<Migration>, reply: Option<Reply<MigrationId>>) {
@@ -303,6 +312,7 @@ impl Batch {
             .accepts
             .iter()
             .map(|(migration, _)| Operation::Accept(migration))
+            .chain(self.reopens.iter().map(|(migration, _)| Operation::Reopen(migration)))
             .chain(self.updates.iter().map(|(migration, _)| Operation::Update(migration)))
             .collect();
         if operations.is_empty() {
@@ -315,6 +325,7 @@ impl Batch {
         let replies = self
             .accepts
             .into_iter()
+            .chain(self.reopens)
             .map(|(_, reply)| vec![reply])
             .chain(self.updates.into_iter().map(|(_, r)| r));
         match answers {
@@ -363,7 +374,47 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         Request::SetMark(marked, Some(mark), reply) => send(&reply, journal.set_mark(marked, &mark)),
         Request::SetMark(marked, None, reply) => send(&reply, journal.clear_mark(marked)),
         Request::Stop => return false,
-        Request::Accept(..) | Request::Update(..) => unreachable!("batched by the caller"),
+        Request::Accept(..) | Request::Update(..) | Request::Reopen(..) => {
+            unreachable!("batched by the caller")
+        }
     }
     true
+}
+
+/// The other end of a journal that answers when a test says so.
+#[cfg(test)]
+pub(super) struct SlowJournal(Receiver<Request>);
+
+/// A row that was posted, and is durable once the test says so.
+#[cfg(test)]
+pub(super) struct Unwritten(Request);
+
+#[cfg(test)]
+impl SlowJournal {
+    pub(super) fn new() -> (JournalHandle, Self) {
+        let (sender, requests) = mpsc::channel();
+        (JournalHandle { sender, thread: None.into() }, Self(requests))
+    }
+
+    /// The next row that is posted within `patience`.
+    pub(super) fn next(&self, patience: Duration) -> Option<Unwritten> {
+        self.0.recv_timeout(patience).ok().map(Unwritten)
+    }
+}
+
+#[cfg(test)]
+impl Unwritten {
+    pub(super) fn row(&self) -> &Migration {
+        match &self.0 {
+            Request::Accept(row, _) | Request::Update(row, _) | Request::Reopen(row, _) => row,
+            _ => panic!("no row of a migration"),
+        }
+    }
+
+    pub(super) fn make_durable(self) {
+        let id = self.row().id;
+        if let Request::Update(_, Some(reply)) = self.0 {
+            let _ = reply.send(Ok(id));
+        }
+    }
 }

@@ -48,6 +48,7 @@ mod operation_view;
 mod operations;
 mod pace;
 mod pressure;
+mod progress;
 mod query;
 mod recover;
 mod register;
@@ -56,11 +57,13 @@ mod rewrite;
 mod scheduler;
 mod start;
 mod steer;
+mod stop;
 mod submit;
 mod task_view;
 mod tasks;
 mod thread;
 mod trash;
+mod turn;
 mod verify;
 mod view;
 
@@ -151,7 +154,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`; `ILLEGAL_TRANSITION` once its swap has begun.
     pub fn abort(&self, id: MigrationId) -> Result<Migration, Failure> {
-        submit::abort(&self.0, id)
+        stop::abort(&self.0, id)
     }
 
     /// Stops a migration for a while; what is verified is kept. Asynchronous, as [`Engine::abort`].
@@ -159,7 +162,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::abort`].
     pub fn pause(&self, id: MigrationId) -> Result<Migration, Failure> {
-        submit::pause(&self.0, id)
+        stop::pause(&self.0, id)
     }
 
     /// Lets a paused migration go on.
@@ -184,7 +187,7 @@ impl Engine {
     /// `MIGRATION_NOT_FOUND`; `STEP_NOT_ALLOWED` with what is.
     pub fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure> {
         match step {
-            Step::Abort => submit::abort(&self.0, id).map_err(|failure| match failure.code {
+            Step::Abort => stop::abort(&self.0, id).map_err(|failure| match failure.code {
                 ErrorCode::IllegalTransition => Failure { code: ErrorCode::StepNotAllowed, ..failure },
                 _ => failure,
             }),

@@ -10,7 +10,7 @@ use super::disk::Disk;
 use super::disk_table::{DISKS_MAX, DiskTable};
 use super::events::EventRing;
 use super::flush::SyncCounts;
-use super::job::{Job, now_ms};
+use super::job::{Job, apply, now_ms};
 use super::journal_thread::JournalHandle;
 use super::marks::Marks;
 use super::operations::Operations;
@@ -369,7 +369,7 @@ impl Node {
         Ok(())
     }
 
-    /// As [`Node::advance`], and the row is durable when this returns.
+    /// As [`Node::advance`]; durable when this returns.
     ///
     /// # Errors
     /// `ILLEGAL_TRANSITION`, `JOURNAL_UNAVAILABLE`.
@@ -379,20 +379,24 @@ impl Node {
         event: Event,
         reason: impl Into<String>,
     ) -> Result<(), Failure> {
-        self.journal.update_durably(job.advance(event, reason)?)
+        let reason = reason.into();
+        let posted = job.turn().change(&self.journal, |row| apply(row, event, reason))?;
+        posted.wait().map(drop)
     }
 
     /// Ends a migration: takes it off the board of the living and gives back what it held. Its last row is durable
     /// before anybody can see it ended.
     pub(super) fn end(&self, job: &Job, event: Event, reason: impl Into<String>) {
-        let row = match job.foresee(event, reason) {
+        // Held until everybody sees it ended: what would be written after the last row is refused.
+        let turn = job.turn();
+        let row = match turn.foresee(event, reason) {
             Ok(row) => row,
             Err(failure) => {
                 tracing::error!("{failure}");
                 return;
             }
         };
-        if let Err(failure) = self.journal.update_durably(row.clone()) {
+        if let Err(failure) = self.journal.post_update(row.clone()).wait() {
             // The disks know: the next start settles it the same way.
             tracing::error!(migration = %row.id, "its end could not be journalled: {failure}");
         }
@@ -414,7 +418,7 @@ impl Node {
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();
-        job.show(row.clone());
+        turn.show(row.clone());
         board.alive.remove(&row.id);
         board.remember(row, keep);
     }

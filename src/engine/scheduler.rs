@@ -65,7 +65,7 @@ fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
             for_job.lock().status_reason = "an internal error; the next start settles it".to_owned();
         }
         for_thread.schedule().finished(id);
-        super::submit::settle_late_order(&for_thread, id, &for_job);
+        super::stop::settle_late_order(&for_thread, id, &for_job);
         requeue(&for_thread, &for_job);
         for_thread.ring();
     });

@@ -12,7 +12,7 @@ use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
 use super::open::open_and_scan;
 use super::recover::{self, Ended, Findings, Settled};
-use super::submit::end_undone;
+use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
 use super::{events, last_seen, lost, marks, scheduler, tasks, verify};
 use crate::config::{self, BrokenDisks};

@@ -1,17 +1,17 @@
 //! What an operator may ask of a migration beyond stopping it: open its gate, hurry it, give it more time, another speed or
 //! another place in line. Whether it is taken is decided by the table in [`crate::rules::gate`].
 //!
-//! Every change is made under the row's lock and posted to the journal there, and is durable before it is answered.
+//! Every change is made in its turn ([`super::turn::Turn`]) and is durable before it is answered.
 
 use std::sync::Arc;
 
 use super::job::{Job, apply, now_ms};
 use super::node::Node;
-use super::submit::{alive, stop_at_gate, submit};
+use super::submit::{alive, submit};
 use super::view::Submit;
 use super::{query, scheduler, trash};
 use crate::model::{ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, TimestampMs};
-use crate::rules::gate::{self, Gate, Verb, is_overdue, taken_now, takes};
+use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
 use crate::rules::transition::Event;
 
 /// Refuses a verb that the table does not have for the migration as it stands, and says what it takes instead.
@@ -80,7 +80,9 @@ fn changed(
     job: &Job,
     how: impl FnOnce(&mut Migration) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
-    job.change(how, |row| node.journal.post_update(row))?.wait().map(drop)
+    // The turn is over before the journal is waited for.
+    let posted = job.turn().change(&node.journal, how)?;
+    posted.wait().map(drop)
 }
 
 /// Lets a migration through its gate, up to and including `step`.
@@ -91,14 +93,16 @@ pub(super) fn open_gate(
     verb: Verb,
 ) -> Result<Migration, Failure> {
     let job = alive(node, id, verb)?;
-    changed(node, &job, |row| {
+    let posted = job.turn().change(&node.journal, |row| {
         check(row, verb)?;
         let reason = format!("{} asked for; waiting for its turn", verb.name());
         let_through(row, step, reason)
     })?;
+    let posted = posted.wait();
+    // Also when the journal did not take it: queued is what it is now.
     scheduler::requeue(node, &job);
     node.ring();
-    Ok(job.snapshot())
+    posted.map(|_| job.snapshot())
 }
 
 /// The attempts behind a gate are counted by themselves.
@@ -111,7 +115,7 @@ fn let_through(row: &mut Migration, step: Step, reason: String) -> Result<(), Fa
 /// Nothing holds it up any more: no gate, no limit, no turn, no pause between attempts.
 pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let job = alive(node, id, Verb::ForceComplete)?;
-    changed(node, &job, |row| {
+    let posted = job.turn().change(&node.journal, |row| {
         check(row, Verb::ForceComplete)?;
         row.steering.haste = Haste::Forced;
         row.not_before_ms = None;
@@ -122,11 +126,12 @@ pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migrat
         row.updated_ms = now_ms();
         Ok(())
     })?;
+    let posted = posted.wait();
     job.force();
     node.limiter.wake();
     scheduler::requeue(node, &job);
     node.ring();
-    Ok(job.snapshot())
+    posted.map(|_| job.snapshot())
 }
 
 /// More time at the gate: `seconds` beyond its deadline.
@@ -212,7 +217,7 @@ pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
     let mut ended = ended;
     ended.steering.reverted_by = Some(back.id);
     let keep = node.config().finished_migration_tasks_size as usize;
-    if let Err(failure) = node.journal.update_durably(ended.clone()) {
+    if let Err(failure) = node.journal.post_update(ended.clone()).wait() {
         tracing::warn!(migration = %id, "that migration {} takes it back could not be noted: {failure}", back.id);
     }
     let mut board = node.board();
@@ -225,19 +230,4 @@ pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
 
 fn ended_without_a_move(other: &Migration) -> bool {
     other.status.is_final() && other.status != Status::Completed
-}
-
-/// Undoes what has waited at a gate past its deadline.
-pub(super) fn expire_overdue(node: &Arc<Node>) {
-    let now = now_ms();
-    let jobs: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
-    let overdue = |job: &Job| {
-        let row = job.lock();
-        is_overdue(Job::gate(&row), row.steering.deadline_ms, now)
-    };
-    for (id, job) in jobs.into_iter().filter(|(_, job)| overdue(job)) {
-        if let Err(failure) = stop_at_gate(node, id, &job, now) {
-            tracing::debug!("{failure}");
-        }
-    }
 }

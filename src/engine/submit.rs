@@ -1,11 +1,10 @@
-//! What an operator may ask of a migration: submit, abort, pause, resume, retry. Whether it is granted is decided in
+//! What an operator may ask of a migration: submit, resume, retry; how it is stopped is in `stop`. Whether it is granted is decided in
 //! [`crate::rules`].
 
 use std::sync::Arc;
 
 use super::facts::{self, Known};
-use super::job::{Job, Order, apply};
-use super::line::{owner_is_seen, undo_copy};
+use super::job::{Job, apply};
 use super::node::{Counts, Node};
 use super::query;
 use super::scheduler;
@@ -13,12 +12,9 @@ use super::start::new_row;
 use super::steer;
 use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
-use crate::model::{
-    ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, Step, StepStatus, TabletKey,
-    TimestampMs, UndoneFor,
-};
+use crate::model::{ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, TabletKey};
 use crate::rules::admission::admit;
-use crate::rules::gate::{Gate, Verb, is_overdue, taken_now};
+use crate::rules::gate::Verb;
 use crate::rules::transition::{Event, transition};
 
 /// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
@@ -187,216 +183,26 @@ pub(super) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>
     })
 }
 
-/// Calls a migration off. One that is running stops at its next block; the answer does not wait for it. Asked for again
-/// it changes nothing.
-pub(super) fn abort(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id, Verb::Abort)?;
-    if job.lock().status != Status::Aborting {
-        stop(node, id, &job, Order::Abort)?;
-    }
-    Ok(job.snapshot())
-}
-
-/// Stops a migration for a while. What is verified in staging is kept.
-pub(super) fn pause(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id, Verb::Pause)?;
-    stop(node, id, &job, Order::Pause)?;
-    Ok(job.snapshot())
-}
-
-/// As [`pause`], because of its task or of its destination: what holds it lets it go on.
-pub(super) fn hold(node: &Arc<Node>, id: MigrationId, by: Hold) -> Result<(), Failure> {
-    let job = alive(node, id, Verb::Pause)?;
-    job.lock().steering.held_by = Some(by);
-    stop(node, id, &job, Order::Pause).inspect_err(|_| job.lock().steering.held_by = None)
-}
-
-/// Why a migration that is being paused is.
-pub(super) fn why_paused(row: &Migration) -> String {
-    match (row.steering.held_by, row.task) {
-        (None, _) => "paused by an operator".to_owned(),
-        (Some(Hold::Task), Some(task)) => format!("task {task} is paused, here at least; it goes on with it"),
-        (Some(Hold::Task), None) => "paused with its task; it goes on with it".to_owned(),
-        (Some(Hold::Disk), _) => {
-            format!("its destination {} is disabled; it goes on once that is enabled", row.destination.path)
-        }
-    }
-}
-
-fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, order: Order) -> Result<(), Failure> {
-    let (verb, event) = match order {
-        Order::Pause => (Verb::Pause, Event::Pause),
-        _ => (Verb::Abort, Event::Abort),
-    };
-    steer::check(&job.lock(), verb)?;
-    let posted = {
-        // Under this lock a migration neither starts nor comes to rest: what is asked of it is heard by its thread, or
-        // there is none.
-        let mut schedule = node.schedule();
-        if schedule.is_running(id) {
-            if order == Order::Abort && job.order() == Order::Abort {
-                return Ok(());
-            }
-            if !job.ask(order) {
-                let takes = taken_now(Status::Finalizing, Gate::Passes);
-                let text =
-                    format!("migration {id}: its swap has begun and can only be finished; it takes: {takes}");
-                return Err(Failure::new(ErrorCode::IllegalTransition, text));
-            }
-            None
-        } else {
-            let posted = job.change(
-                |row| {
-                    let reason = match order {
-                        Order::Pause => why_paused(row),
-                        _ => "removing what was copied".to_owned(),
-                    };
-                    if order == Order::Abort {
-                        row.steering.undone_for = Some(UndoneFor::Abort);
-                    }
-                    apply(row, event, reason)
-                },
-                |row| node.journal.post_update(row),
-            )?;
-            schedule.remove(id);
-            Some(posted)
-        }
-    };
-    if let Some(posted) = posted {
-        posted.wait()?;
-        if order == Order::Abort {
-            undo_parked(node, id, job, UndoneFor::Abort);
-        }
-        return Ok(());
-    }
-    // It stops itself, and settles what it has made.
-    job.lock().status_reason = format!("{} asked for; stops at the next block", event.as_str());
-    node.limiter.wake();
-    job.limiter.wake();
-    if order == Order::Abort {
-        // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
-        node.journal.update_durably(job.foresee(Event::Abort, "aborted by an operator")?)?;
-    }
-    Ok(())
-}
-
-/// Undoes a migration whose time at its gate is over, unless it has been let through or extended meanwhile.
-///
-/// # Errors
-/// `ILLEGAL_TRANSITION` when it has; `JOURNAL_UNAVAILABLE`.
-pub(super) fn stop_at_gate(
-    node: &Arc<Node>,
-    id: MigrationId,
-    job: &Arc<Job>,
-    now_ms: TimestampMs,
-) -> Result<(), Failure> {
-    let key = job.lock().key;
-    let posted = {
-        let schedule = node.schedule();
-        // Time does not undo what may be the only copy: it waits for its tablet's owner.
-        if schedule.is_running(id) || !owner_is_seen(node, key) {
-            return Ok(());
-        }
-        job.change(
-            |row| {
-                if !is_overdue(Job::gate(row), row.steering.deadline_ms, now_ms) {
-                    let text = format!("migration {id} no longer waits at its gate");
-                    return Err(Failure::new(ErrorCode::IllegalTransition, text));
-                }
-                let waited_in = row.status;
-                row.steering.undone_for = Some(UndoneFor::Deadline);
-                row.failure = Some(Failure::new(
-                    ErrorCode::TimedOut,
-                    format!("it waited in {waited_in} past its deadline and nobody let it through"),
-                ));
-                apply(row, Event::Expire, "its deadline has passed; removing what was copied".to_owned())
-            },
-            |row| node.journal.post_update(row),
-        )?
-    };
-    posted.wait()?;
-    undo_parked(node, id, job, UndoneFor::Deadline);
-    Ok(())
-}
-
-/// After a migration has come to rest: what was asked of it while its thread was on the way out.
-pub(super) fn settle_late_order(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
-    let (rests_at_gate, is_paused) = {
-        let row = job.lock();
-        (Job::gate(&row) == Gate::Waits, row.status == Status::Paused)
-    };
-    let order = match job.order() {
-        Order::Abort if rests_at_gate || is_paused => Order::Abort,
-        Order::Pause if rests_at_gate => Order::Pause,
-        Order::TimeOut if rests_at_gate => return job.reset_order(),
-        _ => return,
-    };
-    job.reset_order();
-    if let Err(failure) = stop(node, id, job, order) {
-        tracing::warn!("{failure}");
-    }
-}
-
-/// Undoes a migration that is not running, on a thread of its own: its disk may be slow to answer.
-fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor) {
-    let (at, owned) = (Arc::clone(node), Arc::clone(job));
-    let spawned = super::thread::spawn_isolated(&format!("undo-{id}"), move || {
-        let (key, shard, destination) = {
-            let row = owned.lock();
-            (row.key, row.destination_shard, row.destination.uuid)
-        };
-        owned.begin_step(Step::Abort);
-        let undone = at.disk_by_uuid(destination).map_or(Ok(None), |disk| {
-            let (root, store) = disk.open()?;
-            undo_copy(&at, &root, &store, &id.to_string(), key, shard)
-        });
-        match &undone {
-            Ok(None) => {}
-            Ok(Some(path)) => owned.log(format!("the copy is kept in {path}: it may be the only one")),
-            Err(failure) => owned.log(format!("{failure}; the next start settles what is left")),
-        }
-        owned.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
-        end_undone(&at, &owned, why);
-    });
-    if let Err(failure) = spawned {
-        tracing::warn!(migration = %id, "{failure}; the next start finishes the abort");
-    }
-}
-
-/// Ends a migration of which nothing is left.
-pub(super) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
-    match why {
-        UndoneFor::Abort => {
-            node.end(job, Event::Undone, "aborted by an operator; the source is as it was");
-        }
-        UndoneFor::Deadline => {
-            node.end(job, Event::Expired, "nobody let it through in time; the source is as it was");
-        }
-    }
-}
-
 /// Lets a paused migration go on.
 pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
     let job = alive(node, id, Verb::Resume)?;
-    let posted = job.change(
-        |row| {
-            steer::check(row, Verb::Resume)?;
-            row.paused_in = None;
-            let how = match row.steering.held_by.take() {
-                None => "resumed by an operator",
-                Some(Hold::Task) => "resumed with its task",
-                Some(Hold::Disk) => "its destination is in service again",
-            };
-            apply(row, Event::Resume, how.to_owned())?;
-            job.reset_order();
-            Ok(())
-        },
-        |row| node.journal.post_update(row),
-    )?;
-    posted.wait()?;
+    let posted = job.turn().change(&node.journal, |row| {
+        steer::check(row, Verb::Resume)?;
+        row.paused_in = None;
+        let how = match row.steering.held_by.take() {
+            None => "resumed by an operator",
+            Some(Hold::Task) => "resumed with its task",
+            Some(Hold::Disk) => "its destination is in service again",
+        };
+        apply(row, Event::Resume, how.to_owned())?;
+        job.reset_order();
+        Ok(())
+    })?;
+    let posted = posted.wait();
+    // Also when the journal did not take it: queued is what it is now.
     scheduler::requeue(node, &job);
     node.ring();
-    Ok(job.snapshot())
+    posted.map(|_| job.snapshot())
 }
 
 /// Tries again what had given up or was aborted. Admission is asked again: the world has moved on.
@@ -411,7 +217,7 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
     row.steering.start_over();
     row.status = transition(row.status, Event::Retry).unwrap_or(Status::Queued);
     row.status_reason = "tried again by an operator".to_owned();
-    if let Err(failure) = node.journal.update_durably(row.clone()) {
+    if let Err(failure) = node.journal.post_reopen(row.clone()).wait() {
         give_back(node, row.key, &row, granted.size_bytes);
         return Err(failure);
     }

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::{ErrorCode, MigrationId, TabletKey};
+use crate::model::{ErrorCode, MigrationId, Status, TabletKey};
 
 use super::DamagedRow;
 
@@ -129,6 +129,16 @@ pub enum Refused {
         /// The tablet.
         key: TabletKey,
     },
+    /// An update of a migration whose end is in the journal already.
+    #[error("migration {id} is {status} in the journal; that it is {late} came too late and is not written")]
+    Ended {
+        /// The number.
+        id: MigrationId,
+        /// How it ended.
+        status: String,
+        /// What would have been written over it.
+        late: Status,
+    },
     /// Every migration number is used up.
     #[error(
         "all 9223372036854775807 migration numbers are used up; move the journal away to begin a new one"
@@ -141,6 +151,7 @@ impl Refused {
     pub const fn code(&self) -> ErrorCode {
         match self {
             Self::UnknownMigration { .. } => ErrorCode::MigrationNotFound,
+            Self::Ended { .. } => ErrorCode::IllegalTransition,
             Self::NumbersExhausted => ErrorCode::ResourceExhausted,
         }
     }

@@ -83,8 +83,10 @@ pub(super) const INSERT: &str = "
         :source_uuid, :source_path, :dest_uuid, :dest_path,
         :task, :created_ms, :updated_ms, :finished_ms, :request_key, :doc_crc32, :doc)";
 
-/// Replaces a row whole. The number and the tablet say which one; a row of another tablet is not it.
-pub(super) const UPDATE: &str = "
+/// What [`UPDATE`] and [`REOPEN`] have in common.
+macro_rules! replace {
+    () => {
+        "
     UPDATE migration SET
         status = :status, phase = :phase,
         finished_seq = CASE WHEN :is_final
@@ -92,9 +94,18 @@ pub(super) const UPDATE: &str = "
         source_uuid = :source_uuid, source_path = :source_path, dest_uuid = :dest_uuid, dest_path = :dest_path,
         task = :task, created_ms = :created_ms, updated_ms = :updated_ms, finished_ms = :finished_ms,
         request_key = :request_key, doc_crc32 = :doc_crc32, doc = :doc
-    WHERE id = :id AND tablet_id = :tablet_id AND schema_hash = :schema_hash";
+    WHERE id = :id AND tablet_id = :tablet_id AND schema_hash = :schema_hash"
+    };
+}
 
-/// Runs [`INSERT`] or [`UPDATE`]; `id` is the migration's, known to fit SQLite's integers. Returns the rows changed.
+/// Replaces a row whole. The number and the tablet say which one; a row of another tablet is not it. One that has ended
+/// stays as it ended, whatever comes late.
+pub(super) const UPDATE: &str = concat!(replace!(), " AND (finished_seq IS NULL OR status = :status)");
+
+/// Replaces a row whole, also one that has ended.
+pub(super) const REOPEN: &str = replace!();
+
+/// Runs [`INSERT`], [`UPDATE`] or [`REOPEN`]; `id` is the migration's, known to fit SQLite's integers. Returns the rows changed.
 pub(super) fn write(
     statement: &mut Statement<'_>,
     id: i64,

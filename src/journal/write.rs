@@ -1,10 +1,10 @@
 //! Everything that changes the journal. Each call is one durable transaction.
 
-use rusqlite::{Transaction, TransactionBehavior};
+use rusqlite::{OptionalExtension, Transaction, TransactionBehavior};
 
 use crate::model::{Migration, MigrationId};
 
-use super::row::{self, INSERT, UPDATE};
+use super::row::{self, INSERT, REOPEN, UPDATE};
 use super::{Journal, JournalError, Refused, schema};
 
 /// Most rows one [`Journal::prune_finished`] deletes: few enough that commits waiting behind it do not notice.
@@ -18,8 +18,10 @@ const LAST_NUMBER: u64 = i64::MAX.cast_unsigned();
 pub enum Operation<'a> {
     /// Records a new migration. Its `id` is ignored; the journal assigns the next number.
     Accept(&'a Migration),
-    /// Replaces the row of this migration, found by number and tablet.
+    /// Replaces the row of this migration, found by number and tablet. One that has ended keeps its end.
     Update(&'a Migration),
+    /// As [`Self::Update`], of a migration that has ended and is to begin again.
+    Reopen(&'a Migration),
 }
 
 /// What one call of [`Journal::prune_finished`] did.
@@ -158,13 +160,30 @@ pub(super) fn apply(
             *next_id += 1;
             Ok(Ok(migration.id))
         }
-        Operation::Update(migration) => {
-            let changed = match i64::try_from(migration.id.0) {
-                Ok(id) => row::write(&mut *tx.prepare_cached(UPDATE)?, id, migration)?,
-                Err(_) => 0,
-            };
-            let unknown = Refused::UnknownMigration { id: migration.id, key: migration.key };
-            Ok(if changed == 0 { Err(unknown) } else { Ok(migration.id) })
-        }
+        Operation::Update(migration) => replace(tx, UPDATE, migration),
+        Operation::Reopen(migration) => replace(tx, REOPEN, migration),
+    }
+}
+
+fn replace(
+    tx: &Transaction<'_>,
+    how: &str,
+    migration: &Migration,
+) -> rusqlite::Result<Result<MigrationId, Refused>> {
+    let (id, key) = (migration.id, migration.key);
+    let unknown = Ok(Err(Refused::UnknownMigration { id, key }));
+    let Ok(number) = i64::try_from(id.0) else { return unknown };
+    if row::write(&mut *tx.prepare_cached(how)?, number, migration)? > 0 {
+        return Ok(Ok(id));
+    }
+    let ended = "SELECT status FROM migration
+        WHERE id = ?1 AND tablet_id = ?2 AND schema_hash = ?3 AND finished_seq IS NOT NULL";
+    let ended = tx
+        .prepare_cached(ended)?
+        .query_row((number, key.tablet_id.0, key.schema_hash.0), |row| row.get::<_, String>(0))
+        .optional()?;
+    match ended {
+        Some(status) => Ok(Err(Refused::Ended { id, status, late: migration.status })),
+        None => unknown,
     }
 }

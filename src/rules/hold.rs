@@ -52,6 +52,24 @@ pub enum HoldVerdict {
     CallOff,
 }
 
+/// A pause that was asked for and has not come to rest yet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PendingPause {
+    /// There is none.
+    None,
+    /// By an operator, or by what holds the migration.
+    AskedBy(Option<Hold>),
+}
+
+/// Who holds a migration that is asked to pause once more. What an operator has asked for is let go by nobody else, whoever
+/// came first; of two that hold it the later one is named, and the next look does the rest.
+pub fn holder(pending: PendingPause, asked_by: Option<Hold>) -> Option<Hold> {
+    match pending {
+        PendingPause::AskedBy(None) => None,
+        PendingPause::None | PendingPause::AskedBy(Some(_)) => asked_by,
+    }
+}
+
 /// Decides about one migration.
 pub fn hold(facts: HoldFacts) -> HoldVerdict {
     let HoldFacts { status, held_by, task, destination } = facts;
@@ -82,6 +100,20 @@ pub fn hold(facts: HoldFacts) -> HoldVerdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pause_that_an_operator_asked_for_is_let_go_by_nobody_else_whoever_came_first() {
+        let holds = [Some(Hold::Task), Some(Hold::Disk)];
+        for by in holds {
+            assert_eq!(holder(PendingPause::AskedBy(None), by), None, "an operator, then {by:?}");
+            assert_eq!(holder(PendingPause::AskedBy(by), None), None, "{by:?}, then an operator");
+            assert_eq!(holder(PendingPause::None, by), by);
+            for later in holds {
+                assert_eq!(holder(PendingPause::AskedBy(by), later), later);
+            }
+        }
+        assert_eq!(holder(PendingPause::None, None), None);
+    }
 
     fn every_case() -> impl Iterator<Item = HoldFacts> {
         let holds = [None, Some(Hold::Task), Some(Hold::Disk)];

@@ -11,6 +11,7 @@ mod heal;
 mod inputs;
 mod joining;
 mod kills;
+mod last_word;
 mod lifecycle;
 mod lost;
 mod modes;

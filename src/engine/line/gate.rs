@@ -32,25 +32,20 @@ impl Line<'_> {
             return Ok(());
         }
         let deadline_sec = u64::from(self.node.config().cutover_deadline_sec);
-        let posted = self.job.change(
-            |row| {
-                if Job::gate(row) == Gate::Waits {
-                    let now = now_ms();
-                    row.steering.waits_since_ms = Some(now);
-                    row.steering.deadline_ms = deadline(now, deadline_sec);
-                    row.status_reason = gate_reason(row);
-                    row.updated_ms = now;
-                }
-                Ok(())
-            },
-            |row| {
-                let waits = Job::gate(&row) == Gate::Waits;
-                waits.then(|| self.node.journal.post_update(row))
-            },
-        )?;
+        let posted = self.job.turn().change_if(&self.node.journal, |row| {
+            if Job::gate(row) == Gate::Passes {
+                return Ok(None);
+            }
+            let now = now_ms();
+            row.steering.waits_since_ms = Some(now);
+            row.steering.deadline_ms = deadline(now, deadline_sec);
+            row.status_reason = gate_reason(row);
+            row.updated_ms = now;
+            Ok(Some(()))
+        })?;
         match posted {
             None => Ok(()),
-            Some(posted) => {
+            Some(((), posted)) => {
                 posted.wait()?;
                 crate::fault::point("waits_at_gate");
                 Err(Halt::AtGate)

@@ -24,7 +24,7 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::disk::{Disk, note_storage_error};
-use super::job::{Job, Order, Parked, elapsed_ms};
+use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::node::{Counts, Node};
 use super::pressure::OUT;
 use super::verify::note_failed_read;
@@ -202,21 +202,17 @@ impl<'a> Line<'a> {
 
     /// Stops for a while; what is verified in staging is kept.
     fn park(&self, event: Event, reason: &str) {
-        match self.job.advance(event, reason) {
-            Ok(row) => self.node.journal.update(row),
-            Err(failure) => tracing::error!("{failure}"),
+        let parked = self.job.turn().note(&self.node.journal, |row| apply(row, event, reason.to_owned()));
+        if let Err(failure) = parked {
+            tracing::error!("{failure}");
         }
     }
 
     /// Paused is what an operator asked for: it is seen only once a crash cannot take it back.
     fn pause(&self) {
-        let reason = super::submit::why_paused(&self.job.lock());
-        let paused = self.job.foresee(Event::Pause, reason).and_then(|row| {
-            self.node.journal.update_durably(row.clone())?;
-            self.job.show(row);
-            Ok(())
-        });
-        if let Err(failure) = paused {
+        let turn = self.job.turn();
+        let reason = super::stop::why_paused(&self.job.lock());
+        if let Err(failure) = turn.commit(&self.node.journal, Event::Pause, reason) {
             tracing::error!("{failure}");
         }
     }
@@ -278,13 +274,10 @@ impl<'a> Line<'a> {
                 self.job.set_in_doubt();
                 let reason = format!("in doubt until the next start: {failure}; and on the source: {second}");
                 tracing::error!(migration = %self.id, "{reason}");
-                let row = {
-                    let mut row = self.job.lock();
+                self.job.note_row(&self.node.journal, |row| {
                     row.failure = Some(failure);
                     row.status_reason = reason;
-                    row.clone()
-                };
-                self.node.journal.update(row);
+                });
             }
         }
     }

@@ -35,12 +35,7 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
         source_shard: Some(passed.record.shard_id),
         destination: line.destination_ref.clone(),
     };
-    let row = {
-        let mut row = line.job.lock();
-        row.destination_shard = Some(shard_id);
-        row.clone()
-    };
-    line.node.journal.update(row);
+    line.job.note_row(&line.node.journal, |row| row.destination_shard = Some(shard_id));
     let staging =
         Staging::open_or_create(destination, &name, &owner).map_err(|error| line.on_destination(error))?;
     fault::point("staging_created");

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::engine::job::Order;
 use crate::engine::node::Node;
-use crate::engine::submit;
+use crate::engine::{stop, submit};
 use crate::model::{DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
 use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, TaskWish, hold};
 
@@ -38,9 +38,9 @@ pub(super) fn settle(node: &Arc<Node>) {
     for (id, verdict) in due {
         let done = match verdict {
             HoldVerdict::Leave => Ok(()),
-            HoldVerdict::Hold(by) => submit::hold(node, id, by),
+            HoldVerdict::Hold(by) => stop::hold(node, id, by),
             HoldVerdict::LetGo => submit::resume(node, id).map(drop),
-            HoldVerdict::CallOff => submit::abort(node, id).map(drop),
+            HoldVerdict::CallOff => stop::abort(node, id).map(drop),
         };
         if let Err(failure) = done {
             // It ended or began its swap meanwhile; the next look sees what it is then.

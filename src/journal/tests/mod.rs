@@ -34,6 +34,11 @@ fn update(journal: &mut Journal, migration: &Migration) {
     journal.commit(&[Operation::Update(migration)]).unwrap().remove(0).unwrap();
 }
 
+/// Writes one update, alone in its batch, whatever stands there.
+fn reopen(journal: &mut Journal, migration: &Migration) {
+    journal.commit(&[Operation::Reopen(migration)]).unwrap().remove(0).unwrap();
+}
+
 /// The numbers of migrations.
 fn ids(migrations: &[Migration]) -> Vec<u64> {
     migrations.iter().map(|migration| migration.id.0).collect()

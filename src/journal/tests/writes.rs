@@ -9,7 +9,7 @@ use rusqlite::TransactionBehavior;
 use tempfile::tempdir;
 
 use super::samples::{any_migration, sample, sample_in};
-use super::{accept, copy_as_killed, ids, open, update};
+use super::{accept, copy_as_killed, ids, open, reopen, update};
 use crate::journal::{JournalError, Operation, Origin, PRUNE_CHUNK_ROWS, Pruned, Refused, Rest, write};
 use crate::model::{ErrorCode, Migration, MigrationId, Status, TabletKey};
 
@@ -26,7 +26,7 @@ fn every_field_survives_accept_update_and_a_restart() {
             prop_assert_eq!(journal.get(id).unwrap(), Some(first.clone()));
             prop_assert_eq!(journal.latest_for(first.key).unwrap(), Some(first.clone()));
             let second = Migration { id, key: first.key, ..second };
-            update(&mut journal, &second);
+            reopen(&mut journal, &second);
             prop_assert_eq!(journal.get(id).unwrap(), Some(second.clone()));
             written.borrow_mut().push(second);
             Ok(())
@@ -231,7 +231,7 @@ fn a_failed_migration_that_is_retried_is_unfinished_again() {
     let (mut journal, _) = open(dir.path());
     let id = accept(&mut journal, &sample_in(1, Status::Failed));
     assert_eq!(journal.unfinished().unwrap().migrations, []);
-    update(&mut journal, &Migration { id, ..sample(1) });
+    reopen(&mut journal, &Migration { id, ..sample(1) });
     assert_eq!(ids(&journal.unfinished().unwrap().migrations), [id.0]);
     assert_eq!(journal.recent_finished(9).unwrap().migrations, []);
     assert_eq!(journal.prune_finished(0).unwrap().deleted, 0);
@@ -268,4 +268,32 @@ fn up_time_only_grows_and_survives_restarts() {
     assert_eq!(journal.add_uptime(u64::MAX).unwrap(), end);
     assert_eq!(journal.add_uptime(u64::MAX).unwrap(), end);
     assert_eq!(journal.uptime_seconds().unwrap(), end);
+}
+
+#[test]
+fn an_end_is_the_last_word_but_for_a_new_beginning() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    for end in Status::ALL.iter().copied().filter(|status| status.is_final()) {
+        let id = accept(&mut journal, &sample(1));
+        let ended = Migration { id, ..sample_in(1, end) };
+        update(&mut journal, &ended);
+        for late in Status::ALL.iter().copied().filter(|late| *late != end) {
+            let row = Migration { id, ..sample_in(1, late) };
+            let answers = journal.commit(&[Operation::Update(&row)]).unwrap();
+            assert_eq!(answers, [Err(Refused::Ended { id, status: end.as_str().to_owned(), late })]);
+            assert_eq!(journal.get(id).unwrap(), Some(ended.clone()), "{end}, then {late}");
+        }
+        // What is said of the end later, and what an operator begins again.
+        let noted = Migration { request_reason: "reverted by 9".to_owned(), ..ended };
+        update(&mut journal, &noted);
+        assert_eq!(journal.get(id).unwrap(), Some(noted.clone()));
+        let again = Migration { status: Status::Queued, ..noted };
+        reopen(&mut journal, &again);
+        assert_eq!(journal.get(id).unwrap(), Some(again.clone()));
+        update(&mut journal, &Migration { status: Status::Copying, ..again });
+    }
+    let stranger = Migration { id: MigrationId(99), ..sample(5) };
+    let answers = journal.commit(&[Operation::Reopen(&stranger)]).unwrap();
+    assert_eq!(answers, [Err(Refused::UnknownMigration { id: stranger.id, key: stranger.key })]);
 }
