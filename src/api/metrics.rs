@@ -126,9 +126,13 @@ fn migration_metrics(page: &mut Page, totals: &Totals) {
 
 fn disk_metrics(page: &mut Page, disks: &[DiskView]) {
     type Value = fn(&DiskView) -> u64;
-    let per_disk: [(&str, &str, Value); 9] = [
+    let per_disk: [(&str, &str, Value); 11] = [
         ("tabletd_disk_tablets", "Tablets owned.", |disk| disk.tablet_count),
         ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved_bytes),
+        ("tabletd_disk_undone", "Things that could not be done on it, and are tried again.", |disk| {
+            disk.undone.count
+        }),
+        ("tabletd_disk_undone_bytes", "Bytes they take up.", |disk| disk.undone.bytes),
         ("tabletd_disk_read_slots_in_use", "Read slots held.", |disk| disk.read_slots.0.into()),
         ("tabletd_disk_read_slots_limit", "Read slots there are.", |disk| disk.read_slots.1.into()),
         ("tabletd_disk_write_slots_in_use", "Write slots held.", |disk| disk.write_slots.0.into()),
@@ -244,6 +248,8 @@ mod tests {
             "tabletd_step_runs_total{step=\"data\",outcome=\"error\"} 1",
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"hung\"} 1",
             "tabletd_disk_condition{path=\"/d\\\"2\",condition=\"online\"} 0",
+            "tabletd_disk_undone{path=\"/d1\"} 1",
+            "tabletd_disk_undone_bytes{path=\"/d1\"} 9",
             "tabletd_disk_write_slots_limit{path=\"/d1\"} 4",
             "tabletd_disk_throttled_seconds_total{path=\"/d1\"} 2.500",
             "tabletd_disk_pace_bytes_per_sec{path=\"/d1\"} 6000000",

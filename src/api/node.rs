@@ -6,7 +6,7 @@ use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
     DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, OperationView,
     Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
+    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -91,7 +91,7 @@ pub trait Node: Send + Sync + 'static {
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure>;
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
-    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure>;
+    fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure>;
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure>;
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
@@ -269,7 +269,7 @@ impl Node for Engine {
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
         Self::file_digests(self, key)
     }
-    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+    fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {
         Self::trash(self, filter)
     }
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {

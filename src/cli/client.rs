@@ -16,7 +16,7 @@ use super::token_args::TrustArgs;
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
     ForgetDisk, List, Migration, PinTablet, RegisterDisk, ReplaceDisk, RuleAnswer, RunStep, Table, Tablet,
-    TabletCheck, Task, TaskAction, TrashItem, UpdateTask, Validation, WhichSchema,
+    TabletCheck, Task, TaskAction, Trash, UpdateTask, Validation, WhichSchema,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
 
@@ -311,7 +311,7 @@ impl Client {
     }
 
     /// What is in trash.
-    pub(super) fn trash(&self, query: &Query<'_>) -> Result<Answer<List<TrashItem>>, CliError> {
+    pub(super) fn trash(&self, query: &Query<'_>) -> Result<Answer<Trash>, CliError> {
         self.get("/api/v1/trash", query)
     }
 

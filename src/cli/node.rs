@@ -9,7 +9,7 @@ use super::table::{Align, Table, human_bytes, printable};
 use super::tablet::pin_in_words;
 use super::tasks::headline;
 use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
-use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem};
+use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem, Undone};
 use crate::model::{Medium, SchemaHash, TabletId};
 
 /// `disks`.
@@ -111,6 +111,7 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
     ];
     let told = lines.iter().filter(|(_, value)| !value.is_empty());
     let mut out: String = told.map(|(name, value)| format!("{name:20}{}\n", printable(value))).collect();
+    out.extend(disk.undone.iter().map(undone_in_words));
     // How far a drain has come, and what is stuck, is what one wants to know of a disk that is being emptied.
     for id in &disk.task_ids {
         let task = client.task(*id)?.value;
@@ -147,7 +148,10 @@ fn remarks(disk: &Disk) -> String {
         0 => format!("adaptive: {}", pace.reason),
         rate => format!("adaptive, {} per second now: {}", human_bytes(rate), pace.reason),
     });
-    [reason, limit, pace, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
+    let undone = (disk.undone_count > 0).then(|| {
+        format!("{} left undone, {}: see disk show", disk.undone_count, human_bytes(disk.undone_bytes))
+    });
+    [reason, undone, limit, pace, shared, safe].into_iter().flatten().collect::<Vec<_>>().join("; ")
 }
 
 /// `disk enable`, `disk disable`.
@@ -250,9 +254,15 @@ pub(super) fn trash(client: &Client, args: &TrashArgs, output: Output) -> Result
         Output::Json => print(&text),
         Output::Text => {
             let table = trash_table(list.data.iter().map(|item| (item, item.kept_because.clone())));
-            print(&(table + &remainder(list.data.len(), list.total)))
+            let unreadable: String = list.unreadable.iter().map(undone_in_words).collect();
+            print(&(table + &remainder(list.data.len(), list.total) + &unreadable))
         }
     }
+}
+
+fn undone_in_words(undone: &Undone) -> String {
+    let at = format!("{}/{}", undone.disk, undone.path);
+    format!("{}: {}\n", printable(&at), printable(&undone.reason))
 }
 
 fn trash_table<'a>(rows: impl Iterator<Item = (&'a TrashItem, String)>) -> String {

@@ -12,6 +12,7 @@ use super::node::Node;
 use super::pace;
 use super::stop::expire_overdue;
 use super::thread::spawn_isolated;
+use super::tidy;
 use super::trash;
 use crate::config;
 use crate::model::{DiskCondition, ErrorCode, Failure, Status};
@@ -205,6 +206,7 @@ fn sweep(node: &Arc<Node>) {
         if !nap(node, Duration::from_secs(interval)) {
             return;
         }
+        tidy::sweep(node);
         trash::sweep(node);
     }
 }

@@ -20,6 +20,7 @@ use super::recover::{Look, look};
 use super::start::{where_tablet_is, with_verdict};
 use super::submit::NOT_YET_NUMBERED;
 use super::thread::run_isolated;
+use super::undone::{Action, Left};
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, RecordSummary, Status, TabletKey};
 use crate::rules::joining::{Held, Served, Twin, Verdict, settle_joining};
 use crate::rules::recovery::{
@@ -311,9 +312,12 @@ fn retire_old_copies(node: &Arc<Node>, disk: &Arc<Disk>, old: &[(RecordSummary, 
         };
         for (record, _) in old.iter().filter(|(_, of)| *of == owner) {
             let done = synced.clone().and_then(|()| retire_one(node, disk, record, owner));
-            match done {
-                Ok(path) => tracing::warn!(tablet = %record.key, disk = disk.path, "retired to {path}"),
-                Err(why) => tracing::warn!(
+            match (done, note_of(node, record, owner)) {
+                (Ok(path), _) => tracing::warn!(tablet = %record.key, disk = disk.path, "retired to {path}"),
+                (Err(why), Some(note)) => {
+                    node.undone.leave(disk, Left::new(Action::Retire { note }, record.size_bytes, why));
+                }
+                (Err(why), None) => tracing::warn!(
                     tablet = %record.key, disk = disk.path,
                     "generation {} is outlived and could not be retired: {why}", record.generation
                 ),
@@ -329,18 +333,31 @@ fn retire_one(
     owner: DiskIndex,
 ) -> Result<String, String> {
     let key = old.key;
-    let generation = {
+    {
         let mut catalog = node.catalog_mut();
         let entry = catalog.get_mut(key).filter(|entry| entry.disk == owner && entry.migration.is_none());
         let Some(entry) = entry else { return Err("a migration of the tablet is under way".to_owned()) };
         entry.migration = Some(NOT_YET_NUMBERED);
-        entry.generation
-    };
-    let done = retire_claimed(node, disk, old, owner, generation);
+    }
+    let done = retire_claimed(node, disk, old, owner);
     if let Some(entry) = node.catalog_mut().get_mut(key) {
         entry.migration = None;
     }
     done.map_err(|failure| failure.message)
+}
+
+/// What is said of a copy that the one on the disk `owner` has outlived; `None` when that has gone on.
+fn note_of(node: &Node, old: &RecordSummary, owner: DiskIndex) -> Option<RetiredNote> {
+    let generation = node.catalog().get(old.key).filter(|entry| entry.disk == owner)?.generation;
+    Some(RetiredNote {
+        key: old.key,
+        shard_id: old.shard_id,
+        migration_id: None,
+        moved_to: node.disk(owner).reference()?,
+        generation,
+        retired_ms: now_ms(),
+        uptime_sec: node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
+    })
 }
 
 fn retire_claimed(
@@ -348,22 +365,10 @@ fn retire_claimed(
     disk: &Arc<Disk>,
     old: &RecordSummary,
     owner: DiskIndex,
-    generation: u64,
 ) -> Result<String, Failure> {
-    let moved_to = node
-        .disk(owner)
-        .reference()
-        .ok_or_else(|| Failure::new(ErrorCode::DiskUnavailable, "its owner was never opened"))?;
+    let note = note_of(node, old, owner)
+        .ok_or_else(|| Failure::new(ErrorCode::DiskUnavailable, "its owner is not what it was"))?;
     let (key, old_generation) = (old.key, old.generation);
-    let note = RetiredNote {
-        key,
-        shard_id: old.shard_id,
-        migration_id: None,
-        moved_to,
-        generation,
-        retired_ms: now_ms(),
-        uptime_sec: node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
-    };
     visit(disk, RETIRE_WAIT, move |root, store| {
         root.check_identity()?;
         // Somebody may have retired it since it was seen.

@@ -212,7 +212,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let finished = journal.recent_finished(finished)?;
     let uptime_seconds = journal.uptime_seconds()?;
     let (tasks, damaged_tasks) = journal.tasks()?;
-    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(|row| format!("{row:?}"));
+    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(ToString::to_string);
     let (marks, damaged_marks) = journal.marks()?;
     let (checks, damaged_checks) = journal.checks()?;
     let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks).collect();

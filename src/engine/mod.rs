@@ -62,8 +62,11 @@ mod submit;
 mod task_view;
 mod tasks;
 mod thread;
+mod tidy;
 mod trash;
 mod turn;
+mod undone;
+mod undone_view;
 mod verify;
 mod view;
 
@@ -79,7 +82,8 @@ pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
     Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
     PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
-    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashView, Validation,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashPage, TrashView,
+    UndoneOnDisk, UndoneView, Validation,
 };
 
 use crate::config::{self, Config, SetError};
@@ -305,7 +309,7 @@ impl Engine {
     ///
     /// # Errors
     /// `DISK_NOT_FOUND`; a disk did not answer.
-    pub fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+    pub fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {
         trash::list(&self.0, filter)
     }
 

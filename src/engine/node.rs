@@ -15,6 +15,7 @@ use super::journal_thread::JournalHandle;
 use super::marks::Marks;
 use super::operations::Operations;
 use super::tasks::TaskBook;
+use super::undone::Undone;
 use super::verify::Checks;
 use super::view::StepTotals;
 use crate::config::{self, Config};
@@ -37,6 +38,7 @@ pub(super) struct Node {
     marks: Mutex<Marks>,
     checks: Mutex<Checks>,
     operations: Mutex<Operations>,
+    pub(super) undone: Undone,
     pub(super) disks: DiskTable,
     /// Held while a disk is registered or forgotten: one after the other.
     pub(super) registering: Mutex<()>,
@@ -177,6 +179,7 @@ impl Node {
             marks: Mutex::default(),
             checks: Mutex::default(),
             operations: Mutex::default(),
+            undone: Undone::default(),
             disks: DiskTable::new(disks),
             registering: Mutex::default(),
             catalog: RwLock::new(catalog),

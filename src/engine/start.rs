@@ -90,7 +90,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         journal.raise_next_id(id)?;
     }
     let uptime_sec = remembered.uptime_seconds;
-    let ended = ended_among(&journal, &remembered, &scans)?;
+    let Known { ended, unreadable_rows } = known_of_staged(&journal, &remembered, &scans);
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
         let (finished, lost) = (remembered.finished.clone(), lost.clone());
@@ -101,6 +101,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 unfinished,
                 finished: &finished,
                 ended: &ended,
+                unreadable_rows: &unreadable_rows,
                 last_seen,
                 uptime_sec,
                 lost: &lost,
@@ -109,10 +110,11 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
                 scan.iter().for_each(|scan| disk.note_scan(scan));
             }
             recover::settle(findings)
-        })??
+        })?
     };
-    let Settled { catalog, migrations, accept_again, quarantined } = settled;
+    let Settled { catalog, migrations, accept_again, quarantined, undone } = settled;
     let node = Arc::new(Node::new(config, disks, catalog, journal, state_file_system, uptime_sec, counts));
+    node.undone.take_over(undone);
     node.counts.quarantined.store(quarantined, std::sync::atomic::Ordering::Relaxed);
     {
         let keep = node.config().finished_migration_tasks_size as usize;
@@ -123,7 +125,14 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         take_up(&node, migration, verdict);
     }
     for owner in accept_again {
-        accept(&node, &owner)?;
+        if let Err(failure) = accept(&node, &owner) {
+            let what =
+                owner.migration_id.map_or_else(|| "a migration".to_owned(), |id| format!("migration {id}"));
+            tracing::error!(
+                tablet = %owner.key,
+                "{what} is not accepted again, and what it staged on {} is kept: {failure}", owner.destination.path
+            );
+        }
     }
     tracing::info!(
         "{} tablets on {} disks, {} unavailable, {} migrations go on",
@@ -213,34 +222,42 @@ fn highest_staged(scans: &[Option<RootScan>]) -> Option<MigrationId> {
     owners.chain(notes).max()
 }
 
-/// Which of the migrations that left something in staging have ended, and how.
-fn ended_among(
-    journal: &JournalHandle,
-    remembered: &Loaded,
-    scans: &[Option<RootScan>],
-) -> Result<HashMap<MigrationId, Ended>, Failure> {
+/// What the journal knows of the migrations that left something in staging.
+struct Known {
+    ended: HashMap<MigrationId, Ended>,
+    /// Their rows are there and cannot be read: whether they have ended, and what they waited for, is not known.
+    unreadable_rows: HashSet<MigrationId>,
+}
+
+fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option<RootScan>]) -> Known {
     let how = |migration: &Migration| match migration.status {
         Status::Completed => Ended::Completed,
         _ => Ended::Undone,
     };
-    let mut ended: HashMap<_, _> =
-        remembered.finished.iter().map(|migration| (migration.id, how(migration))).collect();
+    let ended = remembered.finished.iter().map(|migration| (migration.id, how(migration))).collect();
+    let mut known = Known { ended, unreadable_rows: HashSet::new() };
     let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
     for id in staged.filter_map(|item| item.owner.as_ref()?.migration_id) {
-        if ended.contains_key(&id) {
+        if known.ended.contains_key(&id) {
             continue;
         }
-        match journal.get(id)? {
-            Some(migration) if migration.status.is_final() => drop(ended.insert(id, how(&migration))),
-            Some(_) => {}
-            // Given out by this very journal, and forgotten since: only what has ended is.
-            None if remembered.opened.origin == Origin::Existing && id < remembered.opened.next_id => {
-                ended.insert(id, Ended::Completed);
+        match journal.get(id) {
+            Ok(Some(migration)) if migration.status.is_final() => {
+                known.ended.insert(id, how(&migration));
             }
-            None => {}
+            Ok(Some(_)) => {}
+            // Given out by this very journal, and forgotten since: only what has ended is.
+            Ok(None) if remembered.opened.origin == Origin::Existing && id < remembered.opened.next_id => {
+                known.ended.insert(id, Ended::Completed);
+            }
+            Ok(None) => {}
+            Err(failure) => {
+                tracing::error!(migration = %id, "what it staged is kept, and it does not go on: {failure}");
+                known.unreadable_rows.insert(id);
+            }
         }
     }
-    Ok(ended)
+    known
 }
 
 /// Puts an unfinished migration back on the board, or ends it.

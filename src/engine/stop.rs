@@ -10,6 +10,7 @@ use super::node::Node;
 use super::steer;
 use super::submit::alive;
 use super::turn::Turn;
+use super::undone::{Action, Left};
 use crate::model::{
     ErrorCode, Failure, Hold, Migration, MigrationId, Status, Step, StepStatus, TimestampMs, UndoneFor,
 };
@@ -213,14 +214,21 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
             (row.key, row.destination_shard, row.destination.uuid)
         };
         owned.begin_step(Step::Abort);
+        let name = id.to_string();
         let undone = at.disk_by_uuid(destination).map_or(Ok(None), |disk| {
-            let (root, store) = disk.open()?;
-            undo_copy(&at, &root, &store, &id.to_string(), key, shard)
+            let removed =
+                disk.open().and_then(|(root, store)| undo_copy(&at, &root, &store, &name, key, shard));
+            removed.inspect_err(|failure| {
+                let action = Action::RemoveCopy { name: name.clone(), key, shard };
+                at.undone.leave(disk, Left::new(action, owned.size_bytes, failure.message.clone()));
+            })
         });
         match &undone {
             Ok(None) => {}
             Ok(Some(path)) => owned.log(format!("the copy is kept in {path}: it may be the only one")),
-            Err(failure) => owned.log(format!("{failure}; the next start settles what is left")),
+            Err(failure) => {
+                owned.log(format!("{failure}; what is left is removed once the disk lets it be"));
+            }
         }
         owned.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
         end_undone(&at, &owned, why);

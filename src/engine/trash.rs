@@ -14,11 +14,11 @@ use super::operation_view::OperationView;
 use super::operations::{self, NewOperation, Operation, Stopper};
 use super::query::{PAGE_DEFAULT, read_record};
 use super::verify::{Reading, note_failed_read, open_tablet};
-use super::view::{Page, PurgeOutcome, PurgeSelect, TrashFilter, TrashView};
+use super::view::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
 use crate::model::{Failure, MigrationId, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
 use crate::storage::layout::{TRASH, parse_trash_entry_name};
-use crate::storage::{TrashItem, purge_entry, read_entry, trash_entries};
+use crate::storage::{TrashItem, UnreadableEntry, purge_entry, read_entry, trash_entries};
 use crate::transfer::{CheckRequest, CopyOptions, verify_files};
 
 /// How long a listing may take.
@@ -87,8 +87,10 @@ fn entries(node: &Node, wanted: impl Fn(&Disk) -> bool) -> Result<Vec<Entries>, 
 }
 
 /// Shows `each` what is in these entries until it breaks off. A few entries at a time: a million of them are neither
-/// held in memory, nor take a disk that seeks long enough to look hung.
+/// held in memory, nor take a disk that seeks long enough to look hung. One that cannot be read is named, and hides none of
+/// the others.
 fn read_entries(
+    node: &Node,
     disk: &Arc<Disk>,
     names: &[String],
     each: &mut impl FnMut(&Arc<Disk>, TrashItem) -> ControlFlow<()>,
@@ -97,10 +99,20 @@ fn read_entries(
         let some = some.to_vec();
         let found = visit(disk, LIST_WAIT, move |root, _| {
             let trash = root.dir().open(TRASH)?;
-            let items = some.iter().map(|entry| read_entry(&trash, entry));
-            Ok(items.collect::<Result<Vec<_>, _>>()?)
+            let read = |entry: String| match read_entry(&trash, &entry) {
+                Ok(items) => Ok(items),
+                Err(error) => Err(UnreadableEntry::new(TRASH, &entry, &error)),
+            };
+            Ok(some.into_iter().map(read).collect::<Vec<_>>())
         })?;
-        if found.into_iter().flatten().try_for_each(|item| each(disk, item)).is_break() {
+        let readable = found.into_iter().filter_map(|entry| match entry {
+            Ok(items) => Some(items),
+            Err(unreadable) => {
+                node.undone.cannot_read(disk, unreadable);
+                None
+            }
+        });
+        if readable.flatten().try_for_each(|item| each(disk, item)).is_break() {
             return Ok(ControlFlow::Break(()));
         }
     }
@@ -116,7 +128,7 @@ pub(super) fn walk(
 ) -> Result<(), Failure> {
     for (disk, mut names) in entries(node, wanted)? {
         names.retain(|name| chosen(name));
-        if read_entries(&disk, &names, &mut each)?.is_break() {
+        if read_entries(node, &disk, &names, &mut each)?.is_break() {
             break;
         }
     }
@@ -124,14 +136,14 @@ pub(super) fn walk(
 }
 
 /// One page of what is in trash.
-pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<TrashPage, Failure> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let only = filter.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
     let after = match &filter.after {
         Some(marker) => Some((node.find_disk(&marker.disk)?.index, parse_trash_entry_name(&marker.entry))),
         None => None,
     };
-    let mut page = Page { total: 0, items: Vec::new() };
+    let mut page = TrashPage::default();
     for (disk, mut names) in entries(node, |disk| only.is_none_or(|only| only.index == disk.index))? {
         if filter.tablet_id.is_none() {
             page.total += names.len() as u64;
@@ -139,7 +151,7 @@ pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<Page<TrashView>,
         names.retain(|name| after.is_none_or(|after| (disk.index, parse_trash_entry_name(name)) > after));
         let mut last = None;
         // Where it breaks off, the page is full, and only the names on the other disks are left to count.
-        let _ = read_entries(&disk, &names, &mut |disk, item| {
+        let _ = read_entries(node, &disk, &names, &mut |disk, item| {
             // The marker is an entry: one with several tablets is never divided between two pages.
             let full = page.items.len() >= limit && last.as_ref() != Some(&item.entry);
             match filter.tablet_id {
@@ -154,6 +166,11 @@ pub(super) fn list(node: &Node, filter: &TrashFilter) -> Result<Page<TrashView>,
             }
             ControlFlow::Continue(())
         })?;
+        let unreadable = node.undone.unreadable_in(&disk, TRASH);
+        if filter.tablet_id.is_none() {
+            page.total = page.total.saturating_sub(unreadable.len() as u64);
+        }
+        page.unreadable.extend(unreadable);
     }
     Ok(page)
 }

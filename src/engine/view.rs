@@ -1,6 +1,7 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
 pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
+pub use super::undone_view::{UndoneOnDisk, UndoneView};
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
     Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
@@ -248,6 +249,8 @@ pub struct DiskView {
     pub throttled_ms: u64,
     /// Why the disk must not be pulled now; `None` when it may be.
     pub not_safe_because: Option<String>,
+    /// What could not be done on it, and is tried again.
+    pub undone: UndoneOnDisk,
 }
 
 /// How one disk is paced beside others' work, and why.
@@ -319,6 +322,17 @@ pub struct TrashView {
     pub retired_ms: Option<TimestampMs>,
     /// Why it is still there, or "due".
     pub kept_because: String,
+}
+
+/// One page of what is in trash.
+#[derive(Debug, Clone, Default)]
+pub struct TrashPage {
+    /// How many match in all.
+    pub total: u64,
+    /// Those on this page.
+    pub items: Vec<TrashView>,
+    /// Entries that cannot be read, on every disk that was asked for. They are not purged.
+    pub unreadable: Vec<UndoneView>,
 }
 
 /// Which of the trash to purge now.

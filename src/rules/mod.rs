@@ -17,4 +17,5 @@ pub mod schedule;
 pub mod throttle;
 pub mod transition;
 pub mod trash;
+pub mod undone;
 pub mod window;

@@ -18,6 +18,7 @@ mod native;
 pub mod os;
 mod quarantine;
 mod record;
+mod retire;
 mod root;
 mod scan;
 mod staging;
@@ -38,15 +39,17 @@ pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
     synthesize_header, synthesize_header_in,
 };
+pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
-pub use scan::{LookForDirectories, RootScan, ScanProgress, StagingItem, scan_root};
+pub use scan::{
+    LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
+};
 pub use staging::{
     Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place, remove_empty_parents,
     remove_staging, remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{
-    Quarantined, RetiredNote, TrashItem, UnfinishedEntry, finish_retiring, list_trash, open_trashed,
-    purge_entry, quarantine, read_entry, read_trashed_record, remove_bare_entry, retire, rewrite_note,
-    trash_entries,
+    Quarantined, TrashItem, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine, read_entry,
+    read_trashed_record, remove_bare_entry, trash_entries,
 };

@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::dir::EntryKind;
-use super::error::StorageError;
+use nix::errno::Errno;
+
+use super::dir::{Dir, EntryKind};
+use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small};
 use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name, tablet_dir};
 use super::record::decode_record;
@@ -37,6 +39,22 @@ pub struct StagingItem {
     pub content: StagedContent,
 }
 
+/// An entry of staging, trash or quarantine that the disk does not give. It concerns nobody else, and is not touched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UnreadableEntry {
+    /// Below the root, e.g. `trash/20261128070000.0`.
+    pub path: String,
+    /// What the disk said.
+    pub why: String,
+}
+
+impl UnreadableEntry {
+    /// The entry `name` of the directory `parent` of a root.
+    pub fn new(parent: &str, name: &str, error: &DiskError) -> Self {
+        Self { path: format!("{parent}/{name}"), why: error.to_string() }
+    }
+}
+
 /// Everything found.
 #[derive(Debug, Default)]
 pub struct RootScan {
@@ -44,6 +62,8 @@ pub struct RootScan {
     pub records: Vec<RecordSummary>,
     /// Tablets whose record is good but whose directory is not there.
     pub without_directory: Vec<TabletKey>,
+    /// Tablets whose record is good, and of whose directory the disk did not say whether it is there; what it said.
+    pub unseen_directory: Vec<(TabletKey, String)>,
     /// Damaged or foreign entries of the store: name, tablet where the name says one, what is wrong.
     pub damaged: Vec<(String, Option<TabletKey>, String)>,
     /// Unfinished copies.
@@ -54,6 +74,8 @@ pub struct RootScan {
     pub unfinished_trash: Vec<UnfinishedEntry>,
     /// Generations seen in quarantine: a new one must be above them.
     pub quarantined: Vec<(TabletKey, u64)>,
+    /// Entries of staging, trash and quarantine that cannot be read.
+    pub unreadable: Vec<UnreadableEntry>,
 }
 
 /// How far a scan is, for those who wait for it: a large disk takes long, a hung one stands still.
@@ -91,7 +113,7 @@ impl ScanProgress {
 /// Scans one root; `readers` threads share its records.
 ///
 /// # Errors
-/// The root cannot be read at all. A damaged part is a finding, not an error.
+/// The root cannot be read at all. A damaged or unreadable part is a finding, not an error.
 pub fn scan_root(
     root: &Root,
     store: &(dyn MetadataStore + Sync),
@@ -104,34 +126,78 @@ pub fn scan_root(
     for part in scan_records(root, store, look, readers, progress)? {
         found.records.extend(part.records);
         found.without_directory.extend(part.without_directory);
+        found.unseen_directory.extend(part.unseen_directory);
         found.damaged.extend(part.damaged);
     }
+    scan_staging(root, &mut found, progress)?;
+    scan_trash(root, &mut found, progress)?;
+    scan_quarantine(root, &mut found, progress)?;
+    Ok(found)
+}
+
+fn scan_staging(root: &Root, found: &mut RootScan, progress: &ScanProgress) -> Result<(), StorageError> {
     let migrating = root.dir().open(MIGRATING)?;
     for entry in migrating.entries()? {
         let name = entry.name.to_string_lossy().into_owned();
-        let (mut owner, mut place, mut content) = (None, None, StagedContent::Foreign);
-        if entry.kind == EntryKind::Directory {
-            let staging = migrating.open(&entry.name)?;
-            owner = read_owner(&staging)?;
-            place = read_place(&staging, owner.as_ref())?;
-            content = match staged_content(&staging)? {
-                StagedContent::Nothing if owner.is_none() && !is_staging_name(&name) => {
-                    StagedContent::Foreign
-                }
-                content => content,
-            };
+        let read = match entry.kind {
+            EntryKind::Directory => read_staging(&migrating, &name),
+            EntryKind::File | EntryKind::Symlink | EntryKind::Special => {
+                Ok((None, None, StagedContent::Foreign))
+            }
+        };
+        match read {
+            Ok((owner, place, content)) => {
+                found.staging.push(StagingItem { name, owner, place, content });
+            }
+            // Whose it is may still be read one day: it is not nobody's.
+            Err(error) => found.unreadable.push(UnreadableEntry::new(MIGRATING, &name, &error)),
         }
-        found.staging.push(StagingItem { name, owner, place, content });
         progress.tick();
     }
+    Ok(())
+}
+
+type ReadStaging = (Option<Owner>, Option<Place>, StagedContent);
+
+fn read_staging(migrating: &Dir, name: &str) -> Result<ReadStaging, DiskError> {
+    let staging = migrating.open(name)?;
+    let owner = read_owner(&staging)?;
+    let place = read_place(&staging, owner.as_ref())?;
+    let content = match staged_content(&staging)? {
+        StagedContent::Nothing if owner.is_none() && !is_staging_name(name) => StagedContent::Foreign,
+        content => content,
+    };
+    Ok((owner, place, content))
+}
+
+fn scan_trash(root: &Root, found: &mut RootScan, progress: &ScanProgress) -> Result<(), StorageError> {
     let trash = root.dir().open(TRASH)?;
     for entry in trash_entries(&trash)? {
-        found.trash.extend(read_entry(&trash, &entry)?);
-        found.unfinished_trash.extend(unfinished(&trash, &entry)?);
+        let read = || Ok((read_entry(&trash, &entry)?, unfinished(&trash, &entry)?));
+        match read() {
+            Ok((items, left)) => {
+                found.trash.extend(items);
+                found.unfinished_trash.extend(left);
+            }
+            Err(error) => found.unreadable.push(UnreadableEntry::new(TRASH, &entry, &error)),
+        }
         progress.tick();
     }
-    found.quarantined = quarantined_generations(root)?;
-    Ok(found)
+    Ok(())
+}
+
+/// Generations only: a new one must be above them.
+fn scan_quarantine(root: &Root, found: &mut RootScan, progress: &ScanProgress) -> Result<(), StorageError> {
+    let quarantine = root.dir().open(QUARANTINE)?;
+    for entry in quarantine.entries()?.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
+        let name = entry.name.to_string_lossy();
+        match quarantine.open(&entry.name).and_then(|dir| generations_in(&dir)) {
+            Ok(seen) => found.quarantined.extend(seen),
+            Err(error) => found.unreadable.push(UnreadableEntry::new(QUARANTINE, &name, &error)),
+        }
+        progress.tick();
+    }
+    Ok(())
 }
 
 /// The records' part of a scan, one for each reader.
@@ -144,15 +210,14 @@ fn scan_records(
 ) -> Result<Vec<RootScan>, StorageError> {
     let read = |share| {
         let mut found = RootScan::default();
-        let mut unreadable = Ok(());
         store.scan(share, &mut |record| {
             match record {
                 ScannedRecord::Good(summary) => {
-                    if look == LookForDirectories::Yes && unreadable.is_ok() {
+                    if look == LookForDirectories::Yes {
                         match root.dir().kind(tablet_dir(summary.shard_id, summary.key)) {
                             Ok(Some(EntryKind::Directory)) => {}
                             Ok(_) => found.without_directory.push(summary.key),
-                            Err(error) => unreadable = Err(error),
+                            Err(error) => found.unseen_directory.push((summary.key, error.to_string())),
                         }
                     }
                     found.records.push(summary);
@@ -162,7 +227,6 @@ fn scan_records(
             progress.records.fetch_add(1, Ordering::Relaxed);
             progress.tick();
         })?;
-        unreadable?;
         Ok(found)
     };
     thread::scope(|scope| {
@@ -182,17 +246,33 @@ fn scan_records(
     })
 }
 
-fn quarantined_generations(root: &Root) -> Result<Vec<(TabletKey, u64)>, StorageError> {
+/// Looks whether an entry that could not be read can be read now. One that is gone can.
+///
+/// # Errors
+/// What the disk says.
+pub fn look_at_entry(root: &Dir, path: &str) -> Result<(), DiskError> {
+    let Some((parent, name)) = path.split_once('/') else { return Ok(()) };
+    let dir = root.open(parent)?;
+    let looked = match parent {
+        TRASH => read_entry(&dir, name).and_then(|_| unfinished(&dir, name)).map(drop),
+        MIGRATING => read_staging(&dir, name).map(drop),
+        QUARANTINE => dir.open(name).and_then(|dir| generations_in(&dir)).map(drop),
+        _ => Ok(()),
+    };
+    match looked {
+        Err(error) if error.errno == Errno::ENOENT => Ok(()),
+        looked => looked,
+    }
+}
+
+/// Of the records in one entry.
+fn generations_in(dir: &Dir) -> Result<Vec<(TabletKey, u64)>, DiskError> {
     let mut seen = Vec::new();
-    let quarantine = root.dir().open(QUARANTINE)?;
-    for entry in quarantine.entries()?.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
-        let dir = quarantine.open(&entry.name)?;
-        for file in dir.entries()?.into_iter().filter(|file| file.kind == EntryKind::File) {
-            let Some(name) = file.name.to_str().filter(|name| name.ends_with(".json")) else { continue };
-            let bytes = read_small(&dir, name, ReadFrom::Cache)?;
-            if let Some(Ok(record)) = bytes.map(|bytes| decode_record(&bytes)) {
-                seen.push((record.key, record.generation));
-            }
+    for file in dir.entries()?.into_iter().filter(|file| file.kind == EntryKind::File) {
+        let Some(name) = file.name.to_str().filter(|name| name.ends_with(".json")) else { continue };
+        let bytes = read_small(dir, name, ReadFrom::Cache)?;
+        if let Some(Ok(record)) = bytes.map(|bytes| decode_record(&bytes)) {
+            seen.push((record.key, record.generation));
         }
     }
     Ok(seen)

@@ -1,127 +1,17 @@
-//! Trash and quarantine. Both are renames on one disk: nothing is copied, nothing is lost.
-
-use std::sync::{Mutex, PoisonError};
-
-use serde::{Deserialize, Serialize};
+//! Trash and quarantine: what lies there, and what goes. How a tablet gets into trash is in [`super::retire`].
 
 use super::dir::{Dir, EntryKind};
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small, write_new};
 use super::layout::{
     FILES, MIGRATING, QUARANTINE, REASON_FILE, RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent,
-    trash_entry_name, trashed_header_name,
+    trashed_header_name,
 };
 use super::record::{decode_record, decode_summary, encode_record};
+use super::retire::{RetiredNote, create_entry, read_note};
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
-use crate::model::{
-    DiskRef, MigrationId, Reached, RecordSummary, ShardId, TabletId, TabletKey, TabletRecord, TimestampMs,
-};
-
-/// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RetiredNote {
-    /// The tablet.
-    #[serde(flatten)]
-    pub key: TabletKey,
-    /// The directory below `data/` it was in.
-    pub shard_id: ShardId,
-    /// The migration that moved it, where one did.
-    pub migration_id: Option<MigrationId>,
-    /// The disk that owned it afterwards.
-    pub moved_to: DiskRef,
-    /// Generation it has there.
-    pub generation: u64,
-    /// When, for people.
-    pub retired_ms: TimestampMs,
-    /// The daemon's counted up-time then: age is measured in seconds the daemon was running, so that a jumping clock
-    /// purges nothing.
-    pub uptime_sec: u64,
-}
-
-/// Second of the entry made last, and the number after its own. Where a search for a free name begins: from 0 each time,
-/// a thousand small tablets retired in one second would try half a million names.
-static NEXT: Mutex<(i64, u64)> = Mutex::new((0, 0));
-
-fn next_number(second: i64) -> u64 {
-    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = if next.0 == second { next.1 } else { 0 };
-    *next = (second, number + 1);
-    number
-}
-
-/// Makes an entry directory with a name of its own.
-fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
-    let now = chrono::Local::now() + chrono::TimeDelta::milliseconds(crate::fault::clock_offset_ms());
-    loop {
-        let name = trash_entry_name(now, next_number(now.timestamp()));
-        match parent.create(&name) {
-            Ok(dir) => return Ok((dir, name)),
-            // Of another process, or of one that was killed within this second.
-            Err(error) if error.errno == nix::errno::Errno::EEXIST => {}
-            Err(error) => return Err(error),
-        }
-    }
-}
-
-/// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Not durable
-/// before the caller's barrier.
-///
-/// Returns the path below the root.
-///
-/// # Errors
-/// As the calls made.
-pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Result<String, StorageError> {
-    let (entry, name) = create_entry(&root.open(TRASH)?)?;
-    write_note(&entry, note)?;
-    let key = note.key;
-    let tablet = entry.ensure(&key.tablet_id.to_string())?;
-    // The record waits beside the place its directory is renamed to, then joins it.
-    store.retire(key, &tablet, &trashed_header_name(key.tablet_id))?;
-    crate::fault::point("source_record_retired");
-    Ok(finish_retiring(root, note, &name)?)
-}
-
-/// Does what is left to do of a [`retire`] that was cut short after the record had left the store. Safe to repeat.
-///
-/// # Errors
-/// As the calls made.
-pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<String, DiskError> {
-    let (key, shard) = (note.key, note.shard_id);
-    let tablet = root.open(format!("{TRASH}/{entry}/{}", key.tablet_id))?;
-    let schema = key.schema_hash.to_string();
-    if tablet.kind(&schema)?.is_none() {
-        match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
-            Some(parent) if parent.kind(&schema)?.is_some() => parent.rename(&schema, &tablet, &schema)?,
-            _ => drop(tablet.create(&schema)?),
-        }
-    }
-    crate::fault::point("source_directory_retired");
-    remove_empty_parents(root, shard, key)?;
-    let header = trashed_header_name(key.tablet_id);
-    if tablet.kind(&header)?.is_some() {
-        tablet.replace(&header, &tablet.open(&schema)?, &header)?;
-    }
-    Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
-}
-
-/// Writes the note of an entry again, where it was lost.
-///
-/// # Errors
-/// As the calls made.
-pub fn rewrite_note(root: &Dir, note: &RetiredNote, entry: &str) -> Result<(), StorageError> {
-    let entry = root.open(TRASH)?.open(entry)?;
-    entry.unlink(RETIRED_FILE)?;
-    write_note(&entry, note)
-}
-
-fn write_note(entry: &Dir, note: &RetiredNote) -> Result<(), StorageError> {
-    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
-        path: entry.path().join(RETIRED_FILE),
-        why: error.to_string(),
-    })?;
-    Ok(write_new(entry, RETIRED_FILE, &text).map(drop)?)
-}
+use crate::model::{Reached, RecordSummary, ShardId, TabletId, TabletKey, TabletRecord};
 
 /// What lies in one trash entry.
 #[derive(Debug, Clone)]
@@ -218,11 +108,6 @@ pub(super) fn unfinished(trash: &Dir, entry: &str) -> Result<Option<UnfinishedEn
         }
     }
     Ok(Some(UnfinishedEntry { entry: entry.to_owned(), note, header, reached }))
-}
-
-fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
-    Ok(read_small(entry, RETIRED_FILE, ReadFrom::Cache)?
-        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
 }
 
 /// Names of all trash entries of a root, oldest first.

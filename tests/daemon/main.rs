@@ -22,6 +22,7 @@ mod requests;
 mod steering;
 mod tasks;
 mod trash;
+mod undone;
 mod verbs;
 mod verify;
 mod waiting;

@@ -11,7 +11,7 @@ use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
     Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
     OperationView, Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, RuleBinds, Submit, TabletFilter,
-    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashView, Validation,
+    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -307,10 +307,10 @@ impl Node for FakeNode {
         self.on_disk(format!("digests {key}"))?;
         Ok(vec![("5_0.dat".into(), [0xab; 16])])
     }
-    fn trash(&self, filter: &TrashFilter) -> Result<Page<TrashView>, Failure> {
+    fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {
         self.on_disk("trash".into())?;
         let _ = self.note(format!("{filter:?}"));
-        Ok(Page { total: 7, items: vec![sample::trash()] })
+        Ok(TrashPage { total: 7, items: vec![sample::trash()], unreadable: vec![sample::undone()] })
     }
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
         self.note(format!("heal {} to {:?}, {:?}", request.tablet_id, request.to, request.older))?;

@@ -1,6 +1,8 @@
 //! One of each, for tests.
 
-use crate::engine::{DiskView, OperationView, PaceView, TabletView, TaskView, TrashView};
+use crate::engine::{
+    DiskView, OperationView, PaceView, TabletView, TaskView, TrashView, UndoneOnDisk, UndoneView,
+};
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
     LogEntry, Medium, MigrateTarget, Migration, MigrationId, MoveStatus, OperationId, OperationKind,
@@ -78,6 +80,19 @@ pub(crate) fn disk(path: &str) -> DiskView {
         }),
         throttled_ms: 2_500,
         not_safe_because: Some("it holds 1 tablets".into()),
+        undone: UndoneOnDisk { count: 1, bytes: 9, items: vec![undone()] },
+    }
+}
+
+/// A copy that could not be retired.
+pub(crate) fn undone() -> UndoneView {
+    UndoneView {
+        disk: "/d1".into(),
+        path: "data/3/7/555".into(),
+        key: Some(TabletKey::new(7, 555)),
+        size_bytes: 9,
+        why: "an outlived copy, to be retired to trash: no space".into(),
+        since_ms: 1_700_000_000_000,
     }
 }
 

@@ -27,6 +27,11 @@ pub(super) fn page<T: Serialize>(total: u64, data: Vec<T>) -> impl IntoResponse 
     (Extension(IsList), Json(List { total, data }))
 }
 
+/// A list that says more than its rows.
+pub(super) fn list<T: Serialize>(list: T) -> impl IntoResponse {
+    (Extension(IsList), Json(list))
+}
+
 /// A list that is all on one page.
 pub(super) fn whole<T: Serialize>(data: Vec<T>) -> impl IntoResponse {
     page(u64::try_from(data.len()).unwrap_or(u64::MAX), data)

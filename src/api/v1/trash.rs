@@ -9,14 +9,14 @@ use super::body::Body;
 use super::migrations::checked_ids;
 use super::operations::accepted;
 use super::parameters;
-use super::shape::{page, whole};
+use super::shape::{self, whole};
 use super::tablets::{older, older_in_words};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::invalid;
-use crate::api::wire::{List, Operation, PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
+use crate::api::wire::{List, Operation, PurgeTrash, PurgedItem, RestoreTablet, Trash};
 use crate::engine::{PurgeSelect, Restore, TrashFilter};
 use crate::model::{TabletId, TabletKey};
 
@@ -35,7 +35,7 @@ const MAX_LIMIT: i64 = 100_000;
         ("marker" = Option<String>, Query, description = "`<disk>:<entry>` of the last row of the page before"),
         ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000; an entry is never divided"),
     ),
-    responses((status = 200, body = List<TrashItem>, description = "One page of it, oldest first on each disk"))
+    responses((status = 200, body = Trash, description = "One page of it, oldest first on each disk, and the entries that cannot be read"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["disk", "tablet_id", "marker", "limit"])?;
@@ -46,7 +46,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
         limit: query.limit(MAX_LIMIT)?,
     };
     let found = app.try_ask(Touches::Disk, move |node| node.trash(&filter)).await?;
-    Ok(page(found.total, found.items.into_iter().map(TrashItem::from).collect()))
+    Ok(shape::list(Trash::from(found)))
 }
 
 /// `POST /trash/restore`: a tablet that nobody serves, or that is known to be damaged, comes back: the newest good copy,

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Medium, TaskId};
+use super::Timestamp;
+use crate::model::{Medium, SchemaHash, TabletId, TaskId};
 
 /// `POST /api/v1/disks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -103,6 +104,35 @@ pub struct Disk {
     /// Every reason why not; `null` when it is safe.
     #[serde(default)]
     pub not_safe_because: Option<String>,
+    /// Things that could not be done on it (a copy that cannot be retired, an entry that cannot be read), and that are
+    /// tried again.
+    #[serde(default)]
+    pub undone_count: u64,
+    /// Bytes they take up, as far as that is known.
+    #[serde(default)]
+    pub undone_bytes: u64,
+    /// The first hundred of them.
+    #[serde(default)]
+    pub undone: Vec<Undone>,
+}
+
+/// Something that could not be done on a disk. Nothing stops for it; it is tried again until it is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Undone {
+    /// Path of the disk.
+    pub disk: String,
+    /// What it is about, below that path.
+    pub path: String,
+    /// The tablet, where it is about one.
+    pub tablet_id: Option<TabletId>,
+    /// Its schema.
+    pub schema_hash: Option<SchemaHash>,
+    /// Bytes it takes up; 0 where that is not known.
+    pub size_bytes: u64,
+    /// What is left undone, and why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
 }
 
 /// Migrations at one end of which a disk is.

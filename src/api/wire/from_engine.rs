@@ -207,6 +207,9 @@ impl From<DiskView> for Disk {
             throttled_ms: view.throttled_ms,
             safe_to_remove: view.not_safe_because.is_none(),
             not_safe_because: view.not_safe_because,
+            undone_count: view.undone.count,
+            undone_bytes: view.undone.bytes,
+            undone: view.undone.items.into_iter().map(Into::into).collect(),
         }
     }
 }
@@ -270,6 +273,8 @@ impl NodeStatus {
                     damaged: view.damaged.clone().unwrap_or_default(),
                 })
                 .collect(),
+            undone_count: disks.iter().map(|disk| disk.undone.count).sum(),
+            undone: disks.iter().flat_map(|disk| disk.undone.items.iter().cloned().map(Into::into)).collect(),
             queued: totals.queued,
             running: totals.running,
             totals: totals.into(),

@@ -11,6 +11,7 @@ mod from_loss;
 mod from_operations;
 mod from_tablets;
 mod from_tasks;
+mod from_undone;
 mod loss;
 mod migration;
 mod operation;
@@ -20,7 +21,7 @@ mod task;
 mod time;
 mod trash;
 
-pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots};
+pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots, Undone};
 pub use event::Event;
 pub use loss::{DiskLoss, ForgetDisk, LostMigration, LostTablet, ReplaceDisk};
 pub use migration::{
@@ -32,7 +33,7 @@ pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, Unavaila
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
-pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, TrashItem};
+pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, Trash, TrashItem};
 
 use serde::{Deserialize, Serialize};
 

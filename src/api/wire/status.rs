@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::Undone;
 use crate::model::{SchemaHash, Step, TabletId};
 
 /// `GET /api/v1/status`.
@@ -25,6 +26,12 @@ pub struct NodeStatus {
     /// Tablets that a verification found damaged, by name; they are served as they are.
     #[serde(default)]
     pub damaged_tablets: Vec<DamagedTablet>,
+    /// Things that could not be done on a disk, and that are tried again.
+    #[serde(default)]
+    pub undone_count: u64,
+    /// They by name, the first hundred of each disk.
+    #[serde(default)]
+    pub undone: Vec<Undone>,
     /// Migrations waiting now.
     pub queued: u64,
     /// Migrations running now.

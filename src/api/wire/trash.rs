@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Timestamp;
+use super::{Timestamp, Undone};
 use crate::model::{MigrationId, SchemaHash, TabletId};
 
 /// One tablet in trash.
@@ -28,6 +28,18 @@ pub struct TrashItem {
     pub retired_at: Option<Timestamp>,
     /// Why it is still there, or `due`.
     pub kept_because: String,
+}
+
+/// `GET /api/v1/trash`: one page of it, and what cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Trash {
+    /// How many match in all, not only on this page.
+    pub total: u64,
+    /// Those on this page.
+    pub data: Vec<TrashItem>,
+    /// Entries that cannot be read. They are left as they are, and no purge touches them.
+    #[serde(default)]
+    pub unreadable: Vec<Undone>,
 }
 
 /// `POST /api/v1/trash/restore`.

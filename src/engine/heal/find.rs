@@ -45,7 +45,7 @@ pub(super) struct Search {
     pub(super) found: Vec<Found>,
     /// Disks with a record under the tablet's name that is damaged.
     pub(super) damaged_records: Vec<Arc<Disk>>,
-    /// Disks that are not here, or did not answer, and why.
+    /// Disks that are not here or did not answer, and entries that cannot be read, and why.
     pub(super) away: Vec<String>,
 }
 
@@ -94,14 +94,18 @@ fn look(disk: &Arc<Disk>, key: TabletKey, search: &mut Search) -> Result<(), Fai
     {
         for names in names.chunks(ENTRIES_PER_VISIT) {
             let names = names.to_vec();
-            let found = visit(disk, LOOK_WAIT, move |root, _| {
-                let mut found = Vec::new();
+            let (found, unreadable) = visit(disk, LOOK_WAIT, move |root, _| {
+                let (mut found, mut unreadable) = (Vec::new(), Vec::new());
                 for name in names {
-                    let copy = copy_in(root.dir(), found_in, &name, key)?;
-                    found.extend(copy.map(|(record, files)| (record, files, name)));
+                    match copy_in(root.dir(), found_in, &name, key) {
+                        Ok(copy) => found.extend(copy.map(|(record, files)| (record, files, name))),
+                        Err(failure) => unreadable.push(format!("{name}: {failure}")),
+                    }
                 }
-                Ok(found)
+                Ok((found, unreadable))
             })?;
+            // It hides nothing of the others; whether it has something newer is not known.
+            search.away.extend(unreadable.into_iter().map(|entry| format!("{} ({entry})", disk.path)));
             search.found.extend(found.into_iter().map(|(record, files, entry)| Found {
                 disk: Arc::clone(disk),
                 record,

@@ -20,8 +20,9 @@ use crate::engine::catalog::{Entry, Gate};
 use crate::engine::flush::SharedBarrier;
 use crate::engine::job::now_ms;
 use crate::engine::rewrite;
+use crate::engine::undone::Action;
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Manifest, Receipt, ShardId, TabletRecord};
+use crate::model::{Failure, Manifest, Receipt, ShardId, TabletRecord};
 use crate::rules::transition::Event;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
@@ -185,7 +186,7 @@ impl Drop for ClosedGate<'_> {
     }
 }
 
-/// Takes the source out of use. The move is made: what fails here is said and left for the next start to finish.
+/// Takes the source out of use. The move is made: what fails here is said, and tried again.
 pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     let Swapped { ready, pause_us } = swapped;
     let receipt = receipt_of(&ready);
@@ -200,19 +201,20 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
         }
         Err(failure) => {
             let source = &line.source.path;
-            tracing::warn!(
-                migration = %line.id, tablet = %line.key, disk = source,
-                "the tablet is moved, but its source could not be retired: {failure}"
-            );
             line.job.log(format!(
                 "the source on {source} could not be retired: {failure}; it owns nothing any more, and is retired once \
-                 the disk takes writes again, or by the next start"
+                 the disk lets it be"
             ));
+            let note = retired_note(line, &record);
+            let bytes = record.manifest.total_bytes();
+            line.leave(&line.source, Action::Retire { note }, bytes, &failure);
             None
         }
     };
     if let Err(error) = prepared.staging.remove() {
-        line.job.log(format!("staging could not be removed, the next start does it: {error}"));
+        line.job.log(format!("staging could not be removed, which is tried again: {error}"));
+        let name = line.id.to_string();
+        line.leave(&line.destination, Action::RemoveStaging { name }, 0, &error.into());
     }
     fault::point("staging_removed");
     // What cannot be measured now is measured by the next probe.
@@ -234,21 +236,25 @@ fn receipt_of(ready: &Ready) -> Receipt {
     }
 }
 
-fn retire_source(
-    line: &Line<'_>,
-    source: &(Root, NativeStore),
-    record: &TabletRecord,
-) -> Result<String, Failure> {
-    let shard = line.job.lock().source_shard.unwrap_or(record.shard_id);
-    let note = RetiredNote {
+/// What is said of the source, now that the destination has `record`.
+fn retired_note(line: &Line<'_>, record: &TabletRecord) -> RetiredNote {
+    RetiredNote {
         key: line.key,
-        shard_id: shard,
+        shard_id: line.job.lock().source_shard.unwrap_or(record.shard_id),
         migration_id: Some(line.id),
         moved_to: line.destination_ref.clone(),
         generation: record.generation,
         retired_ms: now_ms(),
         uptime_sec: line.node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
-    };
+    }
+}
+
+fn retire_source(
+    line: &Line<'_>,
+    source: &(Root, NativeStore),
+    record: &TabletRecord,
+) -> Result<String, Failure> {
+    let note = retired_note(line, record);
     let barrier = SharedBarrier::new(&line.source);
     let path = retire_to_trash(source.0.dir(), &source.1, &note).map_err(|error| line.on_source(error))?;
     fault::point("source_in_trash");
@@ -281,7 +287,7 @@ pub(super) fn outrank(line: &Line<'_>) -> Result<u64, Failure> {
     Ok(generation)
 }
 
-/// The copy that lost is set aside if its disk still lets us; if not, the next start does it.
+/// The copy that lost is set aside if its disk still lets us; if not, it is tried again.
 pub(super) fn set_destination_aside(line: &Line<'_>, why: &Failure) {
     let shard: Option<ShardId> = line.job.lock().destination_shard;
     let done = line.destination.open().and_then(|(root, store)| {
@@ -292,7 +298,11 @@ pub(super) fn set_destination_aside(line: &Line<'_>, why: &Failure) {
     });
     match done {
         Ok(path) => line.job.log(format!("the copy was set aside in {}/{path}", line.destination.path)),
-        Err(failure) if failure.code == ErrorCode::DiskUnavailable => {}
-        Err(failure) => line.job.log(format!("the copy could not be set aside: {failure}")),
+        Err(failure) => {
+            line.job.log(format!("the copy could not be set aside: {failure}"));
+            let shard = shard.unwrap_or(ShardId(0));
+            let action = Action::Quarantine { key: line.key, shard, why: why.message.clone() };
+            line.leave(&line.destination, action, line.job.size_bytes, &failure);
+        }
     }
 }

@@ -27,6 +27,7 @@ use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::node::{Counts, Node};
 use super::pressure::OUT;
+use super::undone::{Action, Left};
 use super::verify::note_failed_read;
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
@@ -289,7 +290,13 @@ impl<'a> Line<'a> {
         match &undone {
             Ok(None) => {}
             Ok(Some(path)) => self.job.log(format!("the copy is kept in {path}: it may be the only one")),
-            Err(failure) => self.job.log(format!("{failure}; the next start settles what is left")),
+            Err(failure) => {
+                self.job.log(format!("{failure}; what is left is removed once the disk lets it be"));
+                let shard = self.job.lock().destination_shard;
+                let name = self.id.to_string();
+                let action = Action::RemoveCopy { name, key: self.key, shard };
+                self.leave(&self.destination, action, self.job.size_bytes, failure);
+            }
         }
         self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
     }
@@ -297,6 +304,11 @@ impl<'a> Line<'a> {
     /// What an earlier attempt left counts as reserved again, until it is copied anew: too much rather than too little.
     fn nothing_allocated(&self) {
         self.destination.not_allocated(self.job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
+    }
+
+    /// Notes what could not be done on a disk. Nothing stops for it.
+    fn leave(&self, disk: &Disk, action: Action, size_bytes: u64, why: &Failure) {
+        self.node.undone.leave(disk, Left::new(action, size_bytes, why.message.clone()));
     }
 
     /// A storage error on the source, as this migration's failure.

@@ -1,6 +1,7 @@
 //! Preflight: is everything as it must be before a byte is written? Reads only.
 
 use super::Line;
+use crate::engine::tidy;
 use crate::engine::verify::note_failed_read;
 use crate::model::{ErrorCode, Failure, TabletRecord};
 use crate::rules::capacity::fits;
@@ -29,6 +30,7 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
     check_source(&source_dir, &record.manifest)
         .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
     let space = check_space(line, &destination.0, record.manifest.total_bytes())?;
+    make_way(line)?;
     check_nothing_in_the_way(line, &destination.1)?;
     {
         let mut row = line.job.lock();
@@ -73,6 +75,21 @@ fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<S
         Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path))
     })?;
     Ok(format!("{} bytes are free, {others} of them meant for other moves", capacity.avail_bytes))
+}
+
+/// What an earlier stay or an earlier attempt has left on the destination goes first.
+fn make_way(line: &Line<'_>) -> Result<(), Failure> {
+    tidy::make_way(line.node, &line.destination, line.key).map_err(|why| {
+        let path = &line.destination.path;
+        Failure::new(
+            ErrorCode::AlreadyOnDisk,
+            format!(
+                "something of tablet {} is still left on {path}: {why}; it is tried again until that is mended, see \
+                 tabletctl disk show {path}",
+                line.key
+            ),
+        )
+    })
 }
 
 /// A record of the tablet on the destination would be a second owner.

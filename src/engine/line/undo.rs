@@ -67,7 +67,7 @@ pub(in crate::engine) fn set_copy_aside(
 /// that may be, should the staging directory not say.
 ///
 /// # Errors
-/// As the calls made; what is left is removed by the next start.
+/// As the calls made; it can be done again.
 pub(in crate::engine) fn remove_copy(
     root: &Root,
     store: &NativeStore,

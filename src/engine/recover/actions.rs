@@ -1,36 +1,26 @@
 //! What recovery does on a disk. Each action is safe to repeat.
 
 use crate::engine::line::{remove_copy, set_copy_aside};
-use crate::model::{Failure, ShardId, TabletKey};
+use crate::engine::undone::Action;
+use crate::model::Failure;
 use crate::storage::layout::MIGRATING;
 use crate::storage::{
-    EntryKind, NativeStore, Quarantined, RetiredNote, Root, finish_retiring, quarantine, remove_bare_entry,
-    remove_staging, retire, rewrite_note,
+    EntryKind, NativeStore, Quarantined, Root, ensure_note, finish_retiring, look_at_entry, quarantine,
+    remove_bare_entry, remove_staging, retire_again, rewrite_note,
 };
 
-/// What recovery does on one disk.
-pub(super) enum Action {
-    Sync,
-    Retire { note: RetiredNote },
-    FinishRetiring { note: RetiredNote, entry: String },
-    RewriteNote { note: RetiredNote, entry: String },
-    Quarantine { key: TabletKey, shard: ShardId, why: String },
-    QuarantineRecord { name: String, why: String },
-    RemoveCopy { name: String, key: TabletKey, shard: Option<ShardId> },
-    RemoveStaging { name: String },
-    SetCopyAside { name: String, key: TabletKey, shard: Option<ShardId>, why: String },
-    SetStagingAside { name: String, why: String },
-    RemoveBareTrash { entry: String },
-}
-
-pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
+/// Does one thing.
+///
+/// # Errors
+/// As the calls made; it can be done again.
+pub(in crate::engine) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
     match action {
-        Action::Sync => root.dir().sync_file_system()?,
         Action::Retire { note } => {
-            let path = retire(root.dir(), store, &note)?;
+            let path = retire_again(root.dir(), store, &note)?;
             tracing::warn!(tablet = %note.key, "retired to {path}");
         }
         Action::FinishRetiring { note, entry } => {
+            ensure_note(root.dir(), &note, &entry)?;
             let path = finish_retiring(root.dir(), &note, &entry)?;
             tracing::info!(tablet = %note.key, "retirement finished in {path}");
         }
@@ -45,6 +35,7 @@ pub(super) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<()
             quarantine(root.dir(), store, &Quarantined::Record { name: &name }, &why)?;
         }
         Action::RemoveBareTrash { entry } => remove_bare_entry(root.dir(), &entry)?,
+        Action::Read { path } => look_at_entry(root.dir(), &path)?,
         Action::RemoveCopy { name, key, shard } => remove_copy(root, store, &name, key, shard)?,
         Action::RemoveStaging { name } => {
             let migrating = root.dir().open(MIGRATING)?;

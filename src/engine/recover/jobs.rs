@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::actions::Action;
 use super::{Ended, Recovery};
 use crate::engine::job::Job;
-use crate::model::{DiskIndex, Failure, Migration, MigrationId};
+use crate::engine::undone::Action;
+use crate::model::{DiskIndex, Migration, MigrationId};
 use crate::rules::recovery::{
     CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,
     settle_migration, settle_staging,
@@ -13,7 +13,7 @@ use crate::rules::recovery::{
 use crate::storage::{Place, Purpose, StagedContent, StagingItem};
 
 impl Recovery<'_> {
-    pub(super) fn settle_migrations(&mut self) -> Result<(), Failure> {
+    pub(super) fn settle_migrations(&mut self) {
         let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let mut unfinished = std::mem::take(&mut self.findings.unfinished);
         // Only the newest migration of a tablet can still be the one that owns it.
@@ -38,10 +38,10 @@ impl Recovery<'_> {
             })
             .collect();
         self.findings.unfinished = unfinished;
-        self.act(actions)
+        self.act(actions);
     }
 
-    pub(super) fn settle_staging(&mut self) -> Result<(), Failure> {
+    pub(super) fn settle_staging(&mut self) {
         let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let alive: HashSet<MigrationId> = self
             .settled
@@ -63,6 +63,10 @@ impl Recovery<'_> {
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
             for item in &scan.staging {
+                if self.is_of_unreadable_row(item) {
+                    // Whether anybody wants it swapped in, or gone, is not known.
+                    continue;
+                }
                 let owner = self.owner_of(item, &alive, &known);
                 let tablet = self.where_is_staged(item, DiskIndex(index));
                 let verdict = settle_staging(owner, staged(item.content), self.present, tablet);
@@ -78,7 +82,7 @@ impl Recovery<'_> {
                 actions.entry(DiskIndex(index)).or_default().extend(action_on_staging(item, verdict));
             }
         }
-        self.act(actions)
+        self.act(actions);
     }
 
     /// Where the tablet of a staging directory is.
@@ -88,6 +92,12 @@ impl Recovery<'_> {
             (None, Some(place), Some(here)) => self.where_is(place.key, None, &here),
             _ => TabletIs::Gone,
         }
+    }
+
+    fn is_of_unreadable_row(&self, item: &StagingItem) -> bool {
+        let owner = item.owner.as_ref().filter(|owner| owner.purpose == Purpose::Migration);
+        let id = owner.and_then(|owner| owner.migration_id);
+        id.is_some_and(|id| self.findings.unreadable_rows.contains(&id))
     }
 
     /// Whose a staging directory is.

@@ -10,16 +10,17 @@ mod jobs;
 mod look;
 mod ownership;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::catalog::Catalog;
-use super::disk::{Disk, visit};
+use super::disk::{Disk, note_storage_error, visit};
+use super::undone::{Action, Left, Undone};
 use crate::model::{DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Migration, MigrationId, TabletKey};
 use crate::rules::recovery::{Disks, MigrationVerdict, TabletIs};
-use crate::storage::{Owner, RootScan};
-use actions::{Action, act};
+use crate::storage::{Owner, RootScan, StorageError};
+pub(super) use actions::act;
 pub(super) use look::{Look, look, look_at};
 use ownership::{Elsewhere, elsewhere};
 
@@ -45,6 +46,8 @@ pub(super) struct Settled {
     pub(super) accept_again: Vec<Owner>,
     /// Copies set aside.
     pub(super) quarantined: u64,
+    /// What could not be done.
+    pub(super) undone: Undone,
 }
 
 /// Everything recovery looks at.
@@ -56,6 +59,8 @@ pub(super) struct Findings<'a> {
     pub(super) finished: &'a [Migration],
     /// Those that left something in staging and have ended, and whether the tablet is where that is.
     pub(super) ended: &'a HashMap<MigrationId, Ended>,
+    /// Those of which the journal has a row that cannot be read.
+    pub(super) unreadable_rows: &'a HashSet<MigrationId>,
     /// Every disk of this node that is not here, configured or not, and what was last seen on it.
     pub(super) last_seen: Vec<(DiskRef, Vec<(TabletKey, u64)>)>,
     pub(super) uptime_sec: u64,
@@ -63,11 +68,8 @@ pub(super) struct Findings<'a> {
     pub(super) lost: &'a BTreeSet<DiskUuid>,
 }
 
-/// Settles everything.
-///
-/// # Errors
-/// A disk failed while something on it was settled. Nothing was lost; the next start goes on.
-pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
+/// Settles everything. What cannot be done on a disk is left undone, and named: it concerns that disk or that tablet.
+pub(super) fn settle(findings: Findings<'_>) -> Settled {
     let all_opened = findings.scans.iter().all(Option::is_some);
     let present = |all: bool| if all { Disks::AllPresent } else { Disks::SomeMissing };
     let mut recovery = Recovery {
@@ -75,13 +77,15 @@ pub(super) fn settle(findings: Findings<'_>) -> Result<Settled, Failure> {
         present: present(all_opened && findings.last_seen.is_empty()),
         elsewhere: elsewhere(&findings),
         unreadable: HashMap::new(),
+        unsynced: HashMap::new(),
         settled: Settled::default(),
         findings,
     };
-    recovery.settle_tablets()?;
-    recovery.settle_migrations()?;
-    recovery.settle_staging()?;
-    Ok(recovery.settled)
+    recovery.name_unreadable();
+    recovery.settle_tablets();
+    recovery.settle_migrations();
+    recovery.settle_staging();
+    recovery.settled
 }
 
 struct Recovery<'a> {
@@ -93,6 +97,8 @@ struct Recovery<'a> {
     elsewhere: Elsewhere,
     /// Tablets of which a copy could not be read, and what the disk said.
     unreadable: HashMap<TabletKey, String>,
+    /// Disks whose sync failed, and what they said: no other copy of what they own goes.
+    unsynced: HashMap<DiskIndex, String>,
     settled: Settled,
 }
 
@@ -114,25 +120,84 @@ impl Recovery<'_> {
             .map(|disk| disk.index)
     }
 
-    /// Does a list of things on each disk: all disks of one list are done before the next list begins.
-    fn act(&self, actions: BTreeMap<DiskIndex, Vec<Action>>) -> Result<(), Failure> {
-        for (index, actions) in actions.into_iter().filter(|(_, actions)| !actions.is_empty()) {
-            if self.disk(index).is_read_only() {
-                tracing::warn!(
-                    disk = self.disk(index).path,
-                    "{} things are left to do on it, being read-only; they are done once it takes writes again",
-                    actions.len()
-                );
+    /// Syncs owners. One that cannot be synced owns all the same, but may have its copy in memory only: what others
+    /// have of its tablets stays where it is.
+    fn sync(&mut self, owners: BTreeSet<DiskIndex>) {
+        for index in owners {
+            let disk = Arc::clone(self.disk(index));
+            let own = Arc::clone(&disk);
+            let synced = visit(&disk, ACTION_WAIT, move |root, _| {
+                root.check_identity()?;
+                let synced = root.dir().sync_file_system().map_err(StorageError::from);
+                Ok(synced.inspect_err(|error| note_storage_error(&own, error))?)
+            });
+            if let Err(failure) = synced {
+                tracing::error!(disk = disk.path, "no other copy of what it owns goes: {failure}");
+                self.unsynced
+                    .insert(index, format!("{}, which owns it, could not be synced: {failure}", disk.path));
+            }
+        }
+    }
+
+    /// Does a list of things on each disk: all disks of one list are done before the next list begins. What cannot be
+    /// done is left undone.
+    fn act(&mut self, actions: BTreeMap<DiskIndex, Vec<Action>>) {
+        for (index, actions) in actions {
+            let disk = Arc::clone(self.disk(index));
+            let mut may_go = Vec::new();
+            for action in actions {
+                match self.why_not(&disk, &action) {
+                    Some(why) => self.leave(&disk, action, why),
+                    None => may_go.push(action),
+                }
+            }
+            if may_go.is_empty() {
                 continue;
             }
-            visit(self.disk(index), ACTION_WAIT, move |root, store| {
+            let own = (Arc::clone(&disk), may_go.clone());
+            let done = visit(&disk, ACTION_WAIT, move |root, store| {
+                let (disk, actions) = own;
                 root.check_identity()?;
-                actions.into_iter().try_for_each(|action| act(root, store, action))?;
+                let outcomes: Vec<_> = actions
+                    .into_iter()
+                    .map(|action| act(root, store, action).map_err(|f| f.message))
+                    .collect();
                 // What was settled stays settled, whatever happens next.
-                Ok(root.dir().sync_file_system()?)
-            })?;
+                let synced = root.dir().sync_file_system().map_err(StorageError::from);
+                synced.inspect_err(|error| note_storage_error(&disk, error))?;
+                Ok(outcomes)
+            });
+            let outcomes = done.unwrap_or_else(|failure| vec![Err(failure.message); may_go.len()]);
+            for (action, outcome) in may_go.into_iter().zip(outcomes) {
+                if let Err(why) = outcome {
+                    self.leave(&disk, action, why);
+                }
+            }
         }
-        Ok(())
+    }
+
+    /// Why nothing of the kind may be tried now.
+    fn why_not(&self, disk: &Disk, action: &Action) -> Option<String> {
+        if disk.is_read_only() {
+            return Some(format!("{} is read-only", disk.path));
+        }
+        let owner = self.settled.catalog.get(action.key()?)?.disk;
+        self.unsynced.get(&owner).cloned()
+    }
+
+    fn leave(&mut self, disk: &Disk, action: Action, why: String) {
+        let owner = action.key().and_then(|key| self.settled.catalog.get(key));
+        let size_bytes = owner.map_or(0, |owner| owner.size_bytes);
+        self.settled.undone.leave(disk, Left::new(action, size_bytes, why));
+    }
+
+    /// Entries that a scan could not read are left as they are.
+    fn name_unreadable(&mut self) {
+        for (disk, scan) in self.findings.disks.iter().zip(self.findings.scans) {
+            for entry in scan.iter().flat_map(|scan| &scan.unreadable) {
+                self.settled.undone.cannot_read(disk, entry.clone());
+            }
+        }
     }
 
     /// Whether a disk is away that nobody has given up, by whatever still names it.

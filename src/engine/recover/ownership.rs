@@ -1,14 +1,14 @@
 //! Who owns each tablet, from the disks alone.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
-use super::actions::Action;
 use super::look::{Look, look};
 use super::{Findings, Recovery};
 use crate::engine::catalog::Entry;
 use crate::engine::job::now_ms;
-use crate::model::{DiskIndex, DiskRef, Failure, RecordSummary, ShardId, Status, TabletKey};
+use crate::engine::undone::Action;
+use crate::model::{DiskIndex, DiskRef, RecordSummary, ShardId, Status, TabletKey};
 use crate::rules::recovery::{
     CopyFound, OwnerIs, Ownership, Soundness, TrashVerdict, Unavailable, settle_ownership, settle_trash,
 };
@@ -99,16 +99,16 @@ pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
 }
 
 impl Recovery<'_> {
-    pub(super) fn settle_tablets(&mut self) -> Result<(), Failure> {
-        let mut copies = self.collect()?;
-        let mut syncs: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
+    pub(super) fn settle_tablets(&mut self) {
+        let mut copies = self.collect();
+        let mut syncs: BTreeSet<DiskIndex> = BTreeSet::new();
         let mut actions: BTreeMap<DiskIndex, Vec<Action>> = BTreeMap::new();
         let mut from = 0;
         copies.sort_unstable_by_key(|copy| (copy.key, copy.disk));
         while from < copies.len() {
             let key = copies[from].key;
             let to = from + copies[from..].iter().take_while(|copy| copy.key == key).count();
-            self.settle_tablet(key, &copies[from..to], &mut syncs, &mut actions)?;
+            self.settle_tablet(key, &copies[from..to], &mut syncs, &mut actions);
             from = to;
         }
         for (key, why) in self.unreadable.clone() {
@@ -129,30 +129,41 @@ impl Recovery<'_> {
         }
         self.remember_generations();
         self.finish_trash(&mut actions);
-        self.act(syncs)?;
-        self.act(actions)
+        self.sync(syncs);
+        self.act(actions);
     }
 
     /// Every copy with a record, good or not, of every disk. What a scan calls damaged may be a disk that failed once: it
     /// is looked at again.
-    fn collect(&mut self) -> Result<Vec<Copy>, Failure> {
+    fn collect(&mut self) -> Vec<Copy> {
         let mut copies = Vec::new();
         for (index, scan) in self.findings.scans.iter().enumerate() {
             let (Some(scan), Ok(index)) = (scan, u16::try_from(index)) else { continue };
             let disk = DiskIndex(index);
             let missing: HashSet<_> = scan.without_directory.iter().collect();
-            copies.extend(scan.records.iter().map(|record| Copy {
-                key: record.key,
-                disk,
-                record: Some(*record),
-                damage: missing.contains(&record.key).then(|| "its directory is missing".to_owned()),
-                record_name: None,
-            }));
+            let unseen: HashMap<_, _> = scan.unseen_directory.iter().map(|(key, why)| (key, why)).collect();
+            for record in &scan.records {
+                let mut damage = missing.contains(&record.key).then(|| "its directory is missing".to_owned());
+                if let Some(why) = unseen.get(&record.key) {
+                    let path = &self.findings.disks[usize::from(index)].path;
+                    tracing::error!(disk = path, tablet = %record.key, "its directory was not seen: {why}");
+                    match self.look(disk, record.key) {
+                        Look::Sound { .. } => {}
+                        Look::Damaged(why) => damage = Some(why),
+                        Look::Unreadable(why) => {
+                            let why = format!("a copy on {path} cannot be read: {why}");
+                            self.unreadable.insert(record.key, why);
+                            continue;
+                        }
+                    }
+                }
+                copies.push(Copy { key: record.key, disk, record: Some(*record), damage, record_name: None });
+            }
             for (name, key, why) in &scan.damaged {
                 let path = &self.findings.disks[usize::from(index)].path;
                 tracing::error!(disk = path, record = name, "damaged metadata record: {why}");
                 let Some(key) = *key else { continue };
-                let (record, damage) = match look(&self.findings.disks[usize::from(index)], key)? {
+                let (record, damage) = match self.look(disk, key) {
                     Look::Sound { record, .. } => (Some(record), None),
                     Look::Damaged(_) => (None, Some(format!("its record {why}"))),
                     Look::Unreadable(why) => {
@@ -164,26 +175,31 @@ impl Recovery<'_> {
                 copies.push(Copy { key, disk, record, damage, record_name });
             }
         }
-        Ok(copies)
+        copies
+    }
+
+    /// A disk that does not answer at all has not given the copy.
+    fn look(&self, disk: DiskIndex, key: TabletKey) -> Look {
+        look(self.disk(disk), key).unwrap_or_else(|failure| Look::Unreadable(failure.message))
     }
 
     fn settle_tablet(
         &mut self,
         key: TabletKey,
         copies: &[Copy],
-        syncs: &mut BTreeMap<DiskIndex, Vec<Action>>,
+        syncs: &mut BTreeSet<DiskIndex>,
         actions: &mut BTreeMap<DiskIndex, Vec<Action>>,
-    ) -> Result<(), Failure> {
+    ) {
         // The usual case, a million times: one sound copy and nobody who contradicts it.
         if let [Copy { disk, record: Some(record), damage: None, .. }] = copies
             && self.elsewhere.newest(key, Some(record.generation)).is_none()
         {
             self.settled.catalog.insert(key, Entry::new(*disk, record));
-            return Ok(());
+            return;
         }
-        let found = copies.iter().map(|copy| self.examine(copy)).collect::<Result<Vec<_>, _>>()?;
+        let found = copies.iter().map(|copy| self.examine(copy)).collect::<Vec<_>>();
         if self.unreadable.contains_key(&key) {
-            return Ok(());
+            return;
         }
         let good = found.iter().filter(|copy| copy.soundness == Soundness::Good);
         let elsewhere = self.elsewhere.newest(key, good.map(|copy| copy.generation).max());
@@ -213,17 +229,17 @@ impl Recovery<'_> {
             Ownership::Owner { disk, retire, quarantine } => {
                 let Some(owner) = copies.iter().find(|copy| copy.disk == disk).and_then(|copy| copy.record)
                 else {
-                    return Ok(());
+                    return;
                 };
                 self.settled.catalog.insert(key, Entry::new(disk, &owner));
                 if self.disk(disk).is_read_only() && copies.len() > 1 {
                     // What it shows may be in memory only, and it cannot be synced: the others stay.
                     let path = &self.disk(disk).path;
                     tracing::warn!(tablet = %key, "served from {path}, which is read-only; other copies are left alone");
-                    return Ok(());
+                    return;
                 }
                 if !retire.is_empty() || !quarantine.is_empty() {
-                    syncs.entry(disk).or_insert_with(|| vec![Action::Sync]);
+                    syncs.insert(disk);
                 }
                 for copy in copies.iter().filter(|copy| retire.contains(&copy.disk)) {
                     let Some(record) = copy.record else { continue };
@@ -251,20 +267,19 @@ impl Recovery<'_> {
                 }
             }
         }
-        Ok(())
     }
 
     /// Looks closer at a copy that is not alone: its record in full, and its files by name and size. Notes a tablet of
     /// which a copy cannot be read.
-    fn examine(&mut self, copy: &Copy) -> Result<CopyFound, Failure> {
+    fn examine(&mut self, copy: &Copy) -> CopyFound {
         let bad = |generation| CopyFound {
             disk: copy.disk,
             generation,
             soundness: Soundness::Bad,
             content_crc32: 0,
         };
-        let Some(summary) = copy.record else { return Ok(bad(0)) };
-        Ok(match look(self.disk(copy.disk), copy.key)? {
+        let Some(summary) = copy.record else { return bad(0) };
+        match self.look(copy.disk, copy.key) {
             Look::Sound { content_crc32, .. } => {
                 CopyFound { soundness: Soundness::Good, content_crc32, ..bad(summary.generation) }
             }
@@ -274,7 +289,7 @@ impl Recovery<'_> {
                 self.unreadable.insert(copy.key, why);
                 bad(summary.generation)
             }
-        })
+        }
     }
 
     /// Finishes every retirement and every purge that was cut short.

@@ -1,0 +1,180 @@
+//! Retirement: a tablet's way from `data/` into trash. Renames on one disk: nothing is copied, nothing is lost.
+
+use std::sync::{Mutex, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::dir::Dir;
+use super::error::{DiskError, StorageError};
+use super::file::{ReadFrom, read_small, write_new};
+use super::layout::{
+    RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent, trash_entry_name, trashed_header_name,
+};
+use super::staging::remove_empty_parents;
+use super::store::MetadataStore;
+use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TimestampMs};
+
+/// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RetiredNote {
+    /// The tablet.
+    #[serde(flatten)]
+    pub key: TabletKey,
+    /// The directory below `data/` it was in.
+    pub shard_id: ShardId,
+    /// The migration that moved it, where one did.
+    pub migration_id: Option<MigrationId>,
+    /// The disk that owned it afterwards.
+    pub moved_to: DiskRef,
+    /// Generation it has there.
+    pub generation: u64,
+    /// When, for people.
+    pub retired_ms: TimestampMs,
+    /// The daemon's counted up-time then: age is measured in seconds the daemon was running, so that a jumping clock
+    /// purges nothing.
+    pub uptime_sec: u64,
+}
+
+/// Second of the entry made last, and the number after its own. Where a search for a free name begins: from 0 each time,
+/// a thousand small tablets retired in one second would try half a million names.
+static NEXT: Mutex<(i64, u64)> = Mutex::new((0, 0));
+
+fn next_number(second: i64) -> u64 {
+    let mut next = NEXT.lock().unwrap_or_else(PoisonError::into_inner);
+    let number = if next.0 == second { next.1 } else { 0 };
+    *next = (second, number + 1);
+    number
+}
+
+/// Makes an entry directory with a name of its own.
+pub(super) fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
+    let now = chrono::Local::now() + chrono::TimeDelta::milliseconds(crate::fault::clock_offset_ms());
+    loop {
+        let name = trash_entry_name(now, next_number(now.timestamp()));
+        match parent.create(&name) {
+            Ok(dir) => return Ok((dir, name)),
+            // Of another process, or of one that was killed within this second.
+            Err(error) if error.errno == nix::errno::Errno::EEXIST => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Not durable
+/// before the caller's barrier.
+///
+/// Returns the path below the root.
+///
+/// # Errors
+/// As the calls made. Where the record has not left the store, nothing has happened.
+pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Result<String, StorageError> {
+    let trash = root.open(TRASH)?;
+    let (entry, name) = create_entry(&trash)?;
+    let key = note.key;
+    let ready = write_note(&entry, note)
+        .and_then(|()| Ok(entry.ensure(&key.tablet_id.to_string())?))
+        // The record waits beside the place its directory is renamed to, then joins it.
+        .and_then(|tablet| Ok(store.retire(key, &tablet, &trashed_header_name(key.tablet_id))?));
+    if let Err(error) = ready {
+        // The next attempt makes an entry of its own.
+        let _ = remove_prepared(&trash, &name, key);
+        return Err(error);
+    }
+    crate::fault::point("source_record_retired");
+    Ok(finish_retiring(root, note, &name)?)
+}
+
+/// Removes an entry that was to take a tablet, unless the tablet's record has arrived.
+fn remove_prepared(trash: &Dir, name: &str, key: TabletKey) -> Result<(), DiskError> {
+    let entry = trash.open(name)?;
+    let tablet = key.tablet_id.to_string();
+    entry.remove_if_empty(&tablet)?;
+    if entry.kind(&tablet)?.is_none() {
+        entry.unlink(RETIRED_FILE)?;
+        trash.remove_if_empty(name)?;
+    }
+    Ok(())
+}
+
+/// As [`retire`], where an earlier attempt may have come half the way: goes on with that one.
+///
+/// # Errors
+/// As the calls made.
+pub fn retire_again(
+    root: &Dir,
+    store: &dyn MetadataStore,
+    note: &RetiredNote,
+) -> Result<String, StorageError> {
+    if store.get(note.key)?.is_some() {
+        return retire(root, store, note);
+    }
+    let key = note.key;
+    let trash = root.open(TRASH)?;
+    for entry in trash.entries()? {
+        let Some(name) = entry.name.to_str().filter(|name| parse_trash_entry_name(name).is_some()) else {
+            continue;
+        };
+        let waits = format!("{name}/{}/{}", key.tablet_id, trashed_header_name(key.tablet_id));
+        if trash.kind(waits)?.is_some() {
+            return Ok(finish_retiring(root, note, name)?);
+        }
+    }
+    Ok(TRASH.to_owned())
+}
+
+/// Does what is left to do of a [`retire`] that was cut short after the record had left the store. Safe to repeat.
+///
+/// # Errors
+/// As the calls made.
+pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<String, DiskError> {
+    let (key, shard) = (note.key, note.shard_id);
+    let tablet = root.open(format!("{TRASH}/{entry}/{}", key.tablet_id))?;
+    let schema = key.schema_hash.to_string();
+    if tablet.kind(&schema)?.is_none() {
+        match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
+            Some(parent) if parent.kind(&schema)?.is_some() => parent.rename(&schema, &tablet, &schema)?,
+            _ => drop(tablet.create(&schema)?),
+        }
+    }
+    crate::fault::point("source_directory_retired");
+    remove_empty_parents(root, shard, key)?;
+    let header = trashed_header_name(key.tablet_id);
+    if tablet.kind(&header)?.is_some() {
+        tablet.replace(&header, &tablet.open(&schema)?, &header)?;
+    }
+    Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
+}
+
+/// Writes the note of an entry, unless it has one.
+///
+/// # Errors
+/// As the calls made.
+pub fn ensure_note(root: &Dir, note: &RetiredNote, entry: &str) -> Result<(), StorageError> {
+    match read_note(&root.open(TRASH)?.open(entry)?)? {
+        Some(_) => Ok(()),
+        None => rewrite_note(root, note, entry),
+    }
+}
+
+/// Writes the note of an entry again, where it was lost.
+///
+/// # Errors
+/// As the calls made.
+pub fn rewrite_note(root: &Dir, note: &RetiredNote, entry: &str) -> Result<(), StorageError> {
+    let entry = root.open(TRASH)?.open(entry)?;
+    entry.unlink(RETIRED_FILE)?;
+    write_note(&entry, note)
+}
+
+fn write_note(entry: &Dir, note: &RetiredNote) -> Result<(), StorageError> {
+    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
+        path: entry.path().join(RETIRED_FILE),
+        why: error.to_string(),
+    })?;
+    Ok(write_new(entry, RETIRED_FILE, &text).map(drop)?)
+}
+
+pub(super) fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {
+    Ok(read_small(entry, RETIRED_FILE, ReadFrom::Cache)?
+        .and_then(|bytes| serde_json::from_slice(&bytes).ok()))
+}
