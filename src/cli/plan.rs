@@ -170,11 +170,14 @@ pub(super) fn plan(task: &Task) -> String {
         let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
     }
     more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
+    for why in &plan.falls_short {
+        let _ = writeln!(out, "falls short: {}", printable(why));
+    }
     let _ = writeln!(
         out,
         "{}; unevenness {:.1} points, then {:.1}; fingerprint {}",
         match plan.outcome {
-            PlanOutcome::Reaches => "all that was asked for, but for what stays by a rule",
+            PlanOutcome::Reaches => "all that was asked for",
             PlanOutcome::CutShort => "cut short at the limit of moves: plan again when they are done",
             PlanOutcome::FallsShort => "not all that was asked for",
         },

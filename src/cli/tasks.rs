@@ -155,7 +155,7 @@ pub(super) fn delete(client: &Client, id: TaskId, yes: bool, output: Output) -> 
 /// waited out.
 ///
 /// # Errors
-/// [`Exit::Failed`] when it was stopped or cancelled, or a move was given up; [`Exit::Unreachable`] when the daemon stays
+/// [`Exit::Failed`] when it was stopped or cancelled, a move was given up, or it falls short of what was asked; [`Exit::Unreachable`] when the daemon stays
 /// away.
 pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
     let bar = bar(BAR);
@@ -216,7 +216,8 @@ fn end(task: &Task, text: &str, output: Output) -> Result<(), CliError> {
         Output::Json => print(text)?,
         Output::Text => print(&format!("{}\n{}", headline(task), failures(task)))?,
     }
-    let done = task.status == Some(TaskStatus::Finished) && task.progress.moves_failed == 0;
+    let finished = task.status == Some(TaskStatus::Finished);
+    let done = finished && task.progress.moves_failed == 0 && task.shortfall.is_none();
     if done { Ok(()) } else { Err(CliError::reported()) }
 }
 

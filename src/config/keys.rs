@@ -161,6 +161,17 @@ config_keys! {
     /// Whether either flood-stage limit makes a disk full (`or`), or only both together (`and`, as in Doris).
     migration_capacity_rule: CapacityRule = CapacityRule::Or, Mutable, Any;
 
+    // Plans.
+
+    /// A rebalance takes nothing from a disk loaded less than this, in percent: nearly empty disks may differ.
+    rebalance_source_floor_percent: u32 = 20, Mutable, Range(0, 100);
+
+    /// Tablets smaller than this, in bytes, are not moved by a rebalance.
+    rebalance_min_move_bytes: u64 = 1_048_576, Mutable, Range(0, i64::MAX);
+
+    /// Time for which a rebalance leaves a tablet alone that was moved, in seconds.
+    rebalance_cool_down_sec: u32 = 3_600, Mutable, Range(0, MAX_I32);
+
     // Bandwidth and copying.
 
     /// Bytes per second copied from, and to, one disk; 0 is no limit.

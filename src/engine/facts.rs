@@ -5,7 +5,7 @@ use super::disk::Disk;
 use super::disk_table::DISKS_MAX;
 use super::marks;
 use super::node::Node;
-use super::tasks::{COOL_DOWN_MS, MIN_MOVE_BYTES};
+use super::tasks::cool_down_ms;
 use super::view::{RuleAnswer, RuleBinds};
 use crate::model::{DiskCondition, ErrorCode, Failure, Medium, MigrationId, Status, TabletKey, TimestampMs};
 use crate::rules::admission::{DestinationFacts, Facts, TabletFacts, admit};
@@ -135,6 +135,10 @@ fn share_file_system(a: &Disk, b: &Disk) -> bool {
 pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
     let known = Known::look(node, key);
     let last_moved_ms = last_moved_ms(node, key);
+    let (cool_down_ms, min_move_bytes) = {
+        let config = node.config();
+        (cool_down_ms(&config), config.rebalance_min_move_bytes)
+    };
     let pin = marks::pinned(node, key).map_or(Pin::Free, |_| Pin::Pinned);
     let catalog = node.catalog();
     let source = catalog.get(key).map(|entry| node.disk(entry.disk));
@@ -144,8 +148,8 @@ pub(super) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleA
             pin,
             last_moved_ms,
             now_ms: node.now_ms(),
-            cool_down_ms: COOL_DOWN_MS,
-            min_move_bytes: MIN_MOVE_BYTES,
+            cool_down_ms,
+            min_move_bytes,
             media: (source.medium, destination.medium),
             file_systems: if shared { FileSystems::Shared } else { FileSystems::Two },
         }

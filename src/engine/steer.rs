@@ -10,7 +10,9 @@ use super::node::Node;
 use super::submit::{alive, submit};
 use super::view::Submit;
 use super::{query, scheduler, trash};
-use crate::model::{ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, TimestampMs};
+use crate::model::{
+    ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, TimestampMs, utc,
+};
 use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
 use crate::rules::transition::Event;
 
@@ -62,17 +64,12 @@ pub(super) fn gate_reason(row: &Migration) -> String {
         Status::Prepared => "staging stands; waits for run data",
         _ => "a verified, durable copy stands in staging; waits for cutover",
     };
-    let since = row.steering.waits_since_ms.map(|at| format!(" since {}", rfc3339(at)));
+    let since = row.steering.waits_since_ms.map(|at| format!(" since {}", utc(at)));
     let until = row.steering.deadline_ms.map_or_else(
         || ", without a deadline".to_owned(),
-        |at| format!(", and is undone at {} unless let through or extended", rfc3339(at)),
+        |at| format!(", and is undone at {} unless let through or extended", utc(at)),
     );
     format!("{waits_for}{}{until}", since.unwrap_or_default())
-}
-
-fn rfc3339(at_ms: TimestampMs) -> String {
-    let time = chrono::DateTime::from_timestamp_millis(at_ms).unwrap_or(chrono::DateTime::UNIX_EPOCH);
-    time.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)
 }
 
 fn changed(

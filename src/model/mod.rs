@@ -15,6 +15,7 @@ mod steering;
 mod tablet;
 mod task;
 mod task_progress;
+mod time;
 mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck};
@@ -40,4 +41,5 @@ pub use task::{
     TaskRequest, TaskResult, TaskStatus,
 };
 pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk};
+pub use time::utc;
 pub use window::{DailyWindow, DailyWindows, InvalidWindows};

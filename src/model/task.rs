@@ -182,11 +182,11 @@ pub struct FitsNowhere {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanOutcome {
-    /// All that was asked for, tablets left out for a rule excepted.
+    /// All that was asked for.
     Reaches,
     /// Its length is at the limit; another plan goes on from there.
     CutShort,
-    /// Something fits nowhere, or no further move helps.
+    /// Something fits nowhere or stays for a rule, or no further move helps.
     FallsShort,
 }
 
@@ -209,6 +209,9 @@ pub struct TaskPlan {
     pub score_after: f64,
     /// How far it goes.
     pub outcome: PlanOutcome,
+    /// Why not all the way, each reason with the key or the option that allows more; empty when it reaches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub falls_short: Vec<String>,
     /// What it does when it cannot be done in full.
     pub completeness: PlanCompleteness,
     /// Of the disks and tablets it was made from: a plan whose node has changed is refused.
@@ -350,6 +353,9 @@ pub struct TaskResult {
     /// Places in the plan of all moves that were not done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undone: Vec<u32>,
+    /// What was asked for and was not so when the task ended, in words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shortfall: Option<String>,
 }
 
 /// How the moves of a task are submitted.

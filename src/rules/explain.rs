@@ -6,7 +6,7 @@
 use super::admission::{DestinationFacts, Facts, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
-use crate::model::{Capacity, ErrorCode, Medium, TabletKey, TimestampMs};
+use crate::model::{Capacity, ErrorCode, Medium, TabletKey, TimestampMs, utc};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $refusal:expr;)*) => {
@@ -223,13 +223,20 @@ fn planned(rule: Rule, size_bytes: u64, plans: &PlanFacts) -> (bool, String) {
         Rule::CooledDown => match plans.last_moved_ms {
             None => (true, "it was never moved".to_owned()),
             Some(moved_ms) => {
-                let ago_ms = plans.now_ms.saturating_sub(moved_ms);
-                let detail = format!("moved {ago_ms} ms ago, the cool-down is {} ms", plans.cool_down_ms);
-                (moved_ms.saturating_add(plans.cool_down_ms) <= plans.now_ms, detail)
+                let until_ms = moved_ms.saturating_add(plans.cool_down_ms);
+                let detail = format!(
+                    "moved at {}, a rebalance may move it again from {} on (rebalance_cool_down_sec)",
+                    utc(moved_ms),
+                    utc(until_ms)
+                );
+                (until_ms <= plans.now_ms, detail)
             }
         },
         Rule::WorthMoving => {
-            let detail = format!("{size_bytes} bytes, a rebalance moves from {} bytes", plans.min_move_bytes);
+            let detail = format!(
+                "{size_bytes} bytes, a rebalance moves from {} bytes (rebalance_min_move_bytes)",
+                plans.min_move_bytes
+            );
             (size_bytes >= plans.min_move_bytes, detail)
         }
         Rule::SameMedium => {
@@ -303,8 +310,12 @@ mod tests {
             (Rule::NotMoving, "migration 7 is moving it to /d3"),
             (Rule::QueueRoom, "10 of 10 places in the queue are taken"),
             (Rule::NotPinned, "it is pinned"),
-            (Rule::CooledDown, "moved 500 ms ago, the cool-down is 501 ms"),
-            (Rule::WorthMoving, "100 bytes, a rebalance moves from 101 bytes"),
+            (
+                Rule::CooledDown,
+                "moved at 1970-01-01T00:00:01Z, a rebalance may move it again from 1970-01-01T00:00:01Z on \
+                 (rebalance_cool_down_sec)",
+            ),
+            (Rule::WorthMoving, "100 bytes, a rebalance moves from 101 bytes (rebalance_min_move_bytes)"),
             (Rule::SameMedium, "from SSD to HDD"),
             (Rule::OtherFileSystem, "on one file system: a move frees no space"),
         ] {

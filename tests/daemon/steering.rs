@@ -234,11 +234,11 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
     let explained = ctl(&daemon, &["tablet", "explain", "2", "--disk", &destination]);
     assert!(explained.contains("pin"), "{explained}");
 
-    let said = ctl(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
-    assert!(
-        said.contains("every move is done; 1 tablet is not in its plan: tablet 2: pinned: no plan moves it"),
-        "{said}"
-    );
+    let drained = run(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
+    let said = String::from_utf8_lossy(&drained.stdout);
+    assert_eq!(drained.status.code(), Some(1), "a tablet is still there: {said}");
+    let why = format!("1 tablet is still on {source}: tablet 2: pinned: no plan moves it");
+    assert!(said.contains(&why) && !said.contains("every move is done"), "{said}");
     assert_eq!(daemon.get("/api/v1/tablets/2")["disk"], source.as_str());
     assert!(!is_safe(&daemon, &source));
     // Asked for by name it moves.

@@ -303,3 +303,73 @@ fn what_a_purge_frees_is_there_for_the_next_plan() {
     assert_eq!(disk(&daemon, &node.disk(0))["trash_bytes"], 0);
     daemon.stop();
 }
+
+/// What is asked of `tabletctl`, its exit status and all that it says.
+fn tabletctl(daemon: &Daemon, args: &[&str]) -> (Option<i32>, String) {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
+    let done = command.env("TABLETD_ADDR", daemon.url("")).args(args).output().expect("tabletctl");
+    let said = [done.stdout, done.stderr].concat();
+    (done.status.code(), String::from_utf8_lossy(&said).into_owned())
+}
+
+#[test]
+fn a_rebalance_that_moves_nothing_says_which_key_keeps_it_and_does_not_exit_with_0() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let roots: Vec<_> = (0..2).map(|n| dir.path().join(format!("disk{n}"))).collect();
+    roots.iter().for_each(|root| std::fs::create_dir_all(root).expect("a directory"));
+    let Some(_mounted) = Mounted::on(&roots) else { return };
+    roots.iter().for_each(|root| make_root(root));
+    let mut node = Node::on(dir, roots);
+    // 8 of 64 MiB: more than a point above the mean, and below the floor of 20 %.
+    for id in 1..=4 {
+        node.add_tablet(0, id, &[2 << 20]);
+    }
+    let daemon = node.start();
+    let asked = ["task", "rebalance", "--start-points", "2", "--stop-points", "1"];
+    let (status, plan) = tabletctl(&daemon, &[&asked[..], &["--dry-run"]].concat());
+    assert!(status == Some(0) && plan.contains("below the floor of 20 %"), "{plan}");
+    let (status, said) = tabletctl(&daemon, &[&asked[..], &["--yes", "--follow"]].concat());
+    assert_eq!(status, Some(1), "{said}");
+    assert!(
+        said.contains("rebalance_source_floor_percent") && !said.contains("every move is done"),
+        "{said}"
+    );
+    // The key that is named is the one that helps.
+    daemon.post("/api/update_config?rebalance_source_floor_percent=0", &Value::Null);
+    let (status, said) = tabletctl(&daemon, &[&asked[..], &["--yes", "--follow"]].concat());
+    assert!(status == Some(0) && said.contains("every move is done"), "{said}");
+    daemon.stop();
+}
+
+#[test]
+fn the_drain_of_a_disk_that_is_gone_is_refused_and_over_the_medium_names_its_option() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let roots: Vec<_> = (0..3).map(|n| dir.path().join(format!("disk{n}"))).collect();
+    roots.iter().for_each(|root| std::fs::create_dir_all(root).expect("a directory"));
+    let Some(_mounted) = Mounted::on(&roots) else { return };
+    roots.iter().for_each(|root| make_root(root));
+    let mut node = Node::on(dir, roots);
+    node.media = vec!["hdd", "hdd", "ssd"];
+    node.settings = "disk_stat_monitor_interval = 1\n".to_owned();
+    node.add_tablet(1, 1, &[5000]);
+    node.add_tablet(2, 2, &[5000]);
+    let (gone, ssd) = (node.disk(1), node.disk(2));
+    let daemon = node.start();
+    let (status, said) = tabletctl(&daemon, &["disk", "drain", &ssd, "--dry-run"]);
+    assert!(status == Some(4) && said.contains("--any-medium"), "{said}");
+    let (status, said) = tabletctl(&daemon, &["disk", "drain", &ssd, "--any-medium", "--yes", "--follow"]);
+    assert!(status == Some(0) && said.contains("every move is done"), "{said}");
+
+    nix::mount::umount2(gone.as_str(), nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
+    let deadline = Instant::now() + crate::harness::daemon::PATIENCE;
+    while disk(&daemon, &gone)["condition"] == "online" {
+        assert!(Instant::now() < deadline, "the daemon does not see that {gone} is gone\n{}", daemon.said());
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let (status, said) = tabletctl(&daemon, &["disk", "drain", &gone, "--yes", "--follow"]);
+    assert!(
+        status == Some(4) && said.contains("nothing can be moved off") && said.contains("--lost"),
+        "{said}"
+    );
+    daemon.stop();
+}

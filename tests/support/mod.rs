@@ -45,6 +45,8 @@ pub(crate) const HASH: i32 = 555;
 pub(crate) struct Node {
     pub(crate) dir: TempDir,
     pub(crate) roots: Vec<PathBuf>,
+    /// Medium of each root; `ssd` of those behind the last.
+    pub(crate) media: Vec<&'static str>,
     /// Further lines of be.conf.
     pub(crate) settings: String,
     /// Environment of the daemon.
@@ -64,7 +66,14 @@ impl Node {
 
     /// A node on roots that exist.
     pub(crate) fn on(dir: TempDir, roots: Vec<PathBuf>) -> Self {
-        Self { dir, roots, settings: String::new(), env: Vec::new(), expected: BTreeMap::new() }
+        Self {
+            dir,
+            roots,
+            media: Vec::new(),
+            settings: String::new(),
+            env: Vec::new(),
+            expected: BTreeMap::new(),
+        }
     }
 
     pub(crate) fn disk(&self, n: usize) -> String {
@@ -129,7 +138,10 @@ impl Node {
     }
 
     fn write_conf(&self) -> PathBuf {
-        let paths: Vec<_> = self.roots.iter().map(|root| format!("{},medium:ssd", root.display())).collect();
+        let media = self.media.iter().copied().chain(std::iter::repeat("ssd"));
+        let paths = self.roots.iter().zip(media);
+        let paths: Vec<_> =
+            paths.map(|(root, medium)| format!("{},medium:{medium}", root.display())).collect();
         let conf = self.dir.path().join("be.conf");
         let text = format!(
             "webserver_port = 0\nstorage_root_path = {}\nstate_dir = {}\n\

@@ -172,6 +172,7 @@ pub(crate) fn task() -> TaskView {
             fits_nowhere: Vec::new(),
             score_before: 1.5,
             score_after: 0.5,
+            falls_short: Vec::new(),
             outcome: PlanOutcome::Reaches,
             completeness: PlanCompleteness::AllOrNothing,
             fingerprint: 7,

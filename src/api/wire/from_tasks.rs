@@ -20,6 +20,7 @@ impl Task {
             reason: task.reason.clone(),
             progress: view.progress,
             failed: view.failed,
+            shortfall: task.result.as_ref().and_then(|result| result.shortfall.clone()),
             status_list: None,
             plan: None,
             created_at: Timestamp(task.created_ms),
@@ -49,6 +50,7 @@ impl Task {
                 ..model::TaskProgress::default()
             },
             failed: Vec::new(),
+            shortfall: None,
             status_list: None,
             plan: Some(plan),
             created_at: Timestamp(now),

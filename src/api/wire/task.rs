@@ -176,6 +176,9 @@ pub struct Task {
     pub progress: TaskProgress,
     /// Moves given up; the first hundred.
     pub failed: Vec<FailedMove>,
+    /// What was asked for and was not so when the task finished, in words; `null` when it was, or is not over yet.
+    #[serde(default)]
+    pub shortfall: Option<String>,
     /// How it goes on each disk it takes tablets from; left out of lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status_list: Option<Vec<TaskDisk>>,

@@ -118,7 +118,7 @@ impl Entry {
                 undone.extend(u32::try_from(at));
             }
         }
-        TaskResult { progress, failed, undone }
+        TaskResult { progress, failed, undone, shortfall: None }
     }
 
     /// How every move stands, also after the end.

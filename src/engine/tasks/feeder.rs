@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, MoveState, Stock, change, report};
+use super::{Entry, MoveState, Stock, change, report, shortfall};
 use crate::engine::node::Node;
 use crate::engine::thread::spawn_isolated;
 use crate::engine::view::Submit;
@@ -291,7 +291,10 @@ fn finish(node: &Node, task: &Task) {
         if entry.task.result.is_some() || entry.moves.iter().any(MoveState::is_open) {
             return;
         }
-        let result = entry.result();
+        let mut result = entry.result();
+        if entry.task.status != TaskStatus::Cancelled {
+            result.shortfall = shortfall::at_end(node, &entry.task, &entry.moves);
+        }
         (entry.moves, entry.waits) = (Vec::new(), None);
         entry.samples.clear();
         change(node, entry, |task, now| {

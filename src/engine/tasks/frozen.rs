@@ -5,7 +5,7 @@ use crate::model::{
     DiskIndex, DiskRef, ErrorCode, Failure, FitsNowhere, LeftOut, PlanCompleteness, PlanOutcome, PlannedDisk,
     PlannedLevel, PlannedMove, Task, TaskPlan,
 };
-use crate::rules::planning::{Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Reason, Refusal, Why};
+use crate::rules::planning::{Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Refusal, Why};
 
 use super::picture;
 
@@ -41,7 +41,7 @@ pub(super) fn freeze(
         after: level(forecast.after),
     });
     let left_out =
-        plan.left_out.iter().map(|(key, reason)| LeftOut { key: *key, reason: words(inventory, *reason) });
+        plan.left_out.iter().map(|(key, reason)| LeftOut { key: *key, reason: reason.in_words(inventory) });
     let fits_nowhere = plan.fits_nowhere.iter().map(|misfit| FitsNowhere {
         key: misfit.key,
         source: inventory.path(misfit.source),
@@ -62,6 +62,7 @@ pub(super) fn freeze(
             Outcome::CutShort => PlanOutcome::CutShort,
             Outcome::FallsShort => PlanOutcome::FallsShort,
         },
+        falls_short: plan.falls_short.iter().map(|why| why.in_words(inventory).to_string()).collect(),
         completeness,
         fingerprint: plan.fingerprint,
     })
@@ -74,18 +75,6 @@ fn level(level: Level) -> PlannedLevel {
         load_bytes: level.load_bytes,
         load_permille: level.load_permille,
         tablets: level.tablets as u64,
-    }
-}
-
-/// The reason with paths: what the planner knows by number means nothing to people.
-fn words(inventory: &Inventory, reason: Reason) -> String {
-    match reason {
-        Reason::Moving { to } => format!("a migration is moving it to {} already", inventory.path(to)),
-        Reason::Arriving { from } => format!(
-            "a migration is bringing it from {}; abort it or drain again afterwards",
-            inventory.path(from)
-        ),
-        other => other.to_string(),
     }
 }
 
@@ -130,6 +119,7 @@ pub(super) fn check_ready(node: &Node, task: &Task) -> Result<(), Failure> {
         left_out: Vec::new(),
         fits_nowhere: misfits.collect(),
         outcome: Outcome::Reaches,
+        falls_short: Vec::new(),
         fingerprint: task.plan.fingerprint,
     };
     plan.ready(&inventory).map_err(|refusal| refused(&inventory, &refusal))
@@ -141,9 +131,10 @@ pub(super) fn refused(inventory: &Inventory, refusal: &Refusal) -> Failure {
         Refusal::UnknownDisk(_) => ErrorCode::DiskNotFound,
         Refusal::UnknownTablets(_) => ErrorCode::TabletNotFound,
         Refusal::Settings(_) => ErrorCode::InvalidArgument,
-        Refusal::NothingSelected | Refusal::NoDestination(_) | Refusal::FitsNowhere { .. } => {
-            ErrorCode::PlanRefused
-        }
+        Refusal::NothingSelected
+        | Refusal::NoDestination(_)
+        | Refusal::SourceUnreadable { .. }
+        | Refusal::FitsNowhere { .. } => ErrorCode::PlanRefused,
         Refusal::Drifted { .. } | Refusal::NoLongerFits { .. } | Refusal::NoLongerHelps => {
             ErrorCode::PlanDrifted
         }

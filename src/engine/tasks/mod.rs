@@ -13,6 +13,7 @@ mod frozen;
 mod holds;
 mod picture;
 mod report;
+mod shortfall;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -27,7 +28,7 @@ use book::{Entry, MoveState, Stock};
 
 pub(super) use book::TaskBook;
 pub(super) use feeder::start as start_feeding;
-pub(super) use picture::{COOL_DOWN_MS, MIN_MOVE_BYTES};
+pub(super) use picture::cool_down_ms;
 
 /// Tasks that are kept, finished ones included.
 const TASKS_MAX: usize = 1000;

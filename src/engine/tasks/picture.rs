@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
+use crate::config::Config;
 use crate::engine::disk::Disk;
 use crate::engine::marks;
 use crate::engine::node::Node;
@@ -17,12 +18,6 @@ use crate::storage::same_file_system;
 
 /// A rebalance begins when a disk is farther than this from the mean, and ends within the second, in percentage points.
 const REBALANCE_POINTS: (u32, u32) = (10, 5);
-/// A rebalance takes nothing from a disk loaded less than this.
-const SOURCE_FLOOR_PERCENT: u32 = 20;
-/// A rebalance moves nothing smaller.
-pub(in crate::engine) const MIN_MOVE_BYTES: u64 = 1 << 20;
-/// A rebalance leaves a tablet that was moved alone for this long.
-pub(in crate::engine) const COOL_DOWN_MS: TimestampMs = 3_600_000;
 /// Moves in one plan.
 const MAX_MOVES: usize = 100_000;
 
@@ -35,19 +30,26 @@ pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompl
         }
         TaskRequest::Drain { .. } | TaskRequest::Move { .. } => REBALANCE_POINTS,
     };
+    let watermark = node.capacity_limits();
+    let config = node.config();
     Settings {
-        watermark: node.capacity_limits(),
+        watermark,
         start_points,
         stop_points,
-        source_floor_percent: SOURCE_FLOOR_PERCENT,
-        min_move_bytes: MIN_MOVE_BYTES,
-        cool_down_ms: COOL_DOWN_MS,
+        source_floor_percent: config.rebalance_source_floor_percent,
+        min_move_bytes: config.rebalance_min_move_bytes,
+        cool_down_ms: cool_down_ms(&config),
         max_moves: MAX_MOVES,
         completeness: match completeness {
             PlanCompleteness::AllOrNothing => Completeness::AllOrNothing,
             PlanCompleteness::WhatFits => Completeness::WhatFits,
         },
     }
+}
+
+/// How long a rebalance leaves a tablet that was moved alone.
+pub(in crate::engine) fn cool_down_ms(config: &Config) -> TimestampMs {
+    i64::from(config.rebalance_cool_down_sec).saturating_mul(1000)
 }
 
 /// The node at this moment.

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::book::{Entry, MoveState, Sample};
+use super::shortfall;
 use crate::engine::node::Node;
 use crate::engine::query;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
-    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, LeftOut, MigrateTarget,
-    Migration, MigrationId, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
+    BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
+    MigrationId, PlanOutcome, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
     TaskStatus,
 };
 
@@ -239,10 +240,16 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
             )
         }
         TaskStatus::Paused => "paused by an operator; resume it to go on".to_owned(),
-        TaskStatus::Finished if progress.moves_failed > 0 => {
-            format!("{} moves were given up; start it to try them again", progress.moves_failed)
+        TaskStatus::Finished => {
+            let given_up = (progress.moves_failed > 0).then(|| {
+                format!("{} moves were given up; start it to try them again", progress.moves_failed)
+            });
+            let short = result.shortfall.as_ref().map(|why| format!("not all that was asked for: {why}"));
+            match (given_up, short) {
+                (None, None) => "every move is done".to_owned(),
+                (given_up, short) => given_up.into_iter().chain(short).collect::<Vec<_>>().join("; "),
+            }
         }
-        TaskStatus::Finished => "every move is done".to_owned(),
         TaskStatus::Cancelled if progress.moves_running > 0 => {
             format!("cancelled; {} moves are being undone", progress.moves_running)
         }
@@ -252,9 +259,10 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
         Some(paths) => format!("{line}; nothing is taken from {paths}, paused by an operator"),
         None => line,
     };
-    let line = match left_behind(task) {
-        Some(left) => format!("{line}; {left}"),
-        None => line,
+    let line = match task.plan.outcome {
+        PlanOutcome::Reaches => line,
+        _ if task.status.is_over() => line,
+        _ => format!("{line}; its plan is not all that was asked for: {}", shortfall::of_plan(task)),
     };
     match blocked {
         [] => line,
@@ -275,23 +283,6 @@ fn paused_sources(task: &Task) -> Option<String> {
     let paused = sources.filter(|disk| task.paused_disks.contains(&disk.uuid));
     let paths: BTreeSet<_> = paused.map(|disk| disk.path.as_str()).collect();
     Some(paths.into_iter().collect::<Vec<_>>().join(", "))
-}
-
-/// What a drain leaves on its disks, and any task where it found no place: "every move is done" is not all of it then.
-fn left_behind(task: &Task) -> Option<String> {
-    let plan = &task.plan;
-    let stays: &[LeftOut] = match &task.request {
-        TaskRequest::Drain { .. } => &plan.left_out,
-        TaskRequest::Move { .. } | TaskRequest::Rebalance { .. } => &[],
-    };
-    let first = match (stays, plan.fits_nowhere.as_slice()) {
-        ([first, ..], _) => format!("tablet {}: {}", first.key.tablet_id, first.reason),
-        ([], [first, ..]) => format!("tablet {} fits nowhere", first.key.tablet_id),
-        ([], []) => return None,
-    };
-    let count = stays.len() + plan.fits_nowhere.len();
-    let tablets = if count == 1 { "1 tablet is" } else { &format!("{count} tablets are") };
-    Some(format!("{tablets} not in its plan: {first}"))
 }
 
 /// Every move of a task as it stands.

@@ -22,6 +22,7 @@ fn task() -> Task {
             fits_nowhere: Vec::new(),
             score_before: 2.25,
             score_after: 0.5,
+            falls_short: Vec::new(),
             outcome: PlanOutcome::Reaches,
             completeness: PlanCompleteness::WhatFits,
             fingerprint: 9,

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use super::inventory::{Inventory, Pin, Tablet};
 use super::ledger::Ledger;
 use super::relocate::scope;
-use super::report::{Misfit, Plan, Refusal};
+use super::report::{Misfit, Plan, Refusal, obstacles};
 use super::{Completeness, Request};
 use crate::model::DiskIndex;
 
@@ -19,11 +19,12 @@ impl Plan {
     /// [`Refusal::FitsNowhere`] unless it was asked to do what it can, [`Refusal::Drifted`], [`Refusal::NoLongerFits`],
     /// [`Refusal::NoLongerHelps`].
     pub fn ready(&self, now: &Inventory) -> Result<(), Refusal> {
-        if let (Some(Misfit { key, size_bytes, .. }), Completeness::AllOrNothing) =
+        if let (Some(Misfit { key, size_bytes, tried, .. }), Completeness::AllOrNothing) =
             (self.fits_nowhere.first(), self.settings.completeness)
         {
             let count = self.fits_nowhere.len();
-            return Err(Refusal::FitsNowhere { count, first: *key, size_bytes: *size_bytes });
+            let tried = if tried.is_empty() { String::new() } else { obstacles(now, tried) };
+            return Err(Refusal::FitsNowhere { count, first: *key, size_bytes: *size_bytes, tried });
         }
         let found = fingerprint(&self.request, now);
         if found != self.fingerprint {

@@ -103,6 +103,11 @@ impl<'a> Ledger<'a> {
         self.bin_of.get(&disk).copied()
     }
 
+    /// The first disk of a bin, for sentences.
+    pub(super) fn first_disk(&self, bin: usize) -> Option<DiskIndex> {
+        self.bin_of.iter().find_map(|(disk, of)| (*of == bin).then_some(*disk))
+    }
+
     /// How many tablets of the tablet's partition the bin has; 0 where the partition is unknown.
     pub(super) fn crowd(&self, tablet: &Tablet, bin: usize) -> u32 {
         self.crowd.get(&(tablet.partition_id, bin)).copied().unwrap_or(0)

@@ -20,6 +20,7 @@ mod packing;
 mod rebalance;
 mod relocate;
 mod report;
+mod shortfall;
 #[cfg(test)]
 mod tests;
 
@@ -28,6 +29,7 @@ use std::collections::BTreeMap;
 pub use fingerprint::fingerprint;
 pub use inventory::{Disk, Inventory, Pin, Selector, Tablet};
 pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Reason, Refusal, Why};
+pub use shortfall::Shortfall;
 
 use self::ledger::{Ledger, permille};
 use crate::model::{DiskIndex, Medium, TabletKey, TimestampMs};
@@ -111,6 +113,7 @@ struct Draft {
     left_out: Vec<(TabletKey, Reason)>,
     fits_nowhere: Vec<Misfit>,
     outcome: Outcome,
+    falls_short: Vec<Shortfall>,
     /// Disks that are not compared with the others.
     without: Vec<DiskIndex>,
 }
@@ -157,6 +160,7 @@ pub fn plan(
         left_out: draft.left_out,
         fits_nowhere: draft.fits_nowhere,
         outcome: draft.outcome,
+        falls_short: draft.falls_short,
         fingerprint: fingerprint(request, inventory),
     })
 }

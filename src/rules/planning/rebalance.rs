@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::inventory::{Inventory, Pin, Tablet};
 use super::ledger::{Ledger, permille};
 use super::report::{Move, Outcome, Reason, Why};
+use super::shortfall::Shortfall;
 use super::{Draft, Settings};
 use crate::model::{DiskCondition, DiskIndex, Medium, TimestampMs};
 
@@ -32,9 +33,19 @@ pub(super) fn rebalance(
         left_out: Vec::new(),
         fits_nowhere: Vec::new(),
         outcome: Outcome::Reaches,
+        falls_short: Vec::new(),
         without: Vec::new(),
     };
-    for (of, bins) in before.groups(&[]) {
+    let groups = before.groups(&[]);
+    let in_service: usize = groups.iter().map(|(_, bins)| bins.len()).sum();
+    if in_service > 1 && groups.iter().all(|(_, bins)| bins.len() < 2) {
+        draft.outcome = Outcome::FallsShort;
+        let asked = groups.iter().filter(|(of, _)| medium.is_none_or(|medium| medium == *of));
+        draft.falls_short.extend(asked.filter_map(|(medium, bins)| {
+            Some(Shortfall::AloneInMedium { disk: before.first_disk(*bins.first()?)?, medium: *medium })
+        }));
+    }
+    for (of, bins) in groups {
         if medium.is_none_or(|medium| medium == of) {
             let limit = settings.max_moves - draft.moves.len();
             let mut group = Group::new(of, bins, before.clone(), &tablets, settings, now_ms);
@@ -119,6 +130,11 @@ impl<'a> Group<'a> {
         self.excess(bin).abs() <= self.band(bin, points)
     }
 
+    /// Whether it is loaded too little to give anything.
+    fn is_below_floor(&self, bin: usize) -> bool {
+        self.load(bin) < self.size(bin) * i128::from(self.settings.source_floor_percent) / 100
+    }
+
     fn reached(&self) -> bool {
         self.bins.iter().all(|bin| self.is_within(*bin, self.settings.stop_points))
     }
@@ -144,8 +160,7 @@ impl<'a> Group<'a> {
         });
         let stop = self.settings.stop_points;
         for from in &order {
-            let floor = self.size(*from) * i128::from(self.settings.source_floor_percent) / 100;
-            if self.load(*from) < floor {
+            if self.is_below_floor(*from) {
                 continue;
             }
             for to in order.iter().rev().filter(|to| *to != from) {
@@ -265,12 +280,47 @@ impl<'a> Group<'a> {
         draft.outcome = if cut { Outcome::CutShort } else { Outcome::FallsShort };
         // Only what stands in the way is worth naming: tablets kept on disks that stay too full.
         let stop = self.settings.stop_points;
+        let too_full = |bin| self.excess(bin) > self.band(bin, stop);
         for (at, reason) in &self.kept {
             let tablet = self.tablets[*at];
-            let too_full = |bin| self.excess(bin) > self.band(bin, stop);
             if self.ledger.bin_of(tablet.disk).is_some_and(too_full) {
                 draft.left_out.push((tablet.key, *reason));
             }
+        }
+        self.why_short(draft);
+    }
+
+    /// What keeps each disk that stays outside the band there.
+    fn why_short(&self, draft: &mut Draft) {
+        let stop = self.settings.stop_points;
+        let too_empty = self.bins.iter().any(|bin| self.excess(*bin) < -self.band(*bin, stop));
+        let mut stay = Vec::new();
+        for bin in &self.bins {
+            let too_full = self.excess(*bin) > self.band(*bin, stop);
+            let Some(disk) = self.ledger.first_disk(*bin) else { continue };
+            let load = &self.ledger.bins[*bin];
+            let load_permille = permille(load.load_bytes, load.total_bytes);
+            let kept = self.kept.iter().map(|(at, reason)| (self.tablets[*at], *reason));
+            let kept: Vec<_> =
+                kept.filter(|(tablet, _)| self.ledger.bin_of(tablet.disk) == Some(*bin)).collect();
+            if self.is_below_floor(*bin) && (too_full || (too_empty && self.excess(*bin) > 0)) {
+                let floor_percent = self.settings.source_floor_percent;
+                draft.falls_short.push(Shortfall::BelowFloor { disk, load_permille, floor_percent });
+            } else if too_full && kept.is_empty() {
+                draft.falls_short.push(Shortfall::NoFurtherMove { disk, load_permille });
+            } else if too_full {
+                stay.extend(kept.into_iter().map(|(tablet, reason)| (tablet.key, reason)));
+            }
+        }
+        draft.falls_short.extend(Shortfall::by_rule(stay));
+        if draft.falls_short.is_empty() {
+            // Nobody is too full: somebody is too empty, and nobody has a tablet that would do.
+            let emptiest = self.bins.iter().min_by_key(|bin| self.excess(**bin));
+            draft.falls_short.extend(emptiest.and_then(|bin| {
+                let load = &self.ledger.bins[*bin];
+                let load_permille = permille(load.load_bytes, load.total_bytes);
+                Some(Shortfall::NoFurtherMove { disk: self.ledger.first_disk(*bin)?, load_permille })
+            }));
         }
     }
 }

@@ -6,6 +6,7 @@ use super::inventory::{Disk, Inventory, Pin, Selector, Tablet};
 use super::ledger::Ledger;
 use super::packing::{Item, Place, pack};
 use super::report::{Fit, Misfit, Move, Obstacle, Outcome, Reason, Refusal, Why, obstacles};
+use super::shortfall::Shortfall;
 use super::{Draft, Media, Request, Settings, Target};
 use crate::model::{DiskCondition, DiskIndex, Medium, TabletKey};
 
@@ -18,6 +19,8 @@ struct Wish<'a> {
     refuses: &'a dyn Fn(&Disk, &Disk) -> Option<Obstacle>,
     /// Whether a disk is only second best for a source: 0 or 1.
     tier: &'a dyn Fn(&Disk, &Disk) -> usize,
+    /// Whether a tablet that does not move for this reason is as it was asked for all the same.
+    is_fulfilled: &'a dyn Fn(Reason) -> bool,
 }
 
 /// The tablets a request is about, in the order of their keys.
@@ -91,7 +94,13 @@ pub(super) fn select(
         Target::Disks(disks) => disks.contains(&disk.index),
         Target::Medium(_) => true,
     };
-    let wish = Wish { why: Why::Selected, asked: &asked, refuses: &refuses, tier: &|_, _| 0 };
+    let is_fulfilled = |reason| match reason {
+        Reason::AlreadyThere => true,
+        Reason::Moving { to } => inventory.disk(to).is_some_and(is_target),
+        _ => false,
+    };
+    let (why, tier) = (Why::Selected, &|_: &Disk, _: &Disk| 0);
+    let wish = Wish { why, asked: &asked, refuses: &refuses, tier, is_fulfilled: &is_fulfilled };
     relocate(&going, left_out, inventory, settings, &wish)
 }
 
@@ -103,6 +112,12 @@ pub(super) fn drain(
     settings: &Settings,
 ) -> Result<Draft, Refusal> {
     all_known(inventory, drained.iter())?;
+    for disk in drained.iter().filter_map(|index| inventory.disk(*index)) {
+        if !disk.condition.is_readable() {
+            let condition = disk.condition.as_str();
+            return Err(Refusal::SourceUnreadable { path: disk.path.clone(), condition });
+        }
+    }
     let request = Request::Drain { disks: drained.to_vec(), media };
     let mut left_out = Vec::new();
     let mut going = Vec::new();
@@ -122,15 +137,18 @@ pub(super) fn drain(
             Some(Obstacle::Drained)
         } else if disk.file_system == source.file_system {
             Some(Obstacle::SameFileSystem)
-        } else if disk.medium == Medium::RemoteCache || (media == Media::Same && disk.medium != source.medium)
-        {
+        } else if disk.medium == Medium::RemoteCache {
             Some(Obstacle::OtherMedium(disk.medium))
+        } else if media == Media::Same && disk.medium != source.medium {
+            Some(Obstacle::MediumNotAllowed(disk.medium))
         } else {
             None
         }
     };
     let tier = |source: &Disk, disk: &Disk| usize::from(disk.medium != source.medium);
-    let wish = Wish { why: Why::Drained, asked: &|_| true, refuses: &refuses, tier: &tier };
+    let is_fulfilled = |reason| matches!(reason, Reason::Moving { to } if !drained.contains(&to));
+    let (why, asked) = (Why::Drained, &|_: &Disk| true);
+    let wish = Wish { why, asked, refuses: &refuses, tier: &tier, is_fulfilled: &is_fulfilled };
     let mut draft = relocate(&going, left_out, inventory, settings, &wish)?;
     draft.without = drained.to_vec();
     Ok(draft)
@@ -222,14 +240,18 @@ fn relocate(
     }
     let max_moves = settings.max_moves;
     let beyond = moves.split_off(max_moves.min(moves.len()));
-    let outcome = if !fits_nowhere.is_empty() {
-        Outcome::FallsShort
-    } else if beyond.is_empty() {
-        Outcome::Reaches
-    } else {
-        Outcome::CutShort
-    };
+    let is_cut = !beyond.is_empty();
     left_out.extend(beyond.into_iter().map(|planned| (planned.key, Reason::MoveLimit { max_moves })));
     left_out.sort_by_key(|(key, _)| *key);
-    Ok(Draft { moves, left_out, fits_nowhere, outcome, without: Vec::new() })
+    let stay = left_out.iter().copied().filter(|(_, reason)| !(wish.is_fulfilled)(*reason));
+    let mut falls_short = Shortfall::by_rule(stay);
+    if let Some(Misfit { key, .. }) = fits_nowhere.first() {
+        falls_short.insert(0, Shortfall::FitNowhere { count: fits_nowhere.len(), first: *key });
+    }
+    let outcome = match (fits_nowhere.is_empty(), is_cut, falls_short.is_empty()) {
+        (true, true, _) => Outcome::CutShort,
+        (true, false, true) => Outcome::Reaches,
+        _ => Outcome::FallsShort,
+    };
+    Ok(Draft { moves, left_out, fits_nowhere, outcome, falls_short, without: Vec::new() })
 }

@@ -5,8 +5,9 @@
 use std::fmt;
 
 use super::inventory::Inventory;
+use super::shortfall::Shortfall;
 use super::{Request, Settings};
-use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs};
+use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs, utc};
 use crate::rules::capacity::DoesNotFit;
 
 /// Why a move is in the plan.
@@ -89,13 +90,15 @@ pub enum Reason {
         condition: &'static str,
     },
     /// It was moved not long ago.
-    #[error("moved too recently; it may move again at {until_ms} ms since 1970")]
+    #[error("moved too recently; a rebalance may move it again at {} (rebalance_cool_down_sec)", utc(*until_ms))]
     CoolingDown {
         /// When it may be.
         until_ms: TimestampMs,
     },
     /// Moving it is not worth the trouble.
-    #[error("{size_bytes} bytes are less than the smallest move worth making, {min_bytes}")]
+    #[error(
+        "its {size_bytes} bytes are less than a rebalance moves (rebalance_min_move_bytes = {min_bytes})"
+    )]
     TooSmall {
         /// Its size.
         size_bytes: u64,
@@ -108,6 +111,20 @@ pub enum Reason {
         /// The setting.
         max_moves: usize,
     },
+}
+
+impl Reason {
+    /// The reason with paths: what the planner knows by number means nothing to people.
+    pub fn in_words(self, inventory: &Inventory) -> String {
+        match self {
+            Self::Moving { to } => format!("a migration is moving it to {} already", inventory.path(to)),
+            Self::Arriving { from } => format!(
+                "a migration is bringing it from {}; abort it or drain again afterwards",
+                inventory.path(from)
+            ),
+            other => other.to_string(),
+        }
+    }
 }
 
 /// Why one disk cannot take one tablet.
@@ -125,6 +142,9 @@ pub enum Obstacle {
     /// It is of a medium that was not asked for.
     #[error("is {0}, which was not asked for")]
     OtherMedium(Medium),
+    /// It is of another medium than the drained disk, and the drain was not let onto another.
+    #[error("is {0}, another medium than the drained disk's; --any-medium (\"media\": \"any\") allows it")]
+    MediumNotAllowed(Medium),
     /// It shares the source's file system: the move would free nothing.
     #[error("is on the source's file system")]
     SameFileSystem,
@@ -187,12 +207,13 @@ pub struct Forecast {
 /// How far the plan goes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was asked for, tablets left out for a rule excepted. For a rebalance: of each medium, every disk is
-    /// within `stop_points` of the mean, or was within `start_points` from the beginning and nothing moves.
+    /// All that was asked for. A tablet that another migration is taking where it is to go counts as done. For a
+    /// rebalance: of each medium, every disk is within `stop_points` of the mean, or was within `start_points` from the
+    /// beginning and nothing moves.
     Reaches,
     /// Its length is at the limit; another plan goes on from there.
     CutShort,
-    /// Something fits nowhere, or a rebalance finds no further move that helps.
+    /// Something fits nowhere or stays for a rule, or a rebalance finds no further move that helps.
     FallsShort,
 }
 
@@ -219,6 +240,8 @@ pub struct Plan {
     pub fits_nowhere: Vec<Misfit>,
     /// How far it goes.
     pub outcome: Outcome,
+    /// Why not all the way; empty when it reaches.
+    pub falls_short: Vec<Shortfall>,
     /// Of what it was made from; see [`Plan::ready`].
     pub fingerprint: u32,
 }
@@ -245,11 +268,26 @@ pub enum Refusal {
     /// There is no disk to move to.
     #[error("no disk can take anything: {0}")]
     NoDestination(String),
+    /// The disk that is to be emptied cannot be read.
+    #[error(
+        "{path} is {condition}: nothing can be moved off a disk that cannot be read; bring it back first, or give up what \
+         it held with `tabletctl disk forget {path} --lost`"
+    )]
+    SourceUnreadable {
+        /// Which.
+        path: String,
+        /// Its condition in a word.
+        condition: &'static str,
+    },
     /// The settings contradict themselves.
     #[error("{0}")]
     Settings(String),
     /// Not all of it can be done, and it was not asked to do what it can.
-    #[error("{count} tablets fit nowhere, the first is {first} with {size_bytes} bytes; nothing is moved")]
+    #[error(
+        "{count} tablets fit nowhere, the first is {first} with {size_bytes} bytes; nothing is moved; --what-fits \
+         (\"completeness\": \"what_fits\") moves the others{}",
+        if tried.is_empty() { String::new() } else { format!(" ({tried})") }
+    )]
     FitsNowhere {
         /// How many.
         count: usize,
@@ -257,6 +295,8 @@ pub enum Refusal {
         first: TabletKey,
         /// Its size.
         size_bytes: u64,
+        /// What each disk has against it, in words; empty when that is not known any more.
+        tried: String,
     },
     /// The node is not as it was.
     #[error(

@@ -45,7 +45,11 @@ fn pieces_are_packed_not_their_sum() {
     assert!(matches!(misfit.tried[0].1, Obstacle::DoesNotFit(_)));
     assert_eq!(
         plan.ready(&node).expect_err("impossible").to_string(),
-        "1 tablets fit nowhere, the first is 1_1 with 300 bytes; nothing is moved"
+        "1 tablets fit nowhere, the first is 1_1 with 300 bytes; nothing is moved; --what-fits \
+         (\"completeness\": \"what_fits\") moves the others (/d1 300 bytes do not fit: with 50 bytes of other moves in \
+         flight the disk would be 104 % full with 0 bytes left (limits: 90 % used, 0 bytes left), /d2 300 bytes do not \
+         fit: with 0 bytes of other moves in flight the disk would be 99 % full with 10 bytes left (limits: 90 % used, \
+         0 bytes left))"
     );
     let partly = Settings { completeness: Completeness::WhatFits, ..settings() };
     assert_eq!(planned(&drain(&[0]), &node, &partly).moves.len(), 1, "asked to do what it can, it does");
@@ -102,7 +106,10 @@ fn a_drain_stays_on_its_medium_unless_it_may_leave() {
     let plan = planned(&drain(&[0]), &node, &settings());
     assert_eq!((plan.moves.len(), plan.fits_nowhere.len()), (1, 2));
     assert_eq!(plan.fits_nowhere[0].fit, Fit::NotBesideTheOthers);
-    assert_eq!(plan.fits_nowhere[0].tried[1].1.to_string(), "is HDD, which was not asked for");
+    assert_eq!(
+        plan.fits_nowhere[0].tried[1].1.to_string(),
+        "is HDD, another medium than the drained disk's; --any-medium (\"media\": \"any\") allows it"
+    );
     let any = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Any };
     let ends: Vec<_> =
         planned(&any, &node, &settings()).moves.iter().map(|planned| planned.destination.0).collect();
@@ -144,11 +151,34 @@ fn a_drain_that_makes_no_sense_is_refused_in_words() {
 }
 
 #[test]
-fn a_dead_disk_is_not_drained_but_its_tablets_are_named() {
-    let mut node = node(vec![disk(0, 0), disk(1, 0)], several(1, 2, 0, 10));
+fn the_drain_of_a_disk_that_cannot_be_read_is_refused_with_the_way_out() {
+    let mut node = node(vec![disk(0, 0), disk(1, 0), disk(2, 0)], several(1, 2, 0, 10));
     node.disks[0].condition = DiskCondition::Broken { reason: "gone".into() };
-    let plan = planned(&drain(&[0]), &node, &settings());
-    assert!(plan.moves.is_empty());
-    assert_eq!(plan.left_out.len(), 2);
-    assert_eq!(plan.left_out[0].1.to_string(), "its disk is broken and cannot be read");
+    for disks in [&[0][..], &[1, 0]] {
+        let refused =
+            plan(&drain(disks), &node, &settings(), NOW_MS).expect_err("nothing can be moved off it");
+        assert_eq!(
+            refused.to_string(),
+            "/d0 is broken: nothing can be moved off a disk that cannot be read; bring it back first, or give up what it \
+             held with `tabletctl disk forget /d0 --lost`"
+        );
+    }
+}
+
+#[test]
+fn a_drain_that_leaves_a_tablet_behind_falls_short_and_says_why() {
+    let mut tablets = several(1, 4, 0, 10);
+    tablets[0].moving_to = Some(DiskIndex(1));
+    let node = node(vec![disk(0, 0), disk(1, 0)], tablets);
+    let words = |plan: &Plan| {
+        plan.falls_short.iter().map(|why| why.in_words(&node).to_string()).collect::<Vec<_>>().join("; ")
+    };
+    let reached = planned(&drain(&[0]), &node, &settings());
+    assert_eq!((reached.outcome, words(&reached)), (Outcome::Reaches, String::new()), "it is on its way out");
+    let mut pinned = node.clone();
+    pinned.tablets[1].pin = Pin::Pinned;
+    pinned.tablets[2].pin = Pin::Pinned;
+    let short = planned(&drain(&[0]), &pinned, &settings());
+    assert_eq!(short.outcome, Outcome::FallsShort);
+    assert_eq!(words(&short), "2 tablets stay, tablet 2 because: pinned: no plan moves it; unpin it first");
 }

@@ -57,15 +57,17 @@ pub(super) fn tablet(id: i64, disk: u16, size_bytes: u64) -> Tablet {
     }
 }
 
-/// The disks with the tablets on them: their bytes are taken off what is available.
-pub(super) fn node(mut disks: Vec<Disk>, tablets: Vec<Tablet>) -> Inventory {
-    for tablet in &tablets {
+/// The disks with the tablets on them, as far as they have room: their bytes are taken off what is available.
+pub(super) fn node(mut disks: Vec<Disk>, mut tablets: Vec<Tablet>) -> Inventory {
+    tablets.retain(|tablet| {
         let shared = disks[usize::from(tablet.disk.0)].file_system;
-        for disk in disks.iter_mut().filter(|disk| disk.file_system == shared) {
-            disk.capacity.avail_bytes =
-                disk.capacity.avail_bytes.checked_sub(tablet.size_bytes).expect("a node that can be");
+        let mut of_one = disks.iter_mut().filter(|disk| disk.file_system == shared).collect::<Vec<_>>();
+        let fits = of_one.iter().all(|disk| disk.capacity.avail_bytes >= tablet.size_bytes);
+        if fits {
+            of_one.iter_mut().for_each(|disk| disk.capacity.avail_bytes -= tablet.size_bytes);
         }
-    }
+        fits
+    });
     Inventory { disks, tablets }
 }
 

@@ -90,8 +90,50 @@ fn recently_moved_pinned_and_tiny_tablets_stay_and_are_named() {
 fn nearly_empty_disks_may_differ() {
     let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 3, 0, 100));
     let floor = Settings { source_floor_percent: 40, ..settings() };
-    assert!(planned(&ALL, &node, &floor).moves.is_empty());
+    let plan = planned(&ALL, &node, &floor);
+    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert_eq!(
+        why(&plan, &node),
+        "/d0 is loaded to 30.0 %: below the floor of 40 % a rebalance takes nothing from a disk \
+         (rebalance_source_floor_percent)"
+    );
     assert!(!planned(&ALL, &node, &settings()).moves.is_empty());
+}
+
+fn why(plan: &Plan, node: &Inventory) -> String {
+    plan.falls_short.iter().map(|why| why.in_words(node).to_string()).collect::<Vec<_>>().join("; ")
+}
+
+#[test]
+fn a_rebalance_that_falls_short_names_each_rule_with_its_key_and_its_date() {
+    let mut tablets = several(1, 4, 0, 100);
+    tablets[0].last_moved_ms = Some(NOW_MS);
+    tablets[1].last_moved_ms = Some(NOW_MS);
+    tablets[2].size_bytes = 9;
+    tablets[3].size_bytes = 9;
+    let crowded = node(vec![disk(0, 0), disk(1, 0)], tablets);
+    let careful = Settings { cool_down_ms: 5_000, min_move_bytes: 10, ..settings() };
+    let plan = planned(&ALL, &crowded, &careful);
+    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert_eq!(
+        why(&plan, &crowded),
+        "2 tablets stay, tablet 1 because: moved too recently; a rebalance may move it again at 1970-01-01T00:16:45Z \
+         (rebalance_cool_down_sec); 2 tablets stay, tablet 3 because: its 9 bytes are less than a rebalance moves \
+         (rebalance_min_move_bytes = 10)"
+    );
+    let one_lump = node(vec![disk(0, 0), disk(1, 0)], several(1, 1, 0, 500));
+    let plan = planned(&ALL, &one_lump, &settings());
+    assert_eq!(
+        why(&plan, &one_lump),
+        "/d0 stays at a load of 50.0 %: no further move that fits would make the disks more even"
+    );
+    let two_media = node(vec![disk(0, 0), Disk { medium: Medium::Ssd, ..disk(1, 0) }], several(1, 4, 0, 100));
+    let plan = planned(&ALL, &two_media, &settings());
+    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert!(
+        why(&plan, &two_media)
+            .starts_with("/d0 is the only HDD disk in service, and disks of different media")
+    );
 }
 
 #[test]
