@@ -155,8 +155,8 @@ pub(super) fn delete(client: &Client, id: TaskId, yes: bool, output: Output) -> 
 /// waited out.
 ///
 /// # Errors
-/// [`Exit::Failed`] when it was stopped or cancelled, a move was given up, or it falls short of what was asked; [`Exit::Unreachable`] when the daemon stays
-/// away.
+/// [`Exit::Failed`] when it was stopped or cancelled, a move was given up, or it falls short of what was asked;
+/// [`Exit::Unreachable`] when the daemon stays away.
 pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
     let bar = bar(BAR);
     let mut away_since: Option<Instant> = None;
@@ -203,12 +203,10 @@ pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), 
 }
 
 fn show_on(bar: &ProgressBar, task: &Task, status: TaskStatus) {
-    let speed: u64 =
-        task.status_list.iter().flatten().filter_map(|disk| disk.bytes_per_sec).fold(0, u64::saturating_add);
     bar.set_prefix(status.as_str());
     bar.set_length(task.progress.moves_total);
     bar.set_position(task.progress.moves_completed);
-    bar.set_message(format!("{}/s; {}", human_bytes(speed), printable(&task.status_reason)));
+    bar.set_message(format!("{}; {}", how_far(task), printable(&task.status_reason)));
 }
 
 fn end(task: &Task, text: &str, output: Output) -> Result<(), CliError> {
@@ -268,16 +266,35 @@ pub(super) fn headline(task: &Task) -> String {
         failed => format!(", {failed} failed"),
     };
     format!(
-        "task {} ({}): {}, {} of {} moves done{failed}, {} of {} ({})",
+        "task {} ({}): {}, {} of {} moves done{failed}, {} ({})",
         task.id.map(|id| id.to_string()).unwrap_or_default(),
         printable(&task.name),
         task.status.map_or("planned", TaskStatus::as_str),
         progress.moves_completed,
         progress.moves_total,
-        human_bytes(progress.bytes_completed),
-        human_bytes(progress.bytes_total),
+        how_far(task),
         printable(&task.status_reason),
     )
+}
+
+/// How far it is by bytes, those of moves under way among them, and when it will be done at the speed it has.
+fn how_far(task: &Task) -> String {
+    let disks: &[TaskDisk] = task.status_list.as_deref().unwrap_or_default();
+    let total = task.progress.bytes_total;
+    let done = disks.iter().map(|disk| disk.finished_bytes).fold(0, u64::saturating_add);
+    // A list of tasks does not carry the disks: then what is completed is all that is known.
+    let done = done.max(task.progress.bytes_completed).min(total);
+    let percent = u128::from(done) * 100 / u128::from(total.max(1));
+    let mut said = format!("{} of {}", human_bytes(done), human_bytes(total));
+    if total > 0 {
+        said += &format!(", {percent} %");
+    }
+    let speed = disks.iter().filter_map(|disk| disk.bytes_per_sec).fold(0, u64::saturating_add);
+    if speed > 0 && done < total {
+        let left = Duration::from_secs((total - done).div_ceil(speed));
+        said += &format!(", {}/s, {} left", human_bytes(speed), indicatif::HumanDuration(left));
+    }
+    said
 }
 
 fn failures(task: &Task) -> String {
