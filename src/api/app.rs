@@ -94,9 +94,11 @@ fn host_name(address: SocketAddr) -> String {
     if !ip.is_unspecified() {
         return ip.to_string();
     }
-    std::fs::read_to_string("/proc/sys/kernel/hostname")
-        .map(|name| name.trim().to_owned())
-        .ok()
-        .filter(|name| !name.is_empty())
-        .unwrap_or_else(|| ip.to_string())
+    own_name().unwrap_or_else(|| ip.to_string())
+}
+
+/// The host's name, as it was given to the kernel.
+pub(super) fn own_name() -> Option<String> {
+    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").ok()?;
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty() && name != "(none)")
 }

@@ -4,6 +4,8 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::model::cut;
+
 /// Where a connection comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address(pub(super) SocketAddr);
@@ -43,8 +45,9 @@ impl Caller {
 
     /// Logs that this caller asks for `what`, before it is done, and has the audit log say so too.
     pub(super) fn asks(&self, what: fmt::Arguments<'_>) {
+        let what = cut(what.to_string());
         tracing::info!(caller = %self, "asked to {what}");
-        self.notes.lock().unwrap_or_else(PoisonError::into_inner).asked.push(what.to_string());
+        self.notes.lock().unwrap_or_else(PoisonError::into_inner).asked.push(what);
     }
 
     /// Notes for the audit log that nothing was changed although the HTTP status will not say so.

@@ -4,7 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::wire::ErrorBody;
-use crate::model::{ErrorCode, Failure};
+use crate::model::{ErrorCode, Failure, cut};
 
 /// A refusal on its way out.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,13 +53,14 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let retry = matches!(self.status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE);
         let body = ErrorBody {
-            error_msg: self.message,
+            error_msg: cut(self.message),
             error_code: self.code.to_owned(),
             error_name: self.code.to_owned(),
             hint: self.hint.map(str::to_owned),
             details: self.details,
         };
-        let mut response = (self.status, axum::Json(body)).into_response();
+        let mut response = (self.status, axum::Json(body.clone())).into_response();
+        response.extensions_mut().insert(body);
         response.extensions_mut().insert(RefusedAs(self.code));
         if retry {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));

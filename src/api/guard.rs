@@ -6,7 +6,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use axum::extract::Request;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, StatusCode, Uri, Version, header};
 
 use super::error::Problem;
 
@@ -44,15 +44,10 @@ impl Hosts {
 }
 
 /// Why a request is not listened to, whoever sends it: a foreign name, or another site's page that would change something.
-pub(super) fn refusal(request: &Request, changes: bool, hosts: &Hosts) -> Option<Problem> {
-    if let Some(host) = request.headers().get(header::HOST)
-        && !host.to_str().is_ok_and(|host| hosts.allow(host))
-    {
-        let text = "the service does not answer to the name in the header Host";
-        return Some(
-            Problem::of_http(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", text)
-                .hint("use an address or localhost, or add the name to http_allowed_hosts in be.conf"),
-        );
+/// `target` as the client sent it.
+pub(super) fn refusal(request: &Request, target: &str, changes: bool, hosts: &Hosts) -> Option<Problem> {
+    if let Some(problem) = wrong_host(request, target, hosts) {
+        return Some(problem);
     }
     // The Doris endpoint as a whole: also its status is asked for by scripts only.
     let changes = changes || request.uri().path() == super::doris::TABLET_MIGRATION_PATH;
@@ -61,6 +56,37 @@ pub(super) fn refusal(request: &Request, changes: bool, hosts: &Hosts) -> Option
         return Some(Problem::of_http(StatusCode::FORBIDDEN, "CROSS_SITE", text));
     }
     None
+}
+
+/// What is wrong with the name a request asks for. An absolute target names one too, and outranks the header (RFC 9112,
+/// section 3.2): a check of the header alone could be walked around with either of two.
+fn wrong_host(request: &Request, target: &str, hosts: &Hosts) -> Option<Problem> {
+    let malformed = |text| Some(Problem::of_http(StatusCode::BAD_REQUEST, "BAD_HOST", text));
+    let mut headers = request.headers().get_all(header::HOST).iter();
+    let host = headers.next();
+    if headers.next().is_some() {
+        return malformed("the request has more than one header Host");
+    }
+    if host.is_none() && request.version() >= Version::HTTP_11 {
+        return malformed("a request of HTTP/1.1 has the header Host");
+    }
+    let target = target.parse::<Uri>().ok();
+    let authority = target.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
+    let host = host.map(|host| host.as_bytes());
+    if let (Some(authority), Some(host)) = (authority, host)
+        && !authority.eq_ignore_ascii_case(host)
+    {
+        return malformed("the request's target and its header Host name different hosts");
+    }
+    let named = authority.or(host)?;
+    if std::str::from_utf8(named).is_ok_and(|name| hosts.allow(name)) {
+        return None;
+    }
+    let text = "the service does not answer to the name in the header Host, or in the target";
+    Some(
+        Problem::of_http(StatusCode::MISDIRECTED_REQUEST, "HOST_NOT_ALLOWED", text)
+            .hint("use an address or localhost, or add the name to http_allowed_hosts in be.conf"),
+    )
 }
 
 fn comes_from_another_site(headers: &HeaderMap) -> bool {

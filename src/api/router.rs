@@ -61,6 +61,7 @@ pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
             Problem::of_http(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", text).into_response()
         }))
         .layer(middleware::from_fn(v1::shape))
+        .layer(middleware::from_fn(doris::shape_refusal))
         .layer(middleware::map_response(move |response| async move { dress(response, transport) }))
         .layer(CompressionLayer::new().gzip(true))
 }

@@ -26,7 +26,7 @@ use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
-use super::app::App;
+use super::app::{App, own_name};
 use super::auth::{Access, Target};
 use super::caller::Address;
 use super::calls::Calls;
@@ -101,7 +101,7 @@ impl Server {
         Ok(Self { listener, address, limits, access, allowed_hosts: String::new(), tls: None })
     }
 
-    /// Answers to these names too while it listens on loopback; separated by commas.
+    /// Answers to these names too, beside the node's own, while it listens on loopback; separated by commas.
     #[must_use]
     pub fn also_named(self, hosts: &str) -> Self {
         Self { allowed_hosts: hosts.to_owned(), ..self }
@@ -137,7 +137,11 @@ impl Server {
             None => (Transport::Plain, "http"),
             Some(_) => (Transport::Tls, "https"),
         };
-        let around = Around { access, hosts: Hosts::new(address, &allowed_hosts), transport };
+        // Nobody else's page can be served under the node's own name, whole or without its domain.
+        let own = own_name().unwrap_or_default();
+        let short = own.split('.').next().unwrap_or_default();
+        let hosts = Hosts::new(address, &format!("{allowed_hosts},{own},{short}"));
+        let around = Around { access, hosts, transport };
         // Streams hold their connections: they leave most of the places to requests that end.
         let app = App::new(node, calls, address, limits.connections / 4);
         let streams = app.streams();

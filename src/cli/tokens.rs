@@ -58,14 +58,15 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
     let random = access::random_bytes().map_err(|error| CliError::new(Exit::Failed, error))?;
     let secret = Secret::from_random(random);
     let token = Token::new(wish, &secret).map_err(|error| CliError::new(Exit::Usage, error))?;
-    change(path, |tokens| {
+    let is_first = change(path, |tokens| {
+        let is_first = !tokens.exist();
         if tokens.named(wish.name).is_some() {
             let text =
                 format!("there is a token {} already; revoke it first, or choose another name", wish.name);
             return Err(CliError::new(Exit::Refused, text));
         }
         tokens.0.push(token);
-        Ok(())
+        Ok(is_first)
     })?;
     match output {
         Output::Json => print_json(&json!({
@@ -73,9 +74,22 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
             "role": wish.role,
             "token": secret.as_str(),
             "expires_at": wish.expires_ms.map(time),
+            "is_first": is_first,
         })),
         Output::Text => {
-            eprintln!("token {} with the role {}; it is shown this once:", wish.name, wish.role);
+            let until = wish
+                .expires_ms
+                .map_or_else(|| "until it is revoked".to_owned(), |ms| format!("until {}", time(ms)));
+            if is_first {
+                eprintln!(
+                    "this is the first token: from now on everybody without one is locked out, also on this host \
+                     (allow_loopback_without_credentials, metrics_without_credentials in be.conf leave a way in)"
+                );
+            }
+            eprintln!(
+                "token {} with the role {}, good {until}; it is shown this once:",
+                wish.name, wish.role
+            );
             print(&format!("{}\n", secret.as_str()))
         }
     }

@@ -11,7 +11,7 @@ use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{
     BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess,
-    SameFileSystem, Throttle, Value,
+    MetricsAccess, SameFileSystem, Throttle, Value,
 };
 use crate::model::DailyWindows;
 
@@ -65,11 +65,14 @@ config_keys! {
     /// Whether requests from this host need no credentials although others do.
     allow_loopback_without_credentials: LoopbackAccess = LoopbackAccess::AsOthers, Fixed, Any;
 
+    /// Whether /metrics needs no credentials although other paths do.
+    metrics_without_credentials: MetricsAccess = MetricsAccess::AsOthers, Fixed, Any;
+
     /// File of the tokens. Default `tokens` in state_dir.
     tokens_file: String = String::new(), Fixed, AbsolutePath;
 
-    /// Names the header Host may have while the service listens on loopback, beside localhost and addresses; separated
-    /// by commas. It keeps pages of other sites from reaching the service under a name of theirs.
+    /// Names the header Host may have while the service listens on loopback, beside localhost, addresses and the
+    /// node's own host name; separated by commas. It keeps pages of other sites from reaching the service under a name of theirs.
     http_allowed_hosts: String = String::new(), Fixed, Any;
 
     /// Certificate chain in PEM, the node's own first; with tls_private_key_file it turns TLS on. Read again when it changes.

@@ -39,5 +39,5 @@ pub use storage_root::{
 };
 pub use value::{
     BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess,
-    SameFileSystem, Throttle,
+    MetricsAccess, SameFileSystem, Throttle,
 };

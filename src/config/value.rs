@@ -209,6 +209,14 @@ words! {
         Free = "true",
     }
 
+    /// Whether `/metrics` needs credentials where other paths do (`metrics_without_credentials`).
+    MetricsAccess as "bool" {
+        /// Like any other path.
+        AsOthers = "false",
+        /// It needs none.
+        Free = "true",
+    }
+
     /// What start-up does with the tablet directories the records name (`catalog_check_on_start`).
     CatalogCheck as "bool" {
         /// Believes the records.

@@ -59,6 +59,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let state_dir = std::path::PathBuf::from(&config.state_dir);
     let (journal, remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
     report_journal(&remembered);
+    let is_new = remembered.opened.origin == Origin::Created;
     let state_file_system = {
         let at = state_dir.clone();
         run_isolated("state-dir", move || Ok::<_, Failure>(FileSystem::of(&Dir::open_absolute(&at)?)?))??
@@ -84,6 +85,9 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         })??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
+    if is_new && scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
+        warn_of_new_state_dir(&config);
+    }
 
     let next_free = highest_staged(&scans);
     if let Some(id) = next_free {
@@ -192,6 +196,17 @@ fn report_journal(loaded: &Loaded) {
     for row in &loaded.damaged_rows {
         tracing::error!("a row of the journal cannot be read and is left as it is: {row}");
     }
+}
+
+/// Used disks meet a state directory that knows nothing of them: a slip in its path looks like this.
+fn warn_of_new_state_dir(config: &config::Config) {
+    let open = config.enable_all_http_auth == config::HttpAuth::Off
+        && !std::path::Path::new(&config.tokens_file).exists();
+    tracing::warn!(
+        "state_dir {} is new, and the disks hold tablets: history, tasks and disabled disks of before are not known{}",
+        config.state_dir,
+        if open { "; there is no token either, so nobody needs one now" } else { "" }
+    );
 }
 
 fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartError> {

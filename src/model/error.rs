@@ -117,6 +117,18 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// `text`, which may repeat what somebody sent, short enough to be logged, journalled and answered.
+pub fn cut(mut text: String) -> String {
+    const KEEP: usize = 4_000;
+    let whole = text.len();
+    if whole > KEEP {
+        let end = (0..=KEEP).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        text.truncate(end);
+        text.push_str(&format!("... (cut, {whole} bytes in all)"));
+    }
+    text
+}
+
 /// A refusal or a failure, as it is shown and journalled: a code for programs and a sentence for people that names the
 /// value and, where there is one, the way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -131,6 +143,20 @@ pub struct Failure {
 impl Failure {
     /// A failure of kind `code`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self { code, message: cut(message.into()) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn long_texts_are_cut_between_letters_and_short_ones_stay() {
+        for text in ["", "short", &"x".repeat(4_000)] {
+            assert_eq!(cut(text.to_owned()), text);
+        }
+        let failure = Failure::new(ErrorCode::DiskNotFound, format!("x{}", "é".repeat(450_000)));
+        assert!(failure.message.len() < 4_100 && failure.message.ends_with("(cut, 900001 bytes in all)"));
     }
 }

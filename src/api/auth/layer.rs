@@ -22,6 +22,8 @@ use crate::api::wire::Timestamp;
 
 /// Characters of a reason, or of a target, that are written down.
 const TEXT_MAX: usize = 2_000;
+/// What may be open to everybody by a key of its own: who collects metrics often cannot show credentials.
+const METRICS_PATH: &str = "/metrics";
 /// For calls whose body has no room for a reason.
 const REASON_HEADER: &str = "x-reason";
 
@@ -40,10 +42,13 @@ pub(in crate::api) async fn let_in(
     let target =
         extensions.get::<Target>().map_or_else(|| request.uri().to_string(), |target| target.0.clone());
     let now = Timestamp::now();
-    let (need, changes) = what_it_is(&request);
+    let (mut need, changes) = what_it_is(&request);
+    if access.open_metrics && request.uri().path() == METRICS_PATH && !changes {
+        need = Need::Nothing;
+    }
     let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
 
-    if let Some(problem) = guard::refusal(&request, changes, &hosts) {
+    if let Some(problem) = guard::refusal(&request, &target, changes, &hosts) {
         return record.end(problem.into_response());
     }
     let authorization =

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use audit::Audit;
 
 use crate::access::{self, Anonymous, Door, Entry, Nonces, TokenFileError, Tokens};
-use crate::config::{Config, HttpAuth, LoopbackAccess};
+use crate::config::{Config, HttpAuth, LoopbackAccess, MetricsAccess};
 
 pub(super) use layer::{Target, let_in};
 pub(super) use watch::Watched;
@@ -29,6 +29,7 @@ pub struct Access {
     tokens: Watched<Tokens>,
     nonces: Arc<Nonces>,
     audit: Option<Arc<Audit>>,
+    open_metrics: bool,
 }
 
 /// Why the service cannot guard itself.
@@ -86,6 +87,7 @@ impl Access {
             tokens,
             nonces: Arc::new(Nonces::new(access::random_bytes()?)),
             audit: Some(Arc::new(audit)),
+            open_metrics: config.metrics_without_credentials == MetricsAccess::Free,
         })
     }
 
@@ -108,7 +110,14 @@ impl Access {
     #[cfg(test)]
     pub(super) fn of_tokens(tokens: Tokens) -> Self {
         let door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Entry::AsOthers };
-        Self { door, tokens: Watched::fixed(tokens), nonces: Arc::new(Nonces::new([5; 32])), audit: None }
+        let nonces = Arc::new(Nonces::new([5; 32]));
+        Self { door, tokens: Watched::fixed(tokens), nonces, audit: None, open_metrics: false }
+    }
+
+    /// With `/metrics` open to everybody.
+    #[cfg(test)]
+    pub(super) fn with_open_metrics(self) -> Self {
+        Self { open_metrics: true, ..self }
     }
 
     /// With this audit log.

@@ -15,11 +15,18 @@ mod rapid_json;
 mod restore;
 mod tablets;
 
+use axum::Json;
+use axum::extract::Request;
 use axum::http::{StatusCode, header};
+use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 
+use serde::Serialize;
+
 use super::routes::Routes;
+use super::v1;
+use super::wire::ErrorBody;
 
 pub(super) use document::Described;
 
@@ -39,6 +46,30 @@ pub(super) fn routes() -> Routes {
         .route("/api/restore_tablet", post(restore::restore))
         .route("/api/show_config", get(config::show))
         .route("/api/update_config", post(config::update))
+}
+
+/// What a script of Doris's reads, and what else is known.
+#[derive(Serialize)]
+struct Refused {
+    status: &'static str,
+    msg: String,
+    #[serde(flatten)]
+    body: ErrorBody,
+}
+
+/// The layer: a request that is refused before it reaches its handler (401, 403, 421, too slow, too large) is answered
+/// here in this room's form, not in that of the job API.
+pub(super) async fn shape_refusal(request: Request, next: Next) -> Response {
+    let is_ours = !request.uri().path().starts_with(v1::PREFIX);
+    let mut response = next.run(request).await;
+    match response.extensions_mut().remove::<ErrorBody>() {
+        Some(body) if is_ours => {
+            let refused = Refused { status: "Fail", msg: body.error_msg.clone(), body };
+            let (parts, _) = response.into_parts();
+            Response::from_parts(parts, Json(refused).into_response().into_body())
+        }
+        _ => response,
+    }
 }
 
 /// Text that is JSON already.

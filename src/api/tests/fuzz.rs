@@ -87,8 +87,11 @@ fn a_request_that_is_almost_right_is_answered() {
             return;
         }
         let request = Request::builder().method(*mutator.pick(METHODS)).uri(uri);
-        let mut request =
-            request.header(header::CONTENT_TYPE, "application/json").body(Body::from(body)).unwrap();
+        let mut request = request
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, "application/json")
+            .body(Body::from(body))
+            .unwrap();
         normalize(request.uri_mut());
         request.extensions_mut().insert(Address(address));
         let (status, kind, bytes) = runtime.block_on(async {

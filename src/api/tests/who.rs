@@ -178,6 +178,64 @@ fn foreign_names_and_other_sites_are_refused() {
 }
 
 #[test]
+fn a_request_names_one_host_and_one_of_ours() {
+    let server = start();
+    let ask = |target: &str, version: &str, hosts: &str| {
+        server.send(&format!("GET {target} HTTP/{version}\r\n{hosts}Connection: close\r\n\r\n"))
+    };
+    let own = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let own = format!("Host: {}:8040\r\n", own.trim());
+    for (target, version, hosts, status) in [
+        ("/api/v1/disks", "1.1", "Host: localhost\r\n", 200),
+        ("/api/v1/disks", "1.1", own.as_str(), 200),
+        ("/api/v1/disks", "1.0", "", 200),
+        ("/api/v1/disks", "1.1", "", 400),
+        ("/api/v1/disks", "1.1", "Host: localhost\r\nHost: localhost\r\n", 400),
+        ("/api/v1/disks", "1.1", "Host: localhost\r\nHost: evil.example\r\n", 400),
+        ("http://localhost/api/v1/disks", "1.1", "Host: localhost\r\n", 200),
+        ("http://evil.example/api/v1/disks", "1.1", "Host: localhost\r\n", 400),
+        ("http://evil.example/api/v1/disks", "1.1", "Host: evil.example\r\n", 421),
+        ("http://evil.example//api/v1/disks?pretty=true", "1.0", "", 421),
+    ] {
+        assert_eq!(ask(target, version, hosts).status, status, "{target} {version} {hosts:?}");
+    }
+}
+
+#[test]
+fn refusals_on_paths_of_doris_carry_what_its_scripts_read() {
+    let server = guarded();
+    let run = "/api/tablet_migration?goal=run&tablet_id=1&schema_hash=2&disk=/d2";
+    let evil = server.send(&format!("GET {run} HTTP/1.1\r\nHost: evil.example\r\nConnection: close\r\n\r\n"));
+    for (reply, status, code) in [
+        (server.get(run), 401, "UNAUTHENTICATED"),
+        (ask(&server, "GET", run, &bearer(1), ""), 403, "FORBIDDEN"),
+        (server.get("/tablets_json"), 401, "UNAUTHENTICATED"),
+        (evil, 421, "HOST_NOT_ALLOWED"),
+    ] {
+        let said = reply.json();
+        assert_eq!(
+            (reply.status, &said["status"], &said["error_code"]),
+            (status, &"Fail".into(), &code.into())
+        );
+        assert_eq!(said["msg"], said["error_msg"]);
+    }
+    assert_eq!(server.get("/api/v1/disks").json().get("msg"), None, "the job API has its own form");
+}
+
+#[test]
+fn metrics_can_be_left_open_and_nothing_else_with_them() {
+    let server = start_behind(limits(), Access::of_tokens(tokens()).with_open_metrics());
+    for (method, target, status) in [
+        ("GET", "/metrics", 200),
+        ("GET", "//metrics/", 200),
+        ("POST", "/metrics", 401),
+        ("GET", "/api/v1/disks", 401),
+    ] {
+        assert_eq!(ask(&server, method, target, "", "").status, status, "{method} {target}");
+    }
+}
+
+#[test]
 fn every_answer_tells_browsers_what_not_to_do_and_clients_which_api_this_is() {
     let server = guarded();
     for target in ["/api/health", "/api/v1/disks", "/api/v1/nothing", "/metrics"] {

@@ -52,7 +52,7 @@ pub struct ErrorBody {
     /// What happened, to what, and what helps.
     pub error_msg: String,
     /// A stable name: one of [`crate::model::ErrorCode`], or of HTTP itself (`NOT_FOUND`, `METHOD_NOT_ALLOWED`,
-    /// `PAYLOAD_TOO_LARGE`), or of who may (`UNAUTHENTICATED`, `FORBIDDEN`, `CROSS_SITE`, `HOST_NOT_ALLOWED`).
+    /// `PAYLOAD_TOO_LARGE`), or of who may (`UNAUTHENTICATED`, `FORBIDDEN`, `CROSS_SITE`, `HOST_NOT_ALLOWED`, `BAD_HOST`).
     pub error_code: String,
     /// The same name once more, for clients that take a code for a number.
     #[serde(default)]
