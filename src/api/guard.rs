@@ -72,7 +72,7 @@ fn wrong_host(request: &Request, target: &str, hosts: &Hosts) -> Option<Problem>
     }
     let target = target.parse::<Uri>().ok();
     let authority = target.as_ref().and_then(Uri::authority).map(|authority| authority.as_str().as_bytes());
-    let host = host.map(|host| host.as_bytes());
+    let host = host.map(axum::http::HeaderValue::as_bytes);
     if let (Some(authority), Some(host)) = (authority, host)
         && !authority.eq_ignore_ascii_case(host)
     {
