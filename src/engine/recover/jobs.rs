@@ -87,6 +87,9 @@ impl Recovery<'_> {
 
     /// Where the tablet of a staging directory is.
     fn where_is_staged(&self, item: &StagingItem, disk: DiskIndex) -> TabletIs {
+        if let Some(migration) = self.named_after(item) {
+            return self.where_is(migration.key, Some(&migration.source), &migration.destination);
+        }
         match (&item.owner, item.place, self.disk(disk).reference()) {
             (Some(owner), ..) => self.where_is(owner.key, owner.source.as_ref(), &owner.destination),
             (None, Some(place), Some(here)) => self.where_is(place.key, None, &here),
@@ -100,6 +103,14 @@ impl Recovery<'_> {
         id.is_some_and(|id| self.findings.unreadable_rows.contains(&id))
     }
 
+    /// The migration that a directory without an owner is named after: a power cut may have come between the name of its
+    /// owner's record and the bytes of it. The journal's row was durable before the directory was made.
+    fn named_after(&self, item: &StagingItem) -> Option<&Migration> {
+        let id = item.owner.is_none().then(|| item.name.parse::<MigrationId>().ok())??;
+        let known = self.findings.unfinished.iter().chain(self.findings.finished);
+        known.into_iter().find(|migration| migration.id == id)
+    }
+
     /// Whose a staging directory is.
     fn owner_of(
         &self,
@@ -107,12 +118,15 @@ impl Recovery<'_> {
         alive: &HashSet<MigrationId>,
         known: &HashSet<MigrationId>,
     ) -> StagingOwner {
-        let Some(owner) = &item.owner else {
-            // A record says as much as an owner would, but for the migration.
-            return item.place.map_or(StagingOwner::Nobody, |_| StagingOwner::CutShort);
+        let by_owner = || {
+            let owner = item.owner.as_ref().filter(|owner| owner.purpose == Purpose::Migration);
+            owner.and_then(|owner| owner.migration_id)
         };
-        let Some(id) = owner.migration_id.filter(|_| owner.purpose == Purpose::Migration) else {
-            return StagingOwner::CutShort;
+        let by_name = || self.named_after(item).map(|migration| migration.id);
+        let Some(id) = by_owner().or_else(by_name) else {
+            // A record says as much as an owner would, but for the migration.
+            let says_whose = item.owner.is_some() || item.place.is_some();
+            return if says_whose { StagingOwner::CutShort } else { StagingOwner::Nobody };
         };
         match self.findings.ended.get(&id) {
             _ if alive.contains(&id) && item.name == id.to_string() => StagingOwner::Unfinished,
