@@ -10,9 +10,7 @@ use super::node::Node;
 use super::submit::{alive, submit};
 use super::view::Submit;
 use super::{query, scheduler, trash};
-use crate::model::{
-    ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, TimestampMs, utc,
-};
+use crate::model::{ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, utc};
 use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
 use crate::rules::transition::Event;
 
