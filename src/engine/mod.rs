@@ -21,6 +21,7 @@
 
 mod catalog;
 mod clock;
+mod counts;
 mod digests;
 mod disk;
 mod disk_calls;
