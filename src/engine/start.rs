@@ -11,11 +11,13 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
 use super::open::open_and_scan;
-use super::recover::{self, Ended, Findings, Settled};
+use super::recover::{self, Ended, Findings, Promised, Settled};
 use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
-use super::{events, last_seen, lost, marks, scheduler, tasks, verify};
+use super::undone::Left;
+use super::{events, last_seen, lost, marks, scheduler, tasks, tidy, verify};
 use crate::config::{self, BrokenDisks};
+use crate::fault;
 use crate::journal::Origin;
 use crate::model::{
     Counters, DiskIndex, DiskRef, Failure, Migration, MigrationId, Status, StepStatus, TabletKey, UndoneFor,
@@ -92,6 +94,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let next_free = highest_staged(&scans);
     if let Some(id) = next_free {
         journal.raise_next_id(id)?;
+        fault::point("next_id_raised");
     }
     let uptime_sec = remembered.uptime_seconds;
     let Known { ended, unreadable_rows } = known_of_staged(&journal, &remembered, &scans);
@@ -128,16 +131,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     for (migration, verdict) in migrations {
         take_up(&node, migration, verdict);
     }
-    for owner in accept_again {
-        if let Err(failure) = accept(&node, &owner) {
-            let what =
-                owner.migration_id.map_or_else(|| "a migration".to_owned(), |id| format!("migration {id}"));
-            tracing::error!(
-                tablet = %owner.key,
-                "{what} is not accepted again, and what it staged on {} is kept: {failure}", owner.destination.path
-            );
-        }
-    }
+    accept_promised(&node, accept_again)?;
     tracing::info!(
         "{} tablets on {} disks, {} unavailable, {} migrations go on",
         node.catalog().len(),
@@ -262,7 +256,7 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
             }
             Ok(Some(_)) => {}
             // Given out by this very journal, and forgotten since: only what has ended is.
-            Ok(None) if remembered.opened.origin == Origin::Existing && id < remembered.opened.next_id => {
+            Ok(None) if (remembered.opened.history_from..remembered.opened.next_id).contains(&id) => {
                 known.ended.insert(id, Ended::Completed);
             }
             Ok(None) => {}
@@ -387,6 +381,31 @@ fn complete_from_disk(job: &Job, generation: u64) {
         }
     }
     job.count_as_copied();
+}
+
+/// Accepts again what was promised, each before its staging goes: that alone still says so. A kill in between leaves it
+/// to the next start, which finds the tablet taken and only removes the staging.
+fn accept_promised(node: &Arc<Node>, promised: Vec<Promised>) -> Result<(), Failure> {
+    let mut kept = Vec::new();
+    for Promised { owner, disk, staged } in promised {
+        match accept(node, &owner) {
+            Ok(()) => kept.push((disk, Left::new(staged, 0, "its migration is accepted under a new number"))),
+            Err(failure) => {
+                let id = owner.migration_id.map(|id| format!(" {id}")).unwrap_or_default();
+                tracing::error!(
+                    tablet = %owner.key,
+                    "migration{id} is not accepted again, and what it staged on {} is kept: {failure}",
+                    owner.destination.path
+                );
+            }
+        }
+    }
+    fault::point("promises_accepted");
+    let at = Arc::clone(node);
+    run_isolated("promised", move || {
+        // What fails is left undone, named, and tried again by the sweep.
+        kept.into_iter().for_each(|(disk, left)| drop(tidy::try_again(&at, at.disk(disk), left)));
+    })
 }
 
 /// Accepts again what a staging directory says was promised, after the journal was lost.

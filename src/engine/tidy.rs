@@ -77,7 +77,10 @@ impl Drop for Claim<'_> {
 }
 
 /// Does it, or notes why it is still not done. Nobody else has the tablet meanwhile.
-fn try_again(node: &Node, disk: &Arc<Disk>, left: Left) -> Result<(), String> {
+///
+/// # Errors
+/// Why it is not done; noted already.
+pub(super) fn try_again(node: &Node, disk: &Arc<Disk>, left: Left) -> Result<(), String> {
     let path = left.action.path();
     let owner = left.action.key().and_then(|key| node.catalog().get(key).copied());
     let done = match settle_undone(work(&left.action), owner_is(disk.index, &left.action, owner)) {

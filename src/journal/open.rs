@@ -19,6 +19,9 @@ pub struct Opened {
     pub origin: Origin,
     /// The number the next accepted migration gets, unless [`Journal::ensure_next_id_above`] raises it.
     pub next_id: MigrationId,
+    /// What has a number from here up to `next_id` and no row was accepted by this very journal, and has ended: only
+    /// what has ended is pruned. Numbers before it are of a journal that was lost.
+    pub history_from: MigrationId,
 }
 
 /// Where an open journal came from.
@@ -85,7 +88,9 @@ impl Journal {
             journal.ensure_next_id_above(MigrationId(id))?;
         }
         let next_id = MigrationId(journal.next_id);
-        Ok((journal, Opened { origin, next_id }))
+        // One that does not say may have begun after another was lost: then nothing counts as pruned.
+        let history_from = journal.history_from()?.map_or(next_id, MigrationId);
+        Ok((journal, Opened { origin, next_id, history_from }))
     }
 }
 

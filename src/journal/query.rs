@@ -178,15 +178,24 @@ impl Journal {
     /// # Errors
     /// The file cannot be read.
     pub fn uptime_seconds(&self) -> Result<u64, JournalError> {
-        let seconds = self
+        Ok(self.state_number(schema::UPTIME_SECONDS, "reading the up-time")?.unwrap_or(0))
+    }
+
+    /// The first number of which this journal had a row itself; `None` where it does not say.
+    pub(super) fn history_from(&self) -> Result<Option<u64>, JournalError> {
+        self.state_number(schema::HISTORY_FROM, "reading where its history begins")
+    }
+
+    fn state_number(&self, key: &str, doing: &'static str) -> Result<Option<u64>, JournalError> {
+        let number = self
             .conn
             .prepare_cached("SELECT value FROM state WHERE key = ?1")
             .and_then(|mut statement| {
                 let read = |row: &Row<'_>| Ok(row.get_ref(0)?.as_i64().unwrap_or(0));
-                statement.query_row([schema::UPTIME_SECONDS], read).optional()
+                statement.query_row([key], read).optional()
             })
-            .map_err(|source| self.fail("reading the up-time", source))?;
-        Ok(seconds.and_then(|seconds| u64::try_from(seconds).ok()).unwrap_or(0))
+            .map_err(|source| self.fail(doing, source))?;
+        Ok(number.and_then(|number| u64::try_from(number).ok()))
     }
 
     fn one(&self, condition: &str, params: impl Params) -> Result<Option<Migration>, JournalError> {

@@ -18,6 +18,10 @@ pub(super) const VERSION: i32 = 5;
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
 
+/// Key of the first number of which this journal would still have a row, or has pruned it: numbers before it are of a
+/// journal that was lost. Journals of 0.1 have none.
+pub(super) const HISTORY_FROM: &str = "history_from";
+
 /// How long a lock of another program (say, an operator's `sqlite3` shell) is waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -137,6 +141,7 @@ pub(super) fn create(conn: &Connection) -> rusqlite::Result<()> {
          PRAGMA user_version = {VERSION};
          {TABLES}
          {added}
+         INSERT INTO state (key, value) VALUES ('{HISTORY_FROM}', 1);
          COMMIT;
          PRAGMA journal_mode = WAL;"
     ))

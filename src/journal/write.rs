@@ -65,7 +65,8 @@ impl Journal {
         Ok(answers)
     }
 
-    /// Makes the next number higher than `id`, durably. For a fresh journal on disks that know older numbers.
+    /// Makes the next number higher than `id`, durably, and says that what is before it was never in this journal. For a
+    /// fresh journal on disks that know older numbers: until what they promise is accepted again, it is not forgotten.
     ///
     /// # Errors
     /// As [`Self::commit`].
@@ -82,7 +83,7 @@ impl Journal {
             if changed == 0 {
                 tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('migration', ?1)", [last])?;
             }
-            Ok(())
+            set_state(tx, schema::HISTORY_FROM, last.saturating_add(1))
         })?;
         self.next_id = last.cast_unsigned() + 1;
         Ok(())
@@ -96,10 +97,7 @@ impl Journal {
         self.check_available()?;
         let sum = self.uptime_seconds()?.saturating_add(seconds).min(LAST_NUMBER);
         self.transact("adding to the up-time", |tx| {
-            tx.prepare_cached(
-                "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2",
-            )?
-            .execute((schema::UPTIME_SECONDS, sum.cast_signed()))
+            set_state(tx, schema::UPTIME_SECONDS, sum.cast_signed())
         })?;
         Ok(sum)
     }
@@ -145,6 +143,11 @@ fn transact<T>(
     let done = work(&tx)?;
     tx.commit()?;
     Ok(done)
+}
+
+fn set_state(tx: &Transaction<'_>, key: &str, value: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT INTO state (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = ?2";
+    tx.prepare_cached(sql)?.execute((key, value)).map(drop)
 }
 
 pub(super) fn apply(

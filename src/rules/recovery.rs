@@ -219,7 +219,7 @@ pub enum Staged {
 pub enum StagingVerdict {
     /// Kept: the migration goes on with what is verified in it.
     Keep,
-    /// Kept until the migration is accepted again: it was promised. Then removed; the tablet's owner is seen.
+    /// Kept until the migration is accepted again, durably: it was promised. Then removed; the tablet's owner is seen.
     AcceptAgain,
     /// Removed, and what was placed out of it and never committed as well.
     Sweep,

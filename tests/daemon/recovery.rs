@@ -53,6 +53,26 @@ fn a_lost_journal_forgets_no_promise() {
     }
 }
 
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_lost_journal_and_a_kill_in_the_next_start_together_forget_no_promise() {
+    for point in ["next_id_raised", "promises_accepted"] {
+        let (mut node, key) = interrupted();
+        fs::remove_dir_all(node.dir.path().join("state")).expect("a state directory");
+        node.env = vec![("TABLETD_FAIL_POINT", format!("{point}=kill"))];
+        assert!(node.try_start().is_err(), "{point} was never reached");
+        node.env.clear();
+        let daemon = node.start();
+        daemon.wait_until_idle();
+        let answer = daemon.status(key);
+        assert_eq!(answer["msg"], "migration task has finished successfully", "{point}: {answer}");
+        assert_eq!(daemon.get("/api/v1/migrations")["total"], 1, "{point}: accepted once");
+        daemon.stop();
+        assert_eq!(node.assert_whole()[&key], 1, "{point}");
+        assert_eq!(read_dir_names(&node.roots[1].join("migrating")), Vec::<String>::new(), "{point}");
+    }
+}
+
 #[test]
 fn a_journal_of_a_newer_release_is_refused_and_not_touched() {
     let mut node = Node::new(2);

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Ended, Recovery};
+use super::{Ended, Promised, Recovery};
 use crate::engine::job::Job;
 use crate::engine::undone::Action;
 use crate::model::{DiskIndex, Migration, MigrationId};
@@ -76,10 +76,14 @@ impl Recovery<'_> {
                     "{owner:?}, {:?}, {tablet:?}: {verdict:?}",
                     item.content
                 );
-                if let (Some(owner), StagingVerdict::AcceptAgain) = (&item.owner, verdict) {
-                    self.settled.accept_again.push(owner.clone());
+                let action = action_on_staging(item, verdict);
+                match (&item.owner, verdict, action) {
+                    (Some(owner), StagingVerdict::AcceptAgain, Some(staged)) => {
+                        let (owner, disk) = (owner.clone(), DiskIndex(index));
+                        self.settled.accept_again.push(Promised { owner, disk, staged });
+                    }
+                    (_, _, action) => actions.entry(DiskIndex(index)).or_default().extend(action),
                 }
-                actions.entry(DiskIndex(index)).or_default().extend(action_on_staging(item, verdict));
             }
         }
         self.act(actions);
@@ -98,9 +102,7 @@ impl Recovery<'_> {
     }
 
     fn is_of_unreadable_row(&self, item: &StagingItem) -> bool {
-        let owner = item.owner.as_ref().filter(|owner| owner.purpose == Purpose::Migration);
-        let id = owner.and_then(|owner| owner.migration_id);
-        id.is_some_and(|id| self.findings.unreadable_rows.contains(&id))
+        migration_of(item).is_some_and(|id| self.findings.unreadable_rows.contains(&id))
     }
 
     /// The migration that a directory without an owner is named after: a power cut may have come between the name of its
@@ -118,12 +120,8 @@ impl Recovery<'_> {
         alive: &HashSet<MigrationId>,
         known: &HashSet<MigrationId>,
     ) -> StagingOwner {
-        let by_owner = || {
-            let owner = item.owner.as_ref().filter(|owner| owner.purpose == Purpose::Migration);
-            owner.and_then(|owner| owner.migration_id)
-        };
         let by_name = || self.named_after(item).map(|migration| migration.id);
-        let Some(id) = by_owner().or_else(by_name) else {
+        let Some(id) = migration_of(item).or_else(by_name) else {
             // A record says as much as an owner would, but for the migration.
             let says_whose = item.owner.is_some() || item.place.is_some();
             return if says_whose { StagingOwner::CutShort } else { StagingOwner::Nobody };
@@ -151,6 +149,11 @@ impl Recovery<'_> {
             }
         }
     }
+}
+
+/// The migration that a staging directory says it is of.
+fn migration_of(item: &StagingItem) -> Option<MigrationId> {
+    item.owner.as_ref().filter(|owner| owner.purpose == Purpose::Migration)?.migration_id
 }
 
 const fn staged(content: StagedContent) -> Staged {

@@ -43,11 +43,19 @@ pub(super) struct Settled {
     /// Verdict on each unfinished migration, in order of their numbers.
     pub(super) migrations: Vec<(Migration, MigrationVerdict)>,
     /// Promised, by what a staging directory says, but unknown to the journal: to be accepted again.
-    pub(super) accept_again: Vec<Owner>,
+    pub(super) accept_again: Vec<Promised>,
     /// Copies set aside.
     pub(super) quarantined: u64,
     /// What could not be done.
     pub(super) undone: Undone,
+}
+
+/// A migration that only its staging directory still knows of.
+pub(super) struct Promised {
+    pub(super) owner: Owner,
+    pub(super) disk: DiskIndex,
+    /// What becomes of the directory, once the migration is in the journal again.
+    pub(super) staged: Action,
 }
 
 /// Everything recovery looks at.
