@@ -130,7 +130,7 @@ pub enum Command {
     },
     /// List the tablets the daemon serves.
     Tablets(TabletsArgs),
-    /// What takes long beside migrations: healing, restoring, verifying, purging. List, show, follow, cancel.
+    /// What takes long beside migrations: healing, restoring, purging. List, show, follow, cancel.
     Operation {
         /// Which of these.
         #[command(subcommand)]

@@ -160,9 +160,7 @@ fn in_words(operation: &Operation) -> String {
             printable(note)
         ),
     };
-    let several =
-        matches!(kind, OperationKind::PurgeTrash | OperationKind::PurgeQuarantine | OperationKind::Verify);
-    if several && !operation.items.is_empty() {
+    if *kind == OperationKind::PurgeTrash && !operation.items.is_empty() {
         out = items(&operation.items) + &out;
     }
     out

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use super::catalog::Entry;
 use super::disk::{Disk, stay, visit};
-use super::job::{Job, now_ms};
+use super::job::Job;
 use super::known_disks::KnownDisks;
 use super::marks;
 use super::node::Node;
@@ -349,15 +349,7 @@ fn retire_one(
 /// What is said of a copy that the one on the disk `owner` has outlived; `None` when that has gone on.
 fn note_of(node: &Node, old: &RecordSummary, owner: DiskIndex) -> Option<RetiredNote> {
     let generation = node.catalog().get(old.key).filter(|entry| entry.disk == owner)?.generation;
-    Some(RetiredNote {
-        key: old.key,
-        shard_id: old.shard_id,
-        migration_id: None,
-        moved_to: node.disk(owner).reference()?,
-        generation,
-        retired_ms: now_ms(),
-        uptime_sec: node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
-    })
+    Some(node.retired_note(old.key, old.shard_id, node.disk(owner).reference()?, generation))
 }
 
 fn retire_claimed(

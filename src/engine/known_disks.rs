@@ -73,8 +73,9 @@ impl Expected {
         let Some(lost) = self.lost.get(&found) else { return Ok(()) };
         let when = DateTime::from_timestamp_millis(lost.since_ms).unwrap_or_default();
         Err(format!(
-            "this is disk {found}, which was given up as lost on {} by {} (it was {}) and does not join again; single \
-             tablets of it come back with tabletctl tablet adopt, and with a new file system it is a new disk",
+            "this is disk {found}, which was given up as lost on {} by {} (it was {}) and does not join again; with a new \
+             file system it is a new disk, and single tablets of it come back with tabletctl tablet import of their \
+             directories while the daemon is stopped (tablet adopt, beside a running one, is not built yet)",
             when.format("%Y-%m-%d"),
             lost.by,
             lost.path

@@ -19,11 +19,13 @@ use super::tasks::TaskBook;
 use super::undone::Undone;
 use super::verify::Checks;
 use crate::config::{self, Config};
-use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, TabletKey};
+use crate::model::{
+    DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, ShardId, TabletKey,
+};
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
 use crate::rules::transition::Event;
-use crate::storage::FileSystem;
+use crate::storage::{FileSystem, RetiredNote};
 use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 
 /// The node.
@@ -240,6 +242,25 @@ impl Node {
 
     pub(super) fn disk_by_uuid(&self, uuid: DiskUuid) -> Option<&Arc<Disk>> {
         self.shown_disks().find(|disk| disk.opened.get().is_some_and(|opened| opened.identity.uuid == uuid))
+    }
+
+    /// What is said now of a copy that this generation on the disk `moved_to` has outlived, where no migration says more.
+    pub(super) fn retired_note(
+        &self,
+        key: TabletKey,
+        shard_id: ShardId,
+        moved_to: DiskRef,
+        generation: u64,
+    ) -> RetiredNote {
+        RetiredNote {
+            key,
+            shard_id,
+            migration_id: None,
+            moved_to,
+            generation,
+            retired_ms: now_ms(),
+            uptime_sec: self.uptime_sec.load(Ordering::Relaxed),
+        }
     }
 
     pub(super) fn hang_after(&self) -> Duration {

@@ -1,4 +1,4 @@
-//! Operations: what an operator asks for beside migrations and may have to wait for, such as healing, verifying or purging.
+//! Operations: what an operator asks for beside migrations and may have to wait for, such as healing or purging.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,14 +12,8 @@ pub enum OperationKind {
     Heal,
     /// A tablet that nobody serves is brought back.
     Restore,
-    /// A copy that nobody owns becomes a tablet.
-    Adopt,
-    /// Tablets are read again and compared with their manifests.
-    Verify,
     /// What is not needed any more goes from trash.
     PurgeTrash,
-    /// What was set aside goes for good.
-    PurgeQuarantine,
 }
 
 impl OperationKind {
@@ -28,10 +22,7 @@ impl OperationKind {
         match self {
             Self::Heal => "heal",
             Self::Restore => "restore",
-            Self::Adopt => "adopt",
-            Self::Verify => "verify",
             Self::PurgeTrash => "purge_trash",
-            Self::PurgeQuarantine => "purge_quarantine",
         }
     }
 }

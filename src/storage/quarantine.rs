@@ -1,4 +1,4 @@
-//! What lies in quarantine: read entry by entry, and removed only when an operator says so.
+//! What lies in quarantine: read entry by entry. Nothing here removes anything.
 //!
 //! ```text
 //! quarantine/<entry>/reason.json         why it was set aside
@@ -10,9 +10,10 @@
 use super::dir::{Dir, EntryKind};
 use super::error::DiskError;
 use super::file::{ReadFrom, read_small};
-use super::layout::{FILES, QUARANTINE, REASON_FILE, RECORD_FILE, parse_record_name, parse_trash_entry_name};
+use super::layout::{FILES, QUARANTINE, REASON_FILE, RECORD_FILE, parse_record_name};
 use super::record::{decode_record, decode_summary};
 use super::staging::read_owner;
+use super::trash::trash_entries;
 use crate::model::{RecordSummary, TabletKey, TabletRecord};
 
 /// One entry.
@@ -46,15 +47,7 @@ struct Reason {
 /// # Errors
 /// As the calls made.
 pub fn quarantine_entries(root: &Dir) -> Result<Vec<String>, DiskError> {
-    let mut names: Vec<_> = root
-        .open(QUARANTINE)?
-        .entries()?
-        .into_iter()
-        .filter_map(|entry| entry.name.into_string().ok())
-        .filter_map(|name| Some((parse_trash_entry_name(&name)?, name)))
-        .collect();
-    names.sort_unstable();
-    Ok(names.into_iter().map(|(_, name)| name).collect())
+    trash_entries(&root.open(QUARANTINE)?)
 }
 
 /// What is in an entry; `None` when there is none of that name.
@@ -124,12 +117,4 @@ pub fn read_quarantined_record(root: &Dir, item: &QuarantineItem) -> Result<Opti
     let Some(file) = &item.record_file else { return Ok(None) };
     let dir = root.open(format!("{QUARANTINE}/{}", item.entry))?;
     Ok(read_small(&dir, file, ReadFrom::Cache)?.and_then(|bytes| decode_record(&bytes).ok()))
-}
-
-/// Removes an entry for good. What `entering` gives is held during each removal of a file.
-///
-/// # Errors
-/// As the calls made.
-pub fn purge_quarantined<G>(root: &Dir, entry: &str, entering: &dyn Fn() -> G) -> Result<(), DiskError> {
-    root.open(QUARANTINE)?.remove_tree_in_steps(entry, entering)
 }

@@ -110,7 +110,7 @@ pub(super) fn unfinished(trash: &Dir, entry: &str) -> Result<Option<UnfinishedEn
     Ok(Some(UnfinishedEntry { entry: entry.to_owned(), note, header, reached }))
 }
 
-/// Names of all trash entries of a root, oldest first.
+/// Names of all entries of a trash, or of a quarantine, oldest first. What has another name is none.
 ///
 /// # Errors
 /// As the calls made.

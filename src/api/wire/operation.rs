@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{FailureBody, Timestamp};
 use crate::model::{OperationId, OperationKind, OperationState, SchemaHash, TabletId};
 
-/// A call that may take long, as a job: healing, restoring, adopting, verifying, purging.
+/// A call that may take long, as a job: healing, restoring, purging.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Operation {
     /// Its number, counted from 1 in each run of the daemon.
     pub id: OperationId,
-    /// `heal`, `restore`, `adopt`, `verify`, `purge_trash` or `purge_quarantine`.
+    /// `heal`, `restore` or `purge_trash`.
     pub kind: OperationKind,
     /// `running`, `completed`, `failed` or `cancelled`.
     pub state: OperationState,

@@ -2,21 +2,17 @@
 //! retired goes to trash. Nothing is deleted, and a failure here takes nothing back: the next start settles the rest.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::bring::Brought;
 use super::find::{Found, Search};
 use crate::engine::catalog::Entry;
 use crate::engine::disk::{Disk, note_storage_error};
 use crate::engine::flush::SharedBarrier;
-use crate::engine::job::now_ms;
 use crate::engine::node::{Counts, Node};
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::healing::FoundIn;
 use crate::storage::layout::{record_name, tablet_dir};
-use crate::storage::{
-    Barrier, Quarantined, RetiredNote, StorageError, quarantine, remove_empty_parents, retire,
-};
+use crate::storage::{Barrier, Quarantined, StorageError, quarantine, remove_empty_parents, retire};
 
 /// What a copy turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,15 +141,8 @@ fn settle(
             quarantine(root.dir(), &store, &what, why).map(Some)
         }
         Judged::Untried => owner.disk.reference().map_or(Ok(None), |moved_to| {
-            let note = RetiredNote {
-                key,
-                shard_id: found.record.shard_id,
-                migration_id: None,
-                moved_to,
-                generation: owner.record.generation,
-                retired_ms: now_ms(),
-                uptime_sec: node.uptime_sec.load(Ordering::Relaxed),
-            };
+            let shard = found.record.shard_id;
+            let note = node.retired_note(key, shard, moved_to, owner.record.generation);
             retire(root.dir(), &store, &note).map(Some)
         }),
     };

@@ -18,7 +18,6 @@ use super::preflight::read_record;
 use super::{Line, undo};
 use crate::engine::catalog::{Entry, Gate};
 use crate::engine::flush::SharedBarrier;
-use crate::engine::job::now_ms;
 use crate::engine::rewrite;
 use crate::engine::undone::Action;
 use crate::fault;
@@ -238,14 +237,11 @@ fn receipt_of(ready: &Ready) -> Receipt {
 
 /// What is said of the source, now that the destination has `record`.
 fn retired_note(line: &Line<'_>, record: &TabletRecord) -> RetiredNote {
+    let shard_id = line.job.lock().source_shard.unwrap_or(record.shard_id);
+    let moved_to = line.destination_ref.clone();
     RetiredNote {
-        key: line.key,
-        shard_id: line.job.lock().source_shard.unwrap_or(record.shard_id),
         migration_id: Some(line.id),
-        moved_to: line.destination_ref.clone(),
-        generation: record.generation,
-        retired_ms: now_ms(),
-        uptime_sec: line.node.uptime_sec.load(std::sync::atomic::Ordering::Relaxed),
+        ..line.node.retired_note(line.key, shard_id, moved_to, record.generation)
     }
 }
 
