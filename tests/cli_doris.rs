@@ -130,3 +130,43 @@ fn a_root_that_is_no_backends_is_said_to_be_none() {
     assert!(why.contains("no backend has started with it yet"), "{why}");
     assert_eq!(status, Some(1));
 }
+
+fn header(args: &[&str], roots: &[PathBuf]) -> (bool, String, String) {
+    let mut command = Command::new(cargo_bin("tabletctl"));
+    let output = command.args(["doris", "header"]).args(args).args(roots).output().expect("runs");
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("text");
+    (output.status.success(), text(output.stdout), text(output.stderr))
+}
+
+#[test]
+fn every_record_is_printed_as_doris_prints_it() {
+    let dir = unpack("clean");
+    let root = dir.path().join("clean/hdd1");
+    let mut printed = 0;
+    for tablet in expected("clean")["roots"]["hdd1"]["tablets"].as_array().expect("tablets") {
+        let id = tablet["tablet_id"].to_string();
+        let (ok, out, said) = header(&[&id], std::slice::from_ref(&root));
+        assert!(ok, "{id}: {said}");
+        let json: Value = serde_json::from_str(&out).expect("json");
+        assert_eq!(json["tablet_id"], tablet["tablet_id"]);
+        assert_eq!(json["schema_hash"], tablet["schema_hash"]);
+        assert_eq!(json["tablet_state"], "PB_RUNNING", "{id}");
+        assert!(json["schema"]["column"].as_array().is_some_and(|columns| !columns.is_empty()), "{id}");
+        assert!(json["rs_metas"][0]["rowset_type"] == "BETA_ROWSET", "{id}: {out}");
+        printed += 1;
+    }
+    assert!(printed > 10, "{printed}");
+}
+
+#[test]
+fn a_record_that_is_nowhere_or_twice_is_said() {
+    let dir = unpack("killed");
+    let wanted = expected("killed");
+    let roots: Vec<PathBuf> =
+        ["hdd1", "hdd2", "ssd1"].map(|name| dir.path().join("killed").join(name)).into();
+    let twice = wanted["on_several_roots"][0]["tablet_id"].to_string();
+    let (ok, _, said) = header(&[&twice], &roots);
+    assert!(!ok && said.contains("several records") && said.contains("hdd"), "{said}");
+    let (ok, _, said) = header(&["1"], &roots);
+    assert!(!ok && said.contains("no record of tablet 1 "), "{said}");
+}

@@ -17,4 +17,16 @@ pub enum DorisCommand {
         #[arg(long)]
         rescue: bool,
     },
+    /// Print a tablet's record as the JSON that Doris's meta_tool prints. Fresh rowsets, which a backend keeps beside the
+    /// record, are not in it.
+    Header {
+        /// The tablet.
+        tablet_id: i64,
+        /// Roots to look in.
+        #[arg(required = true, value_name = "ROOT")]
+        roots: Vec<PathBuf>,
+        /// Hash of its schema, where several tablets have that number.
+        #[arg(long, allow_hyphen_values = true)]
+        schema_hash: Option<i32>,
+    },
 }

@@ -12,12 +12,14 @@
 //! | [`rowsets`], [`moving`] | what a backend would make of fresh rowsets; the two batches of a move
 //! | [`files`], [`segment`] | which files belong to a tablet; the end of a segment
 //! | [`judge`], [`inventory`] | whether a tablet can be moved; all that a database says of its tablets
+//! | [`display`], `messages` | a record as Doris's JSON, by the table of its fields
 //! | [`source`] | the files of a `meta/` directory |
 
 pub mod batch;
 mod block;
 pub mod cursor;
 pub mod database;
+pub mod display;
 pub mod error;
 pub mod files;
 pub mod inventory;
@@ -25,6 +27,7 @@ pub mod judge;
 pub mod keys;
 pub mod log;
 pub mod manifest;
+mod messages;
 pub mod moving;
 pub mod proto;
 pub mod record;

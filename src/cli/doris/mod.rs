@@ -1,5 +1,6 @@
 //! `tabletctl doris ...`: the roots of a real Doris backend, looked at. Nothing here writes to one.
 
+mod header;
 mod look;
 mod report;
 mod walk;
@@ -19,6 +20,9 @@ use report::{Report, RootReport};
 pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError> {
     match command {
         DorisCommand::Inspect { roots, rescue } => inspect(roots, *rescue, output),
+        DorisCommand::Header { tablet_id, roots, schema_hash } => {
+            print(&header::header(*tablet_id, *schema_hash, roots)?)
+        }
     }
 }
 
