@@ -97,7 +97,7 @@ fn is_still_named(root: &Dir, name: &str, file: &File) -> Result<bool, DiskError
     Ok(root.stat(name)?.is_some_and(|named| named.st_ino == opened.ino() && named.st_dev == opened.dev()))
 }
 
-fn describe_holder(pid: &str) -> String {
+pub(super) fn describe_holder(pid: &str) -> String {
     let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
     match (pid, name.trim()) {
         ("", _) => "another process".to_owned(),

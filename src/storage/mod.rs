@@ -7,7 +7,7 @@
 //! descriptor, never follows a symlink and never leaves the file system it started on.
 
 mod dir;
-mod doris_root;
+mod doris;
 mod envelope;
 mod error;
 mod file;
@@ -26,7 +26,7 @@ mod store;
 mod trash;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
-pub use doris_root::DorisFiles;
+pub use doris::{AddedLog, DorisFiles, DorisLock, DorisLockError};
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};
 pub use lock::{LockError, RootLock};

@@ -1,5 +1,6 @@
 //! Real Doris roots: databases that RocksDB 5.14.2 wrote with a backend's options, and what they must read as.
 
+mod adding;
 mod databases;
 mod fixtures;
 mod moves;

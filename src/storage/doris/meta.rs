@@ -5,9 +5,9 @@ use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
 
-use super::dir::Dir;
 use crate::doris::error::DorisError;
 use crate::doris::source::{MetaFiles, ReadAt};
+use crate::storage::Dir;
 
 /// Files of a directory, read below its descriptor.
 #[derive(Debug)]
