@@ -18,12 +18,13 @@ pub enum Need {
 const TABLET_MIGRATION: &str = "/api/tablet_migration";
 
 /// Paths whose changes an administrator makes.
-const ADMIN_PATHS: [&str; 5] = [
+const ADMIN_PATHS: [&str; 6] = [
     "/api/update_config",
     "/api/v1/trash/purge",
     "/api/v1/disks",
     "/api/v1/disks/forget",
     "/api/v1/disks/replace",
+    "/api/v1/quarantine/purge",
 ];
 
 /// The role that `method` on `path` needs; `goals` are the values of the parameter `goal`, in order.
@@ -70,6 +71,8 @@ mod tests {
             ("POST", "/api/v1/disks/disable", &[], role(Role::Operator)),
             ("POST", "/api/restore_tablet", &[], role(Role::Operator)),
             ("POST", "/api/v1/trash/purge", &[], role(Role::Admin)),
+            ("POST", "/api/v1/quarantine/purge", &[], role(Role::Admin)),
+            ("POST", "/api/v1/quarantine/restore", &[], role(Role::Operator)),
             ("POST", "/api/update_config", &[], role(Role::Admin)),
             ("GET", "/api/v1/disks", &[], role(Role::Viewer)),
             ("POST", "/api/v1/disks", &[], role(Role::Admin)),

@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, OperationView,
-    Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, Validation,
+    DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, Older,
+    OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
+    Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView,
+    Totals, TrashFilter, TrashPage, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -96,6 +97,17 @@ pub trait Node: Send + Sync + 'static {
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
+    fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure>;
+    fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure>;
+    fn restore_quarantined(
+        &self,
+        disk: &str,
+        entry: &str,
+        to: Option<String>,
+        older: Older,
+        requested_by: String,
+    ) -> Result<OperationView, Failure>;
+    fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure>;
     fn operation(&self, id: OperationId) -> Result<OperationView, Failure>;
     fn operations(&self, limit: usize) -> Page<OperationView>;
     fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure>;
@@ -283,6 +295,25 @@ impl Node for Engine {
     }
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
         Self::purge(self, select, requested_by)
+    }
+    fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
+        Self::quarantine(self, filter)
+    }
+    fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
+        Self::quarantined(self, disk, entry)
+    }
+    fn restore_quarantined(
+        &self,
+        disk: &str,
+        entry: &str,
+        to: Option<String>,
+        older: Older,
+        requested_by: String,
+    ) -> Result<OperationView, Failure> {
+        Self::restore_quarantined(self, disk, entry, to, older, requested_by)
+    }
+    fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
+        Self::purge_quarantine(self, request)
     }
     fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {
         Self::operation(self, id)

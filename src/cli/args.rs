@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::disk_args::DiskCommand;
 use super::doris_args::DorisCommand;
 use super::operation_args::OperationCommand;
+use super::quarantine_args::QuarantineCommand;
 use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
 use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
@@ -135,6 +136,12 @@ pub enum Command {
         /// Which of these.
         #[command(subcommand)]
         command: OperationCommand,
+    },
+    /// What was set aside because it contradicts itself: list, show, restore, purge.
+    Quarantine {
+        /// Which of these.
+        #[command(subcommand)]
+        command: QuarantineCommand,
     },
     /// What migrations left behind on their source disks.
     Trash {

@@ -19,6 +19,8 @@ pub mod offline;
 pub mod operation_args;
 mod operations;
 mod plan;
+mod quarantine;
+pub mod quarantine_args;
 pub mod steer_args;
 mod table;
 mod tablet;
@@ -129,6 +131,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             let client = client()?;
             operations::follow(&client, client.heal(*tablet_id, &request)?, output)
         }
+        Command::Quarantine { command } => quarantine::run(&client()?, command, output),
         Command::Operation { command } => operations::run(&client()?, command, output),
         Command::Tablet { command } => run_offline(command, output),
         Command::Doris { command } => doris::run(command, output),

@@ -160,7 +160,8 @@ fn in_words(operation: &Operation) -> String {
             printable(note)
         ),
     };
-    if *kind == OperationKind::PurgeTrash && !operation.items.is_empty() {
+    let is_purge = matches!(kind, OperationKind::PurgeTrash | OperationKind::PurgeQuarantine);
+    if is_purge && !operation.items.is_empty() {
         out = items(&operation.items) + &out;
     }
     out

@@ -50,6 +50,7 @@ mod operations;
 mod pace;
 mod pressure;
 mod progress;
+mod quarantine;
 mod query;
 mod recover;
 mod register;
@@ -75,9 +76,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::rules::giving_up::Older;
+pub use crate::rules::trash::LastCopy;
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
-pub use operation_view::{Heal, OperationView, Restore};
+pub use operation_view::{
+    CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+};
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
-use super::operation_view::{Heal, OperationView, Restore};
+use super::operation_view::{
+    Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+};
 use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, disk_look, gentle, heal, marks, operations, register, tasks, verify};
+use super::{Engine, disk_look, gentle, heal, marks, operations, quarantine, register, tasks, verify};
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
     TaskPlan,
 };
+use crate::rules::giving_up::Older;
 
 /// How long a probe asked for by an operator may take.
 const PROBE_WAIT: Duration = Duration::from_secs(20);
@@ -171,6 +174,52 @@ impl Engine {
     /// `ALREADY_ON_DISK` while the tablet lives; `TRASH_NOT_FOUND`, `DISK_NOT_FOUND`; as [`Engine::heal`].
     pub fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
         heal::restore(&self.0, request)
+    }
+
+    /// What is in quarantine.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; the disk that is named did not answer.
+    pub fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
+        quarantine::list(&self.0, filter)
+    }
+
+    /// One entry of a quarantine.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`, `QUARANTINE_NOT_FOUND`; the disk did not answer.
+    pub fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
+        quarantine::show(&self.0, disk, entry)
+    }
+
+    /// Brings the tablet in an entry of a quarantine back, by the rules of [`Engine::restore`]. An operation.
+    ///
+    /// # Errors
+    /// `QUARANTINE_NOT_FOUND`, `RECORD_DAMAGED`; as [`Engine::restore`].
+    pub fn restore_quarantined(
+        &self,
+        disk: &str,
+        entry: &str,
+        to: Option<String>,
+        older: Older,
+        requested_by: String,
+    ) -> Result<OperationView, Failure> {
+        heal::restore_from_quarantine(&self.0, disk, entry, |key, from| Restore {
+            key,
+            from: Some(from),
+            to,
+            older,
+            requested_by,
+        })
+    }
+
+    /// Removes entries of quarantines for good; what may be the last copy of a tablet only when that is asked for. An
+    /// operation.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; `QUEUE_FULL`.
+    pub fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
+        quarantine::purge(&self.0, request)
     }
 
     /// One operation.

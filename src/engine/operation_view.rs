@@ -1,10 +1,12 @@
 //! Operations as the engine shows them, and what they are asked with.
 
+use super::view::TrashMarker;
 use crate::model::{
     Failure, OperationId, OperationItem, OperationKind, OperationState, SchemaHash, TabletId, TabletKey,
     TimestampMs,
 };
 use crate::rules::giving_up::Older;
+use crate::rules::trash::LastCopy;
 
 /// One operation.
 #[derive(Debug, Clone)]
@@ -61,12 +63,108 @@ pub struct Heal {
 pub struct Restore {
     /// The tablet.
     pub key: TabletKey,
-    /// This trash entry, instead of the newest good copy.
-    pub entry: Option<String>,
+    /// This copy, instead of the newest good one.
+    pub from: Option<CopyNamed>,
     /// The disk it is to live on; `None` leaves it to where the copy is.
     pub to: Option<String>,
     /// Whether an older copy will do.
     pub older: Older,
     /// Who asks.
     pub requested_by: String,
+}
+
+/// A copy that an operator names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CopyNamed {
+    /// In this entry of any trash.
+    InTrash(String),
+    /// In this entry of the quarantine of the disk at this path.
+    InQuarantine(String, String),
+}
+
+/// Which of the quarantine to list. Empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct QuarantineFilter {
+    /// On the disk at this path.
+    pub disk: Option<String>,
+    /// Of this tablet.
+    pub tablet_id: Option<TabletId>,
+    /// Behind this one.
+    pub after: Option<TrashMarker>,
+    /// At most this many; 0 means 1000.
+    pub limit: usize,
+}
+
+/// What is to go from quarantine for good. Empty fields match everything.
+#[derive(Debug, Clone)]
+pub struct PurgeQuarantine {
+    /// On the disk at this path.
+    pub disk: Option<String>,
+    /// This entry.
+    pub entry: Option<String>,
+    /// Of this tablet.
+    pub tablet_id: Option<TabletId>,
+    /// Whether what may be the last copy of a tablet goes as well.
+    pub last_copy: LastCopy,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+impl std::fmt::Display for PurgeQuarantine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.entry {
+            Some(entry) => write!(f, "entry {entry:?} in quarantine")?,
+            None => f.write_str("entry in quarantine")?,
+        }
+        self.tablet_id.map_or(Ok(()), |id| write!(f, " of tablet {id}"))?;
+        self.disk.as_ref().map_or(Ok(()), |disk| write!(f, " on {disk}"))?;
+        match self.last_copy {
+            LastCopy::Keep => Ok(()),
+            LastCopy::Remove => f.write_str(", last copies too"),
+        }
+    }
+}
+
+/// One entry of a quarantine.
+#[derive(Debug, Clone)]
+pub struct QuarantineView {
+    /// Path of its disk.
+    pub disk: String,
+    /// Its name.
+    pub entry: String,
+    /// Its directory.
+    pub path: String,
+    /// Why it was set aside.
+    pub reason: String,
+    /// The tablet, where anything in it says which.
+    pub key: Option<TabletKey>,
+    /// Of its record, where there is a good one.
+    pub generation: Option<u64>,
+    /// Whether a tablet's directory is in it.
+    pub has_files: bool,
+    /// Number of the files in there.
+    pub file_count: u64,
+    /// Bytes of all of it.
+    pub size_bytes: u64,
+}
+
+impl QuarantineView {
+    pub(super) fn is_of(&self, id: TabletId) -> bool {
+        self.key.is_some_and(|key| key.tablet_id == id)
+    }
+
+    /// An entry that could not be looked into.
+    pub(super) fn unreadable(disk: &str, entry: &str, failure: &Failure) -> Self {
+        Self {
+            path: format!("{disk}/quarantine/{entry}"),
+            disk: disk.to_owned(),
+            entry: entry.to_owned(),
+            reason: format!("it cannot be read: {failure}"),
+            key: None,
+            generation: None,
+            has_files: false,
+            file_count: 0,
+            size_bytes: 0,
+        }
+    }
 }

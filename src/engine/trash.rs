@@ -222,7 +222,7 @@ pub(super) fn sweep(node: &Arc<Node>) {
 pub(super) fn would_purge(node: &Node, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
     let mut outcomes = Vec::new();
     walk_selected(node, select, |disk, item| {
-        let outcome = live_copy(node, &item).map(drop);
+        let outcome = live_copy(node, item.key, generation_of(&item)).map(drop);
         outcomes.push(PurgeOutcome { item: view(node, disk, &item), outcome });
         ControlFlow::Continue(())
     })?;
@@ -305,10 +305,10 @@ pub(super) fn has(node: &Node, key: TabletKey) -> Result<bool, Failure> {
     Ok(found)
 }
 
-/// The owner of the tablet that makes this trash superfluous.
-fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
+/// The owner of the tablet that makes another copy superfluous, whose generation is this where it is known.
+fn live_copy(node: &Node, key: TabletKey, generation: Option<u64>) -> Result<Arc<Disk>, String> {
     let catalog = node.catalog();
-    let owner = catalog.get(item.key).ok_or("the tablet has no live copy; restore it, or keep this")?;
+    let owner = catalog.get(key).ok_or("the tablet has no live copy; restore it, or keep this")?;
     let on = node.disk(owner.disk);
     if on.is_read_only() {
         return Err(format!(
@@ -316,10 +316,29 @@ fn live_copy(node: &Node, item: &TrashItem) -> Result<Arc<Disk>, String> {
             on.path
         ));
     }
-    let newer = item.header.is_none_or(|header| header.generation < owner.generation);
+    let newer = generation.is_none_or(|generation| generation < owner.generation);
     newer.then(|| Arc::clone(node.disk(owner.disk))).ok_or_else(|| {
         format!("the live copy has generation {}, which is not newer than this", owner.generation)
     })
+}
+
+fn generation_of(item: &TrashItem) -> Option<u64> {
+    item.header.map(|header| header.generation)
+}
+
+/// Whether a copy is not needed: the tablet has a live one of a higher generation, which is read past the page cache.
+///
+/// # Errors
+/// In words: why it may be needed.
+pub(super) fn is_superfluous(
+    node: &Arc<Node>,
+    key: TabletKey,
+    generation: Option<u64>,
+    operation: Option<&Operation>,
+) -> Result<(), String> {
+    let owner = live_copy(node, key, generation)?;
+    check_cold(node, &owner, key, operation)
+        .map_err(|failure| format!("its live copy did not pass a cold check: {failure}"))
 }
 
 fn purge_one(
@@ -331,9 +350,7 @@ fn purge_one(
     if disk.is_read_only() {
         return Err(format!("{} is read-only", disk.path));
     }
-    let owner = live_copy(node, item)?;
-    check_cold(node, &owner, item.key, operation)
-        .map_err(|failure| format!("its live copy did not pass a cold check: {failure}"))?;
+    is_superfluous(node, item.key, generation_of(item), operation)?;
     let (entry, own, key) = (item.entry.clone(), Arc::clone(disk), item.key);
     // Each removal is a call of its own: many files take long on a disk in good health.
     stay(disk, READ_WAIT, move |root, _| {

@@ -14,6 +14,8 @@ pub enum OperationKind {
     Restore,
     /// What is not needed any more goes from trash.
     PurgeTrash,
+    /// What was set aside goes for good.
+    PurgeQuarantine,
 }
 
 impl OperationKind {
@@ -23,6 +25,7 @@ impl OperationKind {
             Self::Heal => "heal",
             Self::Restore => "restore",
             Self::PurgeTrash => "purge_trash",
+            Self::PurgeQuarantine => "purge_quarantine",
         }
     }
 }

@@ -9,6 +9,15 @@
 //!
 //! On a disk above nine tenths of its flood stage both count as 0, as in Doris; the cold check never does.
 
+/// What is asked of a copy that may be the last one of its tablet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastCopy {
+    /// It stays.
+    Keep,
+    /// It goes: an operator has said so.
+    Remove,
+}
+
 /// The two limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TrashLimits {

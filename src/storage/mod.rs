@@ -32,7 +32,9 @@ pub use file::{ReadFrom, read_small, replace_durably, write_new};
 pub use lock::{LockError, RootLock};
 pub use mounts::{FileSystem, same_file_system};
 pub use native::NativeStore;
-pub use quarantine::{QuarantineItem, quarantine_entries, read_quarantined, read_quarantined_record};
+pub use quarantine::{
+    QuarantineItem, purge_quarantined, quarantine_entries, read_quarantined, read_quarantined_record,
+};
 pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
     synthesize_header, synthesize_header_in,

@@ -1,4 +1,4 @@
-//! What lies in quarantine: read entry by entry. Nothing here removes anything.
+//! What lies in quarantine: read entry by entry, and removed when an operator asks.
 //!
 //! ```text
 //! quarantine/<entry>/reason.json         why it was set aside
@@ -117,4 +117,15 @@ pub fn read_quarantined_record(root: &Dir, item: &QuarantineItem) -> Result<Opti
     let Some(file) = &item.record_file else { return Ok(None) };
     let dir = root.open(format!("{QUARANTINE}/{}", item.entry))?;
     Ok(read_small(&dir, file, ReadFrom::Cache)?.and_then(|bytes| decode_record(&bytes).ok()))
+}
+
+/// Removes an entry for good; what `entering` gives is held during each removal of a file. Removed in the middle, it is
+/// one still, with less in it.
+///
+/// # Errors
+/// As the calls made.
+pub fn purge_quarantined<G>(root: &Dir, entry: &str, entering: &dyn Fn() -> G) -> Result<(), DiskError> {
+    let quarantine = root.open(QUARANTINE)?;
+    quarantine.remove_tree_in_steps(entry, entering)?;
+    quarantine.sync()
 }

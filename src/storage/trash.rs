@@ -227,7 +227,7 @@ pub enum Quarantined<'a> {
     },
 }
 
-/// Moves something into quarantine with a note that says why. Nothing in there is ever deleted by this program. Not
+/// Moves something into quarantine with a note that says why. Nothing leaves it but by an operator's word. Not
 /// durable before the caller's barrier.
 ///
 /// # Errors

@@ -10,7 +10,7 @@ use tabletd::model::TabletKey;
 use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A node whose only tablet has moved from disk 0 to disk 1: its old copy stands in trash.
-fn moved(disks: usize) -> (Node, Daemon, TabletKey) {
+pub(crate) fn moved(disks: usize) -> (Node, Daemon, TabletKey) {
     let mut node = Node::new(disks);
     let key = node.add_tablet(0, 7, &[50_000, 3000]);
     let daemon = node.start();
@@ -18,7 +18,7 @@ fn moved(disks: usize) -> (Node, Daemon, TabletKey) {
     (node, daemon, key)
 }
 
-fn flip(file: &Path) {
+pub(crate) fn flip(file: &Path) {
     let open = fs::OpenOptions::new().read(true).write(true).open(file).expect("a file");
     let mut byte = [0];
     open.read_exact_at(&mut byte, 2000).expect("a byte");
@@ -26,7 +26,7 @@ fn flip(file: &Path) {
     open.sync_all().expect("synced");
 }
 
-fn verified(daemon: &Daemon) -> Value {
+pub(crate) fn verified(daemon: &Daemon) -> Value {
     daemon.post("/api/v1/tablets/7/verify", &json!({}));
     let look = || daemon.get("/api/v1/tablets/7/verify");
     assert!(daemon.becomes(|| !["queued", "running"].contains(&look()["state"].as_str().expect("a state"))));

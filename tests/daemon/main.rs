@@ -16,6 +16,7 @@ mod lifecycle;
 mod lost;
 mod modes;
 mod ownership;
+mod quarantine;
 mod recovery;
 mod register;
 mod requests;

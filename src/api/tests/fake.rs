@@ -10,8 +10,9 @@ use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
     Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
-    OperationView, Page, PurgeOutcome, PurgeSelect, Restore, RuleAnswer, RuleBinds, Submit, TabletFilter,
-    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, Validation,
+    Older, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
+    Restore, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter,
+    TaskView, Totals, TrashFilter, TrashPage, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -317,11 +318,34 @@ impl Node for FakeNode {
         Ok(sample::operation(OperationKind::Heal))
     }
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
-        self.on_disk(format!("restore {} {:?}", request.key, request.entry))?;
+        self.on_disk(format!("restore {} {:?}", request.key, request.from))?;
         if request.key.tablet_id == TabletId(404) {
             return Err(Failure::new(ErrorCode::TrashNotFound, "nothing of it in trash"));
         }
         Ok(sample::operation(OperationKind::Restore))
+    }
+    fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
+        self.on_disk(format!("quarantine {:?} {:?}", filter.disk, filter.tablet_id))?;
+        Ok(Page { total: 1, items: vec![sample::quarantined()] })
+    }
+    fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
+        self.on_disk(format!("{disk} {entry}"))?;
+        Ok(sample::quarantined())
+    }
+    fn restore_quarantined(
+        &self,
+        disk: &str,
+        entry: &str,
+        to: Option<String>,
+        older: Older,
+        _requested_by: String,
+    ) -> Result<OperationView, Failure> {
+        self.on_disk(format!("restore {disk} {entry} to {to:?}, {older:?}"))?;
+        Ok(sample::operation(OperationKind::Restore))
+    }
+    fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
+        self.note(format!("purge {request}"))?;
+        Ok(sample::operation(OperationKind::PurgeQuarantine))
     }
     fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {
         let ended =

@@ -1,7 +1,8 @@
 //! One of each, for tests.
 
 use crate::engine::{
-    DiskView, OperationView, PaceView, TabletView, TaskView, TrashView, UndoneOnDisk, UndoneView,
+    DiskView, OperationView, PaceView, QuarantineView, TabletView, TaskView, TrashView, UndoneOnDisk,
+    UndoneView,
 };
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
@@ -126,6 +127,21 @@ pub(crate) fn trash() -> TrashView {
         migration_id: Some(MigrationId(7)),
         retired_ms: Some(DATA_STARTED_MS),
         kept_because: "due".into(),
+    }
+}
+
+/// Tablet 1_2 in the quarantine of `/d1`.
+pub(crate) fn quarantined() -> QuarantineView {
+    QuarantineView {
+        disk: "/d1".into(),
+        entry: "20240101000000.0".into(),
+        path: "/d1/quarantine/20240101000000.0".into(),
+        reason: "it is damaged".into(),
+        key: Some(KEY),
+        generation: Some(1),
+        has_files: true,
+        file_count: 3,
+        size_bytes: 100,
     }
 }
 

@@ -242,7 +242,7 @@ fn disks_trash_and_status() {
             "enable /d1",
             "limit /d1 Some(5)",
             "limit /d1 None",
-            "restore 1_2 Some(\"x.0\")",
+            "restore 1_2 Some(InTrash(\"x.0\"))",
             "heal 1 to Some(\"/d2\"), Serve",
             "cancel operation 4",
             "look at trash, on /d1",

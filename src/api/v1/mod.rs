@@ -11,6 +11,7 @@ mod events;
 mod migrations;
 mod of_tablet;
 mod operations;
+mod quarantine;
 mod shape;
 mod status;
 mod submit;
@@ -75,6 +76,10 @@ pub(super) fn routes() -> Routes {
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
+        .route("/quarantine", get(quarantine::list))
+        .route("/quarantine/show", get(quarantine::show))
+        .route("/quarantine/restore", post(quarantine::restore))
+        .route("/quarantine/purge", post(quarantine::purge))
         .route("/operations", get(operations::list))
         .route("/operations/{id}", get(operations::show))
         .route("/operations/{id}/cancel", post(operations::cancel))

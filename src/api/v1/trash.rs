@@ -17,7 +17,7 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::invalid;
 use crate::api::wire::{List, Operation, PurgeTrash, PurgedItem, RestoreTablet, Trash};
-use crate::engine::{PurgeSelect, Restore, TrashFilter};
+use crate::engine::{CopyNamed, PurgeSelect, Restore, TrashFilter};
 use crate::model::{TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
@@ -76,7 +76,7 @@ pub(super) async fn restore(
     ));
     let request = Restore {
         key,
-        entry: request.entry,
+        from: request.entry.map(CopyNamed::InTrash),
         to: request.to,
         older: older(request.accept_older),
         requested_by: caller.to_string(),

@@ -1,7 +1,7 @@
 //! From the operations of the engine to what goes over the wire. Pure.
 
-use super::{Operation, OperationItem, Timestamp};
-use crate::engine::OperationView;
+use super::{Operation, OperationItem, QuarantineItem, Timestamp};
+use crate::engine::{OperationView, QuarantineView};
 use crate::model;
 
 impl From<OperationView> for Operation {
@@ -37,6 +37,23 @@ impl From<model::OperationItem> for OperationItem {
             size_bytes: item.size_bytes,
             done: item.outcome.is_ok(),
             not_done_because: item.outcome.err(),
+        }
+    }
+}
+
+impl From<QuarantineView> for QuarantineItem {
+    fn from(view: QuarantineView) -> Self {
+        Self {
+            disk: view.disk,
+            entry: view.entry,
+            path: view.path,
+            reason: view.reason,
+            tablet_id: view.key.map(|key| key.tablet_id),
+            schema_hash: view.key.map(|key| key.schema_hash),
+            generation: view.generation,
+            has_files: view.has_files,
+            file_count: view.file_count,
+            size_bytes: view.size_bytes,
         }
     }
 }

@@ -15,6 +15,7 @@ mod from_undone;
 mod loss;
 mod migration;
 mod operation;
+mod quarantine;
 mod status;
 mod tablet;
 mod task;
@@ -29,6 +30,7 @@ pub use migration::{
     Precondition, Receipt, RunStep, Step, Validation,
 };
 pub use operation::{HealTablet, Operation, OperationItem};
+pub use quarantine::{PurgeQuarantine, QuarantineItem, RestoreQuarantined};
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};

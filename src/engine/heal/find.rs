@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::engine::disk::{Disk, visit};
 use crate::engine::node::Node;
+use crate::engine::operation_view::CopyNamed;
 use crate::engine::operations::Operation;
 use crate::model::{ErrorCode, Failure, TabletKey, TabletRecord};
 use crate::rules::healing::FoundIn;
@@ -33,6 +34,19 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether it is the one that an operator names.
+    pub(super) fn is(&self, named: &CopyNamed) -> bool {
+        match named {
+            CopyNamed::InTrash(entry) => {
+                self.found_in == FoundIn::Trash && self.entry.as_ref() == Some(entry)
+            }
+            CopyNamed::InQuarantine(disk, entry) => {
+                let is_entry = self.found_in == FoundIn::Quarantine && self.entry.as_ref() == Some(entry);
+                is_entry && self.disk.path == *disk
+            }
+        }
+    }
+
     /// Where it is, for people.
     pub(super) fn place(&self) -> String {
         format!("{}/{}", self.disk.path, self.files)

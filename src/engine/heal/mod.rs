@@ -19,7 +19,7 @@ use super::catalog::Entry;
 use super::disk::Disk;
 use super::line::content_crc32;
 use super::node::Node;
-use super::operation_view::{Heal, OperationView, Restore};
+use super::operation_view::{CopyNamed, Heal, OperationView, Restore};
 use super::operations::{self, NewOperation, Operation};
 use super::verify;
 use super::view::{ListOrder, MigrationFilter};
@@ -44,7 +44,7 @@ const RECEIPTS_MAX: usize = 100;
 pub(super) struct Wish {
     key: TabletKey,
     generation: u64,
-    entry: Option<String>,
+    from: Option<CopyNamed>,
     to: Option<Arc<Disk>>,
     older: Older,
 }
@@ -57,12 +57,33 @@ pub(super) fn heal(node: &Arc<Node>, request: &Heal) -> Result<OperationView, Fa
     let key = known_key(node, request)?;
     let restore = Restore {
         key,
-        entry: None,
+        from: None,
         to: request.to.clone(),
         older: request.older,
         requested_by: request.requested_by.clone(),
     };
     begin(node, OperationKind::Heal, restore)
+}
+
+/// Brings back what is in an entry of a quarantine.
+///
+/// # Errors
+/// `QUARANTINE_NOT_FOUND`; as [`restore`].
+pub(super) fn restore_from_quarantine(
+    node: &Arc<Node>,
+    disk: &str,
+    entry: &str,
+    request: impl FnOnce(TabletKey, CopyNamed) -> Restore,
+) -> Result<OperationView, Failure> {
+    let view = super::quarantine::show(node, disk, entry)?;
+    let Some(key) = view.key.filter(|_| view.has_files && view.generation.is_some()) else {
+        let text = format!(
+            "{} holds no tablet with a good record: {}; its files can be taken in by tabletctl tablet import",
+            view.path, view.reason
+        );
+        return Err(Failure::new(ErrorCode::RecordDamaged, text));
+    };
+    restore(node, &request(key, CopyNamed::InQuarantine(view.disk, view.entry)))
 }
 
 /// Restores a tablet that nobody serves, or that is known to be damaged.
@@ -82,7 +103,8 @@ pub(super) fn restore(node: &Arc<Node>, request: &Restore) -> Result<OperationVi
         );
         return Err(Failure::new(ErrorCode::AlreadyOnDisk, text));
     }
-    if !is_known && !super::trash::has(node, key)? {
+    let is_named_aside = matches!(request.from, Some(CopyNamed::InQuarantine(..)));
+    if !is_known && !is_named_aside && !super::trash::has(node, key)? {
         return Err(nothing_of(key));
     }
     begin(node, OperationKind::Restore, request.clone())
@@ -101,10 +123,10 @@ fn begin(node: &Arc<Node>, kind: OperationKind, request: Restore) -> Result<Oper
         requested_by: request.requested_by,
         claims: Some(request.key),
     };
-    let (key, entry, older) = (request.key, request.entry, request.older);
+    let (key, from, older) = (request.key, request.from, request.older);
     operations::begin(node, &new, move |node, operation| {
         let generation = operation.view().generation.unwrap_or_default();
-        run(node, operation, &Wish { key, generation, entry, to, older })
+        run(node, operation, &Wish { key, generation, from, to, older })
     })
 }
 
@@ -255,8 +277,7 @@ impl Picture {
             .filter(|index| {
                 let copy = &found.found[*index];
                 let is_damaged_owner = copy.found_in == FoundIn::Place && owners(&copy);
-                let is_named =
-                    wish.entry.is_none() || (copy.found_in == FoundIn::Trash && copy.entry == wish.entry);
+                let is_named = wish.from.as_ref().is_none_or(|named| copy.is(named));
                 !is_damaged_owner && is_named
             })
             .collect();

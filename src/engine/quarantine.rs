@@ -1,0 +1,216 @@
+//! Quarantine: what is in it, and the way out. What goes in is decided where it is found wrong; nothing leaves by itself,
+//! and what may be the last copy of a tablet only when an operator says that aloud.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::{Disk, stay, visit};
+use super::node::Node;
+use super::operation_view::{OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView};
+use super::operations::{self, NewOperation, Operation};
+use super::query::PAGE_DEFAULT;
+use super::trash;
+use super::view::Page;
+use crate::model::{ErrorCode, Failure, OperationItem, OperationKind};
+use crate::rules::trash::LastCopy;
+use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
+use crate::storage::{purge_quarantined, quarantine_entries, read_quarantined};
+
+/// How long a look may take, and the removal of one entry.
+const LOOK_WAIT: Duration = Duration::from_secs(20);
+const REMOVE_WAIT: Duration = Duration::from_secs(24 * 3600);
+
+/// One page of what is in quarantine, oldest first on each disk. Without `tablet_id` nothing is looked into that is not on
+/// the page.
+///
+/// # Errors
+/// `DISK_NOT_FOUND`; the one disk that is named did not answer.
+pub(super) fn list(node: &Node, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
+    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let after = match &filter.after {
+        Some(marker) => Some((node.find_disk(&marker.disk)?.index, parse_trash_entry_name(&marker.entry))),
+        None => None,
+    };
+    let mut page = Page { total: 0, items: Vec::new() };
+    for (disk, names) in entries(node, filter.disk.as_deref())? {
+        if filter.tablet_id.is_none() {
+            page.total += names.len() as u64;
+        }
+        for name in &names {
+            if after.is_some_and(|after| (disk.index, parse_trash_entry_name(name)) <= after) {
+                continue;
+            }
+            let is_full = page.items.len() >= limit;
+            let Some(id) = filter.tablet_id else {
+                if is_full {
+                    break;
+                }
+                page.items.extend(look(&disk, name));
+                continue;
+            };
+            let Some(view) = look(&disk, name).filter(|view| view.is_of(id)) else { continue };
+            page.total += 1;
+            if !is_full {
+                page.items.push(view);
+            }
+        }
+    }
+    Ok(page)
+}
+
+/// One entry.
+///
+/// # Errors
+/// `DISK_NOT_FOUND`, `QUARANTINE_NOT_FOUND`; the disk did not answer.
+pub(super) fn show(node: &Node, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
+    let disk = node.find_disk(disk)?;
+    let is_named = parse_trash_entry_name(entry).is_some();
+    let found = if is_named { look_into(disk, entry)? } else { None };
+    found.ok_or_else(|| {
+        let text = format!(
+            "no entry {entry:?} is in quarantine on {0}; tabletctl quarantine list --disk {0} shows them",
+            disk.path
+        );
+        Failure::new(ErrorCode::QuarantineNotFound, text)
+    })
+}
+
+/// A disk, and the names of entries of its quarantine.
+type Entries = (Arc<Disk>, Vec<String>);
+
+/// All entries of each readable disk, oldest first. A disk that does not answer hides nothing of the others.
+fn entries(node: &Node, only: Option<&str>) -> Result<Vec<Entries>, Failure> {
+    let hang_after = node.hang_after();
+    let only = only.map(|path| node.find_disk(path)).transpose()?;
+    let mut found = Vec::new();
+    for disk in node.shown_disks() {
+        let is_wanted = only.is_none_or(|only| only.index == disk.index);
+        if !is_wanted || !disk.condition(hang_after).is_readable() {
+            continue;
+        }
+        match visit(disk, LOOK_WAIT, |root, _| Ok(quarantine_entries(root.dir())?)) {
+            Ok(names) => found.push((Arc::clone(disk), names)),
+            Err(failure) if only.is_some() => return Err(failure),
+            Err(failure) => tracing::warn!(disk = disk.path, "its quarantine cannot be read: {failure}"),
+        }
+    }
+    Ok(found)
+}
+
+/// One that cannot be read is shown as that; one that is gone is not.
+fn look(disk: &Arc<Disk>, entry: &str) -> Option<QuarantineView> {
+    look_into(disk, entry)
+        .unwrap_or_else(|failure| Some(QuarantineView::unreadable(&disk.path, entry, &failure)))
+}
+
+fn look_into(disk: &Arc<Disk>, entry: &str) -> Result<Option<QuarantineView>, Failure> {
+    let (path, name) = (disk.path.clone(), entry.to_owned());
+    let found = visit(disk, LOOK_WAIT, move |root, _| Ok(read_quarantined(root.dir(), &name)?))?;
+    Ok(found.map(|item| QuarantineView {
+        path: format!("{path}/{QUARANTINE}/{}", item.entry),
+        disk: path,
+        entry: item.entry,
+        reason: item.reason.unwrap_or_else(|| "its reason cannot be read".to_owned()),
+        key: item.key,
+        generation: item.record.map(|record| record.generation),
+        has_files: item.files.is_some(),
+        file_count: item.file_count,
+        size_bytes: item.size_bytes,
+    }))
+}
+
+/// Removes for good what is named.
+///
+/// # Errors
+/// `DISK_NOT_FOUND`; as [`operations::begin`].
+pub(super) fn purge(node: &Arc<Node>, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
+    if let Some(path) = &request.disk {
+        node.find_disk(path)?;
+    }
+    let new = NewOperation {
+        kind: OperationKind::PurgeQuarantine,
+        subject: request.to_string(),
+        requested_by: request.requested_by.clone(),
+        claims: None,
+    };
+    let request = request.clone();
+    operations::begin(node, &new, move |node, operation| purge_chosen(node, operation, &request))
+}
+
+fn purge_chosen(
+    node: &Arc<Node>,
+    operation: &Operation,
+    request: &PurgeQuarantine,
+) -> Result<String, Failure> {
+    let (mut purged, mut kept) = (0_u64, 0_u64);
+    let chosen = walk_chosen(node, request, |disk, view| {
+        operation.checkpoint(node)?;
+        operation.expect(1);
+        let outcome = purge_one(node, operation, disk, &view, request.last_copy);
+        *(if outcome.is_ok() { &mut purged } else { &mut kept }) += 1;
+        if outcome.is_ok() {
+            tracing::warn!(disk = disk.path, entry = view.entry, "purged from quarantine: {}", view.reason);
+        }
+        operation.done_with(OperationItem {
+            key: view.key,
+            disk: view.disk,
+            entry: Some(view.entry),
+            size_bytes: view.size_bytes,
+            outcome,
+        });
+        Ok(ControlFlow::Continue(()))
+    })?;
+    match chosen {
+        0 => Err(Failure::new(ErrorCode::QuarantineNotFound, format!("there is no {request}"))),
+        _ => Ok(format!("{purged} purged, {kept} kept")),
+    }
+}
+
+/// Shows `each` what is named, one at a time; says how many there were.
+fn walk_chosen(
+    node: &Node,
+    request: &PurgeQuarantine,
+    mut each: impl FnMut(&Arc<Disk>, QuarantineView) -> Result<ControlFlow<()>, Failure>,
+) -> Result<u64, Failure> {
+    let mut count = 0;
+    for (disk, names) in entries(node, request.disk.as_deref())? {
+        let names = names.iter().filter(|name| request.entry.as_ref().is_none_or(|entry| entry == *name));
+        for name in names {
+            let Some(view) = look(&disk, name) else { continue };
+            if request.tablet_id.is_none_or(|id| view.is_of(id)) {
+                count += 1;
+                if each(&disk, view)?.is_break() {
+                    return Ok(count);
+                }
+            }
+        }
+    }
+    Ok(count)
+}
+
+fn purge_one(
+    node: &Arc<Node>,
+    operation: &Operation,
+    disk: &Arc<Disk>,
+    view: &QuarantineView,
+    last_copy: LastCopy,
+) -> Result<(), String> {
+    if disk.is_read_only() {
+        return Err(format!("{} is read-only", disk.path));
+    }
+    // What says of no tablet that it is its copy is nobody's last one.
+    if let (Some(key), LastCopy::Keep) = (view.key, last_copy) {
+        trash::is_superfluous(node, key, view.generation, Some(operation)).map_err(|why| {
+            format!("it may be the last copy of tablet {key}: {why}; --last-copy removes it")
+        })?;
+    }
+    let (own, entry) = (Arc::clone(disk), view.entry.clone());
+    let removed = stay(disk, REMOVE_WAIT, move |root, _| {
+        root.check_identity()?;
+        purge_quarantined(root.dir(), &entry, &|| own.enter("unlink"))?;
+        own.set_capacity(root.capacity()?);
+        Ok(())
+    });
+    removed.map_err(|failure| failure.message)
+}
