@@ -61,6 +61,9 @@ pub(super) struct Catalog {
     claims: HashMap<TabletKey, Vec<(DiskUuid, u64)>>,
     /// Highest generation promised to an operation that has not committed it, or never did.
     promised: HashMap<TabletKey, u64>,
+    /// Generations that were acknowledged to be on a disk which is here, and does not have them: nothing older is served
+    /// unasked.
+    outlived: HashMap<TabletKey, (DiskUuid, u64)>,
     /// Tablets that an operation has: nobody else moves, heals, restores or adopts them.
     operations: BTreeMap<TabletKey, OperationId>,
     /// Tablets and bytes per disk, kept up to date with every change.
@@ -75,6 +78,9 @@ impl Catalog {
     pub(super) fn insert(&mut self, key: TabletKey, entry: Entry) {
         self.remove(key);
         self.unavailable.remove(&key);
+        if self.outlived.get(&key).is_some_and(|(_, generation)| *generation <= entry.generation) {
+            self.outlived.remove(&key);
+        }
         let usage = self.usage.entry(entry.disk).or_default();
         usage.0 += 1;
         usage.1 += entry.size_bytes;
@@ -200,6 +206,22 @@ impl Catalog {
         *highest = generation.max(*highest);
     }
 
+    /// A generation was given out once, and may be nowhere: nobody else gets it.
+    pub(super) fn was_given(&mut self, key: TabletKey, generation: u64) {
+        let highest = self.promised.entry(key).or_default();
+        *highest = generation.max(*highest);
+    }
+
+    /// This disk, which is here, had acknowledged a generation that it does not have.
+    pub(super) fn hold_against(&mut self, key: TabletKey, disk: DiskUuid, generation: u64) {
+        self.outlived.insert(key, (disk, generation));
+    }
+
+    /// What a copy has to reach to be served unasked, as disks other than this one had acknowledged it.
+    pub(super) fn held_against(&self, key: TabletKey, than: Option<DiskUuid>) -> Option<u64> {
+        self.outlived.get(&key).filter(|(by, _)| Some(*by) != than).map(|(_, generation)| *generation)
+    }
+
     /// A disk that is not here has this generation of a tablet, or may have one (`u64::MAX`).
     pub(super) fn claim(&mut self, key: TabletKey, disk: DiskUuid, generation: u64) {
         self.claims.entry(key).or_default().push((disk, generation));
@@ -221,6 +243,7 @@ impl Catalog {
 
     /// A disk was given up: nothing is waited for that it was said to hold.
     pub(super) fn is_lost(&mut self, disk: DiskUuid) {
+        self.outlived.retain(|_, (by, _)| *by != disk);
         self.claims.retain(|_, claims| {
             claims.retain(|(by, _)| *by != disk);
             !claims.is_empty()

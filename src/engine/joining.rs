@@ -24,7 +24,7 @@ use super::undone::{Action, Left};
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, RecordSummary, Status, TabletKey};
 use crate::rules::joining::{Held, Served, Twin, Verdict, settle_joining};
 use crate::rules::recovery::{
-    CopyFound, Disks, Ownership, Soundness, Unavailable, settle_migration, settle_ownership,
+    CopyFound, Disks, Known, Ownership, Soundness, Unavailable, settle_migration, settle_ownership,
 };
 use crate::storage::layout::DISK_FILE;
 use crate::storage::{
@@ -246,10 +246,11 @@ fn settle_unserved(
     copy: Option<(RecordSummary, Soundness)>,
     plan: &mut Plan,
 ) {
-    let (is_known, elsewhere, acknowledged) = {
+    let (is_known, elsewhere, acknowledged, held_against) = {
         let catalog = node.catalog();
         let is_known = catalog.unavailability(key).is_some();
-        (is_known, catalog.claimed_elsewhere(key, uuid), catalog.acknowledged(key, uuid))
+        let acknowledged = catalog.acknowledged(key, uuid);
+        (is_known, catalog.claimed_elsewhere(key, uuid), acknowledged, catalog.held_against(key, None))
     };
     let is_bad = matches!(copy, Some((_, Soundness::Bad)));
     let mut found = Vec::new();
@@ -271,7 +272,12 @@ fn settle_unserved(
         }
     }
     let newest = found.iter().map(|copy| copy.generation).max();
-    let why = match settle_ownership(&found, elsewhere, Disks::SomeMissing) {
+    if held_against > newest {
+        // It is known why nobody serves it, and nothing newer has come.
+        return;
+    }
+    let known = Known { elsewhere, acknowledged: None };
+    let why = match settle_ownership(&found, known, Disks::SomeMissing) {
         Ownership::Owner { disk: owner, .. } if newest >= acknowledged => {
             plan.own
                 .extend(records.iter().find(|(on, _)| *on == owner).map(|(on, record)| (key, *on, *record)));

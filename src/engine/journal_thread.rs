@@ -13,7 +13,8 @@ use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
 use crate::model::{
-    ErrorCode, Failure, Mark, Marked, Migration, MigrationId, TabletCheck, TabletKey, Task, TaskId,
+    DiskUuid, ErrorCode, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck,
+    TabletKey, Task, TaskId,
 };
 
 /// Operations committed together at most.
@@ -40,6 +41,9 @@ enum Request {
     UpdateTask(Box<Task>, Reply<()>),
     DeleteTask(TaskId, Reply<()>),
     SetMark(Marked, Option<Mark>, Reply<()>),
+    NoteOwners(Vec<(TabletKey, LedgerOwner)>, Reply<()>),
+    LedgerLine(TabletKey, Reply<Option<LedgerLine>>),
+    LedgerOf(DiskUuid, Reply<Vec<LedgerLine>>),
     SetCheck(Box<TabletCheck>),
     ClearCheck(TabletKey),
     Stop,
@@ -55,6 +59,7 @@ pub(super) struct Loaded {
     pub(super) tasks: Vec<Task>,
     pub(super) marks: Vec<(Marked, Mark)>,
     pub(super) checks: Vec<TabletCheck>,
+    pub(super) ledger: Vec<LedgerLine>,
 }
 
 /// A write that has its place in the order of writes, and may not be durable yet.
@@ -181,6 +186,21 @@ impl JournalHandle {
         self.ask(|reply| Request::List(Box::new(filter), reply))
     }
 
+    /// Writes who owns these tablets, durably, where no migration's row says so.
+    pub(super) fn note_owners(&self, owners: Vec<(TabletKey, LedgerOwner)>) -> Result<(), Failure> {
+        self.ask(|reply| Request::NoteOwners(owners, reply))
+    }
+
+    /// What the ledger knows of a tablet.
+    pub(super) fn ledger_line(&self, key: TabletKey) -> Result<Option<LedgerLine>, Failure> {
+        self.ask(|reply| Request::LedgerLine(key, reply))
+    }
+
+    /// What the ledger knows of the tablets that this disk owns, or may own.
+    pub(super) fn ledger_of(&self, disk: DiskUuid) -> Result<Vec<LedgerLine>, Failure> {
+        self.ask(|reply| Request::LedgerOf(disk, reply))
+    }
+
     /// Makes sure that numbers up to `id` are not given out again.
     pub(super) fn raise_next_id(&self, id: MigrationId) -> Result<(), Failure> {
         self.ask(|reply| Request::RaiseNextId(id, reply))
@@ -215,7 +235,9 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(ToString::to_string);
     let (marks, damaged_marks) = journal.marks()?;
     let (checks, damaged_checks) = journal.checks()?;
-    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks).collect();
+    let (ledger, damaged_lines) = journal.ledger()?;
+    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks);
+    let damaged_rows = damaged_rows.chain(damaged_lines).collect();
     let loaded = Loaded {
         opened,
         unfinished: unfinished.migrations,
@@ -225,6 +247,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
         tasks,
         marks,
         checks,
+        ledger,
     };
     Ok((journal, loaded))
 }
@@ -366,6 +389,9 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
         Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),
         Request::Prune(keep) => tell(journal.prune_finished(keep)),
+        Request::NoteOwners(owners, reply) => send(&reply, journal.note_owners(&owners)),
+        Request::LedgerLine(key, reply) => send(&reply, journal.ledger_line(key)),
+        Request::LedgerOf(disk, reply) => send(&reply, journal.ledger_of(disk)),
         Request::SetCheck(check) => tell(journal.set_check(&check)),
         Request::ClearCheck(key) => tell(journal.clear_check(key)),
         Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),

@@ -39,6 +39,7 @@ mod joining;
 mod journal_thread;
 mod known_disks;
 mod last_seen;
+mod ledger;
 mod line;
 mod lost;
 mod marks;

@@ -15,7 +15,7 @@ use super::recover::{self, Ended, Findings, Promised, Settled};
 use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
 use super::undone::Left;
-use super::{events, last_seen, lost, marks, scheduler, tasks, tidy, verify};
+use super::{events, last_seen, ledger, lost, marks, scheduler, tasks, tidy, verify};
 use crate::config::{self, BrokenDisks};
 use crate::fault;
 use crate::journal::Origin;
@@ -98,15 +98,18 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     }
     let uptime_sec = remembered.uptime_seconds;
     let Known { ended, unreadable_rows } = known_of_staged(&journal, &remembered, &scans);
+    let known_for_ever = Arc::new(remembered.ledger);
     let settled = {
         let (disks, unfinished) = (disks.clone(), remembered.unfinished);
         let (finished, lost) = (remembered.finished.clone(), lost.clone());
+        let ledger = Arc::clone(&known_for_ever);
         run_isolated("recovery", move || {
             let findings = Findings {
                 disks: &disks,
                 scans: &scans,
                 unfinished,
                 finished: &finished,
+                ledger: &ledger,
                 ended: &ended,
                 unreadable_rows: &unreadable_rows,
                 last_seen,
@@ -122,6 +125,8 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let Settled { catalog, migrations, accept_again, quarantined, undone } = settled;
     let node = Arc::new(Node::new(config, disks, catalog, journal, state_file_system, uptime_sec, counts));
     node.undone.take_over(undone);
+    ledger::catch_up(&node, &known_for_ever);
+    drop(known_for_ever);
     node.counts.quarantined.store(quarantined, std::sync::atomic::Ordering::Relaxed);
     {
         let keep = node.config().finished_migration_tasks_size as usize;

@@ -71,7 +71,7 @@ impl Journal {
     pub(super) fn documents<T: DeserializeOwned>(
         &self,
         doing: &'static str,
-        select: &'static str,
+        select: &str,
     ) -> Result<(Vec<T>, Vec<String>), JournalError> {
         let read = || -> rusqlite::Result<Vec<RawRow>> {
             let mut statement = self.conn.prepare(select)?;

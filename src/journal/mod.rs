@@ -20,12 +20,13 @@
 //! # Rooms
 //!
 //! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`, and `task`, `mark` and `check`, which do both for tasks, for what operators have said and for what
+//! `write` and `query`, `ledger` (what is never pruned), and `task`, `mark` and `check`, which do both for tasks, for what operators have said and for what
 //! verifications have found.
 
 mod aside;
 mod check;
 mod error;
+mod ledger;
 mod mark;
 mod open;
 mod query;

@@ -7,13 +7,13 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 /// `application_id` of the file: "tbJ1" (<https://sqlite.org/pragma.html#pragma_application_id>).
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
-pub(super) const VERSION: i32 = 5;
+pub(super) const VERSION: i32 = 6;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -100,13 +100,29 @@ const CHECK_TABLE: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
+/// Added by version 6: the highest generation, the owner and whoever may own of each tablet that was ever moved, never
+/// pruned. `doc` is the truth. Filled from the rows that are there ([`super::ledger::fill`]).
+const LEDGER_TABLE: &str = "
+    CREATE TABLE ledger (
+        tablet_id   INTEGER NOT NULL,
+        schema_hash INTEGER NOT NULL,
+        doc_crc32   INTEGER NOT NULL,
+        doc         TEXT    NOT NULL,
+        PRIMARY KEY (tablet_id, schema_hash)
+    ) STRICT, WITHOUT ROWID;
+";
+
 /// What each version added to the one before, and a statement that fails to compile where it is missing.
-const ADDED: [(i32, &str, &str); 4] = [
+const ADDED: [(i32, &str, &str); 5] = [
     (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
     (3, REQUEST_KEY, "SELECT request_key FROM migration"),
     (4, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
     (5, CHECK_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM tablet_check"),
+    (6, LEDGER_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM ledger"),
 ];
+
+/// The version whose table is filled from rows that were there before.
+const FILLED_FROM_ROWS: i32 = 6;
 
 /// Fails to compile as a statement if a table or column is missing.
 const PROBES: [&str; 3] = [
@@ -126,7 +142,13 @@ pub(super) fn probes(version: i32) -> impl Iterator<Item = &'static str> {
 pub(super) fn upgrade(conn: &Connection) -> rusqlite::Result<()> {
     let version: i32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
     for (to, tables, _) in ADDED.iter().filter(|(to, ..)| *to > version) {
-        conn.execute_batch(&format!("BEGIN IMMEDIATE; {tables} PRAGMA user_version = {to}; COMMIT;"))?;
+        let step = Transaction::new_unchecked(conn, TransactionBehavior::Immediate)?;
+        step.execute_batch(tables)?;
+        if *to == FILLED_FROM_ROWS {
+            super::ledger::fill(&step)?;
+        }
+        step.pragma_update(None, "user_version", to)?;
+        step.commit()?;
     }
     Ok(())
 }

@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, Transaction, TransactionBehavior};
 use crate::model::{Migration, MigrationId};
 
 use super::row::{self, INSERT, REOPEN, UPDATE};
-use super::{Journal, JournalError, Refused, schema};
+use super::{Journal, JournalError, Refused, ledger, schema};
 
 /// Most rows one [`Journal::prune_finished`] deletes: few enough that commits waiting behind it do not notice.
 pub const PRUNE_CHUNK_ROWS: u32 = 512;
@@ -177,6 +177,7 @@ fn replace(
     let unknown = Ok(Err(Refused::UnknownMigration { id, key }));
     let Ok(number) = i64::try_from(id.0) else { return unknown };
     if row::write(&mut *tx.prepare_cached(how)?, number, migration)? > 0 {
+        ledger::note(tx, migration)?;
         return Ok(Ok(id));
     }
     let ended = "SELECT status FROM migration

@@ -5,6 +5,7 @@ mod disk;
 mod error;
 mod header;
 mod ids;
+mod ledger;
 mod manifest;
 mod mark;
 mod migration;
@@ -25,6 +26,7 @@ pub use header::HeaderTable;
 pub use ids::{
     InvalidId, MigrationId, OperationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId,
 };
+pub use ledger::{LedgerContent, LedgerLine, LedgerOwner, MayOwn};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
 pub use mark::{Mark, Marked};
 pub use migration::{

@@ -63,13 +63,23 @@ pub enum Unavailable {
     NewerOnMissingDisk,
     /// Two good copies of one generation differ.
     Contradiction,
-    /// Every copy is bad.
+    /// Every copy is bad, or older than what was acknowledged and is not there any more.
     NoGoodCopy,
 }
 
-/// Settles one tablet. `newest_elsewhere` is the highest generation that trash notes or unfinished swaps give to a disk
-/// that is not here; `None` when they name none.
-pub fn settle_ownership(copies: &[CopyFound], newest_elsewhere: Option<u64>, disks: Disks) -> Ownership {
+/// What is known of a tablet beside the copies that are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Known {
+    /// The highest generation that anything gives to a disk which is not here.
+    pub elsewhere: Option<u64>,
+    /// The generation that was acknowledged to be on a disk which is here: a disk that has come back older, or has lost
+    /// its record, does not undo an end.
+    pub acknowledged: Option<u64>,
+}
+
+/// Settles one tablet.
+pub fn settle_ownership(copies: &[CopyFound], known: Known, disks: Disks) -> Ownership {
+    let newest_elsewhere = known.elsewhere;
     let good = || copies.iter().filter(|copy| copy.soundness == Soundness::Good);
     let Some(newest) = good().map(|copy| copy.generation).max() else {
         return Ownership::Unavailable(match newest_elsewhere {
@@ -79,6 +89,9 @@ pub fn settle_ownership(copies: &[CopyFound], newest_elsewhere: Option<u64>, dis
     };
     if newest_elsewhere.is_some_and(|elsewhere| elsewhere >= newest) {
         return Ownership::Unavailable(Unavailable::NewerOnMissingDisk);
+    }
+    if known.acknowledged.is_some_and(|acknowledged| acknowledged > newest) {
+        return Ownership::Unavailable(Unavailable::NoGoodCopy);
     }
     let mut newest_copies = good().filter(|copy| copy.generation == newest);
     let Some(owner) = newest_copies.clone().min_by_key(|copy| copy.disk) else {

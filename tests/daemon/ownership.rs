@@ -44,6 +44,12 @@ fn holds(root: &Path, files: &[Vec<u8>]) -> bool {
     files.iter().all(|file| found.contains(file))
 }
 
+/// Copies a directory with all that is in it into another.
+fn copy_tree(from: &Path, into: &Path) {
+    let done = std::process::Command::new("cp").arg("-a").args([from, into]).status().expect("cp");
+    assert!(done.success(), "cp: {done}");
+}
+
 fn state(node: &Node) -> PathBuf {
     node.dir.path().join("state")
 }
@@ -158,4 +164,87 @@ fn what_no_migration_made_is_set_aside_by_name_and_what_one_made_is_swept() {
         assert!(kept.iter().any(|file| file == text.as_bytes()), "{text:?} is gone");
     }
     assert_eq!(read_dir_names(&node.roots[0].join("quarantine")).len(), 6);
+}
+
+#[test]
+fn an_old_source_does_not_own_again_when_history_has_forgotten_the_move() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[5000, 300_000]);
+    let other = node.add_tablet(1, 8, &[5000]);
+    node.settings = "finished_migration_tasks_size = 1".to_owned();
+    let daemon = node.start();
+    // The source cannot let go: its trash is no directory any more.
+    let (trash, trash_away) = (node.roots[0].join("trash"), node.dir.path().join("trash"));
+    fs::rename(&trash, &trash_away).expect("a rename");
+    fs::write(&trash, "in the way").expect("a file");
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.wait_for(daemon.accept(other, &node.disk(0)), &["completed"]);
+    daemon.kill();
+    fs::remove_file(&trash).expect("a file");
+    fs::rename(&trash_away, &trash).expect("a rename");
+
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    node.settings.push_str("\nignore_broken_disk = true");
+    let daemon = node.start();
+    let shown = daemon.get("/api/v1/tablets/7");
+    assert_eq!(shown["error_code"], "TABLET_UNAVAILABLE", "an old source owns again: {shown}");
+    assert!(shown.to_string().contains(&node.disk(1)), "{shown}");
+    daemon.kill();
+
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    let done = daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed", "failed"]);
+    assert_eq!(done["receipt"]["generation"], 3, "{done:#}");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+}
+
+#[test]
+fn a_disk_that_comes_back_older_is_held_against_what_it_had_acknowledged() {
+    let mut node = Node::new(3);
+    node.settings = "finished_migration_tasks_size = 1\ntrash_file_expire_time_sec = 1".to_owned();
+    let key = node.add_tablet(0, 7, &[5000, 70_000]);
+    let other = node.add_tablet(2, 8, &[5000]);
+    // An image of the source as it is before the first move.
+    let image = node.dir.path().join("image");
+    fs::create_dir(&image).expect("a directory");
+    ["data", "meta"].iter().for_each(|part| copy_tree(&node.roots[0].join(part), &image));
+    let daemon = node.start();
+    let moves = |key, to: usize| {
+        let done = daemon.wait_for(daemon.accept(key, &node.disk(to)), &["completed", "failed"]);
+        done["receipt"]["generation"].as_u64().expect("a generation")
+    };
+    let mut given = Vec::new();
+    for (to, other_to) in [(1, 1), (0, 2), (1, 1), (0, 2)] {
+        given.push(moves(key, to));
+        moves(other, other_to);
+    }
+    daemon.stop();
+    // The owner comes back as it was at first; of all others only what moves have left is here, but no trash.
+    for part in ["data", "meta", "trash"] {
+        fs::remove_dir_all(node.roots[0].join(part)).expect("a directory");
+    }
+    ["data", "meta"].iter().for_each(|part| copy_tree(&image.join(part), &node.roots[0]));
+    for root in &node.roots[1..] {
+        fs::remove_dir_all(root.join("trash")).expect("a directory");
+    }
+    for _ in 0..2 {
+        let daemon = node.start();
+        let shown = daemon.get("/api/v1/tablets/7");
+        assert_eq!(shown["error_code"], "TABLET_UNAVAILABLE", "the old copy owns: {shown}");
+        let why = shown.to_string();
+        assert!(why.contains("generation 5") && why.contains("tabletctl tablet heal 7"), "{shown}");
+        daemon.stop();
+    }
+    let daemon = node.start();
+    // Its content is what the last move has brought, as the ledger knows: said aloud, it is as good as that.
+    let healed = daemon.operate("/api/v1/tablets/7/heal", &json!({}));
+    assert_eq!((&healed["state"], &healed["generation"]), (&json!("completed"), &json!(6)), "{healed:#}");
+    let done = daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed", "failed"]);
+    given.push(done["receipt"]["generation"].as_u64().expect("a generation"));
+    assert_eq!(given, [2, 3, 4, 5, 7], "a generation was given twice");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
 }

@@ -17,14 +17,14 @@ use std::sync::Arc;
 
 use super::catalog::Entry;
 use super::disk::Disk;
+use super::ledger::note_owner;
 use super::line::content_crc32;
 use super::node::Node;
 use super::operation_view::{CopyNamed, Heal, OperationView, Restore};
 use super::operations::{self, NewOperation, Operation};
 use super::verify;
-use super::view::{ListOrder, MigrationFilter};
 use crate::model::{
-    CheckState, ErrorCode, Failure, OperationItem, OperationKind, Status, TabletKey, TabletRecord,
+    CheckState, ErrorCode, Failure, LedgerContent, OperationItem, OperationKind, TabletKey, TabletRecord,
 };
 use crate::rules::giving_up::Older;
 use crate::rules::healing::{
@@ -36,9 +36,6 @@ use settle::Judged;
 
 /// Files that are named when an older copy would lack them.
 const MISSING_SHOWN: usize = 20;
-
-/// Moves of a tablet whose receipts are looked at.
-const RECEIPTS_MAX: usize = 100;
 
 /// What is to come back, and how.
 pub(super) struct Wish {
@@ -173,6 +170,7 @@ fn run(node: &Arc<Node>, operation: &Operation, wish: &Wish) -> Result<String, F
                     let mut catalog = node.catalog_mut();
                     catalog.insert(key, Entry::new(brought.disk.index, &brought.record));
                 }
+                note_owner(node, key, &brought.disk, brought.record.generation);
                 let is_owner = |found: &Found| served.is_some_and(|entry| entry.disk == found.disk.index);
                 let judged = |other: &Found| {
                     let tried = damaged.iter().any(|bad| std::ptr::eq(&raw const found.found[*bad], other));
@@ -288,7 +286,7 @@ impl Picture {
                 let content = match &reference {
                     Some(newest) if same_files(&newest.manifest, &record.manifest) => Content::Same,
                     Some(_) => Content::Other,
-                    None => compared_with_receipt(node, key, highest, record),
+                    None => compared_with_ledger(node, key, highest, record),
                 };
                 Candidate { generation: record.generation, content, found_in: *found_in }
             })
@@ -373,25 +371,15 @@ fn how_sure(
     (Newest::Unsure, format!("a newer generation may be on {}", found.away.join(", ")))
 }
 
-/// Without a record of the newest generation, the receipt of the move that made it says what it held.
-fn compared_with_receipt(node: &Node, key: TabletKey, highest: u64, record: &TabletRecord) -> Content {
-    let completed = MigrationFilter {
-        statuses: vec![Status::Completed],
-        tablet_id: Some(key.tablet_id),
-        order: ListOrder::NewestFirst,
-        limit: RECEIPTS_MAX,
-        ..MigrationFilter::default()
+/// Without a record of the newest generation, the ledger says what the move that made it has brought.
+fn compared_with_ledger(node: &Node, key: TabletKey, highest: u64, record: &TabletRecord) -> Content {
+    let line = node.journal.ledger_line(key).ok().flatten();
+    let owner = line.and_then(|line| line.owner).filter(|owner| owner.generation >= highest);
+    let Some(newest) = owner.and_then(|owner| owner.content) else { return Content::Unknown };
+    let found = LedgerContent {
+        files: record.manifest.files().len() as u64,
+        bytes: record.manifest.total_bytes(),
+        manifest_crc32: content_crc32(&record.manifest),
     };
-    let Ok(page) = super::query::migrations(node, &completed) else { return Content::Unknown };
-    let of_key = page.items.into_iter().filter(|migration| migration.key == key);
-    let mut receipts = of_key.filter_map(|migration| migration.receipt);
-    let Some(receipt) = receipts.find(|receipt| receipt.generation >= highest) else {
-        return Content::Unknown;
-    };
-    let same_size = receipt.files == record.manifest.files().len() as u64
-        && receipt.bytes == record.manifest.total_bytes();
-    match same_size && receipt.manifest_crc32 == content_crc32(&record.manifest) {
-        true => Content::Same,
-        false => Content::Other,
-    }
+    if found == newest { Content::Same } else { Content::Other }
 }

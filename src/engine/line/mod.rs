@@ -25,6 +25,7 @@ use std::time::Instant;
 
 use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, apply, elapsed_ms};
+use super::ledger::note_owner;
 use super::node::{Counts, Node};
 use super::pressure::OUT;
 use super::undone::{Action, Left};
@@ -263,6 +264,7 @@ impl<'a> Line<'a> {
     fn settle_doubt(&self, failure: Failure) {
         match finalize::outrank(self) {
             Ok(generation) => {
+                note_owner(self.node, self.key, &self.source, generation);
                 self.job.log(format!("the source owns the tablet with generation {generation}"));
                 self.job.reset_order();
                 finalize::set_destination_aside(self, &failure);

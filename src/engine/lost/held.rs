@@ -66,6 +66,7 @@ pub(super) fn gather(node: &Arc<Node>, gone: &Gone, older: Older) -> Result<Held
         claimed.into_iter().for_each(|(key, generation)| held.saw(key, generation));
         held.read_trash(node, uuid)?;
         held.read_journal(node, uuid)?;
+        held.read_ledger(node, uuid)?;
         held.read_staging(node, uuid)?;
     }
     held.look_around(node, gone)?;
@@ -156,6 +157,20 @@ impl Held {
         Ok(())
     }
 
+    /// What was acknowledged to be on it however long ago, and what may have got there by rows that cannot be read.
+    fn read_ledger(&mut self, node: &Node, uuid: DiskUuid) -> Result<(), Failure> {
+        for line in node.journal.ledger_of(uuid)? {
+            if let Some(owner) = line.owner.as_ref().filter(|owner| owner.disk.uuid == uuid) {
+                self.saw(line.key, owner.generation);
+            }
+            for claim in line.may_own.iter().filter(|claim| claim.disk.uuid == uuid) {
+                let facts = &mut self.tablet(line.key).facts;
+                facts.in_doubt = facts.in_doubt.max(Some(claim.generation));
+            }
+        }
+        Ok(())
+    }
+
     /// Copies of migrations from the lost disk that have not ended.
     fn read_staging(&mut self, node: &Arc<Node>, uuid: DiskUuid) -> Result<(), Failure> {
         let hang_after = node.hang_after();
@@ -188,7 +203,8 @@ impl Held {
             let catalog = node.catalog();
             for (key, tablet) in &mut self.tablets {
                 tablet.facts.highest_seen = catalog.next_generation(*key) - 1;
-                tablet.facts.elsewhere = catalog.claimed_elsewhere(*key, gone.uuid);
+                let elsewhere = catalog.claimed_elsewhere(*key, gone.uuid);
+                tablet.facts.elsewhere = elsewhere.max(catalog.held_against(*key, gone.uuid));
                 match catalog.get(*key).filter(|entry| Some(entry.disk) != gone.index) {
                     // One on a disk that is away as well stays what it is until that one is settled.
                     Some(entry) if !node.disk(entry.disk).condition(hang_after).is_readable() => {

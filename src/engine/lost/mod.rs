@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use super::disk::Disk;
 use super::known_disks::LostDisk;
+use super::ledger::note_owners;
 use super::node::Node;
 use super::register::{self, change_known_disks};
 use super::thread::spawn_isolated;
@@ -190,6 +191,8 @@ fn carry_out(
     // A staged copy that was not whole changes what becomes of its tablet.
     let loss = held.loss(node, gone);
     remember(node)?;
+    let owners = served.iter().map(|(key, (index, record))| (*key, &**node.disk(*index), record.generation));
+    note_owners(node, owners);
     settle::let_go(node, gone, &loss, &served);
     let tablets = loss.tablets.len();
     tracing::warn!(disk = gone.path, tablets, by = request.by, "given up as lost by an operator");

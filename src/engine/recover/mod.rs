@@ -6,6 +6,7 @@
 //! Every action is safe to repeat: a start that is killed is settled by the next one.
 
 mod actions;
+mod elsewhere;
 mod jobs;
 mod look;
 mod ownership;
@@ -17,12 +18,14 @@ use std::time::Duration;
 use super::catalog::Catalog;
 use super::disk::{Disk, note_storage_error, visit};
 use super::undone::{Action, Left, Undone};
-use crate::model::{DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Migration, MigrationId, TabletKey};
+use crate::model::{
+    DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, LedgerLine, Migration, MigrationId, TabletKey,
+};
 use crate::rules::recovery::{Disks, MigrationVerdict, TabletIs};
 use crate::storage::{Owner, RootScan, StorageError};
 pub(super) use actions::act;
+use elsewhere::{Elsewhere, elsewhere};
 pub(super) use look::{Look, look, look_at};
-use ownership::{Elsewhere, elsewhere};
 
 /// A disk that does not answer this long during recovery is not waited for.
 const ACTION_WAIT: Duration = Duration::from_secs(600);
@@ -65,6 +68,8 @@ pub(super) struct Findings<'a> {
     pub(super) unfinished: Vec<Migration>,
     /// Those that ended, as far as the journal remembers.
     pub(super) finished: &'a [Migration],
+    /// What is known for ever of tablets that were moved.
+    pub(super) ledger: &'a [LedgerLine],
     /// Those that left something in staging and have ended, and whether the tablet is where that is.
     pub(super) ended: &'a HashMap<MigrationId, Ended>,
     /// Those of which the journal has a row that cannot be read.

@@ -3,14 +3,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
+use super::Recovery;
 use super::look::{Look, look};
-use super::{Findings, Recovery};
 use crate::engine::catalog::Entry;
 use crate::engine::job::now_ms;
 use crate::engine::undone::Action;
-use crate::model::{DiskIndex, DiskRef, RecordSummary, ShardId, Status, TabletKey};
+use crate::model::{DiskIndex, DiskRef, RecordSummary, ShardId, TabletKey};
 use crate::rules::recovery::{
-    CopyFound, OwnerIs, Ownership, Soundness, TrashVerdict, Unavailable, settle_ownership, settle_trash,
+    CopyFound, Known, OwnerIs, Ownership, Soundness, TrashVerdict, Unavailable, settle_ownership,
+    settle_trash,
 };
 use crate::storage::{RetiredNote, UnfinishedEntry};
 
@@ -21,81 +22,6 @@ struct Copy {
     record: Option<RecordSummary>,
     damage: Option<String>,
     record_name: Option<String>,
-}
-
-/// What a disk that is not here is said to have.
-pub(super) struct Claim {
-    disk: DiskRef,
-    /// `u64::MAX` where a swap had begun: it may have any.
-    generation: u64,
-}
-
-/// Generations that disks which are not here have, or may have.
-#[derive(Default)]
-pub(super) struct Elsewhere {
-    /// On disks that may come back.
-    away: HashMap<TabletKey, Vec<Claim>>,
-    /// On disks that were given up: only what is as new is served, and what is gone is not waited for.
-    lost: HashMap<TabletKey, u64>,
-}
-
-impl Elsewhere {
-    /// The newest one a copy that is here has to be above. A twin of what is lost is as good as that was: it is the
-    /// newest there will ever be.
-    fn newest(&self, key: TabletKey, here: Option<u64>) -> Option<u64> {
-        let lost = self.lost.get(&key).filter(|lost| here.is_none_or(|here| **lost > here));
-        self.away_with(key).map(|claim| claim.generation).max(lost.copied())
-    }
-
-    /// The highest claim of a disk that may come back.
-    fn away_with(&self, key: TabletKey) -> Option<&Claim> {
-        self.away.get(&key)?.iter().max_by_key(|claim| claim.generation)
-    }
-}
-
-/// Gathers them from the notes in trash, from swaps that had begun, from completed moves (a source that could not be
-/// written to could not be retired, and has no note), and from what was last seen on those disks.
-pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
-    let here = |disk: &DiskRef| {
-        findings.disks.iter().any(|known| {
-            findings.scans[usize::from(known.index.0)].is_some()
-                && known.opened.get().is_some_and(|opened| opened.identity.uuid == disk.uuid)
-        })
-    };
-    let mut elsewhere = Elsewhere::default();
-    let mut saw = |disk: &DiskRef, key, generation: u64| {
-        if here(disk) {
-            return;
-        }
-        if findings.lost.contains(&disk.uuid) {
-            let known = elsewhere.lost.entry(key).or_default();
-            *known = generation.max(*known);
-        } else {
-            elsewhere.away.entry(key).or_default().push(Claim { disk: disk.clone(), generation });
-        }
-    };
-    for scan in findings.scans.iter().flatten() {
-        let whole = scan.trash.iter().filter_map(|item| item.note.as_ref());
-        let cut_short = scan.unfinished_trash.iter().filter_map(|entry| entry.note.as_ref());
-        for note in whole.chain(cut_short) {
-            saw(&note.moved_to, note.key, note.generation);
-        }
-    }
-    for migration in findings.unfinished.iter().filter(|migration| migration.status == Status::Finalizing) {
-        // What a lost disk may have got by it has the content of the copy it was made from.
-        if !findings.lost.contains(&migration.destination.uuid) {
-            saw(&migration.destination, migration.key, u64::MAX);
-        }
-    }
-    for migration in findings.finished {
-        if let (Status::Completed, Some(receipt)) = (migration.status, &migration.receipt) {
-            saw(&migration.destination, migration.key, receipt.generation);
-        }
-    }
-    for (disk, tablets) in &findings.last_seen {
-        tablets.iter().for_each(|(key, generation)| saw(disk, *key, *generation));
-    }
-    elsewhere
 }
 
 impl Recovery<'_> {
@@ -193,6 +119,7 @@ impl Recovery<'_> {
         // The usual case, a million times: one sound copy and nobody who contradicts it.
         if let [Copy { disk, record: Some(record), damage: None, .. }] = copies
             && self.elsewhere.newest(key, Some(record.generation)).is_none()
+            && self.elsewhere.outlived(key, Some(record.generation)).is_none()
         {
             self.settled.catalog.insert(key, Entry::new(*disk, record));
             return;
@@ -202,8 +129,11 @@ impl Recovery<'_> {
             return;
         }
         let good = found.iter().filter(|copy| copy.soundness == Soundness::Good);
-        let elsewhere = self.elsewhere.newest(key, good.map(|copy| copy.generation).max());
-        match settle_ownership(&found, elsewhere, self.configured) {
+        let newest = good.map(|copy| copy.generation).max();
+        let elsewhere = self.elsewhere.newest(key, newest);
+        let outlived = self.elsewhere.outlived(key, newest).cloned();
+        let known = Known { elsewhere, acknowledged: outlived.as_ref().map(|(_, generation)| *generation) };
+        match settle_ownership(&found, known, self.configured) {
             Ownership::Unavailable(kind) => {
                 let why = match kind {
                     Unavailable::NewerOnMissingDisk => match self.elsewhere.away_with(key) {
@@ -212,19 +142,29 @@ impl Recovery<'_> {
                     },
                     Unavailable::Contradiction => "two good copies of one generation differ".to_owned(),
                     Unavailable::NoGoodCopy => {
-                        let damage: Vec<_> = copies
+                        let gone = outlived.as_ref().map(|(disk, generation)| {
+                            format!(
+                                "generation {generation} of it was on {}, and is not there any more",
+                                disk.path
+                            )
+                        });
+                        let damage = copies
                             .iter()
-                            .map(|copy| {
+                            .zip(&found)
+                            .filter(|(_, found)| found.soundness == Soundness::Bad)
+                            .map(|(copy, _)| {
                                 let what =
                                     copy.damage.as_deref().unwrap_or("its files differ from its manifest");
                                 format!("on {}: {what}", self.disk(copy.disk).path)
-                            })
-                            .collect();
-                        damage.join("; ")
+                            });
+                        gone.into_iter().chain(damage).collect::<Vec<_>>().join("; ")
                     }
                 };
                 tracing::error!(tablet = %key, "unavailable: {why}");
                 self.settled.catalog.set_unavailable(key, kind, why);
+                if let Some((disk, generation)) = outlived {
+                    self.settled.catalog.hold_against(key, disk.uuid, generation);
+                }
             }
             Ownership::Owner { disk, retire, quarantine } => {
                 let Some(owner) = copies.iter().find(|copy| copy.disk == disk).and_then(|copy| copy.record)
@@ -389,7 +329,7 @@ impl Recovery<'_> {
         }
     }
 
-    /// A new generation must be above everything ever seen, trash and quarantine included.
+    /// A new generation must be above everything ever seen or given out, trash and quarantine included.
     fn remember_generations(&mut self) {
         for scan in self.findings.scans.iter().flatten() {
             let trashed = scan.trash.iter().flat_map(|item| {
@@ -404,6 +344,17 @@ impl Recovery<'_> {
             let all: Vec<_> = trashed.chain(scan.quarantined.iter().copied()).chain(losers).collect();
             for (key, generation) in all {
                 self.settled.catalog.saw_generation(key, generation);
+            }
+        }
+        let catalog = &mut self.settled.catalog;
+        for line in self.findings.ledger {
+            if catalog.get(line.key).is_none_or(|entry| entry.generation < line.highest) {
+                catalog.was_given(line.key, line.highest);
+            }
+            // What is left of it elsewhere is older, however new it looks.
+            let is_gone = catalog.get(line.key).is_none() && catalog.is_known(line.key);
+            if let Some(owner) = line.owner.as_ref().filter(|_| is_gone) {
+                catalog.saw_generation(line.key, owner.generation);
             }
         }
     }

@@ -57,7 +57,7 @@ fn a_damaged_row_is_told_and_a_file_of_version_4_is_upgraded() {
     journal.close().unwrap();
 
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    raw.execute_batch("DROP TABLE tablet_check; PRAGMA user_version = 4").unwrap();
+    raw.execute_batch("DROP TABLE tablet_check; DROP TABLE ledger; PRAGMA user_version = 4").unwrap();
     drop(raw);
     assert_eq!(open(dir.path()).0.checks().unwrap(), (Vec::new(), Vec::new()));
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();

@@ -3,6 +3,7 @@
 mod checks;
 mod damage;
 mod exclusion;
+mod ledger;
 mod lists;
 mod marks;
 mod measure;

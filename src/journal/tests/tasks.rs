@@ -79,7 +79,7 @@ fn a_file_of_version_1_is_upgraded_with_its_rows() {
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     raw.execute_batch(
-        "DROP TABLE task; DROP TABLE mark; DROP TABLE tablet_check; DROP INDEX migration_by_request_key;
+        "DROP TABLE task; DROP TABLE mark; DROP TABLE tablet_check; DROP TABLE ledger; DROP INDEX migration_by_request_key;
          ALTER TABLE migration DROP COLUMN request_key; PRAGMA user_version = 1",
     )
     .unwrap();
@@ -101,7 +101,7 @@ fn a_file_of_version_2_is_upgraded_and_finds_migrations_by_the_key_of_their_requ
     journal.close().unwrap();
     let raw = Connection::open(dir.path().join("journal.db")).unwrap();
     raw.execute_batch(
-        "DROP TABLE mark; DROP TABLE tablet_check; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
+        "DROP TABLE mark; DROP TABLE tablet_check; DROP TABLE ledger; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
          PRAGMA user_version = 2",
     )
     .unwrap();

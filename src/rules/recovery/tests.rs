@@ -49,7 +49,35 @@ fn ownership_row_by_row() {
         ("came back since", &[good(A, 3)], Some(2), SomeMissing, owner(A, &[], &[])),
     ];
     for (name, copies, elsewhere, disks, expected) in rows {
-        assert_eq!(settle_ownership(copies, *elsewhere, *disks), *expected, "{name}");
+        let known = Known { elsewhere: *elsewhere, acknowledged: None };
+        assert_eq!(settle_ownership(copies, known, *disks), *expected, "{name}");
+    }
+}
+
+#[test]
+fn what_was_acknowledged_on_a_disk_that_is_here_is_not_undone_row_by_row() {
+    use Ownership::Unavailable as Nobody;
+    let rows: &[(&str, &[CopyFound], Ownership)] = &[
+        ("as it was", &[good(A, 1), good(B, 2)], owner(B, &[A], &[])),
+        ("it came back older", &[good(B, 1)], Nobody(Unavailable::NoGoodCopy)),
+        ("its record is gone, and the source is left", &[good(A, 1)], Nobody(Unavailable::NoGoodCopy)),
+        ("it is damaged, and the source is left", &[good(A, 1), bad(B, 2)], Nobody(Unavailable::NoGoodCopy)),
+        ("written again above it", &[good(A, 3), good(B, 1)], owner(A, &[B], &[])),
+    ];
+    for (name, copies, expected) in rows {
+        for disks in [Disks::AllPresent, Disks::SomeMissing] {
+            let known = Known { elsewhere: None, acknowledged: Some(2) };
+            let found = settle_ownership(copies, known, disks);
+            match (&found, disks) {
+                (Ownership::Owner { disk, .. }, Disks::SomeMissing) => {
+                    assert!(
+                        matches!(expected, Ownership::Owner { disk: same, .. } if same == disk),
+                        "{name}"
+                    );
+                }
+                _ => assert_eq!(found, *expected, "{name}"),
+            }
+        }
     }
 }
 
@@ -173,6 +201,7 @@ proptest! {
     fn the_owner_is_good_and_the_newest_good_one(
         copies in prop::collection::vec((0_u64..4, prop::bool::ANY, 0_u32..2), 0..4),
         elsewhere in prop::option::of(0_u64..4),
+        acknowledged in prop::option::of(0_u64..4),
         missing: bool,
     ) {
         let copies: Vec<_> = copies
@@ -186,10 +215,12 @@ proptest! {
             })
             .collect();
         let disks = if missing { Disks::SomeMissing } else { Disks::AllPresent };
-        if let Ownership::Owner { disk, retire, quarantine } = settle_ownership(&copies, elsewhere, disks) {
+        let known = Known { elsewhere, acknowledged };
+        if let Ownership::Owner { disk, retire, quarantine } = settle_ownership(&copies, known, disks) {
             let find = |wanted: DiskIndex| copies.iter().find(|copy| copy.disk == wanted).unwrap();
             prop_assert_eq!(find(disk).soundness, Soundness::Good);
             prop_assert!(elsewhere.is_none_or(|generation| generation < find(disk).generation));
+            prop_assert!(acknowledged.is_none_or(|generation| generation <= find(disk).generation));
             for copy in copies.iter().filter(|copy| copy.soundness == Soundness::Good) {
                 prop_assert!(copy.generation <= find(disk).generation);
             }

@@ -1,0 +1,58 @@
+//! What the journal's ledger is told beside what the rows of migrations say: tablets that were brought back, written again
+//! above a doubtful swap, or survived a lost disk. Only ever what is durable on its disk already: a ledger that knows more
+//! than the disks would hold a good copy for an old one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::disk::{Disk, visit};
+use super::node::Node;
+use crate::model::{DiskIndex, LedgerLine, LedgerOwner, TabletKey};
+
+/// How long one disk may take to be synced at a start.
+const SYNC_WAIT: Duration = Duration::from_secs(60);
+
+/// Writes that this disk owns a tablet, durably. What cannot be written is said: the next start writes it.
+pub(super) fn note_owner(node: &Node, key: TabletKey, disk: &Disk, generation: u64) {
+    note_owners(node, [(key, disk, generation)]);
+}
+
+/// As [`note_owner`], of many.
+pub(super) fn note_owners<'a>(node: &Node, owners: impl IntoIterator<Item = (TabletKey, &'a Disk, u64)>) {
+    let owned = |(key, disk, generation): (TabletKey, &Disk, u64)| {
+        Some((key, LedgerOwner { disk: disk.reference()?, generation, content: None }))
+    };
+    let owners: Vec<_> = owners.into_iter().filter_map(owned).collect();
+    if owners.is_empty() {
+        return;
+    }
+    let count = owners.len();
+    if let Err(failure) = node.journal.note_owners(owners) {
+        tracing::warn!(
+            "who owns {count} tablets is not in the ledger, and is written at the next start: {failure}"
+        );
+    }
+}
+
+/// At a start: what the disks know better is written down, once it is synced.
+pub(super) fn catch_up(node: &Arc<Node>, ledger: &[LedgerLine]) {
+    let mut behind: BTreeMap<DiskIndex, Vec<(TabletKey, u64)>> = BTreeMap::new();
+    {
+        let catalog = node.catalog();
+        for line in ledger {
+            let Some(entry) = catalog.get(line.key) else { continue };
+            if line.owner.as_ref().is_some_and(|owner| owner.generation < entry.generation) {
+                behind.entry(entry.disk).or_default().push((line.key, entry.generation));
+            }
+        }
+    }
+    for (index, tablets) in behind {
+        let disk = node.disk(index);
+        let is_synced = !disk.is_read_only()
+            && visit(disk, SYNC_WAIT, |root, _| Ok(root.dir().sync_file_system()?)).is_ok();
+        if is_synced {
+            note_owners(node, tablets.into_iter().map(|(key, generation)| (key, &**disk, generation)));
+        }
+    }
+}
