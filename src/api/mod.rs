@@ -12,6 +12,7 @@ mod document;
 mod doris;
 mod error;
 mod guard;
+mod limits;
 mod metrics;
 mod node;
 mod query;
@@ -26,6 +27,7 @@ mod v1;
 pub mod wire;
 
 pub use auth::{Access, AccessError};
+pub use limits::Limits;
 pub use node::{ConfigChangeError, Node, Persistence};
-pub use server::{Limits, Server, Stopped};
+pub use server::{Server, Stopped};
 pub use tls::{Tls, TlsError};

@@ -16,7 +16,7 @@ use super::app::App;
 use super::auth::{self, Access};
 use super::error::Problem;
 use super::guard::Hosts;
-use super::server::Limits;
+use super::limits::Limits;
 use super::{doris, metrics, v1};
 
 /// What surrounds every route, beside the limits.

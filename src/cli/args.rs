@@ -2,19 +2,19 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::disk_args::DiskCommand;
 use super::doris_args::DorisCommand;
+use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::operation_args::OperationCommand;
 use super::quarantine_args::QuarantineCommand;
-use super::steer_args::{EventsArgs, MigrationCommand, ModeArg, parse_bytes};
+use super::steer_args::{EventsArgs, MigrationCommand};
 use super::task_args::TaskCommand;
 use super::token_args::{TokenArgs, TrustArgs};
 use super::trash_args::TrashCommand;
-use crate::api::wire::Precondition;
-use crate::model::{Medium, MigrationId, Phase, SchemaHash, ShardId, Status, TabletId, TaskId};
+use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -60,17 +60,6 @@ pub enum Output {
     Text,
     /// JSON.
     Json,
-}
-
-/// Order of service of a migration.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PriorityArg {
-    /// After everything else.
-    Low,
-    /// First come, first served.
-    Normal,
-    /// Before everything else.
-    High,
 }
 
 /// What to do.
@@ -174,118 +163,6 @@ pub enum Command {
         /// Which shell.
         shell: Shell,
     },
-}
-
-/// `migrate`.
-#[derive(Debug, Args)]
-pub struct MigrateArgs {
-    /// The tablet.
-    pub tablet_id: TabletId,
-    /// Its schema hash; looked up when left out.
-    #[arg(long, value_name = "N")]
-    pub schema_hash: Option<SchemaHash>,
-    /// Destination, written as in storage_root_path.
-    #[arg(long, value_name = "PATH", required_unless_present = "to_medium", conflicts_with = "to_medium")]
-    pub disk: Option<String>,
-    /// The least full disk of this medium, ssd or hdd, instead.
-    #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
-    pub to_medium: Option<Medium>,
-    /// How far by itself.
-    #[arg(long, value_enum, default_value = "auto")]
-    pub mode: ModeArg,
-    /// A bandwidth limit of its own in bytes copied per second, as 50M.
-    #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
-    pub rate: Option<u64>,
-    /// Refuse when the tablet is on another disk than this one.
-    #[arg(long, value_name = "PATH")]
-    pub expect_disk: Option<String>,
-    /// Refuse when the tablet's record has another generation.
-    #[arg(long, value_name = "N")]
-    pub expect_generation: Option<u64>,
-    /// Only ask what every rule says to it.
-    #[arg(long, conflicts_with = "follow")]
-    pub dry_run: bool,
-    /// Repeating the command with this key changes nothing.
-    #[arg(long, value_name = "KEY")]
-    pub idempotency_key: Option<String>,
-    /// Watch it to its end, with a progress bar; the exit status says how it ended.
-    #[arg(long)]
-    pub follow: bool,
-    /// Order of service.
-    #[arg(long, value_enum, default_value = "normal")]
-    pub priority: PriorityArg,
-    /// Why, for the record.
-    #[arg(long, value_name = "TEXT", default_value = "")]
-    pub reason: String,
-}
-
-impl MigrateArgs {
-    /// What is taken for granted of the tablet.
-    pub(super) fn precondition(&self) -> Option<Precondition> {
-        let Self { expect_disk: source_disk, expect_generation: generation, .. } = self;
-        (source_disk.is_some() || generation.is_some())
-            .then(|| Precondition { source_disk: source_disk.clone(), generation: *generation })
-    }
-}
-
-/// `status`.
-#[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
-pub struct StatusArgs {
-    /// Number of the migration.
-    pub migration_id: Option<MigrationId>,
-    /// The newest migration of this tablet.
-    #[arg(long, value_name = "TABLET_ID")]
-    pub tablet: Option<TabletId>,
-}
-
-/// `list`.
-#[derive(Debug, Args)]
-pub struct ListArgs {
-    /// In this status; may be given several times.
-    #[arg(long)]
-    pub status: Vec<Status>,
-    /// In this phase; may be given several times.
-    #[arg(long, value_parser = parse_phase)]
-    pub phase: Vec<Phase>,
-    /// From or to this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
-    /// From this disk.
-    #[arg(long, value_name = "PATH")]
-    pub from: Option<String>,
-    /// To this disk.
-    #[arg(long, value_name = "PATH")]
-    pub to: Option<String>,
-    /// Accepted at this time (RFC 3339) or later.
-    #[arg(long, value_name = "TIME")]
-    pub since: Option<String>,
-    /// Accepted before this time.
-    #[arg(long, value_name = "TIME")]
-    pub before: Option<String>,
-    /// Go on behind this one: the last number of the page before.
-    #[arg(long, value_name = "ID")]
-    pub marker: Option<MigrationId>,
-    /// Of this tablet.
-    #[arg(long, value_name = "TABLET_ID")]
-    pub tablet: Option<TabletId>,
-    /// Of this task.
-    #[arg(long, value_name = "ID")]
-    pub task: Option<TaskId>,
-    /// The newest first.
-    #[arg(long)]
-    pub newest: bool,
-    /// At most this many.
-    #[arg(long, value_name = "N", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
-    pub limit: u32,
-}
-
-fn parse_medium(text: &str) -> Result<Medium, String> {
-    text.parse().map_err(|()| format!("{text:?} is neither ssd nor hdd"))
-}
-
-fn parse_phase(text: &str) -> Result<Phase, String> {
-    text.to_ascii_uppercase().parse()
 }
 
 /// `tablets`.

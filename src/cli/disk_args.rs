@@ -2,8 +2,8 @@
 
 use clap::{Args, Subcommand};
 
-use super::steer_args::parse_bytes;
-use super::task_args::{DrainArgs, parse_medium};
+use super::task_args::DrainArgs;
+use super::values::{parse_bytes, parse_medium};
 use crate::model::Medium;
 
 /// `disk ...`.

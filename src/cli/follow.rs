@@ -8,7 +8,7 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, print};
-use super::jobs::{headline, hint};
+use super::headline::{headline, hint};
 use crate::api::wire::Migration;
 use crate::model::Phase;
 

@@ -2,23 +2,15 @@
 
 use std::fmt::Write;
 
-use super::args::{ListArgs, MigrateArgs, Output, PriorityArg, StatusArgs};
+use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
 use super::follow::follow;
+use super::headline::{headline, hint, why};
+use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::table::{Align, Table, human_bytes, printable};
 use crate::api::wire::{Action, CreateMigration, Migration};
-use crate::model::{MigrationId, Mode, Priority, Step, StepStatus, TabletId};
-
-impl From<PriorityArg> for Priority {
-    fn from(priority: PriorityArg) -> Self {
-        match priority {
-            PriorityArg::Low => Self::Low,
-            PriorityArg::Normal => Self::Normal,
-            PriorityArg::High => Self::High,
-        }
-    }
-}
+use crate::model::{MigrationId, Step, StepStatus, TabletId};
 
 /// `migrate`.
 pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
@@ -177,30 +169,6 @@ pub(super) fn run_step(client: &Client, id: MigrationId, step: Step, output: Out
         Output::Json => print(&text),
         Output::Text => print(&format!("{}\n", headline(&value))),
     }
-}
-
-/// One line.
-pub(super) fn headline(migration: &Migration) -> String {
-    let Migration { id, tablet_id, source_disk, dest_disk, status, .. } = migration;
-    let why = why(migration);
-    let why = if why.is_empty() { why } else { format!(" ({})", printable(&why)) };
-    format!("migration {id}, tablet {tablet_id}, {source_disk} -> {dest_disk}: {status}{why}")
-}
-
-fn why(migration: &Migration) -> String {
-    match &migration.error {
-        Some(error) if migration.status_reason.is_empty() => error.message.clone(),
-        _ => migration.status_reason.clone(),
-    }
-}
-
-/// The command that a migration waits for.
-pub(super) fn hint(migration: &Migration) -> Option<String> {
-    let step = migration.next_steps.iter().find(|step| **step != Step::Abort)?;
-    Some(match (migration.mode, step) {
-        (Mode::ManualCutover, Step::Finalize) => format!("tabletctl migration cutover {}", migration.id),
-        _ => format!("tabletctl migration run {} {step}", migration.id),
-    })
 }
 
 fn details(migration: &Migration) -> String {

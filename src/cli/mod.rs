@@ -12,8 +12,10 @@ pub mod doris_args;
 mod events;
 pub mod exit;
 mod follow;
+mod headline;
 mod jobs;
 mod lost;
+pub mod migrate_args;
 mod node;
 pub mod offline;
 pub mod operation_args;
@@ -29,6 +31,7 @@ mod tasks;
 pub mod token_args;
 pub mod tokens;
 pub mod trash_args;
+pub mod values;
 
 use clap::CommandFactory;
 

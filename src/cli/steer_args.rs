@@ -1,30 +1,10 @@
 //! The command line of `migration ...` and `events`, as clap reads it. Nothing is done here.
 
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 
-use super::args::{ListArgs, MigrateArgs, PriorityArg, StatusArgs};
-use crate::model::{MigrationId, Mode, Step};
-
-/// How far a migration goes by itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum ModeArg {
-    /// To the end.
-    Auto,
-    /// To a verified copy; then it waits for `cutover`.
-    ManualCutover,
-    /// One step at a time; each is asked for with `run`.
-    Stepwise,
-}
-
-impl From<ModeArg> for Mode {
-    fn from(mode: ModeArg) -> Self {
-        match mode {
-            ModeArg::Auto => Self::Auto,
-            ModeArg::ManualCutover => Self::ManualCutover,
-            ModeArg::Stepwise => Self::Stepwise,
-        }
-    }
-}
+use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
+use super::values::{PriorityArg, parse_bytes};
+use crate::model::{MigrationId, Step};
 
 /// `migration ...`.
 #[derive(Debug, Subcommand)]
@@ -100,40 +80,4 @@ pub struct EventsArgs {
     /// Only of this one; following ends with it.
     #[arg(long, value_name = "ID")]
     pub migration: Option<MigrationId>,
-}
-
-/// A number of bytes with K, M, G or T for powers of 1024.
-///
-/// # Errors
-/// Anything else, in words.
-pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
-    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
-        Some(b'K') => (&text[..text.len() - 1], 10),
-        Some(b'M') => (&text[..text.len() - 1], 20),
-        Some(b'G') => (&text[..text.len() - 1], 30),
-        Some(b'T') => (&text[..text.len() - 1], 40),
-        _ => (text, 0),
-    };
-    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
-    let number: Option<u64> = digits.parse().ok().filter(|_| plain);
-    number
-        .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| format!("{text:?} is not a number of bytes such as 52428800 or 50M"))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bytes_take_a_suffix() {
-        for (text, bytes) in
-            [("0", 0), ("52428800", 52_428_800), ("50M", 52_428_800), ("2k", 2048), ("1T", 1 << 40)]
-        {
-            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
-        }
-        for text in ["", "M", "-1", "+1", "1.5M", "50MB", "99999999999T", "é"] {
-            assert!(parse_bytes(text).is_err(), "{text}");
-        }
-    }
 }

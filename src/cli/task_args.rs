@@ -2,8 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::args::PriorityArg;
-use super::steer_args::parse_bytes;
+use super::values::{PriorityArg, parse_bytes, parse_medium};
 use crate::model::{Medium, MoveStatus, TabletId, TaskId, TaskStatus};
 
 /// What every command that makes a plan takes.
@@ -200,8 +199,4 @@ pub enum TaskCommand {
         #[arg(long)]
         yes: bool,
     },
-}
-
-pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
-    text.parse().map_err(|()| format!("{text:?} is no medium; accepted: HDD, SSD"))
 }

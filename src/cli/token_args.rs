@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::tokens::{Lifetime, parse_role};
+use super::values::{Lifetime, parse_role};
 use crate::access::Role;
 
 /// Who asks, and whom to believe.

@@ -10,7 +10,7 @@ use super::args::Output;
 use super::exit::{CliError, Exit, print, print_json};
 use super::table::{Align, Table};
 use super::token_args::{TokenArgs, TokenCommand, TokenPlace};
-use crate::access::{self, NewToken, Role, Secret, Token, TokenFileError, change};
+use crate::access::{self, NewToken, Secret, Token, TokenFileError, change};
 use crate::config::Config;
 
 impl From<TokenFileError> for CliError {
@@ -146,55 +146,4 @@ fn revoke(path: &std::path::Path, name: &str, now_ms: i64, output: Output) -> Re
 fn time(ms: i64) -> String {
     let time = DateTime::from_timestamp_millis(ms).unwrap_or(DateTime::UNIX_EPOCH);
     time.to_rfc3339_opts(SecondsFormat::Secs, true)
-}
-
-/// How long a token is valid, in seconds; none is for ever.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Lifetime(Option<i64>);
-
-impl std::str::FromStr for Lifetime {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        if text == "never" {
-            return Ok(Self(None));
-        }
-        let refused = || format!("{text:?} is no time; accepted: 90d, 12h, 15m, 30s or never");
-        let unit = text.chars().last().ok_or_else(refused)?;
-        let seconds = match unit {
-            'd' => 86_400,
-            'h' => 3_600,
-            'm' => 60,
-            's' => 1,
-            _ => return Err(refused()),
-        };
-        let count: u32 = text[..text.len() - 1].parse().map_err(|_| refused())?;
-        Ok(Self(Some(i64::from(count) * seconds)))
-    }
-}
-
-/// For clap.
-pub(super) fn parse_role(text: &str) -> Result<Role, String> {
-    text.parse().map_err(|error: access::UnknownRole| error.to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn lifetimes_have_a_unit() {
-        for (text, seconds) in [
-            ("90d", Some(7_776_000)),
-            ("12h", Some(43_200)),
-            ("1m", Some(60)),
-            ("0s", Some(0)),
-            ("never", None),
-        ] {
-            assert_eq!(text.parse(), Ok(Lifetime(seconds)), "{text}");
-        }
-        for text in ["", "d", "90", "-1d", "1y", "1.5h", "ä"] {
-            assert!(text.parse::<Lifetime>().is_err(), "{text}");
-        }
-    }
 }

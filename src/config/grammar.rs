@@ -4,6 +4,7 @@
 //! skipped, a later `#` is part of the value; the first `=` splits; both halves are trimmed. One difference: a line
 //! without `=` is a problem here, where Doris takes it for a key with an empty value.
 
+use super::blanks::trim;
 use super::problem::{Place, Problem};
 
 /// One file, read into lines.
@@ -91,11 +92,6 @@ pub(super) fn expand(value: &str, env: &dyn Fn(&str) -> Option<String>) -> Resul
 pub(super) fn is_script_export(key: &str) -> bool {
     key.starts_with(|first: char| first.is_ascii_uppercase())
         && key.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
-}
-
-/// Trims the blanks C's `isspace` knows, no others: a no-break space stays part of a path, as it does in Doris.
-pub(super) fn trim(text: &str) -> &str {
-    text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\u{b}')
 }
 
 #[cfg(test)]

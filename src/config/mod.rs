@@ -7,6 +7,7 @@
 //! Grammar and names are those of the Doris BE (`be/src/common/config.cpp`, `be/src/olap/options.cpp`), so that a
 //! node's existing file starts this daemon: keys that mean nothing here are reported as ignored, never refused.
 
+mod blanks;
 mod doris_keys;
 #[cfg(test)]
 mod fuzz;

@@ -1,7 +1,7 @@
 //! What was probably meant by a value that is refused, by a path that is not there, or by a key that nobody knows.
 
+use super::blanks::trim;
 use super::doris_keys;
-use super::grammar::trim;
 use super::schema::Key;
 use crate::model::Medium;
 

@@ -11,7 +11,7 @@
 
 use std::collections::BTreeSet;
 
-use super::grammar::trim;
+use super::blanks::trim;
 use super::slips;
 use super::value::BrokenDisks;
 use crate::model::Medium;

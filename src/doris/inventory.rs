@@ -6,8 +6,9 @@ use super::database::Database;
 use super::error::DorisError;
 use super::judge::{Reason, reasons_in_records};
 use super::keys::{Key, TabletIds, mentions};
-use super::record::{Rowset, Tablet, Uid};
+use super::record::{Rowset, Tablet};
 use super::rowsets::{Fresh, generation, version};
+use super::uid::Uid;
 
 /// A tablet's record, and what lies beside it in the database.
 #[derive(Debug, Clone)]

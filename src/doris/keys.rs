@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::record::Uid;
+use super::uid::Uid;
 
 /// What a key is of.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -8,7 +8,7 @@
 //! | [`cursor`], [`error`] | numbers out of bytes, and what can be wrong |
 //! | [`log`], [`batch`] | write-ahead logs and what their records say |
 //! | [`manifest`], [`table`], [`database`] | which files count, sorted tables, all of it as one database |
-//! | [`keys`], [`proto`], [`record`] | whose a key is; messages walked and patched; what a mover has to know of them
+//! | [`keys`], [`uid`], [`proto`], [`record`] | whose a key is; messages walked and patched; what a mover has to know of them
 //! | [`rowsets`], [`moving`] | what a backend would make of fresh rowsets; the two batches of a move
 //! | [`files`], [`segment`] | which files belong to a tablet; the end of a segment
 //! | [`judge`], [`inventory`] | whether a tablet can be moved; all that a database says of its tablets
@@ -35,3 +35,4 @@ pub mod rowsets;
 pub mod segment;
 pub mod source;
 pub mod table;
+pub mod uid;

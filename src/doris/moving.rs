@@ -9,8 +9,9 @@ use super::database::Pair;
 use super::error::Malformed;
 use super::keys::{Key, TabletIds};
 use super::proto::{Change, Message, patch};
-use super::record::{Rowset, RowsetState, Tablet, Uid};
+use super::record::{Rowset, RowsetState, Tablet};
 use super::rowsets::Fresh;
+use super::uid::Uid;
 
 /// Numbers of the fields that change: of `TabletMetaPB`, then of `RowsetMetaPB`.
 const SHARD_ID: u32 = 5;

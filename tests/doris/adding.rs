@@ -9,7 +9,8 @@ use serde_json::Value;
 use tabletd::doris::database::{Database, Strictness};
 use tabletd::doris::keys::{Key, TabletIds, prefixes_of};
 use tabletd::doris::moving::{Batches, NewPlace, Stale, batches};
-use tabletd::doris::record::{Tablet, Uid};
+use tabletd::doris::record::Tablet;
+use tabletd::doris::uid::Uid;
 use tabletd::storage::{AddedLog, Dir};
 
 use crate::fixtures::{InMemory, OnDisk, expected, root};

@@ -5,7 +5,8 @@ use sha2::{Digest, Sha256};
 use tabletd::doris::database::{Database, Strictness};
 use tabletd::doris::keys::{Key, TabletIds, prefixes_of};
 use tabletd::doris::moving::{NewPlace, Stale, batches};
-use tabletd::doris::record::{Tablet, Uid};
+use tabletd::doris::record::Tablet;
+use tabletd::doris::uid::Uid;
 
 use crate::databases::hex;
 use crate::fixtures::{OnDisk, expected, root};

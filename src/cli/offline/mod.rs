@@ -9,6 +9,7 @@ mod hooks;
 mod import;
 mod listing;
 mod locked;
+mod one;
 mod report;
 mod sharing;
 mod show;
@@ -17,5 +18,5 @@ mod wish;
 
 pub use batch::import_batch;
 pub use check::{CheckedRoots, check};
+pub use one::import_one;
 pub use show::show;
-pub use wish::import_one;

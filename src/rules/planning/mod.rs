@@ -17,6 +17,7 @@ mod fingerprint;
 mod inventory;
 mod ledger;
 mod packing;
+mod reason;
 mod rebalance;
 mod relocate;
 mod report;
@@ -28,7 +29,8 @@ use std::collections::BTreeMap;
 
 pub use fingerprint::fingerprint;
 pub use inventory::{Disk, Inventory, Pin, Selector, Tablet};
-pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Reason, Refusal, Why};
+pub use reason::Reason;
+pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Refusal, Why};
 pub use shortfall::Shortfall;
 
 use self::ledger::{Ledger, permille};

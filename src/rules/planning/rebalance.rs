@@ -11,7 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::{Inventory, Pin, Tablet};
 use super::ledger::{Ledger, permille};
-use super::report::{Move, Outcome, Reason, Why};
+use super::reason::Reason;
+use super::report::{Move, Outcome, Why};
 use super::shortfall::Shortfall;
 use super::{Draft, Settings};
 use crate::model::{DiskCondition, DiskIndex, Medium, TimestampMs};

@@ -5,9 +5,10 @@
 use std::fmt;
 
 use super::inventory::Inventory;
+use super::reason::Reason;
 use super::shortfall::Shortfall;
 use super::{Request, Settings};
-use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs, utc};
+use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs};
 use crate::rules::capacity::DoesNotFit;
 
 /// Why a move is in the plan.
@@ -60,71 +61,6 @@ pub struct Move {
     pub size_bytes: u64,
     /// Why.
     pub why: Why,
-}
-
-/// Why a tablet that the request is about does not move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum Reason {
-    /// A pin.
-    #[error("pinned: no plan moves it; unpin it first")]
-    Pinned,
-    /// A migration owns it and takes it to another disk.
-    #[error("a migration is moving it to disk {} already", to.0)]
-    Moving {
-        /// To which.
-        to: DiskIndex,
-    },
-    /// A migration is bringing it to a disk that is to be drained.
-    #[error("a migration is bringing it from disk {}; abort it or drain again afterwards", from.0)]
-    Arriving {
-        /// From which.
-        from: DiskIndex,
-    },
-    /// It is where it was asked to go.
-    #[error("it is there already")]
-    AlreadyThere,
-    /// Its disk cannot be read.
-    #[error("its disk is {condition} and cannot be read")]
-    SourceUnreadable {
-        /// The disk's condition in a word.
-        condition: &'static str,
-    },
-    /// It was moved not long ago.
-    #[error("moved too recently; a rebalance may move it again at {} (rebalance_cool_down_sec)", utc(*until_ms))]
-    CoolingDown {
-        /// When it may be.
-        until_ms: TimestampMs,
-    },
-    /// Moving it is not worth the trouble.
-    #[error(
-        "its {size_bytes} bytes are less than a rebalance moves (rebalance_min_move_bytes = {min_bytes})"
-    )]
-    TooSmall {
-        /// Its size.
-        size_bytes: u64,
-        /// The setting.
-        min_bytes: u64,
-    },
-    /// The plan is as long as it may be.
-    #[error("the plan has its {max_moves} moves; plan again when they are done")]
-    MoveLimit {
-        /// The setting.
-        max_moves: usize,
-    },
-}
-
-impl Reason {
-    /// The reason with paths: what the planner knows by number means nothing to people.
-    pub fn in_words(self, inventory: &Inventory) -> String {
-        match self {
-            Self::Moving { to } => format!("a migration is moving it to {} already", inventory.path(to)),
-            Self::Arriving { from } => format!(
-                "a migration is bringing it from {}; abort it or drain again afterwards",
-                inventory.path(from)
-            ),
-            other => other.to_string(),
-        }
-    }
 }
 
 /// Why one disk cannot take one tablet.

@@ -5,7 +5,7 @@
 use std::fmt;
 
 use super::inventory::Inventory;
-use super::report::Reason;
+use super::reason::Reason;
 use crate::model::{DiskIndex, Medium, TabletKey};
 
 /// One reason for which a plan falls short.

@@ -1,0 +1,134 @@
+//! Values of options: how each is written.
+
+use clap::ValueEnum;
+
+use crate::access::{Role, UnknownRole};
+use crate::model::{Medium, Mode, Priority};
+
+/// Order of service of a migration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PriorityArg {
+    /// After everything else.
+    Low,
+    /// First come, first served.
+    Normal,
+    /// Before everything else.
+    High,
+}
+
+impl From<PriorityArg> for Priority {
+    fn from(priority: PriorityArg) -> Self {
+        match priority {
+            PriorityArg::Low => Self::Low,
+            PriorityArg::Normal => Self::Normal,
+            PriorityArg::High => Self::High,
+        }
+    }
+}
+
+/// How far a migration goes by itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ModeArg {
+    /// To the end.
+    Auto,
+    /// To a verified copy; then it waits for `cutover`.
+    ManualCutover,
+    /// One step at a time; each is asked for with `run`.
+    Stepwise,
+}
+
+impl From<ModeArg> for Mode {
+    fn from(mode: ModeArg) -> Self {
+        match mode {
+            ModeArg::Auto => Self::Auto,
+            ModeArg::ManualCutover => Self::ManualCutover,
+            ModeArg::Stepwise => Self::Stepwise,
+        }
+    }
+}
+
+pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
+    text.parse().map_err(|()| format!("{text:?} is neither ssd nor hdd"))
+}
+
+/// A number of bytes with K, M, G or T for powers of 1024.
+///
+/// # Errors
+/// Anything else, in words.
+pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
+    let (digits, shift) = match text.as_bytes().last().map(u8::to_ascii_uppercase) {
+        Some(b'K') => (&text[..text.len() - 1], 10),
+        Some(b'M') => (&text[..text.len() - 1], 20),
+        Some(b'G') => (&text[..text.len() - 1], 30),
+        Some(b'T') => (&text[..text.len() - 1], 40),
+        _ => (text, 0),
+    };
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    let number: Option<u64> = digits.parse().ok().filter(|_| plain);
+    number
+        .and_then(|number| number.checked_mul(1 << shift))
+        .ok_or_else(|| format!("{text:?} is not a number of bytes such as 52428800 or 50M"))
+}
+
+/// How long a token is valid, in seconds; none is for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lifetime(pub(super) Option<i64>);
+
+impl std::str::FromStr for Lifetime {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "never" {
+            return Ok(Self(None));
+        }
+        let refused = || format!("{text:?} is no time; accepted: 90d, 12h, 15m, 30s or never");
+        let unit = text.chars().last().ok_or_else(refused)?;
+        let seconds = match unit {
+            'd' => 86_400,
+            'h' => 3_600,
+            'm' => 60,
+            's' => 1,
+            _ => return Err(refused()),
+        };
+        let count: u32 = text[..text.len() - 1].parse().map_err(|_| refused())?;
+        Ok(Self(Some(i64::from(count) * seconds)))
+    }
+}
+
+/// For clap.
+pub(super) fn parse_role(text: &str) -> Result<Role, String> {
+    text.parse().map_err(|error: UnknownRole| error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_take_a_suffix() {
+        for (text, bytes) in
+            [("0", 0), ("52428800", 52_428_800), ("50M", 52_428_800), ("2k", 2048), ("1T", 1 << 40)]
+        {
+            assert_eq!(parse_bytes(text), Ok(bytes), "{text}");
+        }
+        for text in ["", "M", "-1", "+1", "1.5M", "50MB", "99999999999T", "é"] {
+            assert!(parse_bytes(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn lifetimes_have_a_unit() {
+        for (text, seconds) in [
+            ("90d", Some(7_776_000)),
+            ("12h", Some(43_200)),
+            ("1m", Some(60)),
+            ("0s", Some(0)),
+            ("never", None),
+        ] {
+            assert_eq!(text.parse(), Ok(Lifetime(seconds)), "{text}");
+        }
+        for text in ["", "d", "90", "-1d", "1y", "1.5h", "ä"] {
+            assert!(text.parse::<Lifetime>().is_err(), "{text}");
+        }
+    }
+}
