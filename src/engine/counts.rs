@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use super::view::StepTotals;
+use super::histogram::Histogram;
+use super::view::{HistogramView, StepTotals};
 use crate::model::{ErrorCode, Step, StepStatus};
 
 /// Counters since the start of the process.
@@ -25,7 +26,8 @@ pub(super) struct Counts {
     pub(super) quarantined: AtomicU64,
     pub(super) purged: AtomicU64,
     refused: Mutex<HashMap<ErrorCode, u64>>,
-    steps: Mutex<BTreeMap<Step, StepTotals>>,
+    steps: Mutex<BTreeMap<Step, (StepTotals, Histogram)>>,
+    moved_bytes: OnceLock<Histogram>,
 }
 
 impl Counts {
@@ -43,7 +45,10 @@ impl Counts {
 
     pub(super) fn step_ended(&self, step: Step, took: Duration, how: StepStatus) {
         let mut steps = lock(&self.steps);
-        let totals = steps.entry(step).or_insert(StepTotals { step, seconds: 0.0, done: 0, failed: 0 });
+        let (totals, histogram) = steps.entry(step).or_insert_with(|| {
+            (StepTotals { step, seconds: 0.0, done: 0, failed: 0 }, Histogram::of_steps())
+        });
+        histogram.took(took);
         totals.seconds += took.as_secs_f64();
         match how {
             StepStatus::Done => totals.done += 1,
@@ -52,7 +57,21 @@ impl Counts {
     }
 
     pub(super) fn steps(&self) -> Vec<StepTotals> {
-        lock(&self.steps).values().copied().collect()
+        lock(&self.steps).values().map(|(totals, _)| *totals).collect()
+    }
+
+    pub(super) fn step_seconds(&self) -> Vec<(Step, HistogramView)> {
+        lock(&self.steps).iter().map(|(step, (_, histogram))| (*step, histogram.view())).collect()
+    }
+
+    /// A migration of a tablet of this size was completed.
+    #[allow(clippy::cast_precision_loss, reason = "classes of sizes; sums below 8 PiB are exact")]
+    pub(super) fn moved(&self, bytes: u64) {
+        self.moved_bytes().count(bytes as f64);
+    }
+
+    pub(super) fn moved_bytes(&self) -> &Histogram {
+        self.moved_bytes.get_or_init(Histogram::of_tablets)
     }
 }
 

@@ -5,10 +5,12 @@
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use super::journal_health::JournalHealth;
 use super::pressure::OUT;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Operation, Page};
@@ -79,6 +81,7 @@ impl<T> Posted<T> {
 /// The way to the journal thread.
 pub(super) struct JournalHandle {
     sender: Sender<Request>,
+    pub(super) health: Arc<JournalHealth>,
     thread: std::sync::Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -95,16 +98,18 @@ impl JournalHandle {
         let (sender, receiver) = mpsc::channel();
         let (loaded_sender, loaded) = mpsc::sync_channel(1);
         let state_dir = state_dir.to_owned();
+        let health = Arc::new(JournalHealth::default());
+        let told = Arc::clone(&health);
         let thread = spawn_isolated("journal", move || match load(&state_dir, finished) {
             Ok((journal, loaded)) => {
                 if loaded_sender.send(Ok(loaded)).is_ok() {
-                    serve(journal, &receiver);
+                    serve(journal, &receiver, &told);
                 }
             }
             Err(error) => drop(loaded_sender.send(Err(unavailable(error)))),
         })?;
         let loaded = loaded.recv().map_err(|_| unavailable("the journal thread ended"))??;
-        Ok((Self { sender, thread: Some(thread).into() }, loaded))
+        Ok((Self { sender, health, thread: Some(thread).into() }, loaded))
     }
 
     fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
@@ -252,7 +257,7 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     Ok((journal, loaded))
 }
 
-fn serve(mut journal: Journal, requests: &Receiver<Request>) {
+fn serve(mut journal: Journal, requests: &Receiver<Request>, health: &JournalHealth) {
     while let Ok(first) = requests.recv() {
         let mut batch = Batch::default();
         let mut next = Some(first);
@@ -263,7 +268,7 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>) {
                 Request::Reopen(migration, reply) => batch.reopen(migration, reply),
                 // What is asked sees what was written before it.
                 other => {
-                    std::mem::take(&mut batch).commit(&mut journal);
+                    std::mem::take(&mut batch).commit(&mut journal, health);
                     if !answer(&mut journal, other) {
                         if let Err(error) = journal.close() {
                             tracing::error!("closing the journal: {error}");
@@ -274,7 +279,8 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>) {
             }
             next = batch.next(requests);
         }
-        batch.commit(&mut journal);
+        batch.commit(&mut journal, health);
+        health.look(&journal);
     }
 }
 
@@ -330,7 +336,7 @@ impl Batch {
         }
     }
 
-    fn commit(self, journal: &mut Journal) {
+    fn commit(self, journal: &mut Journal, health: &JournalHealth) {
         let operations: Vec<_> = self
             .accepts
             .iter()
@@ -343,7 +349,10 @@ impl Batch {
         }
         let answers = {
             let _out = OUT.guard();
-            journal.commit(&operations)
+            let began = Instant::now();
+            let answers = journal.commit(&operations);
+            health.commits.took(began.elapsed());
+            answers
         };
         let replies = self
             .accepts
@@ -419,7 +428,7 @@ pub(super) struct Unwritten(Request);
 impl SlowJournal {
     pub(super) fn new() -> (JournalHandle, Self) {
         let (sender, requests) = mpsc::channel();
-        (JournalHandle { sender, thread: None.into() }, Self(requests))
+        (JournalHandle { sender, health: Arc::default(), thread: None.into() }, Self(requests))
     }
 
     /// The next row that is posted within `patience`.

@@ -33,9 +33,11 @@ mod flush;
 mod gentle;
 mod grants;
 mod heal;
+mod histogram;
 mod housekeeping;
 mod job;
 mod joining;
+mod journal_health;
 mod journal_thread;
 mod known_disks;
 mod last_seen;
@@ -86,10 +88,10 @@ pub use operation_view::{
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
-    Destination, DiskView, ListOrder, MigrationFilter, NewTask, PaceView, Page, Pin, Precondition,
-    PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter, TabletView,
-    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashPage, TrashView,
-    UndoneOnDisk, UndoneView, Validation,
+    Destination, DiskView, HistogramView, JournalView, ListOrder, MigrationFilter, NewTask, PaceView, Page,
+    Pin, Precondition, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter,
+    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashPage,
+    TrashView, UndoneOnDisk, UndoneView, Validation,
 };
 
 use crate::config::{self, Config, SetError};

@@ -87,7 +87,9 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         })??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
-    if is_new && scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
+    let used = scans.iter().flatten().any(|scan| !scan.records.is_empty());
+    journal.health.found(&remembered.opened.origin, used);
+    if is_new && used {
         warn_of_new_state_dir(&config);
     }
 

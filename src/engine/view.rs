@@ -1,5 +1,7 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
+pub use super::histogram::HistogramView;
+pub use super::journal_health::JournalView;
 pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 pub use super::undone_view::{UndoneOnDisk, UndoneView};
 use crate::model::{
@@ -404,6 +406,12 @@ pub struct Totals {
     pub verified_bytes: u64,
     /// Time and outcome of each step that was run.
     pub steps: Vec<StepTotals>,
+    /// How long the runs of each step took.
+    pub step_seconds: Vec<(Step, HistogramView)>,
+    /// Sizes of the tablets of completed migrations.
+    pub moved_bytes: HistogramView,
+    /// The journal.
+    pub journal: JournalView,
     /// Milliseconds waited for bandwidth limits.
     pub throttled_ms: u64,
     /// `syncfs` calls made by the shared barriers, all disks.

@@ -42,6 +42,6 @@ pub use task::{
     PlanOutcome, PlannedDisk, PlannedLevel, PlannedMove, TabletSelector, Task, TaskPlan, TaskProgress,
     TaskRequest, TaskResult, TaskStatus,
 };
-pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk};
+pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk, eta_seconds};
 pub use time::utc;
 pub use window::{DailyWindow, DailyWindows, InvalidWindows};

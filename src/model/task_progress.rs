@@ -56,6 +56,13 @@ impl TaskDisk {
     }
 }
 
+/// Seconds until a task is done at the speed of now, all its disks together; `None` while none of it moves.
+pub fn eta_seconds(disks: &[TaskDisk]) -> Option<u64> {
+    let left: u64 = disks.iter().map(|disk| disk.total_bytes.saturating_sub(disk.finished_bytes)).sum();
+    let speed: u64 = disks.iter().filter_map(|disk| disk.bytes_per_sec).sum();
+    (speed > 0).then(|| left.div_ceil(speed))
+}
+
 /// A move that waits for more than its turn.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct BlockedMove {
@@ -86,4 +93,30 @@ pub struct MigrateTarget {
     pub migration_status: Option<Status>,
     /// What it waits for, or why it was given up; empty when there is nothing to say.
     pub reason: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_time_left_is_that_of_all_disks_at_their_speed_of_now() {
+        let disk = |finished_bytes, bytes_per_sec| TaskDisk {
+            total_bytes: 1000,
+            finished_bytes,
+            bytes_per_sec,
+            ..TaskDisk::new("/d".into(), TaskStatus::Running)
+        };
+        for (disks, expected) in [
+            (vec![], None),
+            (vec![disk(0, None)], None),
+            (vec![disk(0, Some(0))], None),
+            (vec![disk(1000, Some(7))], Some(0)),
+            (vec![disk(0, Some(7))], Some(143)),
+            (vec![disk(500, Some(60)), disk(900, Some(40))], Some(6)),
+            (vec![disk(500, Some(10)), disk(0, None)], Some(150)),
+        ] {
+            assert_eq!(eta_seconds(&disks), expected, "{disks:?}");
+        }
+    }
 }

@@ -147,7 +147,8 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ),
         ("show_config", 200, "/api/show_config?conf_item=hdd_read_slots".to_owned(), none.clone()),
         ("update_config", 200, "/api/update_config?hdd_read_slots=2".to_owned(), none.clone()),
-        ("metrics", 200, "/metrics".to_owned(), none),
+        ("metrics", 200, "/metrics".to_owned(), none.clone()),
+        ("metrics", 200, "/metrics?type=json".to_owned(), none),
     ]
 }
 

@@ -138,7 +138,7 @@ fn adaptive_throttling_begins_and_ends_while_a_copy_runs_and_says_what_it_does()
         assert!((65_536..=1_000_000).contains(&rate), "between floor and limit: {pace}");
     }
     let metrics = daemon.get_text("/metrics");
-    assert!(metrics.contains("tabletd_disk_pace_bytes_per_sec{path="), "{metrics}");
+    assert!(metrics.contains("tabletd_disk_pace_bytes_per_second{path="), "{metrics}");
     daemon.post("/api/update_config?migration_throttle=none", &Value::Null);
     until("no disk is paced", || paces().iter().all(Value::is_null));
     assert_eq!(daemon.migration(id)["status"], "copying", "it was changed while the copy ran");

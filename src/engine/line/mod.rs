@@ -175,6 +175,7 @@ impl<'a> Line<'a> {
 
     fn complete(&self, mut receipt: Receipt) {
         receipt.duration_ms = elapsed_ms(self.began);
+        self.node.counts.moved(receipt.bytes);
         {
             let mut row = self.job.lock();
             row.receipt = Some(receipt);

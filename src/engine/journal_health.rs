@@ -1,0 +1,62 @@
+//! What the journal thread tells of itself, for metrics: how long its commits take, and whether it still writes.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::histogram::{Histogram, HistogramView};
+use crate::journal::{Journal, Origin};
+
+/// The journal, as its thread sees it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct JournalView {
+    /// What its commits took, each with one sync.
+    pub commit_seconds: HistogramView,
+    /// It failed, and takes nothing more until a restart.
+    pub failed: bool,
+    /// This start found it damaged, or none although the disks hold tablets.
+    pub lost: bool,
+}
+
+/// Written by the journal thread, read by whoever looks.
+pub(super) struct JournalHealth {
+    /// A commit is one transaction with one sync.
+    pub(super) commits: Histogram,
+    failed: AtomicBool,
+    lost: AtomicBool,
+}
+
+impl Default for JournalHealth {
+    fn default() -> Self {
+        Self {
+            commits: Histogram::of_commits(),
+            failed: AtomicBool::new(false),
+            lost: AtomicBool::new(false),
+        }
+    }
+}
+
+impl JournalHealth {
+    /// Once it failed, it writes nothing more: the journal itself latches its first error.
+    pub(super) fn look(&self, journal: &Journal) {
+        if journal.check_available().is_err() {
+            self.failed.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What this start found: a journal that was damaged, or none although the disks hold tablets.
+    pub(super) fn found(&self, origin: &Origin, tablets_on_disks: bool) {
+        let lost = match origin {
+            Origin::Existing => false,
+            Origin::Created => tablets_on_disks,
+            Origin::Replaced(_) => true,
+        };
+        self.lost.store(lost, Ordering::Relaxed);
+    }
+
+    pub(super) fn view(&self) -> JournalView {
+        JournalView {
+            commit_seconds: self.commits.view(),
+            failed: self.failed.load(Ordering::Relaxed),
+            lost: self.lost.load(Ordering::Relaxed),
+        }
+    }
+}
