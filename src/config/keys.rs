@@ -131,7 +131,8 @@ config_keys! {
     /// Ended migrations that are remembered.
     finished_migration_tasks_size: u32 = 10_000, Mutable, Range(1, MAX_I32);
 
-    /// Time limit of one migration: the larger of this, in seconds, and one second per MiB of the tablet.
+    /// A copy that gives no sign of life for so long is stopped and tried again: the larger of this, in seconds, and one
+    /// second per MiB of the tablet.
     migration_task_timeout_secs: u32 = 300, Mutable, Range(1, MAX_I32);
 
     /// Times a migration is tried before it has failed.

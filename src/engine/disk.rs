@@ -11,11 +11,12 @@ use nix::errno::Errno;
 
 use super::clock::to_ms;
 use super::disk_calls::{Calls, InCall};
+use super::disk_space::SpaceBooks;
 use super::grants::Grants;
 use super::known_disks::if_lost;
 use super::pace::Pace;
 use super::thread::spawn_isolated;
-use crate::model::{Capacity, DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
+use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
 use crate::transfer::Limiter;
 
@@ -47,6 +48,7 @@ pub(super) struct Disk {
     /// Held by the tablet of this disk that is being verified.
     pub(super) verifying: Mutex<()>,
     pub(super) grants: Grants,
+    pub(super) space: SpaceBooks,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
@@ -74,12 +76,6 @@ struct State {
     disabled: Option<String>,
     /// It is being looked at whether it can be forgotten.
     leaving: bool,
-    capacity: Capacity,
-    reserved_bytes: u64,
-    /// What migrations in flight have taken up so far of what is reserved for them; and how much of that the capacity
-    /// shows as used already.
-    allocated_bytes: u64,
-    allocated_when_measured_bytes: u64,
 }
 
 impl Disk {
@@ -96,6 +92,7 @@ impl Disk {
             barriers: AtomicUsize::new(0),
             verifying: Mutex::default(),
             grants: Grants::default(),
+            space: SpaceBooks::default(),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),
@@ -235,58 +232,6 @@ impl Disk {
         let mut state = self.state();
         state.suspect = None;
         state.disabled = None;
-    }
-
-    pub(super) fn capacity(&self) -> Capacity {
-        self.state().capacity
-    }
-
-    /// As it was before anything was copied to it.
-    pub(super) fn set_capacity(&self, capacity: Capacity) {
-        self.state().capacity = capacity;
-    }
-
-    /// Asks the file system what is left.
-    ///
-    /// # Errors
-    /// As `fstatfs(2)`.
-    pub(super) fn measure(&self, root: &Root) -> Result<Capacity, StorageError> {
-        // Looked at before: what is taken up meanwhile counts twice for a moment, never not at all.
-        let allocated_bytes = self.state().allocated_bytes;
-        let capacity = root.capacity()?;
-        let mut state = self.state();
-        state.capacity = capacity;
-        state.allocated_when_measured_bytes = allocated_bytes;
-        Ok(capacity)
-    }
-
-    /// Promised to migrations and not yet part of what [`Disk::capacity`] shows as used.
-    pub(super) fn reserved_bytes(&self) -> u64 {
-        let state = self.state();
-        state.reserved_bytes.saturating_sub(state.allocated_when_measured_bytes)
-    }
-
-    /// A migration has taken up some of what is reserved for it.
-    pub(super) fn allocated(&self, bytes: u64) {
-        let mut state = self.state();
-        state.allocated_bytes = state.allocated_bytes.saturating_add(bytes);
-    }
-
-    /// It has given that back, or ended.
-    pub(super) fn not_allocated(&self, bytes: u64) {
-        let mut state = self.state();
-        state.allocated_bytes = state.allocated_bytes.saturating_sub(bytes);
-        state.allocated_when_measured_bytes = state.allocated_when_measured_bytes.saturating_sub(bytes);
-    }
-
-    pub(super) fn reserve(&self, bytes: u64) {
-        let mut state = self.state();
-        state.reserved_bytes = state.reserved_bytes.saturating_add(bytes);
-    }
-
-    pub(super) fn unreserve(&self, bytes: u64) {
-        let mut state = self.state();
-        state.reserved_bytes = state.reserved_bytes.saturating_sub(bytes);
     }
 
     /// Identity and path, as a migration names it; `None` while the root has never been opened.

@@ -16,6 +16,7 @@ use super::tidy;
 use super::trash;
 use crate::config;
 use crate::model::{DiskCondition, ErrorCode, Failure, Status};
+use crate::rules::retry::patience_ms;
 use crate::storage::StorageError;
 
 /// How often up-time is counted and deadlines are looked at.
@@ -83,14 +84,14 @@ fn tick(node: &Arc<Node>) {
     }
 }
 
-/// A copy of which no byte has moved for `migration_task_timeout_secs` is stopped, and tried again. A wait for the
-/// bandwidth limit counts as movement, and a swap that has begun is never stopped.
+/// A copy that has given no sign of life for too long is stopped, and tried again. Every call to a disk that returns is
+/// such a sign, and so is a wait for the bandwidth limit or for memory. A swap that has begun is never stopped.
 fn stop_the_stuck(node: &Node) {
-    let limit_ms = i64::from(node.config().migration_task_timeout_secs).saturating_mul(1000);
+    let timeout_secs = node.config().migration_task_timeout_secs;
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
-        if since > 0 && steady_ms() - since > limit_ms {
+        if since > 0 && steady_ms() - since > patience_ms(timeout_secs, job.size_bytes) {
             job.ask(Order::TimeOut);
         }
     }

@@ -8,6 +8,7 @@ pub(super) use super::clock::now_ms;
 use super::clock::to_ms;
 use super::events::{EventKind, EventRing};
 use super::progress::Progress;
+use super::reservation::SpaceClaim;
 use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
@@ -44,6 +45,7 @@ pub(super) struct Job {
     pub(super) progress: Progress,
     order: AtomicU8,
     pub(super) size_bytes: u64,
+    pub(super) claim: SpaceClaim,
     /// Its own bandwidth limit, in bytes copied.
     pub(super) limiter: Limiter,
     forced: AtomicBool,
@@ -70,6 +72,7 @@ impl Job {
             progress: Progress::default(),
             order: AtomicU8::new(Order::Run as u8),
             size_bytes,
+            claim: SpaceClaim::of(&migration),
             limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
             forced: AtomicBool::new(steering.haste == Haste::Forced),
             in_doubt: AtomicBool::new(false),
@@ -299,7 +302,10 @@ fn stopped(order: Order) -> Failure {
     match order {
         Order::Abort => Failure::new(ErrorCode::Aborted, "aborted by an operator"),
         Order::Pause => Failure::new(ErrorCode::Aborted, "paused by an operator"),
-        Order::TimeOut => Failure::new(ErrorCode::TimedOut, "no byte moved for migration_task_timeout_secs"),
+        Order::TimeOut => Failure::new(
+            ErrorCode::TimedOut,
+            "nothing was heard of it for migration_task_timeout_secs, or a second for each MiB",
+        ),
         Order::Stop | Order::Run | Order::Committing => {
             Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping")
         }

@@ -15,6 +15,7 @@ use super::job::{Job, apply, now_ms};
 use super::journal_thread::JournalHandle;
 use super::marks::Marks;
 use super::operations::Operations;
+use super::reservation;
 use super::tasks::TaskBook;
 use super::undone::Undone;
 use super::verify::Checks;
@@ -387,8 +388,7 @@ impl Node {
             entry.migration = None;
         }
         if let Some(disk) = self.disk_by_uuid(row.destination.uuid) {
-            disk.unreserve(job.size_bytes);
-            disk.not_allocated(job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
+            reservation::release(disk, job);
         }
         let keep = self.config().finished_migration_tasks_size as usize;
         let mut board = self.board();

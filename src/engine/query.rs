@@ -48,6 +48,7 @@ fn explain(node: &Node, row: &mut Migration) {
             let why = disk_away(node, row).or_else(|| outside_window(node, row));
             if let Some(why) = why.or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
+                    Some(full) if full.code.is_want_of_space() => format!("waiting for space: {full}; {why}"),
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,
                 };

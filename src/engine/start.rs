@@ -283,10 +283,13 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
     let entry = node.catalog().get(key).copied();
     let size_bytes = entry.map_or(migration.counters.total_bytes, |entry| entry.size_bytes);
     let id = migration.id;
-    if let Some(disk) = node.disk_by_uuid(migration.destination.uuid) {
-        disk.reserve(size_bytes);
-    }
+    let destination = migration.destination.uuid;
     let job = Arc::new(Job::new(migration, size_bytes, &node.events));
+    // What waits holds what it keeps in staging, which is used already, and nothing else.
+    if let (MigrationVerdict::GoOn, Some(disk)) = (verdict, node.disk_by_uuid(destination)) {
+        disk.reserve(size_bytes);
+        job.claim.set_reserved(size_bytes);
+    }
     {
         let mut board = node.board();
         board.latest.insert(key, id);

@@ -7,6 +7,7 @@ use super::job::{Job, Order, apply, now_ms};
 use super::journal_thread::Posted;
 use super::line::{owner_is_seen, undo_copy};
 use super::node::Node;
+use super::reservation;
 use super::steer;
 use super::submit::alive;
 use super::turn::Turn;
@@ -101,6 +102,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
         }
     })?;
     schedule.remove(id);
+    if let (Wish::Pause(_), Some(disk)) = (wish, node.disk_by_uuid(job.lock().destination.uuid)) {
+        reservation::release(disk, job);
+    }
     drop((schedule, turn));
     let posted = posted.wait().map(drop);
     if wish == Wish::Abort {

@@ -57,6 +57,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     fault::point("accepted");
     Counts::add(&node.counts.accepted);
     let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
+    job.claim.set_reserved(granted.size_bytes);
     {
         let mut board = node.board();
         board.alive.insert(row.id, Arc::clone(&job));
@@ -222,6 +223,8 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
         return Err(failure);
     }
     let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
+    job.claim.set_reserved(granted.size_bytes);
+    job.claim.set_verified_copy(false);
     {
         let mut board = node.board();
         board.revive(id);

@@ -111,6 +111,13 @@ error_codes! {
     Internal = "INTERNAL",
 }
 
+impl ErrorCode {
+    /// Whether it means that there is no space, which is waited for.
+    pub const fn is_want_of_space(self) -> bool {
+        matches!(self, Self::NoSpace | Self::DiskFull)
+    }
+}
+
 impl fmt::Display for ErrorCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

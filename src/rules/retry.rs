@@ -2,25 +2,85 @@
 
 use crate::model::ErrorCode;
 
+/// What a failed attempt leaves in staging.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Copied {
+    /// Nothing, or bytes that nobody has compared yet.
+    Unverified,
+    /// A copy of which every byte was read back.
+    Verified,
+}
+
+/// What becomes of a copy that is given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    /// It is removed.
+    Nothing,
+    /// It is set aside in quarantine: it may be the better one.
+    Copy,
+}
+
 /// What to do after a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// Once more, after this many milliseconds.
     RetryAfter(u64),
+    /// Once more when there is space, however often that has to be looked for. An unverified copy is not kept meanwhile.
+    WaitForSpace,
     /// No attempt can help, or there have been enough.
-    GiveUp,
+    GiveUp(Leave),
 }
 
 /// The longest pause between two attempts.
 pub const PAUSE_MS_MAX: u64 = 60_000;
 
-/// Decides after `attempts` attempts (at least 1) of at most `attempts_max`.
-pub fn after_failure(code: ErrorCode, attempts: u32, attempts_max: u32, backoff_ms: u64) -> Verdict {
-    if !may_pass_by_itself(code) || attempts >= attempts_max {
-        return Verdict::GiveUp;
+/// The longest pause before space is looked for again.
+pub const SPACE_PAUSE_MS_MAX: u64 = 10_000;
+
+/// Decides after `attempts` attempts (at least 1) of at most `attempts_max`. Patience ends with an unverified copy only.
+pub fn after_failure(
+    code: ErrorCode,
+    copy: Copied,
+    attempts: u32,
+    attempts_max: u32,
+    backoff_ms: u64,
+) -> Verdict {
+    if code.is_want_of_space() {
+        return Verdict::WaitForSpace;
     }
-    let doubled = backoff_ms.saturating_mul(1 << attempts.saturating_sub(1).min(16));
-    Verdict::RetryAfter(doubled.min(PAUSE_MS_MAX))
+    let journal_is_away = code == ErrorCode::JournalUnavailable;
+    let again = match copy {
+        Copied::Unverified => may_pass_by_itself(code) && attempts < attempts_max,
+        Copied::Verified => may_pass_by_itself(code) || journal_is_away,
+    };
+    if again {
+        return Verdict::RetryAfter(pause_ms(attempts, backoff_ms));
+    }
+    let outlives_its_source = matches!(
+        code,
+        ErrorCode::SourceDamaged
+            | ErrorCode::UnexpectedEntry
+            | ErrorCode::RecordDamaged
+            | ErrorCode::AlreadyOnDisk
+            | ErrorCode::Internal
+    );
+    Verdict::GiveUp(if copy == Copied::Verified && outlives_its_source {
+        Leave::Copy
+    } else {
+        Leave::Nothing
+    })
+}
+
+/// The pause before attempt `n + 1`: doubled each time, up to [`PAUSE_MS_MAX`].
+pub fn pause_ms(n: u32, backoff_ms: u64) -> u64 {
+    backoff_ms.saturating_mul(1 << n.saturating_sub(1).min(16)).min(PAUSE_MS_MAX)
+}
+
+/// How long a copy may give no sign of life before it is stopped, as Doris counts it: the key, or one second for each MiB of
+/// the tablet, whichever is more.
+pub fn patience_ms(timeout_secs: u32, size_bytes: u64) -> i64 {
+    let secs = u64::from(timeout_secs).max(size_bytes >> 20);
+    i64::try_from(secs.saturating_mul(1000)).unwrap_or(i64::MAX)
 }
 
 /// Whether time alone can mend it. Exhaustive on purpose: a new code does not compile until this is decided.
@@ -78,23 +138,61 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
 mod tests {
     use super::*;
 
+    fn verdict(code: ErrorCode, copy: Copied, attempts: u32) -> Verdict {
+        after_failure(code, copy, attempts, 3, 1000)
+    }
+
     #[test]
     fn a_failed_sync_is_never_tried_again() {
-        assert_eq!(after_failure(ErrorCode::SyncFailed, 1, 10, 1), Verdict::GiveUp);
+        for copy in [Copied::Unverified, Copied::Verified] {
+            for code in [ErrorCode::SyncFailed, ErrorCode::ReadBackMismatch] {
+                assert_eq!(verdict(code, copy, 1), Verdict::GiveUp(Leave::Nothing), "{code}");
+            }
+        }
     }
 
     #[test]
     fn pauses_double_and_attempts_end() {
-        let verdicts: Vec<_> = (1..=4).map(|n| after_failure(ErrorCode::NoSpace, n, 4, 1000)).collect();
+        let verdicts: Vec<_> = (1..=3).map(|n| verdict(ErrorCode::IoError, Copied::Unverified, n)).collect();
         assert_eq!(
             verdicts,
-            [
-                Verdict::RetryAfter(1000),
-                Verdict::RetryAfter(2000),
-                Verdict::RetryAfter(4000),
-                Verdict::GiveUp
-            ]
+            [Verdict::RetryAfter(1000), Verdict::RetryAfter(2000), Verdict::GiveUp(Leave::Nothing)]
         );
-        assert_eq!(after_failure(ErrorCode::NoSpace, 60, u32::MAX, 1000), Verdict::RetryAfter(PAUSE_MS_MAX));
+        assert_eq!(pause_ms(60, 1000), PAUSE_MS_MAX);
+    }
+
+    #[test]
+    fn patience_ends_with_an_unverified_copy_only() {
+        let passing = [ErrorCode::IoError, ErrorCode::TimedOut, ErrorCode::DiskUnavailable];
+        for code in passing.into_iter().chain([ErrorCode::JournalUnavailable]) {
+            let pause = Verdict::RetryAfter(PAUSE_MS_MAX);
+            assert_eq!(verdict(code, Copied::Verified, 1_000), pause, "{code}");
+            assert_eq!(verdict(code, Copied::Unverified, 3), Verdict::GiveUp(Leave::Nothing), "{code}");
+        }
+    }
+
+    #[test]
+    fn space_is_waited_for_however_long_that_takes() {
+        for code in [ErrorCode::NoSpace, ErrorCode::DiskFull] {
+            for copy in [Copied::Unverified, Copied::Verified] {
+                assert_eq!(verdict(code, copy, 1_000), Verdict::WaitForSpace, "{code}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_verified_copy_outlives_a_source_that_turned_out_bad() {
+        for code in [ErrorCode::SourceDamaged, ErrorCode::RecordDamaged] {
+            assert_eq!(verdict(code, Copied::Verified, 1), Verdict::GiveUp(Leave::Copy), "{code}");
+            assert_eq!(verdict(code, Copied::Unverified, 1), Verdict::GiveUp(Leave::Nothing), "{code}");
+        }
+    }
+
+    #[test]
+    fn large_tablets_are_given_a_second_for_each_mebibyte() {
+        for (mib, secs) in [(0, 300), (300, 300), (301, 301), (2048, 2048)] {
+            assert_eq!(patience_ms(300, mib << 20), secs * 1000, "{mib} MiB");
+        }
+        assert_eq!(patience_ms(300, u64::MAX), (i64::try_from(u64::MAX >> 20).unwrap()) * 1000);
     }
 }

@@ -70,6 +70,9 @@ pub trait CopyHooks: Sync {
     /// A file of the copy has taken up that much of the destination's file system.
     fn allocated(&self, _bytes: u64) {}
 
+    /// So much of the destination's file system was given back: a file that was there already was not what it should be.
+    fn freed(&self, _bytes: u64) {}
+
     /// Bytes were read back and are as they should be.
     fn verified(&self, _bytes: u64) {}
 

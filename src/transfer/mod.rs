@@ -28,4 +28,5 @@ pub use copy::{CopyRequest, copy, copy_further};
 pub use hooks::{CallToken, CopyHooks, Side, Traffic};
 pub use limiter::Limiter;
 pub use plan::{CopyOptions, SharedBytes, Strangers};
+pub use resume::staged_bytes;
 pub use verified::{Coldness, VerifiedCopy};

@@ -8,7 +8,10 @@ use super::hooks::Side;
 use super::read_back::read_files;
 use super::stages::{Shared, VerifiedRange};
 use crate::model::{Failure, FileEntry, Manifest};
-use crate::storage::EntryKind;
+use crate::storage::{Dir, DiskError, EntryKind};
+
+/// The unit of `st_blocks`, whatever the file system uses.
+const BLOCK_BYTES: u64 = 512;
 
 /// Looks at every name on the destination. Says for each file of the manifest whether it is still to be copied.
 ///
@@ -85,12 +88,29 @@ fn remove(shared: &Shared<'_>, strangers: Vec<(OsString, EntryKind)>) -> Result<
     let dir = shared.destination.dir();
     for (name, kind) in strangers {
         shared.crew.watch.checkpoint()?;
+        let taken_bytes = match name.to_str().and_then(|name| index_of(shared.manifest, name)) {
+            Some(file) => staged_bytes(dir, &shared.manifest.files()[file])?,
+            None => 0,
+        };
         // A removal that comes back after a power cut would be an entry the manifest does not list.
         shared.names_unsynced.store(true, Ordering::Relaxed);
         shared.crew.watch.call(Side::Destination, "unlink", || match name.to_str() {
             Some(directory) if kind == EntryKind::Directory => dir.remove_tree(directory),
             _ => dir.unlink(&name),
         })?;
+        if taken_bytes > 0 {
+            shared.crew.watch.hooks().freed(taken_bytes);
+        }
     }
     Ok(())
+}
+
+/// What a file of a tablet takes up in a staging directory already, of what the tablet needs there: no more than its size.
+///
+/// # Errors
+/// As `fstatat(2)`.
+pub fn staged_bytes(dir: &Dir, entry: &FileEntry) -> Result<u64, DiskError> {
+    let stat = dir.stat(&entry.name)?.filter(|stat| stat.st_mode & libc::S_IFMT == libc::S_IFREG);
+    let blocks = stat.map_or(0, |stat| u64::try_from(stat.st_blocks).unwrap_or(0));
+    Ok(blocks.saturating_mul(BLOCK_BYTES).min(entry.size_bytes))
 }

@@ -20,6 +20,7 @@ mod quarantine;
 mod recovery;
 mod register;
 mod requests;
+mod space;
 mod steering;
 mod tasks;
 mod trash;

@@ -131,7 +131,7 @@ fn small_disks(count: usize) -> Option<(Node, Mounted)> {
 fn a_destination_that_has_filled_up_is_named_with_its_numbers_and_the_migration_goes_on_when_there_is_room() {
     let Some((mut node, _mounted)) = small_disks(2) else { return };
     let key = node.add_tablet(0, 7, &[12_000_000, 8_000_000]);
-    node.settings = "migration_retry_backoff_ms = 500\nmigration_max_attempts = 100\n".to_owned();
+    node.settings = "migration_retry_backoff_ms = 500\nmigration_max_attempts = 1\n".to_owned();
     let daemon = node.start();
     let id = submit(&daemon, key, &node.disk(1), &json!({"mode": "stepwise"}));
     daemon.wait_for(id, &["preflight_passed"]);
@@ -143,7 +143,11 @@ fn a_destination_that_has_filled_up_is_named_with_its_numbers_and_the_migration_
         .expect("dd");
     assert!(!filled.status.success(), "it is not full: {filled:?}");
     daemon.act(id, &json!({"force_complete": null}));
-    says(&daemon, id, &["waiting ", " ms before the next attempt; attempt ", " failed: ", &node.disk(1)]);
+    says(
+        &daemon,
+        id,
+        &["waiting for space: disk ", &node.disk(1), "; waiting ", " ms before the next attempt"],
+    );
     says(
         &daemon,
         id,

@@ -70,6 +70,9 @@ impl Migration {
 /// What it waits for. The engine has put the reason of this moment into words.
 fn blockers(migration: &model::Migration, now: TimestampMs) -> Vec<Blocker> {
     let (kind, since) = match migration.status {
+        Status::Queued if migration.failure.as_ref().is_some_and(|why| why.code.is_want_of_space()) => {
+            ("space", Some(migration.updated_ms))
+        }
         Status::Queued if migration.not_before_ms.is_some_and(|at| at > now) => {
             ("backoff", Some(migration.updated_ms))
         }

@@ -277,7 +277,8 @@ pub struct DiskCounters {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Blocker {
     /// `operator` (it has to be asked), `queue` (a slot, a disk or the node's limit), `backoff` (the next attempt's time),
-    /// `task` (that is paused), `disk` (its destination is disabled, or a disk has stopped to answer under it).
+    /// `space` (on its destination; it is looked for again and again), `task` (that is paused),
+    /// `disk` (its destination is disabled, or a disk has stopped to answer under it).
     pub kind: String,
     /// In words.
     pub text: String,

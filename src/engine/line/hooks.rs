@@ -22,6 +22,8 @@ enum Leave {
 
 impl CopyHooks for Line<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
+        // Who asks is alive: it waits for memory, say.
+        self.moved();
         self.job.checkpoint()
     }
 
@@ -77,6 +79,15 @@ impl CopyHooks for Line<'_> {
         self.destination.allocated(bytes);
     }
 
+    fn freed(&self, bytes: u64) {
+        let freed =
+            self.job
+                .progress
+                .allocated_bytes
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(bytes)));
+        self.destination.not_allocated(bytes.min(freed.unwrap_or(0)));
+    }
+
     fn verified(&self, bytes: u64) {
         add(&self.job.progress.verified_bytes, bytes);
         add(&self.node.counts.verified_bytes, bytes);
@@ -109,6 +120,8 @@ impl CopyHooks for Line<'_> {
     fn leave_call(&self, token: CallToken) {
         let side = if token.0 & 1 == 1 { Side::Destination } else { Side::Source };
         self.disk_of(side).end_call(token.0 >> 1);
+        // Of a read-back or a clone nothing else is heard while it goes on.
+        self.moved();
     }
 }
 

@@ -20,7 +20,6 @@ mod prepare;
 mod undo;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::disk::{Disk, note_storage_error};
@@ -28,11 +27,12 @@ use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::ledger::note_owner;
 use super::node::{Counts, Node};
 use super::pressure::OUT;
+use super::reservation;
 use super::undone::{Action, Left};
 use super::verify::note_failed_read;
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
-use crate::rules::retry::{Verdict, after_failure};
+use crate::rules::retry::{Copied, Leave, SPACE_PAUSE_MS_MAX, Verdict, after_failure, pause_ms};
 use crate::rules::transition::Event;
 use crate::storage::StorageError;
 use gate::Halt;
@@ -118,11 +118,14 @@ impl<'a> Line<'a> {
     }
 
     fn attempt(&self) -> Outcome {
-        self.nothing_allocated();
+        reservation::not_allocated(&self.destination, self.job);
         job_begins(self.job);
         let verified = match self.up_to_the_swap() {
             Ok(verified) => verified,
-            Err(Halt::AtGate) => return Outcome::AtGate,
+            Err(Halt::AtGate) => {
+                self.release_space();
+                return Outcome::AtGate;
+            }
             Err(Halt::Failed(failure)) => return Outcome::Stopped(failure),
         };
         let moved = self.step(Step::Finalize, || {
@@ -142,10 +145,11 @@ impl<'a> Line<'a> {
         self.node.advance(self.job, Event::PreflightPassed, "tablet, disks and space are as they must be")?;
         self.pass_gate()?;
         let prepared = self.step(Step::Prepare, || prepare::prepare(self, passed))?;
-        self.node.advance(self.job, Event::Prepared, "space is reserved and staging stands")?;
+        self.node.advance(self.job, Event::Prepared, "staging stands")?;
         self.pass_gate()?;
         self.node.advance(self.job, Event::CopyStarted, "copying")?;
         let ready = self.step(Step::Data, || data::copy(self, prepared))?;
+        self.job.claim.set_verified_copy(true);
         self.node.advance(self.job, Event::CopyVerified, "a verified, durable copy stands in staging")?;
         let write_epoch = self.destination.write_epoch();
         if let Err(halt) = self.pass_gate() {
@@ -199,7 +203,7 @@ impl<'a> Line<'a> {
         if let Err(failure) = self.node.advance(self.job, Event::Abort, "removing what was copied") {
             tracing::error!("{failure}");
         }
-        self.undo();
+        self.undo(Leave::Nothing);
         self.node.end(self.job, Event::Undone, "aborted by an operator; the source is as it was");
     }
 
@@ -218,6 +222,15 @@ impl<'a> Line<'a> {
         if let Err(failure) = turn.commit(&self.node.journal, Event::Pause, reason) {
             tracing::error!("{failure}");
         }
+        drop(turn);
+        self.release_space();
+    }
+
+    /// Others may use what is free while this migration waits.
+    fn release_space(&self) {
+        // Measured first: what is kept in staging shows as used from here on. If it cannot be, the next probe measures.
+        let _ = self.destination.open().map(|(root, _)| self.destination.measure(&root).map(drop));
+        reservation::release(&self.destination, self.job);
     }
 
     fn settle_failure(&self, failure: Failure) {
@@ -229,33 +242,46 @@ impl<'a> Line<'a> {
             let config = self.node.config();
             (config.migration_max_attempts, u64::from(config.migration_retry_backoff_ms))
         };
-        match after_failure(failure.code, attempts, attempts_max, backoff_ms) {
+        let copy = if self.job.claim.has_verified_copy() { Copied::Verified } else { Copied::Unverified };
+        match after_failure(failure.code, copy, attempts, attempts_max, backoff_ms) {
             Verdict::RetryAfter(ms) => {
-                if failure.code == ErrorCode::NoSpace {
-                    // What was copied is in the way of whatever else needs the space.
-                    self.undo();
-                }
                 let reason = format!("attempt {attempts} failed: {failure}; the next one in {ms} ms");
-                {
-                    let mut row = self.job.lock();
-                    row.failure = Some(failure);
-                    row.not_before_ms = Some(self.node.now_ms().saturating_add_unsigned(ms));
-                }
-                Counts::add(&self.node.counts.retried);
-                self.park(Event::Retry, &reason);
-                // An operator may have asked after the failure was looked at.
-                match self.job.take_order() {
-                    Order::Abort => self.abort(),
-                    Order::Pause => self.pause(),
-                    Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
-                }
+                self.try_later(failure, ms, &reason);
             }
-            Verdict::GiveUp => {
-                self.undo();
+            Verdict::WaitForSpace => {
+                if copy == Copied::Unverified && self.job.lock().destination_shard.is_some() {
+                    // What was copied is in the way of whatever else needs the space.
+                    self.undo(Leave::Nothing);
+                }
+                let ms = pause_ms(self.job.claim.waits_again(), backoff_ms).min(SPACE_PAUSE_MS_MAX);
+                // Having waited is not having tried.
+                self.job.lock().attempts = attempts.saturating_sub(1);
+                let reason = format!("waiting for space: {failure}; looked for again in {ms} ms");
+                self.try_later(failure, ms, &reason);
+                self.release_space();
+            }
+            Verdict::GiveUp(leave) => {
+                self.undo(leave);
                 let reason = failure.message.clone();
                 self.job.lock().failure = Some(failure);
                 self.node.end(self.job, Event::Fail, reason);
             }
+        }
+    }
+
+    fn try_later(&self, failure: Failure, after_ms: u64, reason: &str) {
+        {
+            let mut row = self.job.lock();
+            row.failure = Some(failure);
+            row.not_before_ms = Some(self.node.now_ms().saturating_add_unsigned(after_ms));
+        }
+        Counts::add(&self.node.counts.retried);
+        self.park(Event::Retry, reason);
+        // An operator may have asked after the failure was looked at.
+        match self.job.take_order() {
+            Order::Abort => self.abort(),
+            Order::Pause => self.pause(),
+            Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
         }
     }
 
@@ -286,12 +312,13 @@ impl<'a> Line<'a> {
         }
     }
 
-    fn undo(&self) {
+    fn undo(&self, leave: Leave) {
         self.job.begin_step(Step::Abort);
-        let undone = undo::undo(self);
-        self.nothing_allocated();
+        let undone = undo::undo(self, leave);
+        self.job.claim.set_verified_copy(false);
+        reservation::not_allocated(&self.destination, self.job);
         match &undone {
-            Ok(None) => {}
+            Ok(None) => self.job.lock().destination_shard = None,
             Ok(Some(path)) => self.job.log(format!("the copy is kept in {path}: it may be the only one")),
             Err(failure) => {
                 self.job.log(format!("{failure}; what is left is removed once the disk lets it be"));
@@ -302,11 +329,6 @@ impl<'a> Line<'a> {
             }
         }
         self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
-    }
-
-    /// What an earlier attempt left counts as reserved again, until it is copied anew: too much rather than too little.
-    fn nothing_allocated(&self) {
-        self.destination.not_allocated(self.job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
     }
 
     /// Notes what could not be done on a disk. Nothing stops for it.

@@ -1,13 +1,14 @@
 //! Preflight: is everything as it must be before a byte is written? Reads only.
 
+use std::sync::atomic::Ordering;
+
 use super::Line;
 use crate::engine::tidy;
 use crate::engine::verify::note_failed_read;
-use crate::model::{ErrorCode, Failure, TabletRecord};
-use crate::rules::capacity::fits;
-use crate::storage::layout::tablet_dir;
-use crate::storage::{Dir, MetadataStore, NativeStore, Root};
-use crate::transfer::check_source;
+use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
+use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
+use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};
+use crate::transfer::{check_source, staged_bytes};
 
 /// Both roots opened by this thread, and the tablet as its source has it.
 pub(super) struct Passed {
@@ -29,7 +30,7 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
         })?;
     check_source(&source_dir, &record.manifest)
         .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
-    let space = check_space(line, &destination.0, record.manifest.total_bytes())?;
+    let space = check_space(line, &destination.0, &record.manifest)?;
     make_way(line)?;
     check_nothing_in_the_way(line, &destination.1)?;
     {
@@ -67,14 +68,42 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
     record.inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))
 }
 
-/// Measured now, with every other move in flight counted; this one's own reservation is among them. The numbers in words.
-fn check_space(line: &Line<'_>, destination: &Root, size_bytes: u64) -> Result<String, Failure> {
+/// Measured now, with every other move in flight counted, and reserved. What an earlier attempt has left in staging lies
+/// there already and is not asked for again. The numbers in words.
+fn check_space(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<String, Failure> {
+    let kept_bytes = kept_bytes(line, destination, manifest)?;
     let capacity = line.destination.measure(destination).map_err(|error| line.on_destination(error))?;
-    let others = line.destination.reserved_bytes().saturating_sub(line.job.size_bytes);
-    fits(capacity, others, size_bytes, line.node.capacity_limits()).map_err(|full| {
-        Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path))
-    })?;
-    Ok(format!("{} bytes are free, {others} of them meant for other moves", capacity.avail_bytes))
+    let claim = &line.job.claim;
+    let held_bytes = claim.reserved_bytes();
+    let size_bytes = line.job.size_bytes.max(manifest.total_bytes());
+    let limits = line.node.capacity_limits();
+    let others =
+        line.destination.reserve_attempt(capacity, (size_bytes, kept_bytes), held_bytes, limits).map_err(
+            |full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)),
+        )?;
+    claim.set_reserved(size_bytes);
+    claim.found_space();
+    line.job.progress.allocated_bytes.store(kept_bytes, Ordering::Relaxed);
+    let kept = if kept_bytes > 0 { format!(", {kept_bytes} are in staging already") } else { String::new() };
+    Ok(format!("{} bytes are free, {others} of them meant for other moves{kept}", capacity.avail_bytes))
+}
+
+/// What an earlier attempt has left of the tablet's files, in staging or, where it ended between the two, in their place.
+fn kept_bytes(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<u64, Failure> {
+    let Some(shard) = line.job.lock().destination_shard else { return Ok(0) };
+    let kept = || -> Result<u64, DiskError> {
+        let staging = destination.dir().open_if_exists(format!("{MIGRATING}/{}/{FILES}", line.id))?;
+        let found = match staging {
+            Some(files) => Some(files),
+            None => destination.dir().open_if_exists(tablet_dir(shard, line.key))?,
+        };
+        let Some(dir) = found else { return Ok(0) };
+        manifest
+            .files()
+            .iter()
+            .try_fold(0, |sum: u64, file| Ok(sum.saturating_add(staged_bytes(&dir, file)?)))
+    };
+    kept().map_err(|error| line.on_destination(error))
 }
 
 /// What an earlier stay or an earlier attempt has left on the destination goes first.

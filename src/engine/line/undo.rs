@@ -3,17 +3,25 @@
 use super::Line;
 use crate::engine::node::Node;
 use crate::model::{Failure, ShardId, TabletKey};
+use crate::rules::retry::Leave;
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
     Dir, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine, read_owner,
     read_place, remove_empty_parents, remove_staging,
 };
 
-/// Removes this migration's copy. Says where it is kept instead, where it may be the only one.
-pub(super) fn undo(line: &Line<'_>) -> Result<Option<String>, Failure> {
+/// Removes this migration's copy. Says where it is kept instead, where it may be the only one, or is to be kept.
+pub(super) fn undo(line: &Line<'_>, leave: Leave) -> Result<Option<String>, Failure> {
     let shard = line.job.lock().destination_shard;
     let (root, store) = line.destination.open()?;
-    undo_copy(line.node, &root, &store, &line.id.to_string(), line.key, shard)
+    let name = line.id.to_string();
+    match leave {
+        Leave::Nothing => undo_copy(line.node, &root, &store, &name, line.key, shard),
+        Leave::Copy => {
+            let why = "a verified copy whose source turned out bad";
+            Ok(set_copy_aside(&root, &store, &name, line.key, shard, why)?)
+        }
+    }
 }
 
 /// Removes what a migration copied, while its tablet is served by a disk that can be read; else it may be the only copy
