@@ -446,6 +446,7 @@ fn an_import_that_was_cut_short_is_told_of_and_then_done_again() {
             source: None,
             source_shard: None,
             destination: DiskRef { uuid: root.identity().uuid, path: "/somewhere".into() },
+            asked: None,
         };
         let staging = Staging::open_or_create(root.dir(), &format!("import-{KEY}"), &owner).unwrap();
         fs::write(staging.files().path().join("half.dat"), b"half").unwrap();

@@ -31,6 +31,7 @@ pub(super) fn outrank(
         source: None,
         source_shard: None,
         destination: disk.reference().ok_or_else(|| gone("the disk was never opened"))?,
+        asked: None,
     };
     let name = migration_id.map_or_else(|| format!("outrank-{key}"), |id| format!("outrank-{id}"));
     let staging = Staging::open_or_create(root.dir(), &name, &owner)?;

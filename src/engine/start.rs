@@ -20,7 +20,8 @@ use crate::config::{self, BrokenDisks};
 use crate::fault;
 use crate::journal::Origin;
 use crate::model::{
-    Counters, DiskIndex, DiskRef, Failure, Migration, MigrationId, Status, StepStatus, TabletKey, UndoneFor,
+    Counters, DiskIndex, DiskRef, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus,
+    TabletKey, UndoneFor,
 };
 use crate::rules::recovery::{MigrationVerdict, TabletIs};
 use crate::rules::transition::Event;
@@ -426,8 +427,16 @@ fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
         return Ok(());
     }
     let mut row = new_row(owner.key, source, owner.destination.clone(), entry.size_bytes, entry.file_count);
-    row.status_reason =
-        "the journal was lost; accepted again from what its staging directory says".to_owned();
+    let asked = owner.asked.clone();
+    let mode = asked.as_ref().map_or(Mode::Auto, |asked| asked.mode);
+    row.mode = if mode == Mode::Auto { Mode::ManualCutover } else { mode };
+    row.steering.requested_by = asked.map(|asked| asked.by).unwrap_or_default();
+    row.steering.known_by = KnownBy::Staging;
+    row.status_reason = format!(
+        "the journal was lost; accepted again from what its staging directory says, to wait for a cutover (asked for as \
+         {})",
+        mode.as_str()
+    );
     row.id = node.journal.accept(row.clone())?;
     Counts::add(&node.counts.accepted);
     tracing::warn!(migration = %row.id, tablet = %row.key, "{}", row.status_reason);

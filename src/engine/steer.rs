@@ -10,7 +10,7 @@ use super::node::Node;
 use super::submit::{alive, submit};
 use super::view::Submit;
 use super::{query, scheduler, trash};
-use crate::model::{ErrorCode, Failure, Haste, Migration, MigrationId, Priority, Status, Step, utc};
+use crate::model::{ErrorCode, Failure, Haste, KnownBy, Migration, MigrationId, Priority, Status, Step, utc};
 use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
 use crate::rules::transition::Event;
 
@@ -67,7 +67,13 @@ pub(super) fn gate_reason(row: &Migration) -> String {
         || ", without a deadline".to_owned(),
         |at| format!(", and is undone at {} unless let through or extended", utc(at)),
     );
-    format!("{waits_for}{}{until}", since.unwrap_or_default())
+    let known_by = match row.steering.known_by {
+        KnownBy::Request => "",
+        KnownBy::Staging => {
+            "; the journal was lost, and what was decided with it, so that an operator has the word"
+        }
+    };
+    format!("{waits_for}{}{until}{known_by}", since.unwrap_or_default())
 }
 
 fn changed(

@@ -20,6 +20,17 @@ pub enum Mode {
     Stepwise,
 }
 
+impl Mode {
+    /// Its name in the API.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::ManualCutover => "manual_cutover",
+            Self::Stepwise => "stepwise",
+        }
+    }
+}
+
 /// Order of service. Within one priority: first come, first served.
 #[derive(
     Debug,

@@ -35,7 +35,7 @@ pub use migration::{
 pub use operation::{OperationItem, OperationKind, OperationState};
 pub use rowsets::HeaderClaims;
 pub use status::{Phase, Status, Step, StepStatus};
-pub use steering::{Haste, Hold, Idempotency, Steering, UndoneFor};
+pub use steering::{Haste, Hold, Idempotency, KnownBy, Steering, UndoneFor};
 pub use tablet::{Reached, RecordSummary, TabletRecord, TabletState};
 pub use task::{
     DrainMedia, FailedMove, FitsNowhere, LeftOut, MoveOptions, MoveStatus, MoveTarget, PlanCompleteness,

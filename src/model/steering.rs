@@ -16,6 +16,18 @@ pub enum Haste {
     Forced,
 }
 
+/// What a migration is known by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum KnownBy {
+    /// The request, or a row of the journal that was made of it.
+    #[default]
+    Request,
+    /// What its staging directory says, after the journal was lost: nobody knows what was decided since, so that it waits
+    /// before its swap for an operator, as long as that takes.
+    Staging,
+}
+
 /// Why what a migration made is being removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -34,6 +46,14 @@ pub enum Hold {
     Task,
     /// Its destination is disabled.
     Disk,
+}
+
+impl KnownBy {
+    // The form that serde asks for.
+    #[allow(clippy::trivially_copy_pass_by_ref)]
+    fn is_request(&self) -> bool {
+        *self == Self::Request
+    }
 }
 
 /// The key a client gave its request, so that repeating the request changes nothing.
@@ -86,6 +106,9 @@ pub struct Steering {
     /// What holds it while it is paused; `None` when an operator paused it by its number.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub held_by: Option<Hold>,
+    /// What it is known by.
+    #[serde(skip_serializing_if = "KnownBy::is_request")]
+    pub known_by: KnownBy,
     /// The migration whose move this one takes back.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reverts: Option<MigrationId>,
@@ -103,8 +126,9 @@ pub struct Steering {
 impl Steering {
     /// Forgets what belongs to one run from the first step to the end; another one begins.
     pub fn start_over(&mut self) {
-        let Self { released, haste, waits_since_ms, deadline_ms, undone_for, held_by, .. } = self;
+        let Self { released, haste, waits_since_ms, deadline_ms, undone_for, held_by, known_by, .. } = self;
         (*released, *haste, *held_by) = (None, Haste::Normal, None);
+        *known_by = KnownBy::Request;
         (*waits_since_ms, *deadline_ms, *undone_for) = (None, None, None);
     }
 

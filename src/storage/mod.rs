@@ -45,8 +45,8 @@ pub use scan::{
     LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
 };
 pub use staging::{
-    Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place, remove_empty_parents,
-    remove_staging, remove_unowned_tablet,
+    Asked, Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place,
+    remove_empty_parents, remove_staging, remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{

@@ -14,7 +14,7 @@ use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small, write_new};
 use super::layout::{FILES, MIGRATING, OWNER_FILE, RECORD_FILE, tablet_dir, tablet_parent};
 use super::record::decode_summary;
-use crate::model::{DiskRef, MigrationId, ShardId, TabletKey};
+use crate::model::{DiskRef, MigrationId, Mode, ShardId, TabletKey};
 
 /// What a staging directory is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,6 +46,27 @@ pub struct Owner {
     pub source_shard: Option<ShardId>,
     /// The disk this directory is on.
     pub destination: DiskRef,
+    /// How the migration was asked for; `None` where there is none, and in what version 0.1 has written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+/// How a migration was asked for: what a lost journal would have known.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// How far by itself.
+    pub mode: Mode,
+    /// By whom.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub by: String,
+}
+
+impl Owner {
+    /// Whether this is the same work on the same disks, however it was asked for.
+    pub fn is_same_work(&self, other: &Self) -> bool {
+        let identity = |owner: &Self| Self { asked: None, ..owner.clone() };
+        identity(self) == identity(other)
+    }
 }
 
 /// An open staging directory.
@@ -67,7 +88,7 @@ impl Staging {
         let parent = root.open(MIGRATING)?;
         if let Some(dir) = parent.open_if_exists(name)? {
             match read_owner(&dir)? {
-                Some(found) if found == *owner => {
+                Some(found) if found.is_same_work(owner) => {
                     let files = dir.ensure(FILES)?;
                     return Ok(Self { parent, name: name.to_owned(), dir, files, owner: found });
                 }
@@ -225,4 +246,37 @@ pub fn remove_empty_parents(root: &Dir, shard: ShardId, key: TabletKey) -> Resul
 /// As `fstatat(2)`.
 pub fn is_placed(root: &Dir, shard: ShardId, key: TabletKey) -> Result<bool, DiskError> {
     Ok(root.kind(tablet_dir(shard, key))?.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::DiskUuid;
+
+    #[test]
+    fn staging_is_opened_again_by_the_same_work_however_it_was_asked_for_and_by_nobody_else() {
+        let at = tempfile::tempdir().unwrap();
+        let root = Dir::open_absolute(at.path()).unwrap();
+        root.create(MIGRATING).unwrap();
+        let disk = |n| DiskRef { uuid: DiskUuid(uuid::Uuid::from_u128(n)), path: format!("/d{n}") };
+        let by_version_0_1 = Owner {
+            purpose: Purpose::Migration,
+            migration_id: Some(MigrationId(7)),
+            key: TabletKey::new(1, 2),
+            shard_id: ShardId(3),
+            source: Some(disk(1)),
+            source_shard: Some(ShardId(3)),
+            destination: disk(2),
+            asked: None,
+        };
+        Staging::open_or_create(&root, "7", &by_version_0_1).unwrap();
+        let asked = Some(Asked { mode: Mode::Stepwise, by: "ops".to_owned() });
+        let now = Owner { asked, ..by_version_0_1 };
+        assert_eq!(Staging::open_or_create(&root, "7", &now).unwrap().owner.asked, None);
+        let other = Owner { destination: disk(3), ..now.clone() };
+        Staging::open_or_create(&root, "7", &other).expect_err("another disk's");
+        Staging::open_or_create(&root, "8", &now).unwrap();
+        let found = read_owner(&root.open("migrating/8").unwrap()).unwrap();
+        assert_eq!(found, Some(now));
+    }
 }

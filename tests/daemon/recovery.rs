@@ -1,11 +1,12 @@
 //! Starts on whatever can be found: lost journals, foreign leftovers, missing disks, contradicting copies.
 
 use std::fs;
+use std::path::Path;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tabletd::model::TabletRecord;
 
-use crate::harness::{Node, read_dir_names, records};
+use crate::harness::{Daemon, Node, read_dir_names, records};
 
 /// A migration that was killed in the middle of its copy.
 fn interrupted() -> (Node, tabletd::model::TabletKey) {
@@ -34,6 +35,85 @@ fn verified_files_are_not_copied_again_after_a_kill() {
     assert_eq!(node.assert_whole()[&key], 1);
 }
 
+/// The only migration stands before its swap, without a deadline, and says why.
+fn waits_for_an_operator(daemon: &Daemon, asked_for_as: &str) -> u64 {
+    let id = daemon.get("/api/v1/migrations")["data"][0]["id"].as_u64().expect("it is accepted again");
+    let row = daemon.wait_for(id, &["ready", "completed", "failed"]);
+    assert_eq!(row["status"], "ready", "it was swapped in unasked: {row:#}");
+    assert_eq!(row["cutover_deadline"], Value::Null, "it would expire: {row:#}");
+    let why = row["status_reason"].as_str().expect("a reason");
+    assert!(why.contains("the journal was lost"), "{why}");
+    let said = daemon.said();
+    assert!(said.contains(&format!("asked for as {asked_for_as}")), "{said}");
+    id
+}
+
+#[test]
+fn a_lost_journal_opens_no_gate_and_knows_who_asked() {
+    for (mode, written_by) in
+        [("manual_cutover", "this version"), ("stepwise", "this version"), ("manual_cutover", "version 0.1")]
+    {
+        let mut node = Node::new(2);
+        node.settings = "cutover_deadline_sec = 1".to_owned();
+        let key = node.add_tablet(0, 7, &[300_000]);
+        let daemon = node.start();
+        let wish = json!({"tablet_id": 7, "schema_hash": 555, "dest_disk": node.disk(1), "mode": mode});
+        let id = daemon.post("/api/v1/migrations", &wish)["id"].as_u64().expect("an id");
+        let staged = step_by_step(&daemon, id, mode, if mode == "stepwise" { "prepared" } else { "ready" });
+        let asked_by = staged["requested_by"].clone();
+        daemon.kill();
+        let owner = node.roots[1].join(format!("migrating/{id}/owner.json"));
+        if written_by == "version 0.1" {
+            forget_who_asked(&owner);
+        }
+        fs::remove_dir_all(node.dir.path().join("state")).expect("a state directory");
+
+        let daemon = node.start();
+        let id = daemon.get("/api/v1/migrations")["data"][0]["id"].as_u64().expect("it is accepted again");
+        step_by_step(&daemon, id, mode, "ready");
+        let asked_for_as = if written_by == "version 0.1" { "auto" } else { mode };
+        waits_for_an_operator(&daemon, asked_for_as);
+        // Longer than any deadline, over another start too.
+        daemon.becomes(|| daemon.get("/api/v1/status")["uptime_seconds"].as_u64() > Some(2));
+        daemon.stop();
+        let daemon = node.start();
+        let row = daemon.migration(id);
+        assert_eq!(row["status"], "ready", "{mode} of {written_by}: {row:#}");
+        if written_by == "this version" {
+            assert_eq!(row["requested_by"], asked_by, "{mode}");
+        }
+        daemon.act(id, &json!({"cutover": null}));
+        let done = daemon.wait_for(id, &["completed", "failed"]);
+        assert_eq!(done["status"], "completed", "{mode} of {written_by}: {done:#}");
+        daemon.stop();
+        assert_eq!(node.assert_whole()[&key], 1);
+    }
+}
+
+/// Lets a migration through its gates until it stands at this one.
+fn step_by_step(daemon: &Daemon, id: u64, mode: &str, until: &str) -> Value {
+    if mode == "stepwise" {
+        for (gate, step) in [("preflight_passed", "prepare"), ("prepared", "data")] {
+            let row = daemon.wait_for(id, &[gate]);
+            if gate == until {
+                return row;
+            }
+            daemon.post(&format!("/api/v1/migrations/{id}/run"), &json!({"step": step}));
+        }
+    }
+    daemon.wait_for(id, &[until])
+}
+
+/// Makes an owner record what version 0.1 has written.
+fn forget_who_asked(path: &Path) {
+    let text = fs::read_to_string(path).expect("an owner record");
+    let (at, end) = (text.find(r#","asked":"#).expect("who asked"), text.len());
+    let record = format!("{}}}", &text[text.find(r#""record":"#).expect("a record") + 9..at]);
+    assert!(text[at..end].ends_with("}}}"), "{text}");
+    let crc32 = crc32fast::hash(record.as_bytes());
+    fs::write(path, format!(r#"{{"format":1,"crc32":"{crc32:08x}","record":{record}}}"#)).expect("a file");
+}
+
 #[test]
 fn a_lost_journal_forgets_no_promise() {
     for damage in ["deleted", "garbage", "truncated"] {
@@ -45,6 +125,8 @@ fn a_lost_journal_forgets_no_promise() {
             _ => fs::write(&journal, &fs::read(&journal).expect("a file")[..1000]).expect("a file"),
         }
         let daemon = node.start();
+        let id = waits_for_an_operator(&daemon, "auto");
+        daemon.act(id, &json!({"cutover": null}));
         daemon.wait_until_idle();
         let answer = daemon.status(key);
         assert_eq!(answer["msg"], "migration task has finished successfully", "{damage}: {answer}");
@@ -63,6 +145,8 @@ fn a_lost_journal_and_a_kill_in_the_next_start_together_forget_no_promise() {
         assert!(node.try_start().is_err(), "{point} was never reached");
         node.env.clear();
         let daemon = node.start();
+        let id = waits_for_an_operator(&daemon, "auto");
+        daemon.act(id, &json!({"cutover": null}));
         daemon.wait_until_idle();
         let answer = daemon.status(key);
         assert_eq!(answer["msg"], "migration task has finished successfully", "{point}: {answer}");
@@ -260,7 +344,7 @@ fn forget_shard(node: &Node) {
     let journal = rusqlite::Connection::open(node.dir.path().join("state/journal.db")).expect("a database");
     let doc: String =
         journal.query_row("SELECT doc FROM migration", [], |row| row.get(0)).expect("one migration");
-    let mut row: serde_json::Value = serde_json::from_str(&doc).expect("JSON");
+    let mut row: Value = serde_json::from_str(&doc).expect("JSON");
     assert_eq!(row["destination_shard"].take(), json!(7));
     let doc = row.to_string();
     let changed = journal

@@ -147,6 +147,7 @@ impl<'a> Importer<'a> {
             source: None,
             source_shard: None,
             destination: self.disk.clone(),
+            asked: None,
         };
         let staging = Staging::open_or_create(root, &name, &owner)?;
         match self.stage_and_place(wish, &staging, &listed) {

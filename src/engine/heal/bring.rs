@@ -164,6 +164,7 @@ impl Work<'_> {
             source: None,
             source_shard: None,
             destination,
+            asked: None,
         };
         let name = format!("restore-{}-{}", self.key(), self.wish.generation);
         self.check(Staging::open_or_create(self.root.dir(), &name, &owner))

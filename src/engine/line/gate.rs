@@ -3,7 +3,7 @@
 use super::Line;
 use crate::engine::job::{Job, now_ms};
 use crate::engine::steer::gate_reason;
-use crate::model::Failure;
+use crate::model::{Failure, KnownBy};
 use crate::rules::gate::{Gate, deadline};
 
 /// Why an attempt ends before its swap.
@@ -38,7 +38,10 @@ impl Line<'_> {
             }
             let now = now_ms();
             row.steering.waits_since_ms = Some(now);
-            row.steering.deadline_ms = deadline(now, deadline_sec);
+            row.steering.deadline_ms = match row.steering.known_by {
+                KnownBy::Request => deadline(now, deadline_sec),
+                KnownBy::Staging => None,
+            };
             row.status_reason = gate_reason(row);
             row.updated_ms = now;
             Ok(Some(()))

@@ -5,7 +5,7 @@ use super::preflight::Passed;
 use super::undo::reclaim_placed;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
-use crate::storage::{Dir, Owner, Purpose, Staging, is_placed};
+use crate::storage::{Asked, Dir, Owner, Purpose, Staging, is_placed};
 
 /// Everything a copy needs.
 pub(super) struct Prepared {
@@ -26,6 +26,10 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
         Some(shard) if !placed(line, destination, shard)? => shard,
         _ => free_shard(line, destination, passed.record.shard_id)?,
     };
+    let asked = {
+        let row = line.job.lock();
+        Asked { mode: row.mode, by: row.steering.requested_by.clone() }
+    };
     let owner = Owner {
         purpose: Purpose::Migration,
         migration_id: Some(line.id),
@@ -34,6 +38,7 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
         source: Some(line.source_ref.clone()),
         source_shard: Some(passed.record.shard_id),
         destination: line.destination_ref.clone(),
+        asked: Some(asked),
     };
     line.job.note_row(&line.node.journal, |row| row.destination_shard = Some(shard_id));
     let staging =
