@@ -30,7 +30,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 # package:command pairs
 needed=(xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4 btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 curl:curl jq:jq
-    rsync:rsync shellcheck:shellcheck)
+    rsync:rsync shellcheck:shellcheck prometheus:promtool)
 missing=()
 for pair in "${needed[@]}"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")
@@ -73,6 +73,12 @@ if command -v shellcheck >/dev/null; then
     step shellcheck "${scripts[@]}"
 else
     say "shellcheck is not installed: the scripts' syntax was checked, their habits were not"
+fi
+
+if command -v promtool >/dev/null && command -v prometheus >/dev/null && command -v jq >/dev/null; then
+    step scripts/check_monitoring.sh
+else
+    say "prometheus or jq is not installed: alerts and dashboard were not tried"
 fi
 
 if command -v schemathesis >/dev/null; then

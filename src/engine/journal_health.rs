@@ -4,6 +4,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::histogram::{Histogram, HistogramView};
 use crate::journal::{Journal, Origin};
+use crate::storage::RootScan;
+
+/// Whether a daemon has moved tablets of these disks before: an import writes generation 1, every move one more.
+pub(super) fn some_were_moved(scans: &[Option<RootScan>]) -> bool {
+    scans.iter().flatten().flat_map(|scan| &scan.records).any(|record| record.generation > 1)
+}
 
 /// The journal, as its thread sees it.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -12,7 +18,7 @@ pub struct JournalView {
     pub commit_seconds: HistogramView,
     /// It failed, and takes nothing more until a restart.
     pub failed: bool,
-    /// This start found it damaged, or none although the disks hold tablets.
+    /// This start found it damaged, or none although tablets of these disks were moved before.
     pub lost: bool,
 }
 
@@ -42,11 +48,11 @@ impl JournalHealth {
         }
     }
 
-    /// What this start found: a journal that was damaged, or none although the disks hold tablets.
-    pub(super) fn found(&self, origin: &Origin, tablets_on_disks: bool) {
+    /// What this start found: a journal that was damaged, or none although tablets of these disks were moved before.
+    pub(super) fn found(&self, origin: &Origin, moved_before: bool) {
         let lost = match origin {
             Origin::Existing => false,
-            Origin::Created => tablets_on_disks,
+            Origin::Created => moved_before,
             Origin::Replaced(_) => true,
         };
         self.lost.store(lost, Ordering::Relaxed);
@@ -57,6 +63,27 @@ impl JournalHealth {
             commit_seconds: self.commits.view(),
             failed: self.failed.load(Ordering::Relaxed),
             lost: self.lost.load(Ordering::Relaxed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::journal::SetAside;
+
+    #[test]
+    fn a_first_start_has_lost_nothing() {
+        let aside = SetAside { file: "/s/journal.db.damaged".into(), reason: "torn".into() };
+        for (origin, moved_before, expected) in [
+            (Origin::Existing, true, false),
+            (Origin::Created, false, false),
+            (Origin::Created, true, true),
+            (Origin::Replaced(aside.clone()), false, true),
+        ] {
+            let health = JournalHealth::default();
+            health.found(&origin, moved_before);
+            assert_eq!(health.view().lost, expected, "{origin:?} {moved_before}");
         }
     }
 }

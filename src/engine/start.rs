@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::housekeeping;
 use super::job::{Job, now_ms};
+use super::journal_health::some_were_moved;
 use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
@@ -88,13 +89,12 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         })??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
-    let used = scans.iter().flatten().any(|scan| !scan.records.is_empty());
-    journal.health.found(&remembered.opened.origin, used);
-    if is_new && used {
+    if is_new && scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
         warn_of_new_state_dir(&config);
     }
 
     let next_free = highest_staged(&scans);
+    journal.health.found(&remembered.opened.origin, next_free.is_some() || some_were_moved(&scans));
     if let Some(id) = next_free {
         journal.raise_next_id(id)?;
         fault::point("next_id_raised");

@@ -99,7 +99,7 @@ fn journal(totals: &Totals) -> Vec<Family> {
         Family::one(
             "tabletd_journal_lost",
             Gauge,
-            "1 when this start found the journal damaged, or gone although the disks hold tablets.",
+            "1 when this start found the journal damaged, or gone although tablets of these disks were moved before.",
             journal.lost,
         ),
     ]
