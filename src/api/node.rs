@@ -7,7 +7,7 @@ use crate::engine::{
     DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, Older,
     OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
     Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView,
-    Totals, TrashFilter, TrashPage, Validation,
+    Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -97,6 +97,7 @@ pub trait Node: Send + Sync + 'static {
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
+    fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure>;
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure>;
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure>;
     fn restore_quarantined(
@@ -295,6 +296,9 @@ impl Node for Engine {
     }
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
         Self::purge(self, select, requested_by)
+    }
+    fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
+        Self::unrecorded(self, filter)
     }
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
         Self::quarantine(self, filter)

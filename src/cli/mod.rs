@@ -4,6 +4,8 @@
 //! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `operations`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
 //! [`offline`] on roots without a daemon, `doris` on those of a real backend. Knows the API's wire types and the storage, never the engine.
 
+mod adopt;
+pub mod adopt_args;
 pub mod args;
 mod client;
 pub mod disk_args;
@@ -112,6 +114,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Trash { command: TrashCommand::Restore(args) } => node::restore(&client()?, args, output),
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
+        Command::Tablet { command: TabletCommand::Unrecorded(args) } => {
+            adopt::unrecorded(&client()?, args, output)
+        }
         Command::Tablet { command: TabletCommand::Show { tablet_id, schema_hash, root: None } } => {
             tablet::show(&client()?, *tablet_id, *schema_hash, output)
         }
@@ -230,6 +235,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
         TabletCommand::List(_)
         | TabletCommand::Show { root: None, .. }
+        | TabletCommand::Unrecorded(_)
         | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }

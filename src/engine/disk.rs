@@ -16,6 +16,7 @@ use super::grants::Grants;
 use super::known_disks::if_lost;
 use super::pace::Pace;
 use super::thread::spawn_isolated;
+use super::unrecorded::Walk;
 use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
 use crate::transfer::Limiter;
@@ -49,6 +50,8 @@ pub(super) struct Disk {
     pub(super) verifying: Mutex<()>,
     pub(super) grants: Grants,
     pub(super) space: SpaceBooks,
+    /// What the walk for files without a record has found.
+    pub(super) unrecorded: Walk,
     state: Mutex<State>,
     calls: Calls,
     visitors: AtomicU64,
@@ -93,6 +96,7 @@ impl Disk {
             verifying: Mutex::default(),
             grants: Grants::default(),
             space: SpaceBooks::default(),
+            unrecorded: Walk::default(),
             state: Mutex::default(),
             calls: Calls::default(),
             visitors: AtomicU64::new(0),

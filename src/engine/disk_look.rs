@@ -98,6 +98,7 @@ impl DiskLook {
             throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
             not_safe_because: not_safe_to_remove(node, disk, &self.jobs),
             undone: node.undone.on(disk),
+            unrecorded: disk.unrecorded.view(),
         }
     }
 }

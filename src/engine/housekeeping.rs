@@ -14,6 +14,7 @@ use super::stop::expire_overdue;
 use super::thread::spawn_isolated;
 use super::tidy;
 use super::trash;
+use super::unrecorded;
 use crate::config;
 use crate::model::{DiskCondition, ErrorCode, Failure, Status};
 use crate::rules::retry::patience_ms;
@@ -50,6 +51,7 @@ pub(super) fn start(node: &Arc<Node>) -> Result<(), Failure> {
 /// # Errors
 /// No thread can be made.
 pub(super) fn look_after(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), Failure> {
+    unrecorded::start(node, disk);
     let (for_watch, watched) = (Arc::clone(node), Arc::clone(disk));
     spawn_isolated("disk-health", move || watch(&for_watch, &watched))?;
     let (for_pace, paced) = (Arc::clone(node), Arc::clone(disk));
@@ -208,6 +210,7 @@ fn sweep(node: &Arc<Node>) {
             return;
         }
         tidy::sweep(node);
+        unrecorded::sweep(node);
         trash::sweep(node);
     }
 }

@@ -21,6 +21,7 @@ use super::start::{where_tablet_is, with_verdict};
 use super::submit::NOT_YET_NUMBERED;
 use super::thread::run_isolated;
 use super::undone::{Action, Left};
+use super::unrecorded;
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, RecordSummary, Status, TabletKey};
 use crate::rules::joining::{Held, Served, Twin, Verdict, settle_joining};
 use crate::rules::recovery::{
@@ -108,6 +109,7 @@ fn take_into_service(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String> {
     disk.clear_broken();
     disk.clear_read_only();
     tracing::warn!(disk = disk.path, "the disk was looked through and takes its place");
+    unrecorded::start(node, disk);
     wake_migrations(node, disk);
     node.ring();
     Ok(())

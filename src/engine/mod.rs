@@ -74,6 +74,8 @@ mod trash;
 mod turn;
 mod undone;
 mod undone_view;
+mod unrecorded;
+mod unrecorded_view;
 mod verify;
 mod view;
 
@@ -93,7 +95,7 @@ pub use view::{
     Destination, DiskView, HistogramView, JournalView, ListOrder, MigrationFilter, NewTask, PaceView, Page,
     Pin, Precondition, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter,
     TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashPage,
-    TrashView, UndoneOnDisk, UndoneView, Validation,
+    TrashView, UndoneOnDisk, UndoneView, UnrecordedFilter, UnrecordedOnDisk, UnrecordedView, Validation,
 };
 
 use crate::config::{self, Config, SetError};

@@ -8,8 +8,13 @@ use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
     Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
 };
-use super::view::{DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView};
-use super::{Engine, disk_look, gentle, heal, marks, operations, quarantine, register, tasks, verify};
+use super::view::{
+    DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
+    UnrecordedView,
+};
+use super::{
+    Engine, disk_look, gentle, heal, marks, operations, quarantine, register, tasks, unrecorded, verify,
+};
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
     TaskPlan,
@@ -220,6 +225,14 @@ impl Engine {
     /// `DISK_NOT_FOUND`; `QUEUE_FULL`.
     pub fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
         quarantine::purge(&self.0, request)
+    }
+
+    /// Directories below `data/` that no record names, as far as each disk has been looked through.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`; the disk that is named did not answer.
+    pub fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
+        unrecorded::list(&self.0, filter)
     }
 
     /// One operation.

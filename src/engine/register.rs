@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use super::catalog::Entry;
 use super::disk::Disk;
@@ -18,6 +19,9 @@ use super::thread::run_isolated;
 use crate::config::{self, BrokenDisks};
 use crate::model::{ErrorCode, Failure, Marked, Medium, TabletKey};
 use crate::storage::RootScan;
+
+/// How long a walk for files without a record is waited for before that is a reason to refuse.
+const WALK_WAIT: Duration = Duration::from_secs(2);
 
 const ROOTS_KEY: &str = "storage_root_path";
 
@@ -146,6 +150,7 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
             "a migration from or to it is being accepted at this moment; ask again".to_owned(),
         ));
     }
+    disk.unrecorded.wait(WALK_WAIT);
     let alive: Vec<_> = node.board().alive.values().cloned().collect();
     if let Some(why) = in_use(node, &disk, &alive) {
         return Err(refuse(why));

@@ -60,6 +60,7 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, alive: &[Arc<Job>]) -> 
         0 => {}
         count => reasons.push(format!("{} of this node may be on it, being unavailable", Tablets(count))),
     }
+    reasons.extend(disk.unrecorded.in_the_way(&disk.path));
     if disk.trash_bytes.load(Ordering::Relaxed) > 0 || disk.had_something_aside() {
         match catalog.ownerless() as u64 {
             0 => {}

@@ -4,6 +4,7 @@ pub use super::histogram::HistogramView;
 pub use super::journal_health::JournalView;
 pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 pub use super::undone_view::{UndoneOnDisk, UndoneView};
+pub use super::unrecorded_view::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
     Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
@@ -253,6 +254,8 @@ pub struct DiskView {
     pub not_safe_because: Option<String>,
     /// What could not be done on it, and is tried again.
     pub undone: UndoneOnDisk,
+    /// Directories on it that no record names.
+    pub unrecorded: UnrecordedOnDisk,
 }
 
 /// How one disk is paced beside others' work, and why.

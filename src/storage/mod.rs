@@ -24,6 +24,7 @@ mod scan;
 mod staging;
 mod store;
 mod trash;
+mod unrecorded;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
 pub use doris::{AddedLog, DorisFiles, DorisLock, DorisLockError};
@@ -53,3 +54,4 @@ pub use trash::{
     Quarantined, TrashItem, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine, read_entry,
     read_trashed_record, remove_bare_entry, trash_entries,
 };
+pub use unrecorded::{DataDir, Unnamed, data_dirs, look_unnamed, shard_names};

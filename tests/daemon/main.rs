@@ -25,6 +25,7 @@ mod steering;
 mod tasks;
 mod trash;
 mod undone;
+mod unrecorded;
 mod verbs;
 mod verify;
 mod waiting;

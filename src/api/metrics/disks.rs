@@ -18,7 +18,7 @@ pub(super) fn families(disks: &[DiskView]) -> Vec<Family> {
 
 fn counted(disks: &[DiskView]) -> Vec<Family> {
     type Value = fn(&DiskView) -> u64;
-    let per_disk: [(&str, &str, Value); 12] = [
+    let per_disk: [(&str, &str, Value); 15] = [
         ("tabletd_disk_tablets", "Tablets owned.", |disk| disk.tablet_count),
         ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved_bytes),
         ("tabletd_disk_safe_to_remove", "1 when the disk may be pulled.", |disk| {
@@ -28,6 +28,13 @@ fn counted(disks: &[DiskView]) -> Vec<Family> {
             disk.undone.count
         }),
         ("tabletd_disk_undone_bytes", "Bytes they take up.", |disk| disk.undone.bytes),
+        ("tabletd_disk_unrecorded", "Directories below data/ that no record names, found so far.", |disk| {
+            disk.unrecorded.count
+        }),
+        ("tabletd_disk_unrecorded_bytes", "Bytes of them.", |disk| disk.unrecorded.bytes),
+        ("tabletd_disk_looked_through", "1 once it was looked through for them.", |disk| {
+            disk.unrecorded.not_looked_at.is_none().into()
+        }),
         ("tabletd_disk_read_slots_in_use", "Read slots held.", |disk| disk.read_slots.0.into()),
         ("tabletd_disk_read_slots_limit", "Read slots there are.", |disk| disk.read_slots.1.into()),
         ("tabletd_disk_write_slots_in_use", "Write slots held.", |disk| disk.write_slots.0.into()),

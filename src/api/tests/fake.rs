@@ -12,7 +12,7 @@ use crate::engine::{
     Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
     Older, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
     Restore, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter,
-    TaskView, Totals, TrashFilter, TrashPage, Validation,
+    TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -323,6 +323,10 @@ impl Node for FakeNode {
             return Err(Failure::new(ErrorCode::TrashNotFound, "nothing of it in trash"));
         }
         Ok(sample::operation(OperationKind::Restore))
+    }
+    fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
+        self.on_disk(format!("unrecorded {:?} {:?}", filter.disk, filter.tablet_id))?;
+        Ok(Page { total: 1, items: vec![sample::unrecorded()] })
     }
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
         self.on_disk(format!("quarantine {:?} {:?}", filter.disk, filter.tablet_id))?;

@@ -2,7 +2,7 @@
 
 use crate::engine::{
     DiskView, OperationView, PaceView, QuarantineView, TabletView, TaskView, TrashView, UndoneOnDisk,
-    UndoneView,
+    UndoneView, UnrecordedOnDisk, UnrecordedView,
 };
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
@@ -82,6 +82,7 @@ pub(crate) fn disk(path: &str) -> DiskView {
         throttled_ms: 2_500,
         not_safe_because: Some("it holds 1 tablets".into()),
         undone: UndoneOnDisk { count: 1, bytes: 9, items: vec![undone()] },
+        unrecorded: UnrecordedOnDisk { count: 2, bytes: 7, not_looked_at: None },
     }
 }
 
@@ -142,6 +143,18 @@ pub(crate) fn quarantined() -> QuarantineView {
         has_files: true,
         file_count: 3,
         size_bytes: 100,
+    }
+}
+
+/// Where tablet 1_2 would stand, on `/d1`.
+pub(crate) fn unrecorded() -> UnrecordedView {
+    UnrecordedView {
+        disk: "/d1".into(),
+        path: "/d1/data/1/1/2".into(),
+        key: Some(KEY),
+        entries: 3,
+        size_bytes: 100,
+        remark: None,
     }
 }
 

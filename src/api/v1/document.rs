@@ -59,6 +59,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::trash::list,
         super::trash::restore,
         super::trash::purge,
+        super::unrecorded::list,
         super::quarantine::list,
         super::quarantine::show,
         super::quarantine::restore,

@@ -19,6 +19,7 @@ mod tables;
 mod tablets;
 mod tasks;
 mod trash;
+mod unrecorded;
 
 use axum::Router;
 use axum::http::StatusCode;
@@ -76,6 +77,7 @@ pub(super) fn routes() -> Routes {
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
+        .route("/unrecorded", get(unrecorded::list))
         .route("/quarantine", get(quarantine::list))
         .route("/quarantine/show", get(quarantine::show))
         .route("/quarantine/restore", post(quarantine::restore))

@@ -114,6 +114,15 @@ pub struct Disk {
     /// The first hundred of them.
     #[serde(default)]
     pub undone: Vec<Undone>,
+    /// Directories below `data/` that no record names, found so far: `GET /unrecorded`.
+    #[serde(default)]
+    pub unrecorded_count: u64,
+    /// Their bytes.
+    #[serde(default)]
+    pub unrecorded_bytes: u64,
+    /// Why there may be more of them; `null` once the disk was looked through, which a start begins in the background.
+    #[serde(default)]
+    pub unrecorded_not_looked_at: Option<String>,
 }
 
 /// Something that could not be done on a disk. Nothing stops for it; it is tried again until it is done.

@@ -213,6 +213,9 @@ impl From<DiskView> for Disk {
             undone_count: view.undone.count,
             undone_bytes: view.undone.bytes,
             undone: view.undone.items.into_iter().map(Into::into).collect(),
+            unrecorded_count: view.unrecorded.count,
+            unrecorded_bytes: view.unrecorded.bytes,
+            unrecorded_not_looked_at: view.unrecorded.not_looked_at,
         }
     }
 }

@@ -1,7 +1,7 @@
 //! From the engine's views of what is left undone, and of trash, to the wire.
 
-use super::{Timestamp, Trash, Undone};
-use crate::engine::{TrashPage, UndoneView};
+use super::{Timestamp, Trash, Undone, Unrecorded};
+use crate::engine::{TrashPage, UndoneView, UnrecordedView};
 
 impl From<UndoneView> for Undone {
     fn from(view: UndoneView) -> Self {
@@ -23,6 +23,20 @@ impl From<TrashPage> for Trash {
             total: page.total,
             data: page.items.into_iter().map(Into::into).collect(),
             unreadable: page.unreadable.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+impl From<UnrecordedView> for Unrecorded {
+    fn from(view: UnrecordedView) -> Self {
+        Self {
+            disk: view.disk,
+            path: view.path,
+            tablet_id: view.key.map(|key| key.tablet_id),
+            schema_hash: view.key.map(|key| key.schema_hash),
+            entries: view.entries,
+            size_bytes: view.size_bytes,
+            remark: view.remark,
         }
     }
 }

@@ -21,6 +21,7 @@ mod tablet;
 mod task;
 mod time;
 mod trash;
+mod unrecorded;
 
 pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots, Undone};
 pub use event::Event;
@@ -36,6 +37,7 @@ pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, Whic
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, Trash, TrashItem};
+pub use unrecorded::Unrecorded;
 
 use serde::{Deserialize, Serialize};
 

@@ -1,0 +1,43 @@
+//! `/api/v1/unrecorded`: files without a record.
+
+use axum::extract::State;
+use axum::http::request::Parts;
+use axum::response::IntoResponse;
+
+use super::parameters;
+use super::shape::page;
+use crate::api::app::App;
+use crate::api::calls::Touches;
+use crate::api::error::Problem;
+use crate::api::wire::{List, Unrecorded};
+use crate::engine::UnrecordedFilter;
+use crate::model::TabletId;
+
+const MAX_LIMIT: i64 = 100_000;
+
+/// `GET /unrecorded`: filters `disk` and `tablet_id`; pages by `marker` (path of the last row of the page before) and
+/// `limit`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/unrecorded",
+    operation_id = "list_unrecorded",
+    tag = "tablets",
+    params(
+        ("disk" = Option<String>, Query, description = "On the disk at this path"),
+        ("tablet_id" = Option<TabletId>, Query, description = "Where this tablet would stand"),
+        ("marker" = Option<String>, Query, description = "Path of the last row of the page before"),
+        ("limit" = Option<u32>, Query, minimum = 1, maximum = 100000, description = "At most so many, 1 to 100000"),
+    ),
+    responses((status = 200, body = List<Unrecorded>, description = "Directories below data/ that no record names, as far as each disk was looked through: `unrecorded_not_looked_at` of a disk says whether there may be more"))
+)]
+pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
+    let query = parameters(&parts, &["disk", "tablet_id", "marker", "limit"])?;
+    let filter = UnrecordedFilter {
+        disk: query.text("disk").map(str::to_owned),
+        tablet_id: query.read("tablet_id")?,
+        after: query.text("marker").map(str::to_owned),
+        limit: query.limit(MAX_LIMIT)?,
+    };
+    let found = app.try_ask(Touches::Disk, move |node| node.unrecorded(&filter)).await?;
+    Ok(page(found.total, found.items.into_iter().map(Unrecorded::from).collect()))
+}

@@ -1,0 +1,48 @@
+//! Files without a record: what there is of them.
+
+use super::adopt_args::UnrecordedArgs;
+use super::args::Output;
+use super::client::{Answer, Client, Query};
+use super::exit::{CliError, print};
+use super::jobs::remainder;
+use super::table::{Align, Table, human_bytes};
+use crate::api::wire::{Disk, List, Unrecorded};
+
+/// `tablet unrecorded`: every directory below `data/` that no record names, and where that is not known yet.
+pub(super) fn unrecorded(client: &Client, args: &UnrecordedArgs, output: Output) -> Result<(), CliError> {
+    let UnrecordedArgs { disk, tablet, marker, limit } = args;
+    let mut query: Query<'_> = vec![("limit", limit.to_string())];
+    query.extend(disk.as_ref().map(|disk| ("disk", disk.clone())));
+    query.extend(tablet.map(|id| ("tablet_id", id.to_string())));
+    query.extend(marker.as_ref().map(|marker| ("marker", marker.clone())));
+    let Answer { value: list, text } = client.get::<List<Unrecorded>>("/api/v1/unrecorded", &query)?;
+    if output == Output::Json {
+        return print(&text);
+    }
+    let disks = client.get::<List<Disk>>("/api/v1/disks", &vec![])?.value;
+    let wanted = disks.data.iter().filter(|one| disk.as_ref().is_none_or(|disk| *disk == one.path));
+    let unknown: String = wanted
+        .filter_map(|disk| Some(format!("{}: {}\n", disk.path, disk.unrecorded_not_looked_at.as_ref()?)))
+        .collect();
+    print(&(table(&list.data) + &remainder(list.data.len(), list.total) + &unknown))
+}
+
+fn table(items: &[Unrecorded]) -> String {
+    let mut table = Table::new(&[
+        ("PATH", Align::Left),
+        ("TABLET", Align::Right),
+        ("ENTRIES", Align::Right),
+        ("SIZE", Align::Right),
+        ("REMARK", Align::Left),
+    ]);
+    for item in items {
+        table.row([
+            item.path.clone(),
+            item.tablet_id.map(|id| id.to_string()).unwrap_or_default(),
+            item.entries.to_string(),
+            human_bytes(item.size_bytes),
+            item.remark.clone().unwrap_or_default(),
+        ]);
+    }
+    table.render()
+}
