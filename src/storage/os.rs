@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
+use nix::sys::signal::{SigSet, Signal};
 
 /// Gives the calling thread (and the threads it will spawn) a descriptor table of its own, empty but for 0, 1 and 2.
 ///
@@ -10,9 +11,18 @@ use nix::errno::Errno;
 /// keeps only what it opened itself: never the listening port, the journal or another disk's lock.
 /// Descriptors opened before the call must not be used, nor dropped, by this thread afterwards.
 ///
+/// Such a thread takes no signals either: the handler of the runtime writes a byte to a descriptor by its number, which in
+/// this table is nothing, or a tablet's file.
+///
 /// # Errors
 /// `ENOMEM`, or `ENOSYS`/`EINVAL` before Linux 5.9.
 pub fn own_descriptor_table() -> Result<(), Errno> {
+    // What the processor raises is not blocked: a stack overflow says what it is.
+    let mut blocked = SigSet::all();
+    for fault in [Signal::SIGSEGV, Signal::SIGBUS, Signal::SIGFPE, Signal::SIGILL, Signal::SIGABRT] {
+        blocked.remove(fault);
+    }
+    blocked.thread_block()?;
     // SAFETY: takes three integers; on success the caller's descriptors from 3 up are closed in its private copy of the
     // table, which the contract above makes the caller's business.
     let answer = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };

@@ -1,5 +1,8 @@
 //! One migration from the client's side: submitted, watched, finished; stopped and undone; and the way back from trash.
 
+use std::fs;
+
+use nix::sys::signal::Signal;
 use serde_json::json;
 use tabletd::model::TabletRecord;
 
@@ -219,4 +222,35 @@ fn a_partition_is_evened_out_from_the_distribution_alone() {
     assert_eq!(counts(), [(json!(node.disk(0)), json!(2)), (json!(node.disk(1)), json!(2))]);
     daemon.stop();
     node.assert_whole();
+}
+
+/// A signal handler writes to a descriptor by its number. In a thread with a table of its own that number is nothing, or a
+/// tablet's file: a SIGTERM was lost, and a byte might have been written.
+#[test]
+fn threads_with_descriptors_of_their_own_take_no_signals() {
+    let node = Node::new(2);
+    let daemon = node.start();
+    let tasks = std::path::PathBuf::from(format!("/proc/{}/task", daemon.pid()));
+    // Whoever shares the table of the runtime has its epoll descriptor.
+    let shares = |task: &str| {
+        let dir = tasks.join(task).join("fd");
+        let mut links = read_dir_names(&dir).into_iter().filter_map(|fd| fs::read_link(dir.join(fd)).ok());
+        links.any(|link| link.to_string_lossy().contains("eventpoll"))
+    };
+    let takes = |task: &str, signal: Signal| {
+        let status = fs::read_to_string(tasks.join(task).join("status")).unwrap_or_default();
+        let blocked = status.lines().find_map(|line| line.strip_prefix("SigBlk:"));
+        let blocked = u64::from_str_radix(blocked.unwrap_or_default().trim(), 16).unwrap_or(u64::MAX);
+        blocked & (1 << (signal as u32 - 1)) == 0
+    };
+    let mut own = 0;
+    for task in read_dir_names(&tasks).into_iter().filter(|task| !shares(task)) {
+        own += 1;
+        for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            assert!(!takes(&task, signal), "thread {task} takes {signal}");
+        }
+    }
+    assert!(own >= 3, "a thread per disk and one for the journal, at least: {own}");
+    assert!(takes(&daemon.pid().to_string(), Signal::SIGTERM), "somebody must");
+    daemon.stop();
 }

@@ -11,6 +11,7 @@
 //! | [`scenario`], [`scoreboard`], [`rng`] | what is tried, how it is counted, by which seed |
 //! | [`sandbox`] | leaving nothing behind |
 //! | [`node`] | the daemon under each of these faults |
+//! | [`second`] | each point of a migration crossed with what an operator or a disk does next |
 //! | [`selftest`] | proof that the tools themselves can fail a test |
 
 mod census;
@@ -26,6 +27,7 @@ mod rng;
 mod sandbox;
 mod scenario;
 mod scoreboard;
+mod second;
 mod selftest;
 mod strace;
 
@@ -90,7 +92,7 @@ fn main() -> ExitCode {
         let wanted = [&arguments.only, &arguments.filter];
         wanted.into_iter().flatten().all(|part| scenario.name.contains(part.as_str()))
     };
-    let all = selftest::scenarios().into_iter().chain(node::scenarios());
+    let all = selftest::scenarios().into_iter().chain(node::scenarios()).chain(second::scenarios());
     let scenarios: Vec<_> = all.filter(|scenario| chosen(&scenario)).collect();
     if arguments.list {
         scenarios.iter().for_each(|scenario| println!("{}: test", scenario.name));

@@ -37,6 +37,11 @@ impl Rng {
         self.next() % bound
     }
 
+    /// A place in something of this length.
+    pub(crate) fn index(&mut self, len: usize) -> usize {
+        usize::try_from(self.below(len as u64)).expect("below a usize")
+    }
+
     /// Heads or tails.
     pub(crate) fn coin(&mut self) -> bool {
         self.next() >> 63 == 1

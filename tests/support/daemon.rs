@@ -147,6 +147,13 @@ impl Daemon {
         look()
     }
 
+    /// POST: the status of the answer and its body, also when the daemon may die under it.
+    pub(crate) fn try_post(&self, path: &str, body: &Value) -> Result<(u16, Value), String> {
+        let mut answer = agent().post(self.url(path)).send_json(body).map_err(|error| error.to_string())?;
+        let body = answer.body_mut().read_json().map_err(|error| error.to_string())?;
+        Ok((answer.status().as_u16(), body))
+    }
+
     /// POST, with further headers: the status of the answer and its body.
     pub(crate) fn send(&self, path: &str, headers: &[(&str, &str)], body: &Value) -> (u16, Value) {
         let mut request = agent().post(self.url(path));

@@ -28,6 +28,15 @@ impl Node {
     /// Every tablet exists exactly once, byte for byte as it was put in; nothing is in staging, and below `data/` stands
     /// nothing that is not a live tablet's.
     pub(crate) fn examine(&self, from: ReadFrom) -> Result<Placement, String> {
+        self.examine_for(&self.expected.keys().copied().collect(), from)
+    }
+
+    /// The same where only these tablets are owed: of the others every copy may have been lost with a disk.
+    pub(crate) fn examine_for(
+        &self,
+        owed: &BTreeSet<TabletKey>,
+        from: ReadFrom,
+    ) -> Result<Placement, String> {
         let mut found = BTreeMap::new();
         for (n, root) in self.roots.iter().enumerate() {
             let mut owned = BTreeSet::new();
@@ -54,7 +63,7 @@ impl Node {
                 return Err(format!("staging on {}: {staging:?}", root.display()));
             }
         }
-        match self.expected.keys().find(|key| !found.contains_key(key)) {
+        match owed.iter().find(|key| !found.contains_key(key)) {
             Some(key) => Err(format!("tablet {key} is gone")),
             None => Ok(found),
         }

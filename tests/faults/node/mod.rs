@@ -28,7 +28,7 @@ use std::time::Duration;
 use crate::scenario::Scenario;
 
 /// How long a healthy node may take to settle whatever it finds, on a machine that does other things too.
-const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// All of them.
 pub(crate) fn scenarios() -> Vec<Scenario> {
