@@ -60,7 +60,7 @@ step cargo clippy --locked --all-targets --all-features -- -D warnings
 step cargo test --locked --no-fail-fast
 # What kills the daemon at named points, and leaves rules out on purpose, is run once more with fault injection.
 step cargo test --locked --no-fail-fast --features fault-injection --test daemon
-for part in 'named point' 'left out on purpose' 'wall clock' 'short reads' 'call of a start'; do
+for part in 'named point' 'left out on purpose' 'wall clock' 'short reads' 'call of a start' 'second event'; do
     step cargo test --locked --features fault-injection --test faults -- --only "$part"
 done
 step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps

@@ -23,6 +23,7 @@ One round at this scale tries, among others (minutes as measured on two cores be
       2,000  flipped bits on ext4 and xfs                                                       7
   1,000,000  hostile requests                                                                   2
       2,100  damaged files of the daemon's own                                                ~15
+      4,480  second events: each point of a migration crossed with what comes next, 8 rounds per cell  10
 
 Needs root, FUSE, loop devices, strace and the mkfs of ext4, xfs and btrfs; what is missing is shown as not run.
 TEXT

@@ -112,7 +112,7 @@ fn a_version_that_appears_during_the_copy_is_not_lost() {
     assert!(daemon.becomes(|| daemon.migration(id)["disk_processed_bytes"].as_u64() > Some(0)));
     // A new rowset: one more file, and a record that lists it.
     let bytes = pseudo_random(99, 50_000);
-    std::fs::write(node.tablet_dir(0, key).join("0200ffff_0.dat"), &bytes).expect("a file");
+    fs::write(node.tablet_dir(0, key).join("0200ffff_0.dat"), &bytes).expect("a file");
     let mut record: TabletRecord = records(&node.roots[0]).expect("records").pop().expect("one record");
     let mut files = record.manifest.files().to_vec();
     files.push(tabletd::model::FileEntry {
@@ -142,17 +142,17 @@ fn a_retired_source_can_be_restored_and_is_purged_only_after_a_check() {
     daemon.stop();
     // The live copy is damaged: the trash must stay.
     let victim = node.tablet_dir(1, key).join("02000000_0.dat");
-    let good = std::fs::read(&victim).expect("a file");
+    let good = fs::read(&victim).expect("a file");
     let mut bad = good.clone();
     bad[5000] ^= 1;
-    std::fs::write(&victim, &bad).expect("a file");
+    fs::write(&victim, &bad).expect("a file");
     let daemon = node.start();
     daemon.operate("/api/v1/trash/purge", &json!({"tablet_id": 7}));
     assert_eq!(daemon.get("/api/v1/trash")["total"], 1, "purged beside a damaged live copy");
     daemon.stop();
     // The live copy is lost altogether: the tablet comes back from trash, one generation higher.
-    std::fs::remove_file(node.roots[1].join("meta/7_555.json")).expect("a record");
-    std::fs::remove_dir_all(node.roots[1].join("data/7")).expect("a directory");
+    fs::remove_file(node.roots[1].join("meta/7_555.json")).expect("a record");
+    fs::remove_dir_all(node.roots[1].join("data/7")).expect("a directory");
     let daemon = node.start();
     let restored = daemon.post("/api/restore_tablet?tablet_id=7&schema_hash=555", &json!({}));
     assert_eq!(restored["status"], "OK", "{restored}");

@@ -44,7 +44,7 @@ pub(crate) fn scenarios() -> Vec<Scenario> {
 }
 
 /// Rounds at the short scale: a sample of the grid.
-const ROUNDS_SHORT: usize = 300;
+const ROUNDS_SHORT: usize = 400;
 /// Rounds of each cell at the long scale.
 const ROUNDS_PER_CELL_LONG: usize = 8;
 /// At once: a round waits for children and clocks more than it computes.
