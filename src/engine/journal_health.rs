@@ -1,8 +1,9 @@
-//! What the journal thread tells of itself, for metrics: how long its commits take, and whether it still writes.
+//! What is told of the journal: how long its commits take, whether it still writes, and what a start found of it.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::histogram::{Histogram, HistogramView};
+use crate::config;
 use crate::journal::{Journal, Origin};
 use crate::storage::RootScan;
 
@@ -65,6 +66,31 @@ impl JournalHealth {
             lost: self.lost.load(Ordering::Relaxed),
         }
     }
+}
+
+/// Says what of the journal could not be read.
+pub(super) fn report_journal(origin: &Origin, damaged_rows: &[String]) {
+    if let Origin::Replaced(aside) = origin {
+        tracing::error!(
+            "the journal was damaged ({}) and is kept as {}; what the disks hold decides",
+            aside.reason,
+            aside.file.display()
+        );
+    }
+    for row in damaged_rows {
+        tracing::error!("a row of the journal cannot be read and is left as it is: {row}");
+    }
+}
+
+/// Used disks meet a state directory that knows nothing of them: a slip in its path looks like this.
+pub(super) fn warn_of_new_state_dir(config: &config::Config) {
+    let open = config.enable_all_http_auth == config::HttpAuth::Off
+        && !std::path::Path::new(&config.tokens_file).exists();
+    tracing::warn!(
+        "state_dir {} is new, and the disks hold tablets: history, tasks and disabled disks of before are not known{}",
+        config.state_dir,
+        if open { "; there is no token either, so nobody needs one now" } else { "" }
+    );
 }
 
 #[cfg(test)]

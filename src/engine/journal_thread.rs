@@ -3,6 +3,9 @@
 //! Nobody else touches the journal. A migration that waits for its line to be durable waits for one sync that it shares
 //! with everybody who asked meanwhile.
 
+#[cfg(test)]
+pub(super) mod slow;
+
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -414,42 +417,4 @@ fn answer(journal: &mut Journal, request: Request) -> bool {
         }
     }
     true
-}
-
-/// The other end of a journal that answers when a test says so.
-#[cfg(test)]
-pub(super) struct SlowJournal(Receiver<Request>);
-
-/// A row that was posted, and is durable once the test says so.
-#[cfg(test)]
-pub(super) struct Unwritten(Request);
-
-#[cfg(test)]
-impl SlowJournal {
-    pub(super) fn new() -> (JournalHandle, Self) {
-        let (sender, requests) = mpsc::channel();
-        (JournalHandle { sender, health: Arc::default(), thread: None.into() }, Self(requests))
-    }
-
-    /// The next row that is posted within `patience`.
-    pub(super) fn next(&self, patience: Duration) -> Option<Unwritten> {
-        self.0.recv_timeout(patience).ok().map(Unwritten)
-    }
-}
-
-#[cfg(test)]
-impl Unwritten {
-    pub(super) fn row(&self) -> &Migration {
-        match &self.0 {
-            Request::Accept(row, _) | Request::Update(row, _) | Request::Reopen(row, _) => row,
-            _ => panic!("no row of a migration"),
-        }
-    }
-
-    pub(super) fn make_durable(self) {
-        let id = self.row().id;
-        if let Request::Update(_, Some(reply)) = self.0 {
-            let _ = reply.send(Ok(id));
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::disk::Disk;
 use super::housekeeping;
 use super::job::{Job, now_ms};
-use super::journal_health::some_were_moved;
+use super::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
 use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::KnownDisks;
 use super::node::{Counts, Node};
@@ -62,7 +62,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     // The state directory is touched on a thread of its own: should its disk hang, the port goes free with us.
     let state_dir = std::path::PathBuf::from(&config.state_dir);
     let (journal, remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
-    report_journal(&remembered);
+    report_journal(&remembered.opened.origin, &remembered.damaged_rows);
     let is_new = remembered.opened.origin == Origin::Created;
     let state_file_system = {
         let at = state_dir.clone();
@@ -185,30 +185,6 @@ fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Ve
         add(path, medium, Some(&entry.reason));
     }
     disks
-}
-
-fn report_journal(loaded: &Loaded) {
-    if let Origin::Replaced(aside) = &loaded.opened.origin {
-        tracing::error!(
-            "the journal was damaged ({}) and is kept as {}; what the disks hold decides",
-            aside.reason,
-            aside.file.display()
-        );
-    }
-    for row in &loaded.damaged_rows {
-        tracing::error!("a row of the journal cannot be read and is left as it is: {row}");
-    }
-}
-
-/// Used disks meet a state directory that knows nothing of them: a slip in its path looks like this.
-fn warn_of_new_state_dir(config: &config::Config) {
-    let open = config.enable_all_http_auth == config::HttpAuth::Off
-        && !std::path::Path::new(&config.tokens_file).exists();
-    tracing::warn!(
-        "state_dir {} is new, and the disks hold tablets: history, tasks and disabled disks of before are not known{}",
-        config.state_dir,
-        if open { "; there is no token either, so nobody needs one now" } else { "" }
-    );
 }
 
 fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartError> {

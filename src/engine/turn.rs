@@ -151,7 +151,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::engine::journal_thread::SlowJournal;
+    use crate::engine::journal_thread::slow::SlowJournal;
     use crate::model::{DiskRef, DiskUuid, TabletKey};
 
     fn job_in(status: Status) -> Job {
