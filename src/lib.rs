@@ -18,6 +18,7 @@
 //! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
 //! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
+//! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
 //! | [`cli`] | `tabletctl` | the engine |
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
@@ -31,6 +32,7 @@ pub mod engine;
 pub mod fault;
 pub mod journal;
 pub mod model;
+pub mod page;
 pub mod rules;
 pub mod storage;
 pub mod transfer;

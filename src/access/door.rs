@@ -56,6 +56,8 @@ pub struct Asking<'a> {
     pub from_loopback: bool,
     /// The header `Authorization`.
     pub authorization: Option<&'a str>,
+    /// The token that a browser has signed in with; looked at when there is no header.
+    pub signed_in: Option<&'a Token>,
     /// Milliseconds since the Unix epoch.
     pub now_ms: i64,
 }
@@ -109,6 +111,9 @@ impl Door {
             // While there is nothing to compare with, what old scripts send along means nothing.
             Some(header) if tokens.exist() => {
                 let token = identify(header, asking, tokens, nonces)?;
+                Caller { token: Some(token.name.clone()), role: token.role }
+            }
+            None if let Some(token) = asking.signed_in => {
                 Caller { token: Some(token.name.clone()), role: token.role }
             }
             _ if self.asks_for_proof(tokens, asking.from_loopback) => {
@@ -188,6 +193,7 @@ mod tests {
             need: Need::Role(needed),
             from_loopback: true,
             authorization,
+            signed_in: None,
             now_ms: 2_000,
         }
     }
@@ -287,6 +293,19 @@ mod tests {
         assert!(!refused(&answer(&viewer, &nonce, target), 2_000));
         assert!(!refused(&answer(&admin, &nonce, "/api/v1/disks"), 2_000));
         assert!(!refused(&answer(&admin, "x", target), 2_000));
+    }
+
+    #[test]
+    fn who_has_signed_in_has_the_role_of_the_token_and_a_header_outranks_it() {
+        let (tokens, viewer, _) = two();
+        let signed_in = Some(&tokens.0[1]);
+        let decide = |authorization: Option<&str>| {
+            OPEN.decide(&Asking { signed_in, ..asking(Role::Admin, authorization) }, &tokens, &nonces())
+        };
+        assert_eq!(decide(None).unwrap().token.as_deref(), Some("root"));
+        assert!(matches!(decide(Some("Bearer wrong")), Err(Refusal::Unproven { .. })));
+        let header = format!("Bearer {}", viewer.as_str());
+        assert!(matches!(decide(Some(&header)), Err(Refusal::Forbidden { .. })));
     }
 
     #[test]

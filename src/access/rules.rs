@@ -27,10 +27,57 @@ const ADMIN_PATHS: [&str; 6] = [
     "/api/v1/quarantine/purge",
 ];
 
+/// Where the page for people is, beside `/` itself.
+const PAGE_PREFIX: &str = "/ui/";
+
+/// Buttons of the page: `/ui/do/POST/api/v1/tasks/7/action` asks for what stands behind.
+const BUTTONS: &str = "/ui/do/";
+
+/// What of the page is for everybody: the way in, and what a browser needs to draw it.
+const WAY_IN: [&str; 2] = ["/ui/sign-in", "/ui/sign-out"];
+const DRAWING: &str = "/ui/static/";
+
+/// Whether a path belongs to the page for people.
+pub fn is_page(path: &str) -> bool {
+    path == "/" || path.starts_with(PAGE_PREFIX)
+}
+
+/// Whether it is a style sheet, a script or a picture of the page: the same for everybody.
+pub fn is_drawing(path: &str) -> bool {
+    path.starts_with(DRAWING)
+}
+
+/// Whether a browser that has signed in may use its session there: the page and the job API. Never on Doris's paths,
+/// where a GET can move a tablet.
+pub fn takes_session(path: &str) -> bool {
+    is_page(path) || path.starts_with("/api/v1/")
+}
+
+/// What a button asks for: method and path.
+fn behind_the_button(path: &str) -> Option<(&str, &str)> {
+    let (method, rest) = path.strip_prefix(BUTTONS)?.split_once('/')?;
+    // The slash before what follows.
+    let begin = path.len() - rest.len() - 1;
+    Some((method, &path[begin..]))
+}
+
 /// The role that `method` on `path` needs; `goals` are the values of the parameter `goal`, in order.
 pub fn needed<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>) -> Need {
     if path == "/api/health" && matches!(method, "GET" | "HEAD") {
         return Need::Nothing;
+    }
+    if WAY_IN.contains(&path) || (is_drawing(path) && matches!(method, "GET" | "HEAD")) {
+        return Need::Nothing;
+    }
+    if let Some((method, path)) = behind_the_button(path)
+        && !path.starts_with(BUTTONS)
+    {
+        // A button that changes nothing is none; it needs no less than others.
+        let role = match needed(method, path, goals) {
+            Need::Role(role) => role.max(Role::Operator),
+            Need::Nothing => Role::Operator,
+        };
+        return Need::Role(role);
     }
     if !changes_something(method, path, goals) {
         return Need::Role(Role::Viewer);
@@ -55,6 +102,17 @@ pub fn changes_something<'a>(method: &str, path: &str, goals: impl Iterator<Item
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_session_is_good_for_the_page_and_the_job_api_and_for_nothing_else() {
+        for path in ["/", "/ui/tasks", "/ui/do/POST/api/v1/trash/purge", "/api/v1/events"] {
+            assert!(takes_session(path), "{path}");
+        }
+        for path in [TABLET_MIGRATION, "/api/update_config", "/metrics", "/api/v1", "/api/v12/x", "/uix", ""]
+        {
+            assert!(!takes_session(path), "{path}");
+        }
+    }
 
     #[test]
     fn reading_needs_a_viewer_changing_an_operator_and_what_cannot_be_undone_an_admin() {
@@ -86,6 +144,18 @@ mod tests {
             ("GET", "/api/tablet_migration", &["STATUS"], role(Role::Operator)),
             ("GET", "/api/tablet_migration", &[], role(Role::Operator)),
             ("HEAD", "/api/tablet_migration", &["run"], role(Role::Operator)),
+            ("GET", "/", &[], role(Role::Viewer)),
+            ("GET", "/ui/tasks", &[], role(Role::Viewer)),
+            ("GET", "/ui/sign-in", &[], Need::Nothing),
+            ("POST", "/ui/sign-in", &[], Need::Nothing),
+            ("GET", "/ui/static/page.css", &[], Need::Nothing),
+            ("POST", "/ui/static/page.css", &[], role(Role::Operator)),
+            ("POST", "/ui/do/POST/api/v1/tasks/7/action", &[], role(Role::Operator)),
+            ("POST", "/ui/do/POST/api/v1/trash/purge", &[], role(Role::Admin)),
+            ("POST", "/ui/do/GET/api/v1/tasks", &[], role(Role::Operator)),
+            ("POST", "/ui/do/POST/ui/do/POST/api/v1/trash/purge", &[], role(Role::Operator)),
+            ("POST", "/ui/do/POST/ui/sign-in", &[], role(Role::Operator)),
+            ("POST", "/ui/do/", &[], role(Role::Operator)),
             ("BREW", "/api/v1/coffee", &[], role(Role::Operator)),
         ] {
             assert_eq!(needed(method, path, goals.iter().copied()), expected, "{method} {path} {goals:?}");

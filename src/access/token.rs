@@ -148,6 +148,11 @@ impl Token {
         self.ha1_sha256.is_some()
     }
 
+    /// What tells it from every other one.
+    pub(super) fn hash(&self) -> &str {
+        &self.sha256
+    }
+
     pub(super) fn ha1(&self) -> Option<&str> {
         self.ha1_sha256.as_deref()
     }

@@ -10,6 +10,15 @@ use crate::model::cut;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Address(pub(super) SocketAddr);
 
+/// Whether the wire can be listened to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Transport {
+    /// Yes.
+    Plain,
+    /// No.
+    Tls,
+}
+
 /// Who was let in, and what it turned out to want; shared with the audit log.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {

@@ -14,8 +14,10 @@ use tower_http::limit::RequestBodyLimitLayer;
 
 use super::app::App;
 use super::auth::{self, Access};
+use super::caller::Transport;
 use super::error::Problem;
 use super::guard::Hosts;
+use super::inside::Inside;
 use super::limits::Limits;
 use super::{doris, metrics, v1};
 
@@ -27,16 +29,12 @@ pub(super) struct Around {
     pub(super) hosts: Hosts,
     /// Over which transport.
     pub(super) transport: Transport,
+    /// The page for people, and the port its cookies are named after.
+    pub(super) page: Option<(MakePage, u16)>,
 }
 
-/// Whether the wire can be listened to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Transport {
-    /// Yes.
-    Plain,
-    /// No.
-    Tls,
-}
+/// Makes the routes of the page, which asks the API from within.
+pub type MakePage = fn(Inside) -> Router;
 
 /// A path of Doris's that answers when all is done, however long that takes.
 const WAITS_FOR_ITS_END: &str = "/api/restore_tablet";
@@ -44,10 +42,16 @@ const WAITS_FOR_ITS_END: &str = "/api/restore_tablet";
 /// The service. Layers read from the bottom up: the last one meets a request first.
 pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
     let request_timeout = limits.request_timeout;
-    let Around { access, hosts, transport } = around;
-    routes()
-        .with_state(app)
-        .layer(middleware::from_fn_with_state((access, Arc::new(hosts)), auth::let_in))
+    let Around { access, hosts, transport, page } = around;
+    let cookie = page.map(|(_, port)| auth::Cookie::new(port, transport));
+    let mut all = routes().with_state(app);
+    if let (Some((make, _)), Some(cookie)) = (page, &cookie) {
+        let inside = Inside::new(all.clone(), access.clone(), cookie.clone());
+        all = all.merge(make(inside));
+    }
+    let gate = auth::Gate { access, hosts: Arc::new(hosts), cookie };
+    all.fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
+        .layer(middleware::from_fn_with_state(gate, auth::let_in))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
             if request.uri().path() == WAITS_FOR_ITS_END {
@@ -79,7 +83,6 @@ fn routes() -> Router<App> {
         .merge(doris::routes().router)
         .nest(v1::PREFIX, v1::router())
         .route("/metrics", get(metrics::show))
-        .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
 }
 
 /// What every answer says to browsers and about the API.

@@ -28,12 +28,12 @@ use tower::ServiceExt;
 
 use super::app::{App, own_name};
 use super::auth::{Access, Target};
-use super::caller::Address;
+use super::caller::{Address, Transport};
 use super::calls::Calls;
 use super::guard::Hosts;
 use super::limits::Limits;
 use super::node::Node;
-use super::router::{self, Around, Transport, normalize};
+use super::router::{self, Around, MakePage, normalize};
 use super::stall::StallGuard;
 use super::tls::Tls;
 
@@ -54,6 +54,7 @@ pub struct Server {
     access: Access,
     allowed_hosts: String,
     tls: Option<Tls>,
+    page: Option<MakePage>,
 }
 
 impl Server {
@@ -66,7 +67,7 @@ impl Server {
         let listener = TcpListener::bind((host, port))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        Ok(Self { listener, address, limits, access, allowed_hosts: String::new(), tls: None })
+        Ok(Self { listener, address, limits, access, allowed_hosts: String::new(), tls: None, page: None })
     }
 
     /// Answers to these names too, beside the node's own, while it listens on loopback; separated by commas.
@@ -79,6 +80,12 @@ impl Server {
     #[must_use]
     pub fn with_tls(self, tls: Option<Tls>) -> Self {
         Self { tls, ..self }
+    }
+
+    /// Serves a page for people at `/` too.
+    #[must_use]
+    pub fn with_page(self, page: MakePage) -> Self {
+        Self { page: Some(page), ..self }
     }
 
     /// The address taken, with its real port.
@@ -97,7 +104,7 @@ impl Server {
         stop: impl Future<Output = ()>,
         grace: Duration,
     ) -> io::Result<Stopped> {
-        let Self { listener, address, limits, access, allowed_hosts, tls } = self;
+        let Self { listener, address, limits, access, allowed_hosts, tls, page } = self;
         let listener = tokio::net::TcpListener::from_std(listener)?;
         // A call into the node answers for itself before the whole request is given up.
         let calls = Calls::new(limits.workers, limits.request_timeout.mul_f64(0.9));
@@ -109,7 +116,8 @@ impl Server {
         let own = own_name().unwrap_or_default();
         let short = own.split('.').next().unwrap_or_default();
         let hosts = Hosts::new(address, &format!("{allowed_hosts},{own},{short}"));
-        let around = Around { access, hosts, transport };
+        let page = page.map(|page| (page, address.port()));
+        let around = Around { access, hosts, transport, page };
         // Streams hold their connections: they leave most of the places to requests that end.
         let app = App::new(node, calls, address, limits.connections / 4);
         let streams = app.streams();

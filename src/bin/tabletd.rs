@@ -10,6 +10,7 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Tls};
 use tabletd::config::{Config, Loaded, LogLevel};
 use tabletd::engine::Engine;
+use tabletd::page;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
 
 /// Time given to requests under way when the daemon stops.
@@ -112,7 +113,8 @@ fn run(loaded: Loaded) -> Result<(), String> {
             format!("cannot listen on {host}:{port} (webserver_bind_host, webserver_port): {error}")
         })?
         .also_named(&config.http_allowed_hosts)
-        .with_tls(tls);
+        .with_tls(tls)
+        .with_page(page::routes);
     let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
     let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
     tracing::info!("stopping: {served:?}");

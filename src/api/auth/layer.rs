@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::extract::{FromRequest as _, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
@@ -12,9 +12,13 @@ use serde::Deserialize;
 use super::Access;
 use super::audit::{Audit, Line, Outcome};
 use super::challenge;
-use crate::access::{Asking, Caller as Known, Need, Refusal, changes_something, needed};
+use super::visitor::{Cookie, SignIn, Visitor};
+use crate::access::{
+    Asking, Caller as Known, Need, Refusal, SessionId, changes_something, is_drawing, is_page, needed,
+    takes_session,
+};
 use crate::api::caller::{Address, Caller};
-use crate::api::error::RefusedAs;
+use crate::api::error::{Problem, RefusedAs};
 use crate::api::guard::{self, Hosts};
 use crate::api::query::Query;
 use crate::api::v1::body::not_whole;
@@ -24,6 +28,9 @@ use crate::api::wire::Timestamp;
 const TEXT_MAX: usize = 2_000;
 /// What may be open to everybody by a key of its own: who collects metrics often cannot show credentials.
 const METRICS_PATH: &str = "/metrics";
+/// What a form of the page is sent as, and its field for a reason.
+const FORM: &str = "application/x-www-form-urlencoded";
+const REASON_FIELD: &str = "text:reason";
 /// For calls whose body has no room for a reason.
 const REASON_HEADER: &str = "x-reason";
 
@@ -31,9 +38,20 @@ const REASON_HEADER: &str = "x-reason";
 #[derive(Debug, Clone)]
 pub(in crate::api) struct Target(pub(in crate::api) String);
 
+/// What the layer goes by.
+#[derive(Clone)]
+pub(in crate::api) struct Gate {
+    /// Who may.
+    pub(in crate::api) access: Access,
+    /// Under which names.
+    pub(in crate::api) hosts: Arc<Hosts>,
+    /// How browsers are known again; none where no page is served.
+    pub(in crate::api) cookie: Option<Cookie>,
+}
+
 /// The layer around every route.
 pub(in crate::api) async fn let_in(
-    State((access, hosts)): State<(Access, Arc<Hosts>)>,
+    State(Gate { access, hosts, cookie }): State<Gate>,
     mut request: Request,
     next: Next,
 ) -> Response {
@@ -53,16 +71,26 @@ pub(in crate::api) async fn let_in(
     }
     let authorization =
         request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
+    let from_loopback = address.0.ip().to_canonical().is_loopback();
+    let tokens = access.tokens.get();
+    let browser = Browser::of(&request, cookie.as_ref().filter(|_| authorization.is_none()));
+    let shown =
+        browser.id.as_ref().filter(|_| browser.cookie.is_some_and(|cookie| cookie.is_private(from_loopback)));
     let asking = Asking {
         method: request.method().as_str(),
         target: &target,
         need,
-        from_loopback: address.0.ip().to_canonical().is_loopback(),
+        from_loopback,
         authorization,
+        signed_in: shown.and_then(|id| access.signed_in(id, &tokens, now.0)),
         now_ms: now.0,
     };
-    let known = match access.door.decide(&asking, &access.tokens.get(), &access.nonces) {
+    let signed_in = asking.signed_in.is_some();
+    let known = match access.door.decide(&asking, &tokens, &access.nonces) {
         Ok(known) => known,
+        Err(Refusal::Unproven { .. }) if browser.page && cookie.is_some() => {
+            return record.end_with(StatusCode::UNAUTHORIZED, to_sign_in());
+        }
         Err(refusal) => {
             if let Refusal::Forbidden { caller, .. } = &refusal {
                 record.is_by(caller);
@@ -71,16 +99,73 @@ pub(in crate::api) async fn let_in(
         }
     };
     record.is_by(&known);
-    let caller = Caller::new(address, known.token);
+    let caller = Caller::new(address, known.token.clone());
     record.caller = Some(caller.clone());
-    request.extensions_mut().insert(caller);
+    request.extensions_mut().insert(caller.clone());
     if changes {
-        request = match with_reason(request, &mut record).await {
-            Ok(request) => request,
+        let (whole, form) = match with_reason(request, &mut record).await {
+            Ok(read) => read,
             Err(response) => return record.end(response),
         };
+        let must_prove = cookie.is_some() && (browser.page || browser.id.is_some());
+        if must_prove && !access.is_proven(browser.id.as_ref(), whole.headers(), &form) {
+            return record.end(not_from_our_page());
+        }
+        request = whole;
     }
-    record.end(next.run(request).await)
+    let Some(cookie) = cookie.as_ref().filter(|_| browser.page) else {
+        return record.end(next.run(request).await);
+    };
+    let entry = match () {
+        () if signed_in => SignIn::Done,
+        () if !tokens.exist() => SignIn::NoTokens,
+        () if !cookie.is_private(from_loopback) => SignIn::NotPrivate,
+        () => SignIn::Possible,
+    };
+    let (id, set_cookie) = match access.known_or_new(browser.id, cookie) {
+        Ok(known) => known,
+        Err(error) => return record.end(no_randomness(&error)),
+    };
+    let (csrf, origin) = (access.proof(&id), cookie.origin(request.headers()));
+    let visitor = Visitor { token: known.token, role: known.role, csrf, entry, origin, id, caller };
+    request.extensions_mut().insert(visitor);
+    let mut response = next.run(request).await;
+    // Whoever signs in or out is given another number by that.
+    if let Some(set) = set_cookie.filter(|_| !browser.draws) {
+        response.headers_mut().entry(header::SET_COOKIE).or_insert(set);
+    }
+    record.end(response)
+}
+
+/// What a request shows of a browser.
+struct Browser<'a> {
+    page: bool,
+    draws: bool,
+    cookie: Option<&'a Cookie>,
+    id: Option<SessionId>,
+}
+
+impl<'a> Browser<'a> {
+    fn of(request: &Request, cookie: Option<&'a Cookie>) -> Self {
+        let path = request.uri().path();
+        let cookie = cookie.filter(|_| takes_session(path));
+        let id = cookie.and_then(|cookie| cookie.read(request.headers()));
+        Self { page: is_page(path), draws: is_drawing(path), cookie, id }
+    }
+}
+
+fn to_sign_in() -> Response {
+    (StatusCode::SEE_OTHER, [(header::LOCATION, HeaderValue::from_static("/ui/sign-in"))]).into_response()
+}
+
+fn not_from_our_page() -> Response {
+    let text = "the request does not show that it comes from this service's own page; load the page again";
+    Problem::of_http(StatusCode::FORBIDDEN, "CROSS_SITE", text).into_response()
+}
+
+fn no_randomness(error: &std::io::Error) -> Response {
+    let text = format!("there is no randomness to be had: {error}");
+    Problem::of_http(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", text).into_response()
 }
 
 fn what_it_is(request: &Request) -> (Need, bool) {
@@ -89,8 +174,8 @@ fn what_it_is(request: &Request) -> (Need, bool) {
     (needed(method, path, query.all("goal")), changes_something(method, path, query.all("goal")))
 }
 
-/// Takes the reason out of the body, which goes on as it came.
-async fn with_reason(request: Request, record: &mut Record) -> Result<Request, Response> {
+/// Takes the reason out of the body, which goes on as it came; also the body as text, where it is a form.
+async fn with_reason(request: Request, record: &mut Record) -> Result<(Request, String), Response> {
     #[derive(Deserialize)]
     struct Reasoned {
         reason: Option<String>,
@@ -99,10 +184,16 @@ async fn with_reason(request: Request, record: &mut Record) -> Result<Request, R
     record.line.reason = reason_in_head(&parts.headers);
     let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await;
     let bytes = whole.map_err(|rejection| not_whole(&rejection).into_response())?;
-    if let Ok(Reasoned { reason: Some(reason) }) = serde_json::from_slice(&bytes) {
+    let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
+    let mut form = String::new();
+    if kind.is_some_and(|kind| kind.starts_with(FORM.as_bytes())) {
+        form = String::from_utf8_lossy(&bytes).into_owned();
+        let reason = Query::parse(Some(&form)).first(REASON_FIELD).to_owned();
+        record.line.reason = record.line.reason.take().or((!reason.is_empty()).then(|| short(&reason)));
+    } else if let Ok(Reasoned { reason: Some(reason) }) = serde_json::from_slice(&bytes) {
         record.line.reason = Some(short(&reason));
     }
-    Ok(Request::from_parts(parts, Body::from(bytes)))
+    Ok((Request::from_parts(parts, Body::from(bytes)), form))
 }
 
 fn reason_in_head(headers: &HeaderMap) -> Option<String> {
@@ -148,6 +239,12 @@ impl Record {
     fn is_by(&mut self, known: &Known) {
         self.line.token.clone_from(&known.token);
         self.line.role = Some(known.role);
+    }
+
+    /// As [`Self::end`], where a browser is told something else than the log.
+    fn end_with(&mut self, status: StatusCode, response: Response) -> Response {
+        self.end(status.into_response());
+        response
     }
 
     fn end(&mut self, response: Response) -> Response {

@@ -1,25 +1,28 @@
 //! Who may, over HTTP: the layer that lets a request in or answers 401 or 403, and that has every request which changes
 //! something written to the audit log.
 //!
-//! Rooms: `watch` keeps the tokens in memory as their file changes, `audit` writes the log, `challenge` makes the refusals.
+//! Rooms: `visitor` is who looks at the page, `watch` keeps the tokens in memory as their file changes, `audit` writes the log, `challenge` makes the refusals.
 //! The decision itself is [`crate::access`]'s. Handlers see a [`Caller`](super::caller::Caller) and nothing of tokens.
 
 mod audit;
 mod challenge;
 mod layer;
+mod visitor;
 mod watch;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audit::Audit;
 
-use crate::access::{self, Anonymous, Door, Entry, Nonces, TokenFileError, Tokens};
+use crate::access::{self, Anonymous, Door, Entry, Nonces, Sessions, TokenFileError, Tokens};
 use crate::config::{Config, HttpAuth, LoopbackAccess, MetricsAccess};
 
-pub(super) use layer::{Target, let_in};
+pub(super) use layer::{Gate, Target, let_in};
+pub(super) use visitor::Cookie;
+pub use visitor::{SignIn, Visitor};
 pub(super) use watch::Watched;
 
 /// Everything the service knows about who may. Cheap to clone.
@@ -28,6 +31,7 @@ pub struct Access {
     door: Door,
     tokens: Watched<Tokens>,
     nonces: Arc<Nonces>,
+    sessions: Arc<Mutex<Sessions>>,
     audit: Option<Arc<Audit>>,
     open_metrics: bool,
 }
@@ -86,9 +90,14 @@ impl Access {
             door,
             tokens,
             nonces: Arc::new(Nonces::new(access::random_bytes()?)),
+            sessions: Arc::new(Mutex::new(Sessions::new(access::random_bytes()?))),
             audit: Some(Arc::new(audit)),
             open_metrics: config.metrics_without_credentials == MetricsAccess::Free,
         })
+    }
+
+    fn sessions(&self) -> MutexGuard<'_, Sessions> {
+        self.sessions.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether the tokens the configuration names can be read.
@@ -111,7 +120,8 @@ impl Access {
     pub(super) fn of_tokens(tokens: Tokens) -> Self {
         let door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Entry::AsOthers };
         let nonces = Arc::new(Nonces::new([5; 32]));
-        Self { door, tokens: Watched::fixed(tokens), nonces, audit: None, open_metrics: false }
+        let sessions = Arc::new(Mutex::new(Sessions::new([6; 32])));
+        Self { door, tokens: Watched::fixed(tokens), nonces, sessions, audit: None, open_metrics: false }
     }
 
     /// With `/metrics` open to everybody.

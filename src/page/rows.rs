@@ -1,0 +1,32 @@
+//! Migrations as rows of a table.
+
+use maud::{Markup, html};
+
+use super::address::link;
+use super::picture::{badge, bytes, progress, rate};
+use crate::api::wire::Migration;
+
+/// Migrations as rows.
+pub(super) fn migrations(list: &[Migration], caption: &str) -> Markup {
+    html! {
+        table {
+            caption.quiet { (caption) }
+            thead { tr { th scope="col" { "Migration" } th scope="col" { "Tablet" } th scope="col" { "From" } th scope="col" { "To" } th scope="col" { "Status" } th scope="col" { "Progress" } th scope="col" { "Speed" } th scope="col" { "Why it stands there" } } }
+            tbody {
+                @for one in list {
+                    @let counters = &one.counters;
+                    tr {
+                        th scope="row" { a href=(format!("/ui/migrations/{}", one.id)) { (one.id) } }
+                        td { a href=(link(&format!("/ui/tablets/{}", one.tablet_id), &[("schema_hash", &one.schema_hash.to_string())])) { (one.tablet_id) } }
+                        td { code { (one.source_disk) } }
+                        td { code { (one.dest_disk) } }
+                        td { (badge(one.status.as_str())) }
+                        td { (progress(&format!("migration {}", one.id), counters.disk_verified_bytes, counters.disk_total_bytes)) " " span.small { (bytes(counters.disk_total_bytes)) } }
+                        td { @if let Some(speed) = one.recent_bps.or(one.speed_bytes_per_sec) { (rate(speed)) } }
+                        td { (one.status_reason) }
+                    }
+                }
+            }
+        }
+    }
+}
