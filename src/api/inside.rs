@@ -31,7 +31,7 @@ pub struct Refused {
     /// The HTTP status.
     pub status: StatusCode,
     /// What the API says.
-    pub error: ErrorBody,
+    pub error: Box<ErrorBody>,
 }
 
 impl Inside {
@@ -97,7 +97,7 @@ impl Inside {
             visitor.caller.was_refused(code.0);
         }
         if let Some(error) = response.extensions().get::<ErrorBody>().cloned() {
-            return Err(Refused { status, error });
+            return Err(Refused { status, error: Box::new(error) });
         }
         let bytes = to_bytes(response.into_body(), ANSWER_MAX).await;
         let bytes = bytes.map_err(|error| Refused::internal(error.to_string()))?;
@@ -129,7 +129,7 @@ impl Refused {
     fn here(status: StatusCode, code: &'static str, text: String) -> Self {
         let response = Problem::of_http(status, code, text).into_response();
         let error = response.extensions().get::<ErrorBody>().cloned().expect("a problem carries its body");
-        Self { status, error }
+        Self { status, error: Box::new(error) }
     }
 
     fn internal(text: String) -> Self {

@@ -14,10 +14,11 @@ use super::http::limits;
 use crate::api::Access;
 use crate::api::app::App;
 use crate::api::caller::Address;
+use crate::api::caller::Transport;
 use crate::api::calls::Calls;
 use crate::api::guard::Hosts;
 use crate::api::query::Query;
-use crate::api::router::{Around, Transport, build, normalize};
+use crate::api::router::{Around, build, normalize};
 use crate::api::wire;
 use crate::config::Dialect;
 
@@ -74,7 +75,7 @@ fn a_request_that_is_almost_right_is_answered() {
     let address: SocketAddr = ([127, 0, 0, 1], 8040).into();
     let served: Arc<dyn crate::api::Node> = Arc::<FakeNode>::clone(&node);
     let hosts = Hosts::new(address, "");
-    let around = Around { access: Access::open(), hosts, transport: Transport::Plain };
+    let around = Around { access: Access::open(), hosts, transport: Transport::Plain, page: None };
     let router =
         build(App::new(served, Calls::new(8, Duration::from_secs(20)), address, 2), &limits(), around);
     mutator::fuzz("requests", |mutator| {
