@@ -16,6 +16,7 @@
 //! | [`transfer`] | bytes from one disk to another: copy, sync, read back | who owns a tablet |
 //! | [`journal`] | the durable record of migrations (SQLite) | disks |
 //! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
+//! | [`logging`] | the daemon's log, which nobody waits for and nobody dies of | what is logged |
 //! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
 //! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
@@ -31,6 +32,7 @@ pub mod doris;
 pub mod engine;
 pub mod fault;
 pub mod journal;
+pub mod logging;
 pub mod model;
 pub mod page;
 pub mod rules;

@@ -15,8 +15,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("transfer", &["model", "rules", "storage", "fault"]),
     ("journal", &["model"]),
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
+    ("logging", &["storage"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
-    ("api", &["model", "access", "config", "storage", "engine"]),
+    ("api", &["model", "access", "config", "storage", "engine", "logging"]),
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.
     ("page", &["model", "access", "api"]),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.

@@ -1,5 +1,7 @@
 //! The daemon: reads its configuration, starts the engine, serves HTTP, stops in order.
 
+use std::fmt::Display;
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -8,8 +10,9 @@ use std::time::Duration;
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Tls};
-use tabletd::config::{Config, Loaded, LogLevel};
+use tabletd::config::{Config, Loaded};
 use tabletd::engine::Engine;
+use tabletd::logging;
 use tabletd::page;
 use tokio::signal::unix::{SignalKind, signal as on_signal};
 
@@ -33,22 +36,29 @@ fn main() -> ExitCode {
     let loaded = match Config::load(&arguments.conf, &|name| std::env::var(name).ok()) {
         Ok(loaded) => loaded,
         Err(errors) => {
-            eprintln!("{errors}");
-            errors.ignored.iter().for_each(|key| eprintln!("{key}"));
+            say(&errors);
+            errors.ignored.iter().for_each(|key| say(key));
             return ExitCode::from(2);
         }
     };
     if arguments.check_config {
         return check(&loaded);
     }
-    start_log(loaded.config.sys_log_level);
-    match run(loaded) {
+    let log = logging::start(loaded.config.sys_log_level.filter()).expect("threads can be started");
+    let ended = run(loaded);
+    drop(log);
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
-            eprintln!("tabletd cannot start:\n{reason}");
+            say(&format!("tabletd cannot start:\n{reason}"));
             ExitCode::FAILURE
         }
     }
+}
+
+/// For whoever started it. Nobody may be there to read it, which is no reason to end in another way.
+fn say(line: &dyn Display) {
+    let _ = writeln!(std::io::stderr(), "{line}");
 }
 
 /// Says everything that would keep the daemon from starting, or that its operator should know.
@@ -60,27 +70,15 @@ fn check(loaded: &Loaded) -> ExitCode {
         problems.extend(Tls::check(&loaded.config).err().map(|error| error.to_string()));
     }
     problems.extend(Access::check(&loaded.config).err().map(|error| error.to_string()));
-    problems.iter().for_each(|problem| eprintln!("{problem}"));
-    loaded.ignored.iter().for_each(|key| eprintln!("{key}"));
-    found.notes.iter().for_each(|note| eprintln!("note: {note}"));
-    loaded.exposed_files().iter().for_each(|file| eprintln!("note: {file}"));
+    problems.iter().for_each(|problem| say(problem));
+    loaded.ignored.iter().for_each(|key| say(key));
+    found.notes.iter().for_each(|note| say(&format!("note: {note}")));
+    loaded.exposed_files().iter().for_each(|file| say(&format!("note: {file}")));
     if !problems.is_empty() {
         return ExitCode::from(2);
     }
     println!("{}: no problem found", loaded.be_conf);
     ExitCode::SUCCESS
-}
-
-fn start_log(level: LogLevel) {
-    let default = match level {
-        LogLevel::Debug => "debug",
-        LogLevel::Info => "info",
-        LogLevel::Warning => "warn",
-        LogLevel::Error | LogLevel::Fatal => "error",
-    };
-    let filter = tracing_subscriber::EnvFilter::try_from_env("TABLETD_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(default));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(false).init();
 }
 
 fn run(loaded: Loaded) -> Result<(), String> {

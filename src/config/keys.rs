@@ -241,7 +241,7 @@ config_keys! {
     // Log.
 
     /// How much is logged.
-    sys_log_level: LogLevel = LogLevel::Info, Fixed, Any;
+    sys_log_level: LogLevel = LogLevel::Info, Mutable, Any;
 
     /// File of one line per request that changes, or tried to change, something. Default `${DORIS_HOME}/log/audit.log`;
     /// without DORIS_HOME `log/audit.log` beside the default of state_dir.

@@ -239,7 +239,7 @@ mod tests {
             ("ignore_broken_disk", "bool", "false", Mutability::Fixed),
             ("storage_flood_stage_left_capacity_bytes", "int64_t", "1073741824", Mutability::Mutable),
             ("broken_storage_path", "std::string", "", Mutability::Mutable),
-            ("sys_log_level", "std::string", "INFO", Mutability::Fixed),
+            ("sys_log_level", "std::string", "INFO", Mutability::Mutable),
         ] {
             let expected = ShownKey { name, type_name, value: value.into(), mutability };
             assert!(shown.contains(&expected), "{expected:?} in {shown:#?}");

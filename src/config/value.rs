@@ -282,6 +282,23 @@ words! {
     }
 }
 
+impl LogLevel {
+    /// The one of that name.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::parse(name).ok()
+    }
+
+    /// As a filter of `tracing`, which has no level of its own for what ends the daemon.
+    pub const fn filter(self) -> &'static str {
+        match self {
+            Self::Debug => "debug",
+            Self::Info => "info",
+            Self::Warning => "warn",
+            Self::Error | Self::Fatal => "error",
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

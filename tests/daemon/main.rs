@@ -13,6 +13,7 @@ mod joining;
 mod kills;
 mod last_word;
 mod lifecycle;
+mod logs;
 mod lost;
 mod modes;
 mod ownership;

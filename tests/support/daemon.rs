@@ -92,6 +92,12 @@ pub(crate) struct Daemon {
 }
 
 impl Daemon {
+    /// One that was started in another way, and whose log is elsewhere.
+    pub(crate) fn of(child: Child, url: String) -> Self {
+        let (_, log) = std::sync::mpsc::channel();
+        Self { child, url, log, said: String::new().into() }
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("{}{path}", self.url)
     }

@@ -155,7 +155,8 @@ impl Node {
         conf
     }
 
-    fn command(&self) -> Command {
+    /// What starts the daemon.
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tabletd"));
         command.arg("--conf").arg(self.write_conf()).stdin(Stdio::null()).stdout(Stdio::null());
         command.envs(self.env.iter().map(|(name, value)| (*name, value.as_str())));

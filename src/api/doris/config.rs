@@ -12,7 +12,8 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::node::{Node, Persistence};
 use crate::api::query::Query;
-use crate::config::{Mutability, ShownKey};
+use crate::config::{LogLevel, Mutability, ShownKey};
+use crate::logging;
 
 /// `[["name","type","value","true"],…]`, the fourth saying whether it can be changed; all of them, or one.
 #[utoipa::path(
@@ -48,6 +49,15 @@ fn row(key: &ShownKey) -> String {
     format!("[{}]", cells.join(","))
 }
 
+/// The log is the process's, not the node's.
+fn follow_log_level(key: &str, value: &str) {
+    if key == "sys_log_level"
+        && let Some(level) = LogLevel::named(value)
+    {
+        logging::set_level(level.filter());
+    }
+}
+
 /// Sets every key given, in order; `persist=true` keeps them. One answer per key.
 #[utoipa::path(
     post,
@@ -79,7 +89,10 @@ pub(super) async fn update(
             caller.was_refused("BAD");
         }
         let reason = match set {
-            Ok(Ok(())) => None,
+            Ok(Ok(())) => {
+                follow_log_level(key, value);
+                None
+            }
             Ok(Err(error)) => Some(error.to_string()),
             Err(failure) => Some(failure.message),
         };

@@ -3,6 +3,7 @@
 use super::page::Family;
 use super::page::Kind::{Counter, Gauge, Histogram};
 use crate::engine::Totals;
+use crate::logging;
 
 pub(super) fn families(totals: &Totals) -> Vec<Family> {
     let mut families = vec![build_info()];
@@ -39,6 +40,11 @@ fn counters(totals: &Totals) -> Vec<Family> {
         ("tabletd_barrier_waits_total", "Barriers passed by migrations.", totals.barrier_waits),
         ("tabletd_quarantined_total", "Tablets put into quarantine.", totals.quarantined),
         ("tabletd_trash_purged_total", "Tablets purged from trash.", totals.purged),
+        (
+            "tabletd_log_lines_dropped_total",
+            "Lines of the daemon's log that could not be written.",
+            logging::dropped_lines(),
+        ),
     ];
     let mut families: Vec<_> =
         counters.into_iter().map(|(name, help, value)| Family::one(name, Counter, help, value)).collect();

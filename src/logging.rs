@@ -1,0 +1,213 @@
+//! The daemon's log: to standard error, by a thread of its own.
+//!
+//! Nobody waits for the log and nobody dies of it. A line that cannot be written, because the disk behind it is full or
+//! the pipe is closed, and one that finds too many before it, because the disk hangs, is dropped and counted. One event is
+//! one line: what a path or a reason brings along cannot forge another.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+
+use crate::storage::os::own_descriptor_table;
+
+/// Lines that may wait for the disk.
+const QUEUE: usize = 10_000;
+/// A longer one is cut.
+const LINE_BYTES_MAX: usize = 16 << 10;
+/// How long a stop waits for the last lines.
+const LAST_LINES: Duration = Duration::from_secs(2);
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
+static FILTER: OnceLock<SetFilter> = OnceLock::new();
+
+/// Lines that were dropped since the start.
+pub fn dropped_lines() -> u64 {
+    DROPPED.load(Ordering::Relaxed)
+}
+
+/// Keeps the log going; dropped last, it waits a moment for what is still to be written.
+#[derive(Debug)]
+pub struct Log(SyncSender<Message>);
+
+impl Drop for Log {
+    fn drop(&mut self) {
+        let (done, ended) = sync_channel(1);
+        if self.0.try_send(Message::Flush(done)).is_ok() {
+            let _ = ended.recv_timeout(LAST_LINES);
+        }
+    }
+}
+
+enum Message {
+    Line(Vec<u8>),
+    Flush(SyncSender<()>),
+}
+
+/// Begins the log: events of `level` and above, or what the environment's `TABLETD_LOG` says.
+///
+/// # Errors
+/// No thread can be started.
+pub fn start(level: &str) -> io::Result<Log> {
+    let (lines, waiting) = sync_channel(QUEUE);
+    std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        // On a disk that hangs, this thread alone keeps what it has open.
+        let _ = own_descriptor_table();
+        write_all(&waiting, &mut io::stderr());
+    })?;
+    let filter = EnvFilter::try_from_env("TABLETD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let subscriber = tracing_subscriber::fmt()
+        .log_internal_errors(false)
+        .with_ansi(false)
+        .with_writer(Lines(lines.clone()))
+        .with_env_filter(filter)
+        .with_filter_reloading();
+    let handle = subscriber.reload_handle();
+    let _ = FILTER.set(Box::new(move |filter| handle.reload(filter).is_ok()));
+    subscriber.init();
+    Ok(Log(lines))
+}
+
+/// From now on, events of `level` and above.
+pub fn set_level(level: &str) {
+    if let Some(set) = FILTER.get() {
+        set(EnvFilter::new(level));
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Lines(SyncSender<Message>);
+
+impl<'a> MakeWriter<'a> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Write for Lines {
+    /// Is handed one event at a time, whole.
+    fn write(&mut self, event: &[u8]) -> io::Result<usize> {
+        if self.0.try_send(Message::Line(one_line(event))).is_err() {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// An event as one line, with its control characters escaped and its end cut off where it is too long.
+fn one_line(event: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(event);
+    let text = text.trim_end_matches('\n');
+    let mut line: Cow<'_, str> = text.into();
+    if text.chars().any(char::is_control) {
+        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+        line = text.chars().map(escape).collect::<String>().into();
+    }
+    if line.len() > LINE_BYTES_MAX {
+        let mut end = LINE_BYTES_MAX;
+        while !line.is_char_boundary(end) {
+            end -= 1;
+        }
+        line = format!("{}... ({} bytes cut off)", &line[..end], line.len() - end).into();
+    }
+    let mut bytes = line.into_owned().into_bytes();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write) {
+    let mut told = 0;
+    // Half a line may stand there.
+    let mut broken = false;
+    for message in waiting {
+        let line = match message {
+            Message::Line(line) => line,
+            Message::Flush(done) => {
+                let _ = done.send(());
+                continue;
+            }
+        };
+        let dropped = dropped_lines();
+        let mut before = String::new();
+        if broken {
+            before.push('\n');
+        }
+        if dropped > told {
+            before.push_str(&format!("{} lines of this log were dropped\n", dropped - told));
+        }
+        broken = out.write_all(before.as_bytes()).and_then(|()| out.write_all(&line)).is_err();
+        if broken {
+            DROPPED.fetch_add(1, Ordering::Relaxed);
+        } else {
+            told = dropped;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_is_one_line() {
+        for (event, line) in [
+            ("plain\n", "plain\n".to_owned()),
+            ("a\n2026-11-28 INFO forged\u{1b}[2J\n", "a\\n2026-11-28 INFO forged\\u{1b}[2J\n".to_owned()),
+            (&"é".repeat(9000), format!("{}... (1616 bytes cut off)\n", "é".repeat(8192))),
+        ] {
+            assert_eq!(String::from_utf8(one_line(event.as_bytes())).unwrap(), line);
+        }
+    }
+
+    /// Takes so many bytes, then nothing.
+    struct Disk {
+        kept: Vec<u8>,
+        room: usize,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let taken = bytes.len().min(self.room);
+            if taken == 0 {
+                return Err(io::Error::from(io::ErrorKind::StorageFull));
+            }
+            self.room -= taken;
+            self.kept.extend_from_slice(&bytes[..taken]);
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn what_a_full_disk_did_not_take_is_counted_and_told_later() {
+        let mut disk = Disk { kept: Vec::new(), room: 8 };
+        let send = |disk: &mut Disk, lines: &[&str]| {
+            let (sender, receiver) = sync_channel(10);
+            lines.iter().for_each(|line| sender.try_send(Message::Line(one_line(line.as_bytes()))).unwrap());
+            drop(sender);
+            write_all(&receiver, disk);
+        };
+        let before = dropped_lines();
+        send(&mut disk, &["first", "second", "third"]);
+        assert_eq!(dropped_lines() - before, 2);
+        assert_eq!(disk.kept, b"first\nse");
+        disk.room = 1000;
+        send(&mut disk, &["fourth"]);
+        assert!(String::from_utf8(disk.kept).unwrap().ends_with(" lines of this log were dropped\nfourth\n"));
+    }
+}

@@ -1,0 +1,111 @@
+//! The daemon's log and its audit log: nobody waits for them, nobody dies of them, and nothing forges a line.
+
+use std::fs::{self, File};
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::Stdio;
+use std::time::Instant;
+
+use serde_json::json;
+
+use crate::harness::Node;
+use crate::harness::daemon::{Daemon, PATIENCE};
+use crate::harness::mounts::Image;
+
+fn url_in(line: &str) -> Option<String> {
+    let (_, url) = line.split_once("listening on ")?;
+    url.split_whitespace().next().map(str::to_owned)
+}
+
+/// Starts the daemon with its log in a file, as `start_be.sh --daemon` does.
+fn start_with_log_in(node: &Node, log: &Path) -> Daemon {
+    let file = File::options().create(true).append(true).open(log).expect("a log");
+    let child = node.command().stderr(Stdio::from(file)).spawn().expect("the daemon's binary");
+    let url_so_far = || fs::read_to_string(log).expect("a log").lines().find_map(url_in);
+    let deadline = Instant::now() + PATIENCE;
+    let mut url = None;
+    while url.is_none() && Instant::now() < deadline {
+        std::thread::yield_now();
+        url = url_so_far();
+    }
+    Daemon::of(child, url.unwrap_or_else(|| "nowhere: it did not start".to_owned()))
+}
+
+fn dropped(daemon: &Daemon) -> f64 {
+    let metrics = daemon.get_text("/metrics");
+    let line = metrics.lines().find_map(|line| line.strip_prefix("tabletd_log_lines_dropped_total "));
+    line.unwrap_or_else(|| panic!("{metrics}")).parse().expect("a number")
+}
+
+/// Moves a tablet to and fro, and asks for what cannot be.
+fn work(daemon: &Daemon, node: &Node, tablet: i64) {
+    for to in [1, 0] {
+        let body = json!({"tablet_id": tablet, "dest_disk": node.disk(to)});
+        let id = daemon.post("/api/v1/migrations", &body)["id"].as_u64().expect("accepted");
+        let path = format!("/api/v1/migrations/{id}");
+        assert!(daemon.becomes(|| daemon.get(&path)["status"] == "completed"), "{:#}", daemon.get(&path));
+    }
+    assert_eq!(daemon.get("/api/health")["status"], "OK");
+}
+
+#[test]
+fn a_full_disk_behind_both_logs_costs_lines_and_nothing_else() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 10, &[100_000]);
+    let Some(disk) = Image::ext4(node.dir.path(), "logs", 8 << 20) else { return };
+    let log = disk.path().join("be.out");
+    node.settings = format!("audit_log_file = {}\n", disk.path().join("audit.log").display());
+    let daemon = start_with_log_in(&node, &log);
+    let ballast = disk.path().join("ballast");
+    let mut file = File::create(&ballast).expect("an inode");
+    for bytes in [1 << 20, 4096, 1] {
+        let block = vec![b'x'; bytes];
+        while file.write_all(&block).and_then(|()| file.sync_data()).is_ok() {}
+    }
+    // The last block of each log takes some lines yet.
+    let worked = daemon.becomes(|| {
+        work(&daemon, &node, key.tablet_id.0);
+        dropped(&daemon) > 0.0
+    });
+    assert!(worked, "no line was dropped on a full disk");
+    drop(file);
+    fs::remove_file(&ballast).expect("a file");
+    let is_told = || {
+        work(&daemon, &node, key.tablet_id.0);
+        fs::read_to_string(&log).expect("a log").contains("lines of this log were dropped")
+    };
+    assert!(daemon.becomes(is_told), "the log does not say what it lost");
+}
+
+#[test]
+fn a_closed_pipe_behind_the_log_costs_lines_and_nothing_else() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 10, &[100_000]);
+    let mut child = node.command().stderr(Stdio::piped()).spawn().expect("the daemon's binary");
+    let mut pipe = BufReader::new(child.stderr.take().expect("piped")).lines();
+    let url = pipe.find_map(|line| url_in(&line.expect("text"))).expect("it starts");
+    drop(pipe);
+    let daemon = Daemon::of(child, url);
+    work(&daemon, &node, key.tablet_id.0);
+    assert!(daemon.becomes(|| dropped(&daemon) > 0.0), "no line was dropped on a closed pipe");
+}
+
+#[test]
+fn the_level_changes_at_run_time_and_nothing_forges_a_line() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 10, &[1000]);
+    let daemon = node.start();
+    let set = |level: &str| daemon.post(&format!("/api/update_config?sys_log_level={level}"), &json!(null));
+    assert_eq!(set("ERROR")[0]["status"], "OK");
+    let before = daemon.said().lines().count();
+    work(&daemon, &node, key.tablet_id.0);
+    assert_eq!(daemon.said().lines().count(), before, "{}", daemon.said());
+    assert_eq!(set("LOUD")[0]["status"], "BAD");
+    assert_eq!(set("DEBUG")[0]["status"], "OK");
+    let reason = "tidy\n2026-01-01T00:00:00.000000Z ERROR tabletd: forged";
+    let body = json!({"tablet_id": 10, "dest_disk": node.disk(1), "reason": reason});
+    daemon.post("/api/v1/migrations", &body);
+    assert!(daemon.becomes(|| daemon.said().lines().count() > before));
+    let said = daemon.said();
+    assert!(!said.lines().any(|line| line.starts_with("2026-01-01T00:00:00")), "{said}");
+}
