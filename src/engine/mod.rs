@@ -38,6 +38,7 @@ mod histogram;
 mod housekeeping;
 mod job;
 mod joining;
+mod journal_batch;
 mod journal_health;
 mod journal_thread;
 mod known_disks;
