@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, Older,
+    Adopt, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, Older,
     OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
     Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView,
     Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
@@ -97,6 +97,7 @@ pub trait Node: Send + Sync + 'static {
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
+    fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure>;
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure>;
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure>;
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure>;
@@ -296,6 +297,9 @@ impl Node for Engine {
     }
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
         Self::purge(self, select, requested_by)
+    }
+    fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
+        Self::adopt(self, request)
     }
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
         Self::unrecorded(self, filter)

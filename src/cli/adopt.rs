@@ -1,12 +1,14 @@
-//! Files without a record: what there is of them.
+//! Files without a record: what there is of them, and how they become a tablet.
 
-use super::adopt_args::UnrecordedArgs;
+use super::adopt_args::{AdoptArgs, UnrecordedArgs};
 use super::args::Output;
 use super::client::{Answer, Client, Query};
-use super::exit::{CliError, print};
+use super::exit::{CliError, Exit, print};
 use super::jobs::remainder;
+use super::offline::read_header_file;
+use super::operations;
 use super::table::{Align, Table, human_bytes};
-use crate::api::wire::{Disk, List, Unrecorded};
+use crate::api::wire::{AdoptTablet, Disk, List, Operation, Unrecorded};
 
 /// `tablet unrecorded`: every directory below `data/` that no record names, and where that is not known yet.
 pub(super) fn unrecorded(client: &Client, args: &UnrecordedArgs, output: Output) -> Result<(), CliError> {
@@ -45,4 +47,18 @@ fn table(items: &[Unrecorded]) -> String {
         ]);
     }
     table.render()
+}
+
+/// `tablet adopt`: asks for it and follows it to its end.
+pub(super) fn adopt(client: &Client, args: &AdoptArgs, output: Output) -> Result<(), CliError> {
+    let header = args.header.as_deref().map(read_header_file).transpose();
+    let header = header.map_err(|failure| CliError::new(Exit::Refused, failure))?;
+    let request = AdoptTablet {
+        path: args.path.clone(),
+        header: header.map(|(_, verbatim)| verbatim),
+        to: args.to.clone(),
+        accept_older: args.accept_older,
+    };
+    let begun: Answer<Operation> = client.post("/api/v1/tablets/adopt", &request)?;
+    operations::follow(client, begun, output)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
-use super::adopt_args::UnrecordedArgs;
+use super::adopt_args::{AdoptArgs, UnrecordedArgs};
 use super::disk_args::DiskCommand;
 use super::doris_args::DorisCommand;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
@@ -250,6 +250,8 @@ pub enum TabletCommand {
     },
     /// Show directories below data/ that no record names.
     Unrecorded(UnrecordedArgs),
+    /// Make files a tablet that no good record names, or take back a copy that was set aside; waits for the end.
+    Adopt(AdoptArgs),
     /// Make a directory of files a tablet of a root, in the way a migration would write it.
     ///
     /// A directory that stands at ROOT/data/SHARD/TABLET_ID/SCHEMA_HASH is adopted where it is.

@@ -114,6 +114,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Trash { command: TrashCommand::Restore(args) } => node::restore(&client()?, args, output),
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
+        Command::Tablet { command: TabletCommand::Adopt(args) } => adopt::adopt(&client()?, args, output),
         Command::Tablet { command: TabletCommand::Unrecorded(args) } => {
             adopt::unrecorded(&client()?, args, output)
         }
@@ -236,6 +237,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         TabletCommand::List(_)
         | TabletCommand::Show { root: None, .. }
         | TabletCommand::Unrecorded(_)
+        | TabletCommand::Adopt(_)
         | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }

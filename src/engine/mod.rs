@@ -88,7 +88,7 @@ pub use crate::rules::trash::LastCopy;
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
-    CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+    Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
 };
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};

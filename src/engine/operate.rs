@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
-    Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+    Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
 };
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
@@ -212,6 +212,7 @@ impl Engine {
         heal::restore_from_quarantine(&self.0, disk, entry, |key, from| Restore {
             key,
             from: Some(from),
+            header: None,
             to,
             older,
             requested_by,
@@ -225,6 +226,14 @@ impl Engine {
     /// `DISK_NOT_FOUND`; `QUEUE_FULL`.
     pub fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
         quarantine::purge(&self.0, request)
+    }
+
+    /// Makes files a tablet that no good record names, or brings a copy back that was set aside. An operation.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`, `RECORD_DAMAGED`; as [`Engine::restore`].
+    pub fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
+        heal::adopt(&self.0, request)
     }
 
     /// Directories below `data/` that no record names, as far as each disk has been looked through.

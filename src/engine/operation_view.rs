@@ -1,5 +1,7 @@
 //! Operations as the engine shows them, and what they are asked with.
 
+use serde_json::value::RawValue;
+
 use super::view::TrashMarker;
 use crate::model::{
     Failure, OperationId, OperationItem, OperationKind, OperationState, SchemaHash, TabletId, TabletKey,
@@ -65,6 +67,8 @@ pub struct Restore {
     pub key: TabletKey,
     /// This copy, instead of the newest good one.
     pub from: Option<CopyNamed>,
+    /// What its files are of, where no record says so.
+    pub header: Option<Box<RawValue>>,
     /// The disk it is to live on; `None` leaves it to where the copy is.
     pub to: Option<String>,
     /// Whether an older copy will do.
@@ -73,9 +77,28 @@ pub struct Restore {
     pub requested_by: String,
 }
 
+/// Files that are to become a tablet.
+#[derive(Debug, Clone)]
+pub struct Adopt {
+    /// Where they are: below `data/`, or an entry of quarantine or staging; with the path of the disk.
+    pub path: String,
+    /// The tablet's header, a `TabletMetaPB` as JSON, where no record says what they are.
+    pub header: Option<Box<RawValue>>,
+    /// The disk the tablet is to live on; `None` leaves it where the files are.
+    pub to: Option<String>,
+    /// Whether files older than the tablet was will do.
+    pub older: Older,
+    /// Who asks.
+    pub requested_by: String,
+}
+
 /// A copy that an operator names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyNamed {
+    /// In this directory, below the disk at this path, with a record that is made for it.
+    Unrecorded(String, String),
+    /// In the staging directory of this name on the disk at this path.
+    InStaging(String, String),
     /// In this entry of any trash.
     InTrash(String),
     /// In this entry of the quarantine of the disk at this path.

@@ -12,7 +12,7 @@ use super::operations::{self, NewOperation, Operation};
 use super::query::PAGE_DEFAULT;
 use super::trash;
 use super::view::Page;
-use crate::model::{ErrorCode, Failure, OperationItem, OperationKind};
+use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::LastCopy;
 use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
 use crate::storage::{purge_quarantined, quarantine_entries, read_quarantined};
@@ -78,6 +78,21 @@ pub(super) fn show(node: &Node, disk: &str, entry: &str) -> Result<QuarantineVie
 
 /// A disk, and the names of entries of its quarantine.
 type Entries = (Arc<Disk>, Vec<String>);
+
+/// The tablet in an entry that can be brought back as it is.
+///
+/// # Errors
+/// `RECORD_DAMAGED`: it has no good record, or no files.
+pub(super) fn restorable(view: &QuarantineView) -> Result<TabletKey, Failure> {
+    view.key.filter(|_| view.has_files && view.generation.is_some()).ok_or_else(|| {
+        let text = format!(
+            "{0} holds no tablet with a good record ({1}); with its header, its files are taken in by tabletctl tablet \
+             adopt {0} --header FILE",
+            view.path, view.reason
+        );
+        Failure::new(ErrorCode::RecordDamaged, text)
+    })
+}
 
 /// All entries of each readable disk, oldest first. A disk that does not answer hides nothing of the others.
 fn entries(node: &Node, only: Option<&str>) -> Result<Vec<Entries>, Failure> {

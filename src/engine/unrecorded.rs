@@ -84,7 +84,10 @@ impl Walk {
             1 => "1 directory".to_owned(),
             count => format!("{count} directories"),
         };
-        Some(format!("{what} below data/ that no record names: tabletctl tablet unrecorded --disk {path}"))
+        Some(format!(
+            "{what} below data/ that no record names: tabletctl tablet unrecorded --disk {path} lists them, tabletctl tablet adopt takes \
+             them in"
+        ))
     }
 
     fn note(&self, dir: DataDir, unnamed: Option<Unnamed>) {

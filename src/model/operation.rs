@@ -12,6 +12,8 @@ pub enum OperationKind {
     Heal,
     /// A tablet that nobody serves is brought back.
     Restore,
+    /// Files that no good record names become a tablet.
+    Adopt,
     /// What is not needed any more goes from trash.
     PurgeTrash,
     /// What was set aside goes for good.
@@ -24,6 +26,7 @@ impl OperationKind {
         match self {
             Self::Heal => "heal",
             Self::Restore => "restore",
+            Self::Adopt => "adopt",
             Self::PurgeTrash => "purge_trash",
             Self::PurgeQuarantine => "purge_quarantine",
         }

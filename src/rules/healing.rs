@@ -21,6 +21,8 @@ pub enum FoundIn {
     Staging,
     /// In quarantine: something was wrong with it, or with another part of it.
     Quarantine,
+    /// Files that no good record names, with a record made for them.
+    Unrecorded,
 }
 
 /// What a copy holds, beside what the tablet held.
@@ -183,8 +185,13 @@ mod tests {
 
     fn any_candidate() -> impl Strategy<Value = Candidate> {
         let content = prop::sample::select(vec![Content::Same, Content::Other, Content::Unknown]);
-        let found_in =
-            prop::sample::select(vec![FoundIn::Place, FoundIn::Trash, FoundIn::Staging, FoundIn::Quarantine]);
+        let found_in = prop::sample::select(vec![
+            FoundIn::Place,
+            FoundIn::Trash,
+            FoundIn::Staging,
+            FoundIn::Quarantine,
+            FoundIn::Unrecorded,
+        ]);
         (0_u64..5, content, found_in).prop_map(|(generation, content, found_in)| Candidate {
             generation,
             content,

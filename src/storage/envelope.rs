@@ -49,6 +49,11 @@ pub(super) fn open(bytes: &[u8]) -> Result<&RawValue, String> {
     Ok(envelope.record)
 }
 
+/// What [`seal`] was given, whatever its checksum says: nothing vouches for it.
+pub(super) fn open_unsealed(bytes: &[u8]) -> Option<&RawValue> {
+    serde_json::from_slice::<Envelope<'_>>(bytes).ok().map(|envelope| envelope.record)
+}
+
 fn checksum(record: &RawValue) -> String {
     format!("{:08x}", crc32fast::hash(record.get().as_bytes()))
 }

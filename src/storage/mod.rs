@@ -38,7 +38,7 @@ pub use quarantine::{
 };
 pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
-    synthesize_header, synthesize_header_in,
+    read_unsealed_record, synthesize_header, synthesize_header_in,
 };
 pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};

@@ -1,5 +1,6 @@
 //! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
 
+mod adopt;
 mod disks;
 mod document;
 mod events;

@@ -63,7 +63,7 @@ async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String>
     }
     caller.asks(format_args!("restore tablet {key} from trash"));
     let requested_by = caller.to_string();
-    let request = Restore { key, from: None, to: None, older: Older::Leave, requested_by };
+    let request = Restore { key, from: None, header: None, to: None, older: Older::Leave, requested_by };
     let mut operation = app.try_ask(Touches::Disk, move |node| node.restore(&request)).await.map_err(text)?;
     while !operation.state.is_settled() {
         tokio::time::sleep(LOOK_EVERY).await;

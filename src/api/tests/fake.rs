@@ -9,10 +9,11 @@ use super::sample::{self, KEY};
 use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
-    Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
-    Older, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
-    Restore, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter,
-    TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
+    Adopt, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
+    NewTask, Older, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
+    QuarantineView, Restore, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter,
+    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView,
+    Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -323,6 +324,10 @@ impl Node for FakeNode {
             return Err(Failure::new(ErrorCode::TrashNotFound, "nothing of it in trash"));
         }
         Ok(sample::operation(OperationKind::Restore))
+    }
+    fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
+        self.on_disk(format!("adopt {} to {:?}, {:?}", request.path, request.to, request.older))?;
+        Ok(sample::operation(OperationKind::Adopt))
     }
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
         self.on_disk(format!("unrecorded {:?} {:?}", filter.disk, filter.tablet_id))?;

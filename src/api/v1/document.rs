@@ -60,6 +60,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::trash::restore,
         super::trash::purge,
         super::unrecorded::list,
+        super::unrecorded::adopt,
         super::quarantine::list,
         super::quarantine::show,
         super::quarantine::restore,

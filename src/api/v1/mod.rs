@@ -77,6 +77,7 @@ pub(super) fn routes() -> Routes {
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
+        .route("/tablets/adopt", post(unrecorded::adopt))
         .route("/unrecorded", get(unrecorded::list))
         .route("/quarantine", get(quarantine::list))
         .route("/quarantine/show", get(quarantine::show))

@@ -77,6 +77,7 @@ pub(super) async fn restore(
     let request = Restore {
         key,
         from: request.entry.map(CopyNamed::InTrash),
+        header: None,
         to: request.to,
         older: older(request.accept_older),
         requested_by: caller.to_string(),

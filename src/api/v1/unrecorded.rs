@@ -1,16 +1,21 @@
-//! `/api/v1/unrecorded`: files without a record.
+//! `/api/v1/unrecorded`: files without a record, and how they become a tablet.
 
+use axum::Extension;
 use axum::extract::State;
 use axum::http::request::Parts;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 
+use super::body::Body;
+use super::operations::accepted;
 use super::parameters;
 use super::shape::page;
+use super::tablets::{older, older_in_words};
 use crate::api::app::App;
+use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::wire::{List, Unrecorded};
-use crate::engine::UnrecordedFilter;
+use crate::api::wire::{AdoptTablet, List, Operation, Unrecorded};
+use crate::engine::{Adopt, UnrecordedFilter};
 use crate::model::TabletId;
 
 const MAX_LIMIT: i64 = 100_000;
@@ -40,4 +45,29 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     };
     let found = app.try_ask(Touches::Disk, move |node| node.unrecorded(&filter)).await?;
     Ok(page(found.total, found.items.into_iter().map(Unrecorded::from).collect()))
+}
+
+/// `POST /tablets/adopt`: files that no good record names become a tablet, once they have been read past the page cache.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/adopt",
+    operation_id = "adopt_tablet",
+    tag = "tablets",
+    request_body = AdoptTablet,
+    responses((status = 202, body = Operation, description = "They are looked into")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn adopt(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(request): Body<AdoptTablet>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let AdoptTablet { path, header, to, accept_older } = request;
+    let with = if header.is_some() { " with a header" } else { "" };
+    caller.asks(format_args!("adopt {path:?}{with}{}", older_in_words(accept_older)));
+    let older = older(accept_older);
+    let request = Adopt { path, header, to, older, requested_by: caller.to_string() };
+    Ok(accepted(app.try_ask(Touches::Disk, move |node| node.adopt(&request)).await?))
 }

@@ -37,7 +37,7 @@ pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, Whic
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, Trash, TrashItem};
-pub use unrecorded::Unrecorded;
+pub use unrecorded::{AdoptTablet, Unrecorded};
 
 use serde::{Deserialize, Serialize};
 

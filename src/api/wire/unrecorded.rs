@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use serde_json::value::RawValue;
+
 use crate::model::{SchemaHash, TabletId};
 
 /// A directory below `data/` that no record names.
@@ -21,4 +23,24 @@ pub struct Unrecorded {
     pub size_bytes: u64,
     /// What is wrong with the record under that name, or with the directory, where something is.
     pub remark: Option<String>,
+}
+
+/// `POST /api/v1/tablets/adopt`.
+#[derive(Debug, Clone, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AdoptTablet {
+    /// Where the files are: `<disk>/data/<shard>/<tablet_id>/<schema_hash>`, `<disk>/quarantine/<entry>` or
+    /// `<disk>/migrating/<name>`.
+    pub path: String,
+    /// The tablet's header, a `TabletMetaPB` in the JSON form that Doris prints, kept as it is; left out, a record of the
+    /// same files is looked for on every disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub header: Option<Box<RawValue>>,
+    /// The disk the tablet is to live on; left out, the files stay where they are if that disk takes anything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<String>,
+    /// They may be older than the tablet was. Refused without it, with what would be missing.
+    #[serde(default)]
+    pub accept_older: bool,
 }

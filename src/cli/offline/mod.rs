@@ -20,3 +20,4 @@ pub use batch::import_batch;
 pub use check::{CheckedRoots, check};
 pub use one::import_one;
 pub use show::show;
+pub(super) use wish::read_header_file;

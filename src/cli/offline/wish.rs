@@ -148,7 +148,7 @@ fn shard_of(key: TabletKey) -> ShardId {
 }
 
 /// The fields that matter, and the text as it is.
-fn read_header_file(path: &Path) -> Result<(HeaderFields, Box<RawValue>), Failure> {
+pub(in crate::cli) fn read_header_file(path: &Path) -> Result<(HeaderFields, Box<RawValue>), Failure> {
     let wrong = |what: &dyn std::fmt::Display| invalid(format!("header {}: {what}", path.display()));
     let bytes = fs::read(path).map_err(|error| wrong(&error))?;
     if bytes.contains(&0) {

@@ -19,8 +19,7 @@ use crate::model::{
     ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, TabletKey, TabletRecord,
 };
 use crate::rules::capacity::fits;
-use crate::rules::healing::FoundIn;
-use crate::storage::layout::record_name;
+use crate::storage::layout::{record_name, tablet_dir};
 use crate::storage::{
     Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging,
     StorageError, is_placed, quarantine,
@@ -49,7 +48,8 @@ pub(super) fn back(
     let disk = destination(node, wish, found)?;
     let (root, store) = disk.open()?;
     let work = Work { node, operation, wish, found, disk: &disk, root: &root, store: &store };
-    let record = if found.found_in == FoundIn::Place && found.disk.index == disk.index {
+    let is_in_place = found.files == tablet_dir(found.record.shard_id, wish.key);
+    let record = if is_in_place && found.disk.index == disk.index {
         work.raise_in_place()?
     } else {
         work.place_beside()?

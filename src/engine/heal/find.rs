@@ -37,6 +37,11 @@ impl Found {
     /// Whether it is the one that an operator names.
     pub(super) fn is(&self, named: &CopyNamed) -> bool {
         match named {
+            CopyNamed::Unrecorded(..) => self.found_in == FoundIn::Unrecorded,
+            CopyNamed::InStaging(disk, name) => {
+                let is_name = self.found_in == FoundIn::Staging && self.entry.as_ref() == Some(name);
+                is_name && self.disk.path == *disk
+            }
             CopyNamed::InTrash(entry) => {
                 self.found_in == FoundIn::Trash && self.entry.as_ref() == Some(entry)
             }
@@ -150,7 +155,7 @@ fn copy_in(
     key: TabletKey,
 ) -> Result<Option<(TabletRecord, String)>, Failure> {
     let found = match found_in {
-        FoundIn::Place => None,
+        FoundIn::Place | FoundIn::Unrecorded => None,
         FoundIn::Trash => trashed(root, name, key)?,
         FoundIn::Staging => {
             let dir = format!("{MIGRATING}/{name}");

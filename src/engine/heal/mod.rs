@@ -9,11 +9,14 @@
 //! settle     only then the damaged copy is set aside
 //! ```
 
+mod adopt;
 mod bring;
 mod find;
 mod settle;
 
 use std::sync::Arc;
+
+use serde_json::value::RawValue;
 
 use super::catalog::Entry;
 use super::disk::Disk;
@@ -31,6 +34,7 @@ use crate::rules::healing::{
     Attempts, Candidate, Content, FoundIn, Newest, missing_files, order, same_files,
 };
 use crate::rules::recovery::Unavailable;
+pub(super) use adopt::adopt;
 use find::{Found, Search, search};
 use settle::Judged;
 
@@ -42,6 +46,7 @@ pub(super) struct Wish {
     key: TabletKey,
     generation: u64,
     from: Option<CopyNamed>,
+    header: Option<Box<RawValue>>,
     to: Option<Arc<Disk>>,
     older: Older,
 }
@@ -55,6 +60,7 @@ pub(super) fn heal(node: &Arc<Node>, request: &Heal) -> Result<OperationView, Fa
     let restore = Restore {
         key,
         from: None,
+        header: None,
         to: request.to.clone(),
         older: request.older,
         requested_by: request.requested_by.clone(),
@@ -73,13 +79,7 @@ pub(super) fn restore_from_quarantine(
     request: impl FnOnce(TabletKey, CopyNamed) -> Restore,
 ) -> Result<OperationView, Failure> {
     let view = super::quarantine::show(node, disk, entry)?;
-    let Some(key) = view.key.filter(|_| view.has_files && view.generation.is_some()) else {
-        let text = format!(
-            "{} holds no tablet with a good record: {}; its files can be taken in by tabletctl tablet import",
-            view.path, view.reason
-        );
-        return Err(Failure::new(ErrorCode::RecordDamaged, text));
-    };
+    let key = super::quarantine::restorable(&view)?;
     restore(node, &request(key, CopyNamed::InQuarantine(view.disk, view.entry)))
 }
 
@@ -89,22 +89,28 @@ pub(super) fn restore_from_quarantine(
 /// `ALREADY_ON_DISK` while the tablet lives; `TRASH_NOT_FOUND`, `DISK_NOT_FOUND`; as [`operations::begin`].
 pub(super) fn restore(node: &Arc<Node>, request: &Restore) -> Result<OperationView, Failure> {
     let key = request.key;
-    let (is_served, is_known) = {
-        let catalog = node.catalog();
-        (catalog.get(key).is_some(), catalog.is_known(key))
-    };
-    if is_served && verify::damage_of(node, key).is_none() {
-        let id = key.tablet_id;
-        let text = format!(
-            "tablet {key} exists; there is nothing to restore. Should it be damaged: tabletctl tablet heal {id}"
-        );
-        return Err(Failure::new(ErrorCode::AlreadyOnDisk, text));
-    }
+    refuse_served(node, key)?;
+    let is_known = node.catalog().is_known(key);
     let is_named_aside = matches!(request.from, Some(CopyNamed::InQuarantine(..)));
     if !is_known && !is_named_aside && !super::trash::has(node, key)? {
         return Err(nothing_of(key));
     }
     begin(node, OperationKind::Restore, request.clone())
+}
+
+/// # Errors
+/// `ALREADY_ON_DISK` while somebody serves the tablet who is not known to be damaged.
+fn refuse_served(node: &Node, key: TabletKey) -> Result<(), Failure> {
+    let served = node.catalog().get(key).map(|entry| (entry.disk, entry.generation));
+    let Some((disk, generation)) = served.filter(|_| verify::damage_of(node, key).is_none()) else {
+        return Ok(());
+    };
+    let (id, path) = (key.tablet_id, &node.disk(disk).path);
+    let text = format!(
+        "tablet {key} exists on {path} with generation {generation}: there is nothing to bring back. Should it be \
+         damaged: tabletctl tablet heal {id}"
+    );
+    Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
 }
 
 fn nothing_of(key: TabletKey) -> Failure {
@@ -120,10 +126,10 @@ fn begin(node: &Arc<Node>, kind: OperationKind, request: Restore) -> Result<Oper
         requested_by: request.requested_by,
         claims: Some(request.key),
     };
-    let (key, from, older) = (request.key, request.from, request.older);
+    let (key, from, header, older) = (request.key, request.from, request.header, request.older);
     operations::begin(node, &new, move |node, operation| {
         let generation = operation.view().generation.unwrap_or_default();
-        run(node, operation, &Wish { key, generation, from, to, older })
+        run(node, operation, &Wish { key, generation, from, header, to, older })
     })
 }
 
@@ -155,7 +161,9 @@ fn run(node: &Arc<Node>, operation: &Operation, wish: &Wish) -> Result<String, F
         confirm_damage(node, operation, key, node.disk(entry.disk))?;
     }
     operation.note("looking for good copies on every disk");
-    let found = search(node, operation, key)?;
+    let mut found = search(node, operation, key)?;
+    let adopted = adopt::make(node, operation, wish, &found)?;
+    found.found.extend(adopted);
     let picture = Picture::of(node, wish, served.as_ref(), &found);
     let mut damaged: Vec<usize> = Vec::new();
     let mut why: Vec<String> = Vec::new();
@@ -255,7 +263,7 @@ impl Picture {
     fn of(node: &Node, wish: &Wish, served: Option<&Entry>, found: &Search) -> Self {
         let key = wish.key;
         let owners = |copy: &&Found| served.is_some_and(|entry| entry.disk == copy.disk.index);
-        let settled = |copy: &&Found| copy.found_in != FoundIn::Staging;
+        let settled = |copy: &&Found| !matches!(copy.found_in, FoundIn::Staging | FoundIn::Unrecorded);
         let seen = found.found.iter().filter(settled).map(|copy| copy.record.generation).max();
         let highest = match served {
             Some(entry) => entry.generation,
@@ -314,7 +322,12 @@ impl Picture {
             return Failure::new(failure.code, format!("{}{away}", failure.message));
         };
         let place = format!("generation {} in {}", best.record.generation, best.place());
-        let way_out = format!("tabletctl tablet heal {id} --accept-older serves {place}");
+        let way_out = match best.found_in {
+            FoundIn::Unrecorded => {
+                format!("tabletctl tablet adopt {} --accept-older serves it", best.place())
+            }
+            _ => format!("tabletctl tablet heal {id} --accept-older serves {place}"),
+        };
         let text = match self.newest {
             Newest::Unsure => {
                 format!("tablet {key}: {}; {way_out}: {}", self.why_unsure, self.missing(&best.record))

@@ -1,0 +1,256 @@
+//! Adoption: files that no good record names become a tablet. What they are is read from the medium; what they are *of* is
+//! said by a header that an operator gives, or by a record of the same files that is found anywhere on this node.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::value::RawValue;
+
+use super::Wish;
+use super::find::{Found, Search};
+use crate::engine::disk::{Disk, visit};
+use crate::engine::node::Node;
+use crate::engine::operation_view::{Adopt, CopyNamed, OperationView, Restore};
+use crate::engine::operations::Operation;
+use crate::engine::quarantine;
+use crate::engine::verify::Reading;
+use crate::model::{
+    ErrorCode, Failure, FileEntry, HeaderClaims, Manifest, OperationKind, SHARD_COUNT, ShardId, TabletKey,
+    TabletRecord, TabletState,
+};
+use crate::rules::healing::{FoundIn, missing_files, same_files};
+use crate::storage::layout::{DATA, META, MIGRATING, QUARANTINE, RECORD_FILE, record_name};
+use crate::storage::{
+    Dir, EntryKind, ReadFrom, decode_record, quarantine_entries, read_header, read_quarantined,
+    read_quarantined_record, read_small, read_unsealed_record,
+};
+use crate::transfer::{CheckRequest, CopyOptions, check_source, sum_files};
+
+const LOOK_WAIT: Duration = Duration::from_secs(20);
+
+/// Takes files in that no good record names, or a copy that was set aside.
+///
+/// # Errors
+/// `INVALID_ARGUMENT` where the path or the header is none; `ALREADY_ON_DISK` while the tablet is served; as
+/// [`super::restore`].
+pub(in crate::engine) fn adopt(node: &Arc<Node>, request: &Adopt) -> Result<OperationView, Failure> {
+    let (disk, below) = place_of(node, &request.path)?;
+    let parts: Vec<&str> = below.split('/').collect();
+    let (key, from) = match (parts.as_slice(), &request.header) {
+        ([DATA, shard, tablet_id, schema_hash], _) => {
+            let (Ok(_), Ok(tablet_id), Ok(schema_hash)) =
+                (shard.parse::<ShardId>(), tablet_id.parse(), schema_hash.parse())
+            else {
+                return Err(no_place(&request.path));
+            };
+            (TabletKey { tablet_id, schema_hash }, CopyNamed::Unrecorded(disk.path.clone(), below.clone()))
+        }
+        ([MIGRATING, name], _) => {
+            let key = staged_key(disk, name, &request.path)?;
+            (key, CopyNamed::InStaging(disk.path.clone(), (*name).to_owned()))
+        }
+        ([QUARANTINE, entry, ..], None) => {
+            let view = quarantine::show(node, &disk.path, entry)?;
+            (quarantine::restorable(&view)?, CopyNamed::InQuarantine(view.disk, view.entry))
+        }
+        ([QUARANTINE, entry, ..], Some(header)) => {
+            let (at, name) = (Arc::clone(disk), (*entry).to_owned());
+            let item = visit(&at, LOOK_WAIT, move |root, _| Ok(read_quarantined(root.dir(), &name)?))?;
+            let files = item.and_then(|item| item.files).ok_or_else(|| no_place(&request.path))?;
+            let at = format!("{QUARANTINE}/{entry}/{files}");
+            (key_of(header)?, CopyNamed::Unrecorded(disk.path.clone(), at))
+        }
+        _ => return Err(no_place(&request.path)),
+    };
+    if let Some(header) = &request.header
+        && key_of(header)? != key
+    {
+        let text = format!("{} is of tablet {key}, the header of {}", request.path, key_of(header)?);
+        return Err(invalid(text));
+    }
+    super::refuse_served(node, key)?;
+    let restore = Restore {
+        key,
+        from: Some(from),
+        header: request.header.clone(),
+        to: request.to.clone(),
+        older: request.older,
+        requested_by: request.requested_by.clone(),
+    };
+    super::begin(node, OperationKind::Adopt, restore)
+}
+
+fn invalid(text: impl Into<String>) -> Failure {
+    Failure::new(ErrorCode::InvalidArgument, text)
+}
+
+fn no_place(path: &str) -> Failure {
+    invalid(format!(
+        "{path}: not a tablet's directory; name <disk>/data/<shard>/<tablet_id>/<schema_hash>, <disk>/quarantine/<entry> \
+         or <disk>/migrating/<name>"
+    ))
+}
+
+fn key_of(header: &RawValue) -> Result<TabletKey, Failure> {
+    Ok(read_header(header.get()).map_err(|why| invalid(format!("the header: {why}")))?.key)
+}
+
+/// The disk that a path is on, and the rest of the path.
+fn place_of<'n>(node: &'n Node, path: &str) -> Result<(&'n Arc<Disk>, String), Failure> {
+    let below =
+        |disk: &&'n Arc<Disk>| path.strip_prefix(&disk.path).is_some_and(|rest| rest.starts_with('/'));
+    let disk = node.shown_disks().filter(below).max_by_key(|disk| disk.path.len());
+    let disk = disk.ok_or_else(|| invalid(format!("{path} is on no disk of this node")))?;
+    Ok((disk, path[disk.path.len()..].trim_matches('/').to_owned()))
+}
+
+fn staged_key(disk: &Arc<Disk>, name: &str, path: &str) -> Result<TabletKey, Failure> {
+    let at = format!("{MIGRATING}/{name}/{RECORD_FILE}");
+    let bytes = visit(disk, LOOK_WAIT, move |root, _| Ok(read_small(root.dir(), &at, ReadFrom::Cache)?))?;
+    let record = bytes.and_then(|bytes| decode_record(&bytes).ok());
+    record.map(|record| record.key).ok_or_else(|| {
+        let text = format!("{path} has no good record: it was never a whole copy");
+        Failure::new(ErrorCode::RecordDamaged, text)
+    })
+}
+
+/// The copy that the named directory is, with a record for it; its files have been read.
+///
+/// # Errors
+/// Nothing says what they are of, or what does says otherwise.
+pub(super) fn make(
+    node: &Arc<Node>,
+    operation: &Operation,
+    wish: &Wish,
+    search: &Search,
+) -> Result<Option<Found>, Failure> {
+    let Some(CopyNamed::Unrecorded(path, below)) = &wish.from else { return Ok(None) };
+    let disk = node.find_disk(path)?;
+    operation.note(format!("reading the files in {path}/{below}"));
+    let (root, _) = disk.open()?;
+    let files = root.dir().open(below)?;
+    let manifest = sum(node, operation, disk, &files)?;
+    let shard_id = below.split('/').nth(1).and_then(|shard| shard.parse().ok());
+    let record = match &wish.header {
+        Some(header) => said_by(wish.key, shard_id, header, manifest)?,
+        None => {
+            let (record, where_from) = known_record(node, disk, wish.key, search, &manifest)?;
+            operation.note(format!("what they are of is said by {where_from}"));
+            TabletRecord { shard_id: shard_id.unwrap_or(record.shard_id), manifest, ..record }
+        }
+    };
+    Ok(Some(Found {
+        disk: Arc::clone(disk),
+        record,
+        found_in: FoundIn::Unrecorded,
+        files: below.clone(),
+        entry: None,
+    }))
+}
+
+/// What the directory holds, read past the page cache.
+fn sum(node: &Node, operation: &Operation, disk: &Disk, files: &Dir) -> Result<Manifest, Failure> {
+    let mut listed = Vec::new();
+    files.for_each(|name, kind| {
+        let name = name.to_string_lossy().into_owned();
+        if kind != EntryKind::File {
+            let text =
+                format!("{}: {} in it is no tablet file", files.path().join(&name).display(), kind.as_str());
+            return Err(Failure::new(ErrorCode::UnexpectedEntry, text));
+        }
+        let size = files.stat(&name)?.map_or(0, |stat| stat.st_size);
+        listed.push(FileEntry { name, size_bytes: u64::try_from(size).unwrap_or(0), crc32: None });
+        Ok(())
+    })?;
+    let listed = Manifest::new(listed).map_err(|error| invalid(error.to_string()))?;
+    let stop = || operation.checkpoint(node);
+    let (manifest, _) = sum_files(&CheckRequest {
+        dir: files,
+        manifest: &listed,
+        options: &CopyOptions { threads: 1, ..node.copy_options() },
+        budget: &node.budget,
+        hooks: &Reading { node, disk, bytes: &operation.read_bytes, stop: Some(&stop) },
+    })?;
+    check_source(files, &manifest)?;
+    Ok(manifest)
+}
+
+/// The record that a header makes of these files. Its generation is given at the end; none is known.
+fn said_by(
+    key: TabletKey,
+    shard: Option<ShardId>,
+    header: &RawValue,
+    manifest: Manifest,
+) -> Result<TabletRecord, Failure> {
+    let fields = read_header(header.get()).map_err(|why| invalid(format!("the header: {why}")))?;
+    let absent = HeaderClaims::of(header).not_held(|name| manifest.get(name).is_some());
+    if !absent.is_empty() {
+        let text = format!("the header says that tablet {key} has more than is there: {}", absent.join("; "));
+        return Err(invalid(text));
+    }
+    let usual = u16::try_from(key.tablet_id.0.rem_euclid(i64::from(SHARD_COUNT))).unwrap_or_default();
+    Ok(TabletRecord {
+        generation: 0,
+        key,
+        partition_id: fields.partition_id,
+        shard_id: shard.or(fields.shard_id).unwrap_or(ShardId(usual)),
+        state: TabletState::Running,
+        manifest,
+        tablet_meta: header.to_owned(),
+    })
+}
+
+/// A record of the very same files: of another copy, in quarantine, or the damaged one under the tablet's name.
+fn known_record(
+    node: &Node,
+    disk: &Arc<Disk>,
+    key: TabletKey,
+    search: &Search,
+    manifest: &Manifest,
+) -> Result<(TabletRecord, String), Failure> {
+    let mut known: Vec<(TabletRecord, String)> = search
+        .found
+        .iter()
+        .map(|copy| (copy.record.clone(), format!("the record of {}", copy.place())))
+        .collect();
+    let hang_after = node.hang_after();
+    for on in node.shown_disks().filter(|on| on.condition(hang_after).is_readable()) {
+        let records = visit(on, LOOK_WAIT, move |root, _| quarantined_records(root.dir(), key));
+        let named =
+            |(record, entry): (TabletRecord, String)| (record, format!("{}/{QUARANTINE}/{entry}", on.path));
+        known.extend(records.unwrap_or_default().into_iter().map(named));
+    }
+    let name = format!("{META}/{}", record_name(key));
+    let bytes = visit(disk, LOOK_WAIT, move |root, _| Ok(read_small(root.dir(), &name, ReadFrom::Medium)?));
+    if let Some(record) = bytes.ok().flatten().and_then(|bytes| read_unsealed_record(&bytes)) {
+        // Its checksum does not vouch for its number.
+        let record = TabletRecord { generation: 0, ..record };
+        known.push((record, "the damaged record under its name, which has these very files".to_owned()));
+    }
+    known.retain(|(record, _)| record.key == key);
+    let other = known.iter().max_by_key(|(record, _)| record.generation).map(|(record, place)| {
+        let missing: Vec<_> = missing_files(&record.manifest, manifest).take(5).collect();
+        format!("; {place} has other files, such as {}", missing.join(", "))
+    });
+    let same = known.into_iter().find(|(record, _)| same_files(&record.manifest, manifest));
+    same.ok_or_else(|| {
+        invalid(format!(
+            "no record on this node says that these files are tablet {key}{}; give its header with --header FILE: its \
+             TabletMetaPB as JSON",
+            other.unwrap_or_default()
+        ))
+    })
+}
+
+fn quarantined_records(root: &Dir, key: TabletKey) -> Result<Vec<(TabletRecord, String)>, Failure> {
+    let mut found = Vec::new();
+    for entry in quarantine_entries(root)? {
+        let Ok(Some(item)) = read_quarantined(root, &entry) else { continue };
+        if item.key == Some(key)
+            && let Ok(Some(record)) = read_quarantined_record(root, &item)
+        {
+            found.push((record, entry));
+        }
+    }
+    Ok(found)
+}
