@@ -8,8 +8,8 @@ pub(super) mod slow;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender, SyncSender};
-use std::thread::JoinHandle;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::Duration;
 
 use super::journal_batch::Batch;
 use super::journal_health::JournalHealth;
@@ -19,6 +19,9 @@ use crate::model::{
     DiskUuid, ErrorCode, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck,
     TabletKey, Task, TaskId,
 };
+
+/// How long a stop waits for what is still to be written.
+const STOP_WAIT: Duration = Duration::from_secs(5);
 
 pub(super) type Reply<T> = SyncSender<Result<T, Failure>>;
 
@@ -76,7 +79,8 @@ impl<T> Posted<T> {
 pub(super) struct JournalHandle {
     sender: Sender<Request>,
     pub(super) health: Arc<JournalHealth>,
-    thread: std::sync::Mutex<Option<JoinHandle<()>>>,
+    /// Nothing ever comes; its other end is gone once the thread has closed the journal.
+    ended: std::sync::Mutex<Receiver<()>>,
 }
 
 pub(super) fn unavailable(why: impl std::fmt::Display) -> Failure {
@@ -94,16 +98,18 @@ impl JournalHandle {
         let state_dir = state_dir.to_owned();
         let health = Arc::new(JournalHealth::default());
         let told = Arc::clone(&health);
-        let thread = spawn_isolated("journal", move || match load(&state_dir, finished) {
+        let (running, ended) = mpsc::sync_channel(0);
+        spawn_isolated("journal", move || match load(&state_dir, finished) {
             Ok((journal, loaded)) => {
                 if loaded_sender.send(Ok(loaded)).is_ok() {
                     serve(journal, &receiver, &told);
                 }
+                drop::<SyncSender<()>>(running);
             }
             Err(error) => drop(loaded_sender.send(Err(unavailable(error)))),
         })?;
         let loaded = loaded.recv().map_err(|_| unavailable("the journal thread ended"))??;
-        Ok((Self { sender, health, thread: Some(thread).into() }, loaded))
+        Ok((Self { sender, health, ended: ended.into() }, loaded))
     }
 
     fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
@@ -215,12 +221,13 @@ impl JournalHandle {
         let _ = self.sender.send(Request::Prune(keep));
     }
 
-    /// Commits what is waiting and closes the file.
+    /// Commits what is waiting and closes the file. A disk that hangs below it is not waited for: what is durable is so
+    /// already, and the next start takes the rest for a kill.
     pub(super) fn stop(&self) {
         let _ = self.sender.send(Request::Stop);
-        let thread = self.thread.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            let _ = thread.join();
+        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WAIT) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the journal is not closed: a call to the disk of state_dir does not return");
         }
     }
 }

@@ -24,6 +24,7 @@ mod register;
 mod requests;
 mod space;
 mod steering;
+mod stopping;
 mod tasks;
 mod trash;
 mod undone;

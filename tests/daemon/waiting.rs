@@ -191,10 +191,10 @@ fn a_destination_whose_lock_another_process_holds_is_named_with_that_process() {
 }
 
 /// An ext4 in a file, mounted at the root of a node's disk until dropped.
-struct Ext4(PathBuf);
+pub(crate) struct Ext4(PathBuf);
 
 impl Ext4 {
-    fn on(root: &std::path::Path, image: &std::path::Path) -> Option<Self> {
+    pub(crate) fn on(root: &std::path::Path, image: &std::path::Path) -> Option<Self> {
         let script = "truncate -s 64M \"$0\" && mkfs.ext4 -qF \"$0\" && mount -o loop \"$0\" \"$1\" && rmdir \"$1/lost+found\"";
         let made = Command::new("sh").args(["-c", script]).args([image, root]).output().expect("a shell");
         if made.status.success() {
@@ -205,7 +205,7 @@ impl Ext4 {
     }
 
     /// Writers wait, as on a disk that does not answer, until it is thawed.
-    fn freeze(&self, how: &str) {
+    pub(crate) fn freeze(&self, how: &str) {
         let done = Command::new("fsfreeze").arg(how).arg(&self.0).status().expect("fsfreeze");
         assert!(done.success(), "fsfreeze {how}");
     }

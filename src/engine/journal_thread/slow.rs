@@ -16,7 +16,7 @@ pub(in crate::engine) struct Unwritten(Request);
 impl SlowJournal {
     pub(in crate::engine) fn new() -> (JournalHandle, Self) {
         let (sender, requests) = mpsc::channel();
-        (JournalHandle { sender, health: Arc::default(), thread: None.into() }, Self(requests))
+        (JournalHandle { sender, health: Arc::default(), ended: mpsc::channel().1.into() }, Self(requests))
     }
 
     /// The next row that is posted within `patience`.
