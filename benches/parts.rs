@@ -11,7 +11,7 @@ use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, 
 use tabletd::journal::{Journal, Operation};
 use tabletd::model::{
     Capacity, DiskCondition, DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Medium, Migration,
-    MigrationId, Priority, ShardId, Status, TabletKey, TabletRecord, TabletState,
+    MigrationId, Priority, ShardId, Space, Status, TabletKey, TabletRecord, TabletState,
 };
 use tabletd::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use tabletd::rules::planning::{self, Completeness, Disk, Inventory, Media, Pin, Request, Tablet, plan};
@@ -222,8 +222,9 @@ fn node_of(tablets: i64) -> Inventory {
         capacity: Capacity {
             total_bytes: TOTAL_BYTES,
             avail_bytes: if n % 2 == 0 { TOTAL_BYTES / 10 * 3 } else { TOTAL_BYTES / 10 * 6 },
+            ..Capacity::default()
         },
-        reserved_bytes: 0,
+        reserved: Space::default(),
         trash_bytes: 0,
         file_system: u32::try_from(n).expect("few disks"),
     });
@@ -233,6 +234,7 @@ fn node_of(tablets: i64) -> Inventory {
         table_id: id / 6400,
         partition_id: id / 64,
         size_bytes: (1 + id.cast_unsigned() * 7919 % 64) * 1_000_000,
+        file_count: 4,
         pin: Pin::Free,
         moving_to: None,
         last_moved_ms: None,

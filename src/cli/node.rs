@@ -55,6 +55,14 @@ pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
     print(&table.render())
 }
 
+/// Empty where the file system counts none.
+fn inodes(disk: &Disk) -> String {
+    match disk.total_inodes {
+        0 => String::new(),
+        total => format!("{} of {total} left, {} reserved", disk.avail_inodes, disk.reserved_inodes),
+    }
+}
+
 /// `disk register`.
 pub(super) fn register(client: &Client, path: &str, medium: Medium, output: Output) -> Result<(), CliError> {
     let Answer { value: disk, text } =
@@ -99,6 +107,7 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
         ("size", human_bytes(disk.total_bytes)),
         ("free", human_bytes(disk.avail_bytes)),
         ("reserved", human_bytes(disk.reserved_bytes)),
+        ("inodes", inodes(&disk)),
         ("tablets", format!("{}, {}", disk.tablet_count, human_bytes(disk.tablet_bytes))),
         ("trash", human_bytes(disk.trash_bytes)),
         ("read slots", format!("{} of {}", disk.read_slots.in_use, disk.read_slots.limit)),

@@ -178,7 +178,7 @@ config_keys! {
 
     // Bandwidth and copying.
 
-    /// Bytes per second copied from, and to, one disk; 0 is no limit.
+    /// Bytes of tablets per second copied from, and to, one disk; what is read back has this limit for itself. 0 is none.
     disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
 
     /// Bytes per second copied on the whole node; 0 is no limit.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::model::{
     DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, OperationId, RecordSummary, SchemaHash, ShardId,
-    TabletId, TabletKey,
+    Space, TabletId, TabletKey,
 };
 use crate::rules::recovery::Unavailable;
 
@@ -46,6 +46,11 @@ impl Entry {
             partition_id: record.partition_id,
             migration: None,
         }
+    }
+
+    /// What it needs where it is copied to.
+    pub(super) fn need(&self) -> Space {
+        Space::of_tablet(self.size_bytes, self.file_count.into())
     }
 }
 

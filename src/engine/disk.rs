@@ -19,7 +19,7 @@ use super::thread::spawn_isolated;
 use super::unrecorded::Walk;
 use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
-use crate::transfer::Limiter;
+use crate::transfer::{Limiter, Traffic};
 
 /// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
 const VISITORS_MAX: u64 = 64;
@@ -39,6 +39,8 @@ pub(super) struct Disk {
     /// Set once the root has been opened.
     pub(super) opened: OnceLock<Opened>,
     pub(super) limiter: Limiter,
+    /// Of the same rate, for what is read back only to compare: it takes nothing from what is copied.
+    read_back_limiter: Limiter,
     /// What adaptive throttling makes of it.
     pub(super) pace: Pace,
     /// Milliseconds copies have waited for the limits of this disk.
@@ -89,6 +91,7 @@ impl Disk {
             medium,
             opened: OnceLock::new(),
             limiter: Limiter::new(rate_bytes_per_sec),
+            read_back_limiter: Limiter::new(rate_bytes_per_sec),
             pace: Pace::default(),
             throttled_ms: AtomicU64::new(0),
             trash_bytes: AtomicU64::new(0),
@@ -267,12 +270,28 @@ impl Disk {
         Ok((root, store))
     }
 
-    /// Waits for both limits of the disk, the one that is set and the one that adapts; returns for how long.
+    /// Another limit for what is copied from and to it; who waits feels it at once.
+    pub(super) fn set_rate(&self, rate_bytes_per_sec: u64) {
+        self.limiter.set_rate(rate_bytes_per_sec);
+        self.read_back_limiter.set_rate(rate_bytes_per_sec);
+    }
+
+    /// Waits for both limits of the disk, the one that is set for such traffic and the one that adapts; returns for how
+    /// long.
     ///
     /// # Errors
     /// What `go_on` said.
-    pub(super) fn take<E>(&self, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
-        let waited = self.limiter.take(bytes, &go_on)? + self.pace.take(bytes, &go_on)?;
+    pub(super) fn take<E>(
+        &self,
+        traffic: Traffic,
+        bytes: u64,
+        go_on: impl Fn() -> Result<(), E>,
+    ) -> Result<Duration, E> {
+        let set = match traffic {
+            Traffic::Copy => &self.limiter,
+            Traffic::ReadBack => &self.read_back_limiter,
+        };
+        let waited = set.take(bytes, &go_on)? + self.pace.take(bytes, &go_on)?;
         self.throttled_ms.fetch_add(to_ms(waited), Ordering::Relaxed);
         Ok(waited)
     }

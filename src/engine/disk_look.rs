@@ -77,7 +77,7 @@ impl DiskLook {
             medium: disk.medium,
             condition: disk.condition(self.hang_after),
             capacity: disk.capacity(),
-            reserved_bytes: disk.reserved_bytes(),
+            reserved: disk.reserved(),
             tablet_count,
             tablet_bytes,
             trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),

@@ -4,7 +4,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::disk::Disk;
-use crate::model::Capacity;
+use crate::model::{Capacity, Space};
 use crate::rules::capacity::{CapacityLimits, DoesNotFit, fits};
 use crate::storage::{Root, StorageError};
 
@@ -15,11 +15,11 @@ pub(super) struct SpaceBooks(Mutex<Books>);
 #[derive(Default)]
 struct Books {
     capacity: Capacity,
-    reserved_bytes: u64,
+    reserved: Space,
     /// What migrations in flight have taken up so far of what is reserved for them; and how much of that the capacity
     /// shows as used already.
-    allocated_bytes: u64,
-    allocated_when_measured_bytes: u64,
+    allocated: Space,
+    allocated_when_measured: Space,
 }
 
 impl SpaceBooks {
@@ -44,66 +44,66 @@ impl Disk {
     /// As `fstatfs(2)`.
     pub(super) fn measure(&self, root: &Root) -> Result<Capacity, StorageError> {
         // Looked at before: what is taken up meanwhile counts twice for a moment, never not at all.
-        let allocated_bytes = self.space.lock().allocated_bytes;
+        let allocated = self.space.lock().allocated;
         let capacity = root.capacity()?;
         let mut state = self.space.lock();
         state.capacity = capacity;
-        state.allocated_when_measured_bytes = allocated_bytes;
+        state.allocated_when_measured = allocated;
         Ok(capacity)
     }
 
     /// Promised to migrations and not yet part of what [`Disk::capacity`] shows as used.
-    pub(super) fn reserved_bytes(&self) -> u64 {
-        let state = self.space.lock();
-        state.reserved_bytes.saturating_sub(state.allocated_when_measured_bytes)
+    pub(super) fn reserved(&self) -> Space {
+        let books = self.space.lock();
+        books.reserved.minus(books.allocated_when_measured)
     }
 
     /// A migration has taken up some of what is reserved for it.
-    pub(super) fn allocated(&self, bytes: u64) {
-        let mut state = self.space.lock();
-        state.allocated_bytes = state.allocated_bytes.saturating_add(bytes);
+    pub(super) fn allocated(&self, space: Space) {
+        let mut books = self.space.lock();
+        books.allocated = books.allocated.plus(space);
     }
 
     /// It has given that back, or ended.
-    pub(super) fn not_allocated(&self, bytes: u64) {
-        let mut state = self.space.lock();
-        state.allocated_bytes = state.allocated_bytes.saturating_sub(bytes);
-        state.allocated_when_measured_bytes = state.allocated_when_measured_bytes.saturating_sub(bytes);
+    pub(super) fn not_allocated(&self, space: Space) {
+        let mut books = self.space.lock();
+        books.allocated = books.allocated.minus(space);
+        books.allocated_when_measured = books.allocated_when_measured.minus(space);
     }
 
     /// Reserves what an attempt of a migration needs, unless what is still to come does not fit beside what others were
-    /// promised. `capacity` was measured a moment ago, with `kept_bytes` of the tablet in staging: those are used already
-    /// and not asked for again. `held_bytes` are reserved for this migration until now. Returns what others were promised.
+    /// promised. `capacity` was measured a moment ago, with `kept` of the tablet in staging: that is used already and not
+    /// asked for again. `held` is reserved for this migration until now. Returns what others were promised.
     ///
     /// # Errors
     /// [`DoesNotFit`], and nothing is changed.
     pub(super) fn reserve_attempt(
         &self,
         capacity: Capacity,
-        (size_bytes, kept_bytes): (u64, u64),
-        held_bytes: u64,
+        (need, kept): (Space, Space),
+        held: Space,
         limits: CapacityLimits,
-    ) -> Result<u64, DoesNotFit> {
-        let mut state = self.space.lock();
-        let promised = state.reserved_bytes.saturating_sub(held_bytes);
-        let others = promised.saturating_sub(state.allocated_when_measured_bytes);
-        let needed_bytes = size_bytes.saturating_sub(kept_bytes);
-        if needed_bytes > 0 {
-            fits(capacity, others, needed_bytes, limits)?;
+    ) -> Result<Space, DoesNotFit> {
+        let mut books = self.space.lock();
+        let promised = books.reserved.minus(held);
+        let others = promised.minus(books.allocated_when_measured);
+        let to_come = need.minus(kept);
+        if to_come.bytes > 0 {
+            fits(capacity, others, to_come, limits)?;
         }
-        state.reserved_bytes = promised.saturating_add(size_bytes);
-        state.allocated_bytes = state.allocated_bytes.saturating_add(kept_bytes);
-        state.allocated_when_measured_bytes = state.allocated_when_measured_bytes.saturating_add(kept_bytes);
+        books.reserved = promised.plus(need);
+        books.allocated = books.allocated.plus(kept);
+        books.allocated_when_measured = books.allocated_when_measured.plus(kept);
         Ok(others)
     }
 
-    pub(super) fn reserve(&self, bytes: u64) {
-        let mut state = self.space.lock();
-        state.reserved_bytes = state.reserved_bytes.saturating_add(bytes);
+    pub(super) fn reserve(&self, space: Space) {
+        let mut books = self.space.lock();
+        books.reserved = books.reserved.plus(space);
     }
 
-    pub(super) fn unreserve(&self, bytes: u64) {
-        let mut state = self.space.lock();
-        state.reserved_bytes = state.reserved_bytes.saturating_sub(bytes);
+    pub(super) fn unreserve(&self, space: Space) {
+        let mut books = self.space.lock();
+        books.reserved = books.reserved.minus(space);
     }
 }

@@ -65,7 +65,7 @@ impl<'a> Known<'a> {
             (Some(entry), _, _) => TabletFacts::On {
                 disk: &self.node.disk(entry.disk).path,
                 condition: &self.conditions[usize::from(entry.disk.0)],
-                size_bytes: entry.size_bytes,
+                need: entry.need(),
             },
             (None, Some(why), _) => TabletFacts::Unavailable(why),
             (None, None, Some(found)) => TabletFacts::OtherSchema(found),
@@ -78,7 +78,7 @@ impl<'a> Known<'a> {
             destination: self.node.disk_at(destination).map(|disk| DestinationFacts {
                 condition: &self.conditions[usize::from(disk.index.0)],
                 capacity: disk.capacity(),
-                reserved_bytes: disk.reserved_bytes(),
+                reserved: disk.reserved(),
             }),
             known_disks: &self.paths,
             running: owner.map(|id| running.map_or((id, "another disk"), |(id, to)| (*id, to.as_str()))),
@@ -117,7 +117,7 @@ pub(super) fn best_of_medium(node: &Node, key: TabletKey, medium: Medium) -> Res
                 medium: disk.medium,
                 answer,
                 capacity: disk.capacity(),
-                reserved_bytes: disk.reserved_bytes(),
+                reserved_bytes: disk.reserved().bytes,
             }
         })
         .collect();

@@ -23,7 +23,7 @@ pub(super) fn apply_rates(node: &Node) {
     {
         let config = node.config();
         for disk in node.disks.iter() {
-            disk.limiter.set_rate(disk_rate(&config, &disk.path));
+            disk.set_rate(disk_rate(&config, &disk.path));
         }
         node.limiter.set_rate(config.node_rate_limit_bytes_per_sec);
     }

@@ -2,15 +2,19 @@
 //! attempt, until it ends; and no more than what it keeps in staging while it waits, so that others can use the rest.
 
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::catalog::Entry;
 use super::disk::Disk;
 use super::job::Job;
-use crate::model::Migration;
+use crate::model::{Migration, Space};
 
 /// One migration's claim on the space of its destination.
 #[derive(Default)]
 pub(super) struct SpaceClaim {
-    reserved_bytes: AtomicU64,
+    reserved: Mutex<Space>,
+    /// Of files that were in staging already when the attempt began.
+    kept_inodes: AtomicU64,
     verified: AtomicBool,
     waits: AtomicU32,
 }
@@ -45,25 +49,44 @@ impl SpaceClaim {
         self.waits.store(0, Ordering::SeqCst);
     }
 
-    /// Bytes reserved for it on its destination.
-    pub(super) fn reserved_bytes(&self) -> u64 {
-        self.reserved_bytes.load(Ordering::SeqCst)
+    fn lock(&self) -> MutexGuard<'_, Space> {
+        self.reserved.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// That many bytes are reserved for it on its destination.
-    pub(super) fn set_reserved(&self, bytes: u64) {
-        self.reserved_bytes.store(bytes, Ordering::SeqCst);
+    /// What is reserved for it on its destination.
+    pub(super) fn reserved(&self) -> Space {
+        *self.lock()
     }
+
+    /// So much is reserved for it on its destination.
+    pub(super) fn set_reserved(&self, space: Space) {
+        *self.lock() = space;
+    }
+
+    /// So many inodes of what is reserved were taken already when the attempt began.
+    pub(super) fn set_kept_inodes(&self, inodes: u64) {
+        self.kept_inodes.store(inodes, Ordering::Relaxed);
+    }
+}
+
+/// Reserves what a migration that goes on after a start needs. What waits holds nothing but what it keeps in staging, which
+/// is used already.
+pub(super) fn reserve(disk: &Disk, job: &Job, tablet: Option<&Entry>) {
+    let need = tablet.map_or(Space::of_bytes(job.size_bytes), Entry::need);
+    disk.reserve(need);
+    job.claim.set_reserved(need);
 }
 
 /// Gives back what is reserved. What the migration keeps in staging is what [`Disk::capacity`] shows as used, or will once
 /// it is measured.
 pub(super) fn release(disk: &Disk, job: &Job) {
-    disk.unreserve(job.claim.reserved_bytes.swap(0, Ordering::SeqCst));
+    disk.unreserve(std::mem::take(&mut *job.claim.lock()));
     not_allocated(disk, job);
 }
 
 /// Counts nothing of what the migration has taken up as its own: what is reserved for it is then too much, never too little.
 pub(super) fn not_allocated(disk: &Disk, job: &Job) {
-    disk.not_allocated(job.progress.allocated_bytes.swap(0, Ordering::Relaxed));
+    let bytes = job.progress.allocated_bytes.swap(0, Ordering::Relaxed);
+    let inodes = job.claim.kept_inodes.swap(0, Ordering::Relaxed);
+    disk.not_allocated(Space { bytes, inodes });
 }

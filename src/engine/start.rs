@@ -16,7 +16,7 @@ use super::recover::{self, Ended, Findings, Promised, Settled};
 use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
 use super::undone::Left;
-use super::{events, last_seen, ledger, lost, marks, scheduler, tasks, tidy, verify};
+use super::{events, last_seen, ledger, lost, marks, reservation, scheduler, tasks, tidy, verify};
 use crate::config::{self, BrokenDisks};
 use crate::fault;
 use crate::journal::Origin;
@@ -262,10 +262,8 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
     let id = migration.id;
     let destination = migration.destination.uuid;
     let job = Arc::new(Job::new(migration, size_bytes, &node.events));
-    // What waits holds what it keeps in staging, which is used already, and nothing else.
     if let (MigrationVerdict::GoOn, Some(disk)) = (verdict, node.disk_by_uuid(destination)) {
-        disk.reserve(size_bytes);
-        job.claim.set_reserved(size_bytes);
+        reservation::reserve(disk, &job, entry.as_ref());
     }
     {
         let mut board = node.board();

@@ -12,7 +12,7 @@ use super::start::new_row;
 use super::steer;
 use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Status, TabletKey};
+use crate::model::{ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Space, Status, TabletKey};
 use crate::rules::admission::admit;
 use crate::rules::gate::Verb;
 use crate::rules::transition::{Event, transition};
@@ -49,7 +49,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     match node.journal.accept(row.clone()) {
         Ok(id) => row.id = id,
         Err(failure) => {
-            give_back(node, submit.key, &row, granted.size_bytes);
+            give_back(node, submit.key, &row, granted.need);
             node.counts.refuse(failure.code);
             return Err(failure);
         }
@@ -57,7 +57,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     fault::point("accepted");
     Counts::add(&node.counts.accepted);
     let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
-    job.claim.set_reserved(granted.size_bytes);
+    job.claim.set_reserved(granted.need);
     {
         let mut board = node.board();
         board.alive.insert(row.id, Arc::clone(&job));
@@ -124,6 +124,7 @@ fn precondition_holds(node: &Node, key: TabletKey, precondition: &Precondition) 
 pub(super) const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
 
 struct Granted {
+    need: Space,
     source: crate::model::DiskRef,
     destination: crate::model::DiskRef,
     size_bytes: u64,
@@ -158,17 +159,18 @@ fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -
     if let Some(entry) = catalog.get_mut(key) {
         entry.migration = Some(NOT_YET_NUMBERED);
     }
-    destination.reserve(entry.size_bytes);
+    let need = entry.need();
+    destination.reserve(need);
     let (size_bytes, file_count) = (entry.size_bytes, entry.file_count);
-    Ok(Granted { source, destination: reference, size_bytes, file_count, _counted: counted })
+    Ok(Granted { source, destination: reference, need, size_bytes, file_count, _counted: counted })
 }
 
-fn give_back(node: &Node, key: TabletKey, row: &Migration, size_bytes: u64) {
+fn give_back(node: &Node, key: TabletKey, row: &Migration, need: Space) {
     if let Some(entry) = node.catalog_mut().get_mut(key) {
         entry.migration = None;
     }
     if let Some(disk) = node.disk_by_uuid(row.destination.uuid) {
-        disk.unreserve(size_bytes);
+        disk.unreserve(need);
     }
 }
 
@@ -219,11 +221,11 @@ pub(super) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
     row.status = transition(row.status, Event::Retry).unwrap_or(Status::Queued);
     row.status_reason = "tried again by an operator".to_owned();
     if let Err(failure) = node.journal.post_reopen(row.clone()).wait() {
-        give_back(node, row.key, &row, granted.size_bytes);
+        give_back(node, row.key, &row, granted.need);
         return Err(failure);
     }
     let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
-    job.claim.set_reserved(granted.size_bytes);
+    job.claim.set_reserved(granted.need);
     job.claim.set_verified_copy(false);
     {
         let mut board = node.board();

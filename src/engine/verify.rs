@@ -408,10 +408,15 @@ impl CopyHooks for Reading<'_> {
         self.stop.map_or(Ok(()), |stop| stop())
     }
 
-    fn take(&self, _: Traffic, bytes: u64, go_on: &dyn Fn() -> Result<(), Failure>) -> Result<(), Failure> {
+    fn take(
+        &self,
+        traffic: Traffic,
+        bytes: u64,
+        go_on: &dyn Fn() -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
         wear_io_class(self.node.config().migration_io_class);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        self.disk.take(bytes, go_on)?;
+        self.disk.take(traffic, bytes, go_on)?;
         self.node.limiter.take(bytes, go_on).map(drop)
     }
 

@@ -7,7 +7,7 @@ pub use super::undone_view::{UndoneOnDisk, UndoneView};
 pub use super::unrecorded_view::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
-    Phase, Priority, ShardId, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
+    Phase, Priority, ShardId, Space, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
 };
 pub use crate::rules::planning::Pin;
 use crate::storage::layout::parse_trash_entry_name;
@@ -218,8 +218,8 @@ pub struct DiskView {
     pub condition: DiskCondition,
     /// Space, as last measured.
     pub capacity: Capacity,
-    /// Bytes promised to migrations in flight and queued.
-    pub reserved_bytes: u64,
+    /// Promised to migrations in flight and queued.
+    pub reserved: Space,
     /// Tablets owned.
     pub tablet_count: u64,
     /// Their bytes.

@@ -59,19 +59,78 @@ impl fmt::Display for DiskUuid {
     }
 }
 
-/// Space on the file system of a root, in bytes.
+/// Space on the file system of a root.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Capacity {
     /// Size of the file system.
     pub total_bytes: u64,
     /// Bytes an unprivileged writer may still use (`f_bavail`).
     pub avail_bytes: u64,
+    /// Files, directories and the like it was made for; 0 where it counts none, as btrfs.
+    #[serde(default)]
+    pub total_inodes: u64,
+    /// Of these, how many an unprivileged writer may still make (`f_favail`).
+    #[serde(default)]
+    pub avail_inodes: u64,
 }
 
 impl Capacity {
     /// Bytes in use, reserved blocks included.
     pub const fn used_bytes(self) -> u64 {
         self.total_bytes.saturating_sub(self.avail_bytes)
+    }
+
+    /// Inodes left, where they are counted.
+    pub const fn inodes_left(self) -> Option<u64> {
+        if self.total_inodes == 0 { None } else { Some(self.avail_inodes) }
+    }
+}
+
+/// An amount of space: what a tablet needs on a disk, or what was promised of one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Space {
+    /// Bytes of files.
+    pub bytes: u64,
+    /// Files and directories.
+    pub inodes: u64,
+}
+
+impl Space {
+    /// Inodes that a tablet takes beside those of its files, at most: its staging directory with owner record, files and
+    /// metadata record, a new version of that record, and the two directories above its place.
+    pub const BESIDE_FILES_INODES: u64 = 7;
+
+    /// Bytes alone.
+    pub const fn of_bytes(bytes: u64) -> Self {
+        Self { bytes, inodes: 0 }
+    }
+
+    /// What a tablet of that many files needs where it is copied to.
+    pub const fn of_tablet(bytes: u64, files: u64) -> Self {
+        Self { bytes, inodes: files.saturating_add(Self::BESIDE_FILES_INODES) }
+    }
+
+    /// Both together.
+    #[must_use]
+    pub const fn plus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_add(other.bytes),
+            inodes: self.inodes.saturating_add(other.inodes),
+        }
+    }
+
+    /// What is left without the other; none of what the other has more of.
+    #[must_use]
+    pub const fn minus(self, other: Self) -> Self {
+        Self {
+            bytes: self.bytes.saturating_sub(other.bytes),
+            inodes: self.inodes.saturating_sub(other.inodes),
+        }
+    }
+
+    /// Whether there is as much of both in the other.
+    pub const fn is_within(self, other: Self) -> bool {
+        self.bytes <= other.bytes && self.inodes <= other.inodes
     }
 }
 

@@ -20,7 +20,7 @@ mod time;
 mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck};
-pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium};
+pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
 pub use error::{ErrorCode, Failure, cut};
 pub use header::HeaderTable;
 pub use ids::{

@@ -3,7 +3,7 @@
 
 use super::capacity::{CapacityLimits, fits};
 use crate::model::{
-    Capacity, DiskCondition, ErrorCode, Failure, MigrationId, OperationId, SchemaHash, TabletKey,
+    Capacity, DiskCondition, ErrorCode, Failure, MigrationId, OperationId, SchemaHash, Space, TabletKey,
 };
 
 /// What the catalog says of the tablet asked for.
@@ -21,8 +21,8 @@ pub enum TabletFacts<'a> {
         disk: &'a str,
         /// Condition of that disk.
         condition: &'a DiskCondition,
-        /// Its size.
-        size_bytes: u64,
+        /// What it needs where it is copied to.
+        need: Space,
     },
 }
 
@@ -33,8 +33,8 @@ pub struct DestinationFacts<'a> {
     pub condition: &'a DiskCondition,
     /// Its space.
     pub capacity: Capacity,
-    /// Bytes promised to moves in flight and queued.
-    pub reserved_bytes: u64,
+    /// Promised to moves in flight and queued.
+    pub reserved: Space,
 }
 
 /// Everything admission looks at.
@@ -93,7 +93,7 @@ impl Precondition {
 /// The refusal.
 pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failure> {
     let refuse = |code, message: String| Err(Failure::new(code, message));
-    let (source, source_condition, size_bytes) = match facts.tablet {
+    let (source, source_condition, need) = match facts.tablet {
         TabletFacts::Unknown => {
             return refuse(
                 ErrorCode::TabletNotFound,
@@ -109,7 +109,7 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
         TabletFacts::Unavailable(why) => {
             return refuse(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}"));
         }
-        TabletFacts::On { disk, condition, size_bytes } => (disk, condition, size_bytes),
+        TabletFacts::On { disk, condition, need } => (disk, condition, need),
     };
     let Some(destination) = facts.destination else {
         return refuse(
@@ -135,7 +135,7 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
             format!("disk {disk} is {}: {}", destination.condition.as_str(), destination.condition.reason()),
         );
     }
-    if let Err(full) = fits(destination.capacity, destination.reserved_bytes, size_bytes, facts.limits) {
+    if let Err(full) = fits(destination.capacity, destination.reserved, need, facts.limits) {
         return refuse(ErrorCode::DiskFull, format!("disk {disk}: {full}"));
     }
     if let Some((id, to)) = facts.running {
@@ -189,11 +189,11 @@ mod tests {
 
     fn facts<'a>(online: &'a DiskCondition) -> Facts<'a> {
         Facts {
-            tablet: TabletFacts::On { disk: "/d1", condition: online, size_bytes: 100 },
+            tablet: TabletFacts::On { disk: "/d1", condition: online, need: Space::of_bytes(100) },
             destination: Some(DestinationFacts {
                 condition: online,
-                capacity: Capacity { total_bytes: 10_000, avail_bytes: 9_000 },
-                reserved_bytes: 0,
+                capacity: Capacity { total_bytes: 10_000, avail_bytes: 9_000, ..Capacity::default() },
+                reserved: Space::default(),
             }),
             known_disks: &["/d1", "/d2"],
             running: None,
@@ -228,14 +228,14 @@ mod tests {
         now.running = Some((MigrationId(1), "/d2"));
         assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
         if let Some(destination) = &mut now.destination {
-            destination.reserved_bytes = 8_500;
+            destination.reserved = Space::of_bytes(8_500);
         }
         assert_eq!(code(&now), Some(ErrorCode::DiskFull));
         if let Some(destination) = &mut now.destination {
             destination.condition = &broken;
         }
         assert_eq!(code(&now), Some(ErrorCode::DiskUnavailable));
-        now.tablet = TabletFacts::On { disk: "/d2", condition: &online, size_bytes: 1 };
+        now.tablet = TabletFacts::On { disk: "/d2", condition: &online, need: Space::of_bytes(1) };
         assert_eq!(code(&now), Some(ErrorCode::AlreadyOnDisk));
         now.destination = None;
         assert_eq!(code(&now), Some(ErrorCode::DiskNotFound));
@@ -252,7 +252,7 @@ mod tests {
         let online = DiskCondition::Online;
         let suspect = DiskCondition::Suspect { reason: "fsync failed".into() };
         let mut now = facts(&online);
-        now.tablet = TabletFacts::On { disk: "/d1", condition: &suspect, size_bytes: 1 };
+        now.tablet = TabletFacts::On { disk: "/d1", condition: &suspect, need: Space::of_bytes(1) };
         assert_eq!(code(&now), None);
         if let Some(destination) = &mut now.destination {
             destination.condition = &suspect;

@@ -7,7 +7,7 @@
 //! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit left at its
 //! default asks for no more than the share that the percentage leaves free anyway; any other value is kept.
 
-use crate::model::Capacity;
+use crate::model::{Capacity, Space};
 
 /// How the two limits are combined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,40 +55,56 @@ impl CapacityLimits {
     }
 }
 
-/// What a disk would look like with the tablet on it, and which limit forbids it.
+/// Why a tablet does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{size_bytes} bytes do not fit: with {reserved_bytes} bytes of other moves in flight the disk would be \
-     {used_percent} % full with {left_bytes} bytes left (limits: {} % used, {} bytes left)",
-    limits.usage_percent, limits.left_bytes
-)]
-pub struct DoesNotFit {
-    /// Size of the tablet.
-    pub size_bytes: u64,
-    /// Bytes already promised to other moves.
-    pub reserved_bytes: u64,
-    /// Share used afterwards, rounded down.
-    pub used_percent: u64,
-    /// Bytes left afterwards; 0 when there are none.
-    pub left_bytes: u64,
-    /// The limits it was held against.
-    pub limits: CapacityLimits,
+pub enum DoesNotFit {
+    /// The disk would be too full. What it would look like with the tablet on it, and which limit forbids it.
+    #[error(
+        "{size_bytes} bytes do not fit: with {reserved_bytes} bytes of other moves in flight the disk would be \
+         {used_percent} % full with {left_bytes} bytes left (limits: {} % used, {} bytes left)",
+        limits.usage_percent, limits.left_bytes
+    )]
+    Bytes {
+        /// Size of the tablet.
+        size_bytes: u64,
+        /// Bytes already promised to other moves.
+        reserved_bytes: u64,
+        /// Share used afterwards, rounded down.
+        used_percent: u64,
+        /// Bytes left afterwards; 0 when there are none.
+        left_bytes: u64,
+        /// The limits it was held against.
+        limits: CapacityLimits,
+    },
+    /// Its file system has too few inodes left.
+    #[error(
+        "{inodes} files and directories do not fit: {avail_inodes} inodes are left on its file system, {reserved_inodes} of \
+         them meant for other moves in flight"
+    )]
+    Inodes {
+        /// What the tablet needs.
+        inodes: u64,
+        /// Already promised to other moves.
+        reserved_inodes: u64,
+        /// Left before all that.
+        avail_inodes: u64,
+    },
 }
 
-/// Whether `size_bytes` more fit, with `reserved_bytes` already promised.
+/// Whether `need` more fits, with `reserved` already promised.
 ///
 /// # Errors
-/// [`DoesNotFit`]. Bytes that are simply not there are refused under either rule.
+/// [`DoesNotFit`]. What is simply not there is refused under either rule.
 pub fn fits(
     capacity: Capacity,
-    reserved_bytes: u64,
-    size_bytes: u64,
+    reserved: Space,
+    need: Space,
     limits: CapacityLimits,
 ) -> Result<(), DoesNotFit> {
     let limits = limits.for_disk(capacity.total_bytes);
-    let wanted = reserved_bytes.saturating_add(size_bytes);
-    let used = capacity.used_bytes().saturating_add(wanted);
-    let left_bytes = capacity.avail_bytes.saturating_sub(wanted);
+    let wanted = reserved.plus(need);
+    let used = capacity.used_bytes().saturating_add(wanted.bytes);
+    let left_bytes = capacity.avail_bytes.saturating_sub(wanted.bytes);
     let used_percent = if capacity.total_bytes == 0 {
         100
     } else {
@@ -100,10 +116,17 @@ pub fn fits(
         CapacityRule::Or => too_used || too_little_left,
         CapacityRule::And => too_used && too_little_left,
     };
-    if refused || wanted > capacity.avail_bytes {
-        return Err(DoesNotFit { size_bytes, reserved_bytes, used_percent, left_bytes, limits });
+    if refused || wanted.bytes > capacity.avail_bytes {
+        let (size_bytes, reserved_bytes) = (need.bytes, reserved.bytes);
+        return Err(DoesNotFit::Bytes { size_bytes, reserved_bytes, used_percent, left_bytes, limits });
     }
-    Ok(())
+    match capacity.inodes_left() {
+        Some(avail_inodes) if wanted.inodes > avail_inodes => {
+            let (inodes, reserved_inodes) = (need.inodes, reserved.inodes);
+            Err(DoesNotFit::Inodes { inodes, reserved_inodes, avail_inodes })
+        }
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
@@ -118,33 +141,55 @@ mod tests {
 
     #[test]
     fn the_disk_that_doris_accepts_at_97_percent() {
-        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 3 * GIB };
-        assert!(fits(disk, 0, GIB, limits(CapacityRule::And)).is_ok());
-        assert!(fits(disk, 0, GIB, limits(CapacityRule::Or)).is_err());
+        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 3 * GIB, ..Capacity::default() };
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(GIB), limits(CapacityRule::And)).is_ok());
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(GIB), limits(CapacityRule::Or)).is_err());
     }
 
     #[test]
     fn a_small_disk_is_not_shut_by_a_limit_nobody_chose() {
-        let disk = Capacity { total_bytes: GIB / 2, avail_bytes: GIB / 2 };
+        let disk = Capacity { total_bytes: GIB / 2, avail_bytes: GIB / 2, ..Capacity::default() };
         let default = CapacityLimits { left_bytes_from: LeftBytesFrom::Default, ..limits(CapacityRule::Or) };
-        assert!(fits(disk, 0, GIB / 4, default).is_ok());
-        assert!(fits(disk, 0, GIB / 4, limits(CapacityRule::Or)).is_err());
-        assert!(fits(disk, 0, GIB / 2 - GIB / 25, default).is_err());
-        let large = Capacity { total_bytes: 100 * GIB, avail_bytes: 12 * GIB };
-        assert!(fits(large, 0, GIB + GIB / 2, default).is_ok());
-        assert!(fits(large, 0, 2 * GIB, default).is_err());
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(GIB / 4), default).is_ok());
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(GIB / 4), limits(CapacityRule::Or)).is_err());
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(GIB / 2 - GIB / 25), default).is_err());
+        let large = Capacity { total_bytes: 100 * GIB, avail_bytes: 12 * GIB, ..Capacity::default() };
+        assert!(fits(large, Space::of_bytes(0), Space::of_bytes(GIB + GIB / 2), default).is_ok());
+        assert!(fits(large, Space::of_bytes(0), Space::of_bytes(2 * GIB), default).is_err());
     }
 
     #[test]
     fn bytes_in_flight_count() {
-        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 50 * GIB };
-        assert!(fits(disk, 0, 30 * GIB, limits(CapacityRule::Or)).is_ok());
-        assert!(fits(disk, 20 * GIB, 30 * GIB, limits(CapacityRule::Or)).is_err());
+        let disk = Capacity { total_bytes: 100 * GIB, avail_bytes: 50 * GIB, ..Capacity::default() };
+        assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(30 * GIB), limits(CapacityRule::Or)).is_ok());
+        assert!(
+            fits(disk, Space::of_bytes(20 * GIB), Space::of_bytes(30 * GIB), limits(CapacityRule::Or))
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn files_are_counted_where_the_file_system_counts_them() {
+        let bytes = Capacity { total_bytes: 100 * GIB, avail_bytes: 50 * GIB, ..Capacity::default() };
+        let disk = Capacity { total_inodes: 100, avail_inodes: 40, ..bytes };
+        let (tablet, limits) = (Space::of_tablet(GIB, 13), limits(CapacityRule::And));
+        assert_eq!(tablet.inodes, 20);
+        assert!(fits(bytes, Space::of_tablet(GIB, 1_000_000), tablet, limits).is_ok());
+        assert!(fits(disk, tablet, tablet, limits).is_ok());
+        let refused = fits(disk, tablet.plus(Space { bytes: 0, inodes: 1 }), tablet, limits).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "20 files and directories do not fit: 40 inodes are left on its file system, 21 of them meant for other moves \
+             in flight"
+        );
     }
 
     #[test]
     fn a_disk_of_unknown_size_takes_nothing() {
-        assert!(fits(Capacity::default(), 0, 1, limits(CapacityRule::And)).is_err());
+        assert!(
+            fits(Capacity::default(), Space::of_bytes(0), Space::of_bytes(1), limits(CapacityRule::And))
+                .is_err()
+        );
     }
 
     proptest::proptest! {
@@ -152,10 +197,10 @@ mod tests {
         fn what_fits_beside_more_fits_alone(
             total in 1..u64::MAX, avail: u64, reserved: u64, size: u64, either: bool,
         ) {
-            let disk = Capacity { total_bytes: total, avail_bytes: avail.min(total) };
+            let disk = Capacity { total_bytes: total, avail_bytes: avail.min(total), ..Capacity::default() };
             let limits = limits(if either { CapacityRule::Or } else { CapacityRule::And });
-            if fits(disk, reserved, size, limits).is_ok() {
-                proptest::prop_assert!(fits(disk, 0, size, limits).is_ok());
+            if fits(disk, Space::of_bytes(reserved), Space::of_bytes(size), limits).is_ok() {
+                proptest::prop_assert!(fits(disk, Space::of_bytes(0), Space::of_bytes(size), limits).is_ok());
                 proptest::prop_assert!(reserved + size <= disk.avail_bytes);
             }
         }

@@ -6,7 +6,7 @@
 use super::admission::{DestinationFacts, Facts, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
-use crate::model::{Capacity, ErrorCode, Medium, TabletKey, TimestampMs, utc};
+use crate::model::{Capacity, ErrorCode, Medium, Space, TabletKey, TimestampMs, utc};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $refusal:expr;)*) => {
@@ -119,7 +119,7 @@ pub struct PlanFacts {
 /// Every rule's answer, in the order of [`Rule::ALL`]. Rules of plans are left out when their facts are not given.
 pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&PlanFacts>) -> Vec<Check> {
     let served = match facts.tablet {
-        TabletFacts::On { disk, condition, size_bytes } => Some((disk, condition, size_bytes)),
+        TabletFacts::On { disk, condition, need } => Some((disk, condition, need)),
         _ => None,
     };
     let both = served.zip(facts.destination);
@@ -137,9 +137,7 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
             Rule::DestinationWritable => facts.destination.map(|DestinationFacts { condition, .. }| {
                 (condition.is_writable(), state(disk, condition.as_str(), condition.reason()))
             }),
-            Rule::Space => {
-                both.map(|((_, _, size_bytes), destination)| space(size_bytes, destination, facts))
-            }
+            Rule::Space => both.map(|((_, _, need), destination)| space(need, destination, facts)),
             Rule::NotMoving => served.map(|_| match (facts.running, facts.claimed) {
                 (Some((id, to)), _) => (false, format!("migration {id} is moving it to {to}")),
                 (None, Some(id)) => (false, format!("operation {id} has it")),
@@ -154,7 +152,7 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
             | Rule::WorthMoving
             | Rule::SameMedium
             | Rule::OtherFileSystem => {
-                both.zip(plans).map(|(((_, _, size), _), plans)| planned(rule, size, plans))
+                both.zip(plans).map(|(((_, _, need), _), plans)| planned(rule, need.bytes, plans))
             }
         };
         let (answer, detail) = match found {
@@ -181,8 +179,8 @@ fn tablet(rule: Rule, key: TabletKey, facts: &Facts<'_>) -> Option<(bool, String
         (Rule::SchemaHash, _) => Some((true, format!("its schema_hash is {}", key.schema_hash))),
         (_, TabletFacts::OtherSchema(_)) => None,
         (_, TabletFacts::Unavailable(why)) => Some((false, why.to_owned())),
-        (_, TabletFacts::On { disk, size_bytes, .. }) => {
-            Some((true, format!("served from {disk}, {size_bytes} bytes")))
+        (_, TabletFacts::On { disk, need, .. }) => {
+            Some((true, format!("served from {disk}, {} bytes", need.bytes)))
         }
     }
 }
@@ -195,23 +193,29 @@ fn state(disk: &str, condition: &str, reason: &str) -> String {
     }
 }
 
-fn space(size_bytes: u64, destination: DestinationFacts<'_>, facts: &Facts<'_>) -> (bool, String) {
-    let DestinationFacts { capacity, reserved_bytes, .. } = destination;
-    match fits(capacity, reserved_bytes, size_bytes, facts.limits) {
-        Err(full) => (false, full.to_string()),
-        Ok(()) => {
-            let Capacity { total_bytes, avail_bytes } = capacity;
-            let left = avail_bytes.saturating_sub(reserved_bytes).saturating_sub(size_bytes);
-            let used = u128::from(total_bytes - left) * 100 / u128::from(total_bytes.max(1));
-            let limits = facts.limits.for_disk(total_bytes);
-            let detail = format!(
-                "{size_bytes} bytes fit: with {reserved_bytes} bytes of other moves in flight the disk would be \
-                 {used} % full with {left} bytes left (limits: {} % used, {} bytes left)",
-                limits.usage_percent, limits.left_bytes
-            );
-            (true, detail)
-        }
+fn space(need: Space, destination: DestinationFacts<'_>, facts: &Facts<'_>) -> (bool, String) {
+    let DestinationFacts { capacity, reserved, .. } = destination;
+    if let Err(full) = fits(capacity, reserved, need, facts.limits) {
+        return (false, full.to_string());
     }
+    let Capacity { total_bytes, avail_bytes, .. } = capacity;
+    let left = avail_bytes.saturating_sub(reserved.bytes).saturating_sub(need.bytes);
+    let used = u128::from(total_bytes - left) * 100 / u128::from(total_bytes.max(1));
+    let limits = facts.limits.for_disk(total_bytes);
+    let inodes = capacity.inodes_left().map(|avail| {
+        let (inodes, reserved) = (need.inodes, reserved.inodes);
+        format!("; {inodes} files and directories, {avail} inodes are left, {reserved} of them meant for other moves")
+    });
+    let detail = format!(
+        "{} bytes fit: with {} bytes of other moves in flight the disk would be {used} % full with {left} bytes left \
+         (limits: {} % used, {} bytes left){}",
+        need.bytes,
+        reserved.bytes,
+        limits.usage_percent,
+        limits.left_bytes,
+        inodes.unwrap_or_default()
+    );
+    (true, detail)
 }
 
 fn planned(rule: Rule, size_bytes: u64, plans: &PlanFacts) -> (bool, String) {
@@ -262,11 +266,11 @@ mod tests {
 
     fn facts<'a>(source: &'a DiskCondition, destination: &'a DiskCondition) -> Facts<'a> {
         Facts {
-            tablet: TabletFacts::On { disk: "/d1", condition: source, size_bytes: 100 },
+            tablet: TabletFacts::On { disk: "/d1", condition: source, need: Space::of_bytes(100) },
             destination: Some(DestinationFacts {
                 condition: destination,
-                capacity: Capacity { total_bytes: 10_000, avail_bytes: 9_000 },
-                reserved_bytes: 50,
+                capacity: Capacity { total_bytes: 10_000, avail_bytes: 9_000, ..Capacity::default() },
+                reserved: Space::of_bytes(50),
             }),
             known_disks: &["/d1", "/d2"],
             running: None,
@@ -365,10 +369,10 @@ mod tests {
                 0 => TabletFacts::Unknown,
                 1 => TabletFacts::OtherSchema(SchemaHash(5)),
                 2 => TabletFacts::Unavailable("x"),
-                _ if same => TabletFacts::On { disk: "/d2", condition: &source, size_bytes: 100 },
+                _ if same => TabletFacts::On { disk: "/d2", condition: &source, need: Space::of_bytes(100) },
                 _ => now.tablet,
             };
-            now.destination = now.destination.filter(|_| known).map(|to| DestinationFacts { reserved_bytes, ..to });
+            now.destination = now.destination.filter(|_| known).map(|to| DestinationFacts { reserved: Space::of_bytes(reserved_bytes), ..to });
             now.running = running.then_some((MigrationId(1), "/d2"));
             now.claimed = claimed.then_some(crate::model::OperationId(1));
             now.queue_length = queue_length;

@@ -79,7 +79,7 @@ mod tests {
             path,
             medium,
             answer: refusal.map_or(Ok(()), |code| Err(Failure::new(code, format!("{code} of it")))),
-            capacity: Capacity { total_bytes: 1000, avail_bytes },
+            capacity: Capacity { total_bytes: 1000, avail_bytes, ..Capacity::default() },
             reserved_bytes: 0,
         }
     }

@@ -174,7 +174,12 @@ impl Root {
         let stat = nix::sys::statvfs::fstatvfs(&self.dir)
             .map_err(|errno| DiskError::new("statvfs", self.dir.path(), errno))?;
         let unit = stat.fragment_size();
-        Ok(Capacity { total_bytes: stat.blocks() * unit, avail_bytes: stat.blocks_available() * unit })
+        Ok(Capacity {
+            total_bytes: stat.blocks() * unit,
+            avail_bytes: stat.blocks_available() * unit,
+            total_inodes: stat.files(),
+            avail_inodes: stat.files_available(),
+        })
     }
 
     /// Writes a small file, makes it durable, reads it back past the cache and removes it.

@@ -134,3 +134,67 @@ fn a_copy_that_waits_for_memory_is_not_taken_for_stuck() {
     daemon.stop();
     assert!(node.assert_whole().values().all(|root| *root == 1));
 }
+
+/// A destination with few inodes and plenty of bytes.
+fn few_inodes() -> Option<(Node, Image)> {
+    let dir = tempfile::tempdir().expect("a directory");
+    let image = Image::ext4_with(dir.path(), "few", 64 << 20, &["-N", "64"])?;
+    let roots = vec![dir.path().join("disk0"), image.path().to_owned()];
+    roots.iter().for_each(|root| make_root(root));
+    let node = Node::on(dir, roots);
+    Some((node, image))
+}
+
+#[test]
+fn files_are_counted_against_the_inodes_of_a_disk_by_admission_plans_and_whoever_looks() {
+    let Some((mut node, _image)) = few_inodes() else { return };
+    let keys: Vec<_> = (1..=8).map(|id| node.add_tablet(0, id, &[1000; 12])).collect();
+    let daemon = node.start();
+    let seen = disk(&daemon, 1);
+    let left = seen["avail_inodes"].as_u64().expect("inodes are counted");
+    assert!((20..96).contains(&left), "{seen:#}");
+    assert!(daemon.get_text("/metrics").contains("tabletd_disk_inodes_available{"));
+
+    let drain = json!({"kind": "drain", "disks": [node.disk(0)]});
+    let (status, refused) = daemon.send("/api/v1/tasks", &[], &json!({"dry_run": false, "request": drain}));
+    assert!(refused.to_string().contains("inodes are left"), "{status}: {refused:#}");
+    let what_fits = json!({"dry_run": false, "request": drain, "completeness": "what_fits"});
+    let task = daemon.post("/api/v1/tasks", &what_fits)["id"].clone();
+    daemon.post(&format!("/api/v1/tasks/{task}/action"), &json!({"start": {}}));
+    let status = || daemon.get(&format!("/api/v1/tasks/{task}"));
+    assert!(daemon.becomes(|| status()["status"] == "finished"), "{:#}", status());
+    assert_eq!(status()["moves_failed"], 0, "{:#}", status());
+    let moved = count_on(&daemon, &keys, &node.disk(1));
+    assert!((1..8).contains(&moved), "{moved} of 8 tablets for {left} inodes");
+
+    let stays = keys.iter().find(|key| !is_on(&daemon, key.tablet_id.0, &node.disk(1))).expect("one stays");
+    let path = format!("/api/v1/tablets/{}/explain?disk={}", stays.tablet_id, node.disk(1));
+    assert!(daemon.get(&path).to_string().contains("inodes are left"), "{:#}", daemon.get(&path));
+    assert!(daemon.run(*stays, &node.disk(1))["reason"].to_string().contains("inodes are left"));
+    daemon.stop();
+    node.assert_whole();
+}
+
+fn is_on(daemon: &Daemon, tablet: i64, disk: &str) -> bool {
+    daemon.get(&format!("/api/v1/tablets/{tablet}"))["disk"] == disk
+}
+
+fn count_on(daemon: &Daemon, keys: &[tabletd::model::TabletKey], disk: &str) -> usize {
+    keys.iter().filter(|key| is_on(daemon, key.tablet_id.0, disk)).count()
+}
+
+#[test]
+fn a_limit_of_n_copies_n_bytes_of_tablets_per_second() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 1, &[64_000_000]);
+    node.settings = "disk_rate_limit_bytes_per_sec = 16000000\n".to_owned();
+    let daemon = node.start();
+    let began = std::time::Instant::now();
+    let id = daemon.accept(key, &node.disk(1));
+    daemon.wait_for(id, &["completed"]);
+    // Four seconds at the limit, and the read-back of what was copied last; in one bucket it took eight.
+    let took = began.elapsed().as_secs_f64();
+    assert!((3.4..6.8).contains(&took), "{took} s for 64 MB at 16 MB/s");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}

@@ -49,10 +49,19 @@ impl Image {
     /// # Panics
     /// As [`Mounted::on`].
     pub(crate) fn ext4(dir: &Path, name: &str, bytes: u64) -> Option<Self> {
+        Self::ext4_with(dir, name, bytes, &[])
+    }
+
+    /// The same, made with these options of `mkfs.ext4`.
+    ///
+    /// # Panics
+    /// As [`Mounted::on`].
+    pub(crate) fn ext4_with(dir: &Path, name: &str, bytes: u64, options: &[&str]) -> Option<Self> {
         let image = Self { file: dir.join(format!("{name}.img")), at: dir.join(name) };
         let made = File::create(&image.file).and_then(|file| file.set_len(bytes));
         made.and_then(|()| fs::create_dir_all(&image.at)).expect("the test has room");
-        let made = run("mkfs.ext4", &["-q", "-F", "-m", "0", &image.file.display().to_string()]);
+        let file = image.file.display().to_string();
+        let made = run("mkfs.ext4", &[&["-q", "-F", "-m", "0"], options, &[&file]].concat());
         match made.and_then(|()| image.mount()) {
             Ok(()) => {
                 fs::remove_dir(image.at.join("lost+found")).expect("mkfs made it");

@@ -20,7 +20,14 @@ fn counted(disks: &[DiskView]) -> Vec<Family> {
     type Value = fn(&DiskView) -> u64;
     let per_disk: [(&str, &str, Value); 15] = [
         ("tabletd_disk_tablets", "Tablets owned.", |disk| disk.tablet_count),
-        ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved_bytes),
+        ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved.bytes),
+        (
+            "tabletd_disk_inodes_total",
+            "Files and directories its file system was made for; 0 where not counted.",
+            |disk| disk.capacity.total_inodes,
+        ),
+        ("tabletd_disk_inodes_available", "Of these, how many are left.", |disk| disk.capacity.avail_inodes),
+        ("tabletd_disk_reserved_inodes", "Inodes promised to migrations.", |disk| disk.reserved.inodes),
         ("tabletd_disk_safe_to_remove", "1 when the disk may be pulled.", |disk| {
             disk.not_safe_because.is_none().into()
         }),

@@ -7,7 +7,7 @@ use crate::engine::{
 use crate::model::{
     Capacity, CheckState, Counters, DamagedFile, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure,
     LogEntry, Medium, MigrateTarget, Migration, MigrationId, MoveStatus, OperationId, OperationKind,
-    OperationState, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Receipt, ShardId, Status, Step,
+    OperationState, Phase, PlanCompleteness, PlanOutcome, PlannedMove, Receipt, ShardId, Space, Status, Step,
     StepRecord, StepStatus, TabletCheck, TabletKey, Task, TaskId, TaskPlan, TaskProgress, TaskRequest,
     TaskStatus,
 };
@@ -57,8 +57,8 @@ pub(crate) fn disk(path: &str) -> DiskView {
         uuid: Some(DiskUuid(uuid::Uuid::nil())),
         medium: Medium::Ssd,
         condition: DiskCondition::Online,
-        capacity: Capacity { total_bytes: 1000, avail_bytes: 400 },
-        reserved_bytes: 5,
+        capacity: Capacity { total_bytes: 1000, avail_bytes: 400, ..Capacity::default() },
+        reserved: Space { bytes: 5, inodes: 2 },
         tablet_count: 1,
         tablet_bytes: 100,
         trash_bytes: 7,

@@ -63,6 +63,15 @@ pub struct Disk {
     pub avail_bytes: u64,
     /// Promised to migrations in flight and queued, beyond what they have taken up already.
     pub reserved_bytes: u64,
+    /// Files and directories its file system was made for; 0 where it counts none.
+    #[serde(default)]
+    pub total_inodes: u64,
+    /// Of these, how many are left.
+    #[serde(default)]
+    pub avail_inodes: u64,
+    /// Promised to migrations in flight and queued.
+    #[serde(default)]
+    pub reserved_inodes: u64,
     /// Tablets owned.
     pub tablet_count: u64,
     /// Their bytes.

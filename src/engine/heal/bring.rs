@@ -16,7 +16,7 @@ use crate::engine::node::Node;
 use crate::engine::operations::Operation;
 use crate::engine::verify::Reading;
 use crate::model::{
-    ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, TabletKey, TabletRecord,
+    ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, Space, TabletKey, TabletRecord,
 };
 use crate::rules::capacity::fits;
 use crate::storage::layout::{record_name, tablet_dir};
@@ -75,7 +75,8 @@ pub(super) const fn is_about_the_copy(code: ErrorCode) -> bool {
 /// room.
 fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Failure> {
     let hang_after = node.hang_after();
-    let size_bytes = found.record.manifest.total_bytes();
+    let manifest = &found.record.manifest;
+    let need = Space::of_tablet(manifest.total_bytes(), manifest.files().len() as u64);
     let unfit = |disk: &Disk| {
         let condition = disk.condition(hang_after);
         if !condition.is_writable() {
@@ -84,7 +85,7 @@ fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Fai
         if disk.index == found.disk.index {
             return None;
         }
-        let full = fits(disk.capacity(), disk.reserved_bytes(), size_bytes, node.capacity_limits()).err();
+        let full = fits(disk.capacity(), disk.reserved(), need, node.capacity_limits()).err();
         full.map(|full| format!("disk {}: {full}", disk.path))
     };
     if let Some(disk) = &wish.to {
@@ -212,8 +213,9 @@ impl Work<'_> {
     }
 
     fn copy(&self, source: &Dir, staging: &Staging, barrier: &SharedBarrier) -> Result<Manifest, Failure> {
-        let size_bytes = self.found.record.manifest.total_bytes();
-        self.disk.reserve(size_bytes);
+        let manifest = &self.found.record.manifest;
+        let need = Space::of_tablet(manifest.total_bytes(), manifest.files().len() as u64);
+        self.disk.reserve(need);
         let copied = copy(&CopyRequest {
             source,
             destination: staging.files(),
@@ -223,7 +225,7 @@ impl Work<'_> {
             budget: &self.node.budget,
             hooks: &Copying(self),
         });
-        self.disk.unreserve(size_bytes);
+        self.disk.unreserve(need);
         let copied = copied.inspect_err(|failure| match failure.code {
             ErrorCode::SyncFailed => self.disk.sync_failed(&failure.message),
             ErrorCode::ReadBackMismatch => self.disk.mark_suspect(failure.message.clone()),
@@ -321,10 +323,10 @@ impl CopyHooks for Copying<'_> {
     ) -> Result<(), Failure> {
         let Work { node, operation, found, disk, .. } = self.0;
         wear_io_class(node.config().migration_io_class);
-        disk.take(bytes, go_on)?;
+        disk.take(traffic, bytes, go_on)?;
         if traffic == Traffic::Copy {
             add(&operation.read_bytes, bytes);
-            found.disk.take(bytes, go_on)?;
+            found.disk.take(traffic, bytes, go_on)?;
             node.limiter.take(bytes, go_on)?;
         }
         Ok(())

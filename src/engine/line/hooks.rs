@@ -6,7 +6,7 @@ use super::Line;
 use crate::engine::clock::{steady_ms, to_ms};
 use crate::engine::disk::Disk;
 use crate::engine::gentle::wear_io_class;
-use crate::model::Failure;
+use crate::model::{Failure, Space};
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
 /// The longest block on a disk that others must not feel us on: well below a millisecond on an SSD.
@@ -41,11 +41,10 @@ impl CopyHooks for Line<'_> {
             if self.job.is_forced() { Err(Leave::Forced) } else { Ok(()) }
         };
         let limited = || {
-            // A limit is on what the disk does, so that a read-back counts as well as a copy.
-            let mut waited = self.destination.take(bytes, go_on)?;
+            let mut waited = self.destination.take(traffic, bytes, go_on)?;
             if traffic == Traffic::Copy {
                 waited += self.job.limiter.take(bytes, go_on)?;
-                waited += self.source.take(bytes, go_on)?;
+                waited += self.source.take(traffic, bytes, go_on)?;
                 waited += self.node.limiter.take(bytes, go_on)?;
             }
             Ok(waited)
@@ -76,7 +75,7 @@ impl CopyHooks for Line<'_> {
 
     fn allocated(&self, bytes: u64) {
         add(&self.job.progress.allocated_bytes, bytes);
-        self.destination.allocated(bytes);
+        self.destination.allocated(Space::of_bytes(bytes));
     }
 
     fn freed(&self, bytes: u64) {
@@ -85,7 +84,7 @@ impl CopyHooks for Line<'_> {
                 .progress
                 .allocated_bytes
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(bytes)));
-        self.destination.not_allocated(bytes.min(freed.unwrap_or(0)));
+        self.destination.not_allocated(Space::of_bytes(bytes.min(freed.unwrap_or(0))));
     }
 
     fn verified(&self, bytes: u64) {

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use super::Line;
 use crate::engine::tidy;
 use crate::engine::verify::note_failed_read;
-use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
+use crate::model::{ErrorCode, Failure, Manifest, Space, TabletRecord};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};
 use crate::transfer::{check_source, staged_bytes};
@@ -71,37 +71,46 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
 /// Measured now, with every other move in flight counted, and reserved. What an earlier attempt has left in staging lies
 /// there already and is not asked for again. The numbers in words.
 fn check_space(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<String, Failure> {
-    let kept_bytes = kept_bytes(line, destination, manifest)?;
+    let kept = kept(line, destination, manifest)?;
     let capacity = line.destination.measure(destination).map_err(|error| line.on_destination(error))?;
     let claim = &line.job.claim;
-    let held_bytes = claim.reserved_bytes();
-    let size_bytes = line.job.size_bytes.max(manifest.total_bytes());
+    let files = manifest.files().len() as u64;
+    let need = Space::of_tablet(line.job.size_bytes.max(manifest.total_bytes()), files);
     let limits = line.node.capacity_limits();
-    let others =
-        line.destination.reserve_attempt(capacity, (size_bytes, kept_bytes), held_bytes, limits).map_err(
-            |full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)),
-        )?;
-    claim.set_reserved(size_bytes);
+    let others = line.destination.reserve_attempt(capacity, (need, kept), claim.reserved(), limits).map_err(
+        |full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)),
+    )?;
+    claim.set_reserved(need);
+    claim.set_kept_inodes(kept.inodes);
     claim.found_space();
-    line.job.progress.allocated_bytes.store(kept_bytes, Ordering::Relaxed);
-    let kept = if kept_bytes > 0 { format!(", {kept_bytes} are in staging already") } else { String::new() };
-    Ok(format!("{} bytes are free, {others} of them meant for other moves{kept}", capacity.avail_bytes))
+    line.job.progress.allocated_bytes.store(kept.bytes, Ordering::Relaxed);
+    let here = match kept.bytes {
+        0 => String::new(),
+        bytes => format!(", {bytes} are in staging already"),
+    };
+    let inodes = capacity.inodes_left().map(|left| format!(", {left} inodes"));
+    Ok(format!(
+        "{} bytes are free{}, {} bytes of them meant for other moves{here}",
+        capacity.avail_bytes,
+        inodes.unwrap_or_default(),
+        others.bytes
+    ))
 }
 
 /// What an earlier attempt has left of the tablet's files, in staging or, where it ended between the two, in their place.
-fn kept_bytes(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<u64, Failure> {
-    let Some(shard) = line.job.lock().destination_shard else { return Ok(0) };
-    let kept = || -> Result<u64, DiskError> {
+fn kept(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<Space, Failure> {
+    let Some(shard) = line.job.lock().destination_shard else { return Ok(Space::default()) };
+    let kept = || -> Result<Space, DiskError> {
         let staging = destination.dir().open_if_exists(format!("{MIGRATING}/{}/{FILES}", line.id))?;
         let found = match staging {
             Some(files) => Some(files),
             None => destination.dir().open_if_exists(tablet_dir(shard, line.key))?,
         };
-        let Some(dir) = found else { return Ok(0) };
-        manifest
-            .files()
-            .iter()
-            .try_fold(0, |sum: u64, file| Ok(sum.saturating_add(staged_bytes(&dir, file)?)))
+        let Some(dir) = found else { return Ok(Space::default()) };
+        manifest.files().iter().try_fold(Space::default(), |sum, file| {
+            let bytes = staged_bytes(&dir, file)?;
+            Ok(sum.plus(Space { bytes, inodes: u64::from(bytes > 0) }))
+        })
     };
     kept().map_err(|error| line.on_destination(error))
 }

@@ -62,7 +62,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         medium: disk.medium,
         condition: disk.condition(hang_after),
         capacity: disk.capacity(),
-        reserved_bytes: disk.reserved_bytes(),
+        reserved: disk.reserved(),
         trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
         file_system: file_system(node, disk),
     });
@@ -91,6 +91,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         table_id: entry.table_id,
         partition_id: entry.partition_id,
         size_bytes: entry.size_bytes,
+        file_count: entry.file_count.into(),
         pin: if pinned.contains(&key) { Pin::Pinned } else { Pin::Free },
         moving_to: entry.migration.and_then(|id| going.get(&id).copied()),
         last_moved_ms: last_moved.get(&key).copied(),

@@ -10,7 +10,7 @@ use super::ledger::Ledger;
 use super::relocate::scope;
 use super::report::{Misfit, Plan, Refusal, obstacles};
 use super::{Completeness, Request};
-use crate::model::DiskIndex;
+use crate::model::{DiskIndex, Space};
 
 impl Plan {
     /// Whether the plan may start on the node as it is now. Nothing of it has moved before this says yes.
@@ -32,7 +32,7 @@ impl Plan {
         }
         let mut ledger = Ledger::new(now, self.settings.watermark);
         let score_now = ledger.score(&[]);
-        let mut arriving: BTreeMap<usize, (DiskIndex, u64)> = BTreeMap::new();
+        let mut arriving: BTreeMap<usize, (DiskIndex, Space)> = BTreeMap::new();
         let tablets: BTreeMap<_, _> = now.tablets.iter().map(|tablet| (tablet.key, tablet)).collect();
         for planned in &self.moves {
             let ends = (ledger.bin_of(planned.source), ledger.bin_of(planned.destination));
@@ -40,11 +40,11 @@ impl Plan {
                 return Err(Refusal::Drifted { planned: self.fingerprint, now: found });
             };
             ledger.shift(tablet, from, to);
-            let (_, bytes) = arriving.entry(to).or_insert((planned.destination, 0));
-            *bytes = bytes.saturating_add(planned.size_bytes);
+            let (_, space) = arriving.entry(to).or_insert((planned.destination, Space::default()));
+            *space = space.plus(tablet.need());
         }
-        for (bin, (disk, bytes)) in arriving {
-            if let Some(why) = ledger.why_not(bin, bytes) {
+        for (bin, (disk, space)) in arriving {
+            if let Some(why) = ledger.why_not(bin, space) {
                 return Err(Refusal::NoLongerFits { disk, why });
             }
         }
@@ -74,8 +74,17 @@ pub fn fingerprint(request: &Request, inventory: &Inventory) -> u32 {
         let first = disks.iter().find(|other| other.file_system == disk.file_system);
         number(first.map_or(0, |first| u64::from(first.index.0)));
     }
-    for Tablet { key, disk, table_id: _, partition_id, size_bytes, pin, moving_to, last_moved_ms } in
-        scope(request, inventory)
+    for Tablet {
+        key,
+        disk,
+        table_id: _,
+        partition_id,
+        size_bytes,
+        file_count: _,
+        pin,
+        moving_to,
+        last_moved_ms,
+    } in scope(request, inventory)
     {
         number(key.tablet_id.0.cast_unsigned());
         number(u64::from(key.schema_hash.0.cast_unsigned()));

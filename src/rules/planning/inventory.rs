@@ -2,7 +2,9 @@
 //!
 //! It is a picture taken by somebody else; nothing here looks at a disk or at a clock.
 
-use crate::model::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, TabletId, TabletKey, TimestampMs};
+use crate::model::{
+    Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space, TabletId, TabletKey, TimestampMs,
+};
 
 /// One disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,8 +21,8 @@ pub struct Disk {
     pub condition: DiskCondition,
     /// Space of its file system.
     pub capacity: Capacity,
-    /// Bytes promised to moves towards it, in flight and queued, beyond what `capacity` shows as used by them already.
-    pub reserved_bytes: u64,
+    /// Promised to moves towards it, in flight and queued, beyond what `capacity` shows as used by them already.
+    pub reserved: Space,
     /// Bytes in its trash. They are in `capacity` as used; they hold a move back but make no disk "fuller" than another.
     pub trash_bytes: u64,
     /// Disks of one number are on one file system and share its space.
@@ -49,12 +51,21 @@ pub struct Tablet {
     pub partition_id: i64,
     /// Size of its files.
     pub size_bytes: u64,
+    /// Number of its files.
+    pub file_count: u64,
     /// Whether plans may move it.
     pub pin: Pin,
     /// Destination of the migration that owns it now.
     pub moving_to: Option<DiskIndex>,
     /// When it last changed its disk.
     pub last_moved_ms: Option<TimestampMs>,
+}
+
+impl Tablet {
+    /// What it needs where it is copied to.
+    pub const fn need(&self) -> Space {
+        Space::of_tablet(self.size_bytes, self.file_count)
+    }
 }
 
 /// The node at one moment.

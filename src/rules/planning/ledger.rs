@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::inventory::{Disk, Inventory, Tablet};
-use crate::model::{Capacity, DiskCondition, DiskIndex, Medium};
+use crate::model::{Capacity, DiskCondition, DiskIndex, Medium, Space};
 use crate::rules::capacity::{CapacityLimits, DoesNotFit, fits};
 
 /// Sizes are compared by cross-multiplication in 128 bits; 32 PiB leaves room for it on any number of disks.
@@ -20,26 +20,26 @@ pub(super) struct Bin {
     /// As the system reports it.
     pub(super) capacity: Capacity,
     /// Promised to moves towards it that are not this plan's.
-    pub(super) reserved_bytes: u64,
+    pub(super) reserved: Space,
     /// Size, for comparison with others.
     pub(super) total_bytes: u64,
     /// Load, for comparison with others.
     pub(super) load_bytes: u64,
     /// What the plan may send to it in all; `None` when it is past its watermark and takes not even an empty tablet.
-    pub(super) room_bytes: Option<u64>,
+    pub(super) room: Option<Space>,
     /// What the plan has sent to it so far.
-    pub(super) arriving_bytes: u64,
+    pub(super) arriving: Space,
 }
 
 impl Bin {
     /// What may still come; `None` when nothing may.
-    pub(super) fn left_bytes(&self) -> Option<u64> {
-        self.room_bytes.and_then(|room| room.checked_sub(self.arriving_bytes))
+    pub(super) fn left(&self) -> Option<Space> {
+        self.room.filter(|room| self.arriving.is_within(*room)).map(|room| room.minus(self.arriving))
     }
 
-    /// Whether `size_bytes` more may come.
-    pub(super) fn takes(&self, size_bytes: u64) -> bool {
-        self.left_bytes().is_some_and(|left| size_bytes <= left)
+    /// Whether so much more may come.
+    pub(super) fn takes(&self, need: Space) -> bool {
+        self.left().is_some_and(|left| need.is_within(left))
     }
 }
 
@@ -67,16 +67,15 @@ impl<'a> Ledger<'a> {
             // A disk that cannot be asked reports nothing; its neighbour on the same file system may.
             let capacity = disks.iter().map(|disk| disk.capacity).max_by_key(|capacity| capacity.total_bytes);
             let capacity = capacity.unwrap_or_default();
-            let reserved_bytes =
-                disks.iter().fold(0, |sum: u64, disk| sum.saturating_add(disk.reserved_bytes));
+            let reserved = disks.iter().fold(Space::default(), |sum, disk| sum.plus(disk.reserved));
             let trash_bytes = disks.iter().fold(0, |sum: u64, disk| sum.saturating_add(disk.trash_bytes));
             bins.push(Bin {
                 capacity,
-                reserved_bytes,
+                reserved,
                 total_bytes: capacity.total_bytes.min(LARGEST_BYTES),
-                load_bytes: capacity.used_bytes().saturating_sub(trash_bytes).saturating_add(reserved_bytes),
-                room_bytes: room(capacity, reserved_bytes, limits),
-                arriving_bytes: 0,
+                load_bytes: capacity.used_bytes().saturating_sub(trash_bytes).saturating_add(reserved.bytes),
+                room: room(capacity, reserved, limits),
+                arriving: Space::default(),
             });
         }
         let mut crowd = HashMap::new();
@@ -127,10 +126,9 @@ impl<'a> Ledger<'a> {
     }
 
     /// Why a tablet does not fit beside what the plan has sent already; `None` when it does.
-    pub(super) fn why_not(&self, bin: usize, size_bytes: u64) -> Option<DoesNotFit> {
+    pub(super) fn why_not(&self, bin: usize, need: Space) -> Option<DoesNotFit> {
         let bin = &self.bins[bin];
-        let reserved_bytes = bin.reserved_bytes.saturating_add(bin.arriving_bytes);
-        fits(bin.capacity, reserved_bytes, size_bytes, self.limits).err()
+        fits(bin.capacity, bin.reserved.plus(bin.arriving), need, self.limits).err()
     }
 
     /// The bins whose loads are compared with each other, per medium: those with a disk in service. A bin is in one group
@@ -172,9 +170,9 @@ impl<'a> Ledger<'a> {
     }
 }
 
-/// The largest number of bytes that [`fits`] lets onto the disk; `None` when it refuses even none.
-fn room(capacity: Capacity, reserved_bytes: u64, limits: CapacityLimits) -> Option<u64> {
-    let takes = |size_bytes| fits(capacity, reserved_bytes, size_bytes, limits).is_ok();
+/// The most that [`fits`] lets onto the disk; `None` when it refuses even nothing.
+fn room(capacity: Capacity, reserved: Space, limits: CapacityLimits) -> Option<Space> {
+    let takes = |bytes| fits(capacity, reserved, Space::of_bytes(bytes), limits).is_ok();
     if !takes(0) {
         return None;
     }
@@ -183,7 +181,8 @@ fn room(capacity: Capacity, reserved_bytes: u64, limits: CapacityLimits) -> Opti
         let middle = fitting + (above - fitting) / 2;
         if takes(middle) { fitting = middle } else { above = middle }
     }
-    Some(fitting)
+    let inodes = capacity.inodes_left().map_or(u64::MAX, |left| left.saturating_sub(reserved.inodes));
+    Some(Space { bytes: fitting, inodes })
 }
 
 /// `part` of `whole` in thousandths, rounded down; 0 of nothing.
@@ -204,15 +203,21 @@ mod tests {
         #[test]
         fn room_is_the_last_byte_that_fits(
             total in 0_u64..1_000_000, avail in 0_u64..1_000_000, reserved in 0_u64..1_000_000,
+            total_inodes in 0_u64..3, avail_inodes in 0_u64..100, reserved_inodes in 0_u64..100,
             usage_percent in 0_u64..=100, left_bytes in 0_u64..500_000, either: bool,
         ) {
-            let capacity = Capacity { total_bytes: total, avail_bytes: avail.min(total) };
+            let capacity = Capacity { total_bytes: total, avail_bytes: avail.min(total), total_inodes, avail_inodes };
+            let reserved = Space { bytes: reserved, inodes: reserved_inodes };
             let rule = if either { CapacityRule::Or } else { CapacityRule::And };
             let limits = CapacityLimits { usage_percent, left_bytes, left_bytes_from: LeftBytesFrom::Setting, rule };
-            let takes = |size| fits(capacity, reserved, size, limits).is_ok();
+            let takes = |need| fits(capacity, reserved, need, limits).is_ok();
             match room(capacity, reserved, limits) {
-                Some(room) => proptest::prop_assert!(takes(room) && !takes(room + 1)),
-                None => proptest::prop_assert!(!takes(0)),
+                Some(room) => {
+                    let (a_byte, an_inode) = (Space::of_bytes(1), Space { bytes: 0, inodes: 1 });
+                    proptest::prop_assert!(takes(room) && !takes(room.plus(a_byte)));
+                    proptest::prop_assert!(total_inodes == 0 || !takes(room.plus(an_inode)));
+                }
+                None => proptest::prop_assert!(!takes(Space::default())),
             }
         }
     }

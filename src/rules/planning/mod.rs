@@ -148,7 +148,7 @@ pub fn plan(
         let ends = (after.bin_of(planned.source), after.bin_of(planned.destination));
         if let ((Some(from), Some(to)), Some(tablet)) = (ends, tablets.get(&planned.key)) {
             after.shift(tablet, from, to);
-            after.bins[to].arriving_bytes += planned.size_bytes;
+            after.bins[to].arriving = after.bins[to].arriving.plus(tablet.need());
         }
     }
     Ok(Plan {
@@ -181,8 +181,7 @@ fn forecast(inventory: &Inventory, before: &Ledger<'_>, after: &Ledger<'_>, move
     disks.sort_unstable();
     let level = |ledger: &Ledger<'_>, disk, tablets| {
         let Some(bin) = ledger.bin_of(disk).map(|bin| &ledger.bins[bin]) else { return Level::default() };
-        let committed_bytes =
-            bin.capacity.used_bytes().saturating_add(bin.reserved_bytes).saturating_add(bin.arriving_bytes);
+        let committed_bytes = bin.capacity.used_bytes().saturating_add(bin.reserved.plus(bin.arriving).bytes);
         Level {
             committed_bytes,
             committed_permille: permille(committed_bytes, bin.capacity.total_bytes),

@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use super::inventory::Tablet;
 use super::ledger::Ledger;
-use crate::model::DiskIndex;
+use crate::model::{DiskIndex, Space};
 
 /// Steps of the search, some tenths of a second at most. Ten tablets on three disks are always searched through; of a
 /// larger puzzle only as much as the steps allow.
@@ -40,8 +40,7 @@ pub(super) fn pack(items: &mut [Item<'_>], ledger: &Ledger<'_>, stop_points: u32
     items.sort_by_key(|item| (std::cmp::Reverse(item.tablet.size_bytes), item.tablet.key));
     let spread = spread(items, ledger, stop_points);
     // What could not even go alone is no puzzle.
-    let hopeless =
-        |item: &Item<'_>| !item.all().any(|(_, bin)| ledger.bins[bin].takes(item.tablet.size_bytes));
+    let hopeless = |item: &Item<'_>| !item.all().any(|(_, bin)| ledger.bins[bin].takes(item.tablet.need()));
     let homeless = |places: &Places| places.iter().filter(|place| place.is_none()).count();
     let least = items.iter().filter(|item| hopeless(item)).count();
     if homeless(&spread) == least {
@@ -62,12 +61,12 @@ pub(super) fn pack(items: &mut [Item<'_>], ledger: &Ledger<'_>, stop_points: u32
     if homeless(&tight) < homeless(&spread) { tight } else { spread }
 }
 
-fn lefts(ledger: &Ledger<'_>) -> Vec<Option<u64>> {
-    ledger.bins.iter().map(super::ledger::Bin::left_bytes).collect()
+fn lefts(ledger: &Ledger<'_>) -> Vec<Option<Space>> {
+    ledger.bins.iter().map(super::ledger::Bin::left).collect()
 }
 
-fn takes(left: Option<u64>, size_bytes: u64) -> bool {
-    left.is_some_and(|left| size_bytes <= left)
+fn takes(left: Option<Space>, need: Space) -> bool {
+    left.is_some_and(|left| need.is_within(left))
 }
 
 /// Even loads, partitions apart.
@@ -88,7 +87,7 @@ fn spread(items: &[Item<'_>], ledger: &Ledger<'_>, stop_points: u32) -> Places {
     let place = |item: &Item<'_>| {
         let Item { tablet, choices } = item;
         let best = |choices: &Vec<Place>| {
-            let open = choices.iter().filter(|(_, bin)| takes(left[*bin], tablet.size_bytes));
+            let open = choices.iter().filter(|(_, bin)| takes(left[*bin], tablet.need()));
             open.min_by_key(|(disk, bin)| {
                 let whole = u128::from(ledger.bins[*bin].total_bytes.max(1));
                 let after_ppm = (u128::from(load[*bin]) + u128::from(tablet.size_bytes)) * 1_000_000 / whole;
@@ -100,7 +99,7 @@ fn spread(items: &[Item<'_>], ledger: &Ledger<'_>, stop_points: u32) -> Places {
             .copied()
         };
         let (disk, bin) = choices.iter().find_map(best)?;
-        left[bin] = left[bin].map(|left| left - tablet.size_bytes);
+        left[bin] = left[bin].map(|left| left.minus(tablet.need()));
         load[bin] = load[bin].saturating_add(tablet.size_bytes);
         if tablet.partition_id != 0 {
             *crowd.entry((tablet.partition_id, bin)).or_default() += 1;
@@ -114,10 +113,10 @@ fn spread(items: &[Item<'_>], ledger: &Ledger<'_>, stop_points: u32) -> Places {
 fn tight(items: &[Item<'_>], ledger: &Ledger<'_>) -> Places {
     let mut left = lefts(ledger);
     let place = |item: &Item<'_>| {
-        let size_bytes = item.tablet.size_bytes;
-        let open = item.all().filter(|(_, bin)| takes(left[*bin], size_bytes));
+        let need = item.tablet.need();
+        let open = item.all().filter(|(_, bin)| takes(left[*bin], need));
         let (disk, bin) = open.min_by_key(|(disk, bin)| (left[*bin], *disk))?;
-        left[bin] = left[bin].map(|left| left - size_bytes);
+        left[bin] = left[bin].map(|left| left.minus(need));
         Some((disk, bin))
     };
     items.iter().map(place).collect()
@@ -139,12 +138,12 @@ fn search(items: &[Item<'_>], ledger: &Ledger<'_>) -> Option<Vec<Place>> {
             return path.into_iter().map(|(_, taken)| taken).collect();
         }
         if path.last().is_none_or(|(_, taken)| taken.is_some()) {
-            let size_bytes = items[at].tablet.size_bytes;
-            let open_bytes: u128 = left.iter().flatten().map(|left| u128::from(*left)).sum();
+            let need = items[at].tablet.need();
+            let open_bytes: u128 = left.iter().flatten().map(|left| u128::from(left.bytes)).sum();
             let mut untried: Vec<_> = if rest[at] > open_bytes {
                 Vec::new()
             } else {
-                items[at].all().filter(|(_, bin)| takes(left[*bin], size_bytes)).collect()
+                items[at].all().filter(|(_, bin)| takes(left[*bin], need)).collect()
             };
             untried.sort_by_key(|(disk, bin)| std::cmp::Reverse((left[*bin], *disk)));
             untried.dedup_by_key(|(_, bin)| *bin);
@@ -154,14 +153,14 @@ fn search(items: &[Item<'_>], ledger: &Ledger<'_>) -> Option<Vec<Place>> {
         let at = path.len() - 1;
         let (untried, taken) = path.last_mut()?;
         if let Some(place) = untried.pop() {
-            left[place.1] = left[place.1].map(|left| left - items[at].tablet.size_bytes);
+            left[place.1] = left[place.1].map(|left| left.minus(items[at].tablet.need()));
             *taken = Some(place);
             continue;
         }
         path.pop();
         let before = path.len().checked_sub(1)?;
         if let Some((_, bin)) = path[before].1.take() {
-            left[bin] = left[bin].map(|left| left + items[before].tablet.size_bytes);
+            left[bin] = left[bin].map(|left| left.plus(items[before].tablet.need()));
         }
     }
     None

@@ -187,7 +187,7 @@ impl<'a> Group<'a> {
         if lead <= 0 {
             return None;
         }
-        let most = i128::from(self.ledger.bins[to].left_bytes()?).min((2 * lead - 1) / sizes);
+        let most = i128::from(self.ledger.bins[to].left()?.bytes).min((2 * lead - 1) / sizes);
         let stop = self.settings.stop_points;
         let ideal = (lead / sizes)
             .min(self.excess(from).max(-self.excess(to)))
@@ -200,6 +200,7 @@ impl<'a> Group<'a> {
         let above = (ideal < most).then(|| movable.range((ideal + 1, 0)..=(most, usize::MAX)).take(ALIKE));
         let near: Vec<_> = below
             .chain(above.into_iter().flatten())
+            .filter(|(_, at)| self.ledger.bins[to].takes(self.tablets[*at].need()))
             .map(|(size_bytes, at)| (size_bytes.abs_diff(ideal), *at))
             .collect();
         let nearest = near.iter().map(|(off, _)| *off).min()?;
@@ -219,12 +220,14 @@ impl<'a> Group<'a> {
         self.ledger.shift(tablet, from, to);
         let (first, _) = *self.moved.entry(at).or_insert((from, from));
         if from != first {
-            self.ledger.bins[from].arriving_bytes -= tablet.size_bytes;
+            let arriving = &mut self.ledger.bins[from].arriving;
+            *arriving = arriving.minus(tablet.need());
         }
         if to == first {
             self.moved.remove(&at);
         } else {
-            self.ledger.bins[to].arriving_bytes += tablet.size_bytes;
+            let arriving = &mut self.ledger.bins[to].arriving;
+            *arriving = arriving.plus(tablet.need());
             self.moved.insert(at, (first, to));
         }
         let entry = (tablet.size_bytes, at);

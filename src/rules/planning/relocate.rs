@@ -221,7 +221,7 @@ fn relocate(
     let places = pack(&mut items, &ledger, settings.stop_points);
     let alone = ledger.clone();
     for (item, (_, bin)) in items.iter().zip(&places).filter_map(|(item, place)| Some((item, (*place)?))) {
-        ledger.bins[bin].arriving_bytes += item.tablet.size_bytes;
+        ledger.bins[bin].arriving = ledger.bins[bin].arriving.plus(item.tablet.need());
     }
     let mut moves = Vec::new();
     let mut fits_nowhere = Vec::new();
@@ -232,10 +232,10 @@ fn relocate(
             continue;
         }
         let tried = closed.get(&source).into_iter().flatten().filter_map(|(disk, why_not)| {
-            let full = || ledger.why_not(ledger.bin_of(*disk)?, size_bytes).map(Obstacle::DoesNotFit);
+            let full = || ledger.why_not(ledger.bin_of(*disk)?, tablet.need()).map(Obstacle::DoesNotFit);
             Some((*disk, why_not.or_else(full)?))
         });
-        let ever = choices.iter().flatten().any(|(_, bin)| alone.bins[*bin].takes(size_bytes));
+        let ever = choices.iter().flatten().any(|(_, bin)| alone.bins[*bin].takes(tablet.need()));
         let fit = if ever { Fit::NotBesideTheOthers } else { Fit::Never };
         fits_nowhere.push(Misfit { key, source, size_bytes, fit, tried: tried.collect() });
     }

@@ -6,7 +6,7 @@ mod properties;
 mod rebalances;
 
 use super::*;
-use crate::model::{Capacity, DiskCondition};
+use crate::model::{Capacity, DiskCondition, Space};
 use crate::rules::capacity::{CapacityRule, LeftBytesFrom, fits};
 
 pub(super) const NOW_MS: TimestampMs = 1_000_000;
@@ -37,8 +37,8 @@ pub(super) fn disk(index: u16, foreign_bytes: u64) -> Disk {
         path: format!("/d{index}"),
         medium: Medium::Hdd,
         condition: DiskCondition::Online,
-        capacity: Capacity { total_bytes: 1000, avail_bytes: 1000 - foreign_bytes },
-        reserved_bytes: 0,
+        capacity: Capacity { total_bytes: 1000, avail_bytes: 1000 - foreign_bytes, ..Capacity::default() },
+        reserved: Space::default(),
         trash_bytes: 0,
         file_system: u32::from(index),
     }
@@ -51,6 +51,7 @@ pub(super) fn tablet(id: i64, disk: u16, size_bytes: u64) -> Tablet {
         table_id: 1,
         partition_id: 0,
         size_bytes,
+        file_count: 1,
         pin: Pin::Free,
         moving_to: None,
         last_moved_ms: None,
@@ -100,7 +101,7 @@ pub(super) fn applied(inventory: &Inventory, moves: &[Move]) -> Inventory {
 
 /// Everything that holds of any plan.
 pub(super) fn check(plan: &Plan, inventory: &Inventory) {
-    let mut arriving: BTreeMap<u32, u64> = BTreeMap::new();
+    let mut arriving: BTreeMap<u32, Space> = BTreeMap::new();
     let mut seen = std::collections::BTreeSet::new();
     for planned in &plan.moves {
         assert!(seen.insert(planned.key), "{} moves twice", planned.key);
@@ -111,20 +112,21 @@ pub(super) fn check(plan: &Plan, inventory: &Inventory) {
         assert!(inventory.disk(planned.source).expect("known").condition.is_readable());
         let destination = inventory.disk(planned.destination).expect("known");
         assert!(destination.condition.is_writable());
-        *arriving.entry(destination.file_system).or_default() += planned.size_bytes;
+        let space = arriving.entry(destination.file_system).or_default();
+        *space = space.plus(tablet.need());
     }
-    for (file_system, bytes) in arriving {
+    for (file_system, space) in arriving {
         let shared = || inventory.disks.iter().filter(|disk| disk.file_system == file_system);
-        let reserved = shared().map(|disk| disk.reserved_bytes).sum();
+        let reserved = shared().map(|disk| disk.reserved).fold(Space::default(), Space::plus);
         let capacity = shared().next().expect("known").capacity;
-        assert_eq!(fits(capacity, reserved, bytes, plan.settings.watermark), Ok(()));
+        assert_eq!(fits(capacity, reserved, space, plan.settings.watermark), Ok(()));
     }
     assert!(plan.moves.len() <= plan.settings.max_moves);
     let after = applied(inventory, &plan.moves);
     for forecast in &plan.disks {
         let disk = after.disk(forecast.disk).expect("known");
         let shared = after.disks.iter().filter(|other| other.file_system == disk.file_system);
-        let reserved: u64 = shared.map(|disk| disk.reserved_bytes).sum();
+        let reserved: u64 = shared.map(|disk| disk.reserved.bytes).sum();
         assert_eq!(forecast.after.committed_bytes, disk.capacity.used_bytes() + reserved);
         let on_it = after.tablets.iter().filter(|t| t.moving_to.unwrap_or(t.disk) == disk.index).count();
         assert_eq!(forecast.after.tablets, on_it);

@@ -14,7 +14,11 @@ fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
                 let total_bytes = total + 4000; // Room for every tablet on one disk: a node that can be.
                 let shares = at > 0 && file_system == 0;
                 let mut made = super::disk(at, 0);
-                made.capacity = Capacity { total_bytes, avail_bytes: total_bytes - foreign - trash };
+                made.capacity = Capacity {
+                    total_bytes,
+                    avail_bytes: total_bytes - foreign - trash,
+                    ..Capacity::default()
+                };
                 made.trash_bytes = trash;
                 made.condition = match condition {
                     0 => DiskCondition::Suspect { reason: "s".into() },
@@ -41,7 +45,7 @@ fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
                     1 if usize::from(to) % count != on => {
                         let to = usize::from(to) % count;
                         made.moving_to = Some(DiskIndex(u16::try_from(to).expect("few disks")));
-                        node.disks[to].reserved_bytes += size;
+                        node.disks[to].reserved.bytes += size;
                     }
                     2 => made.last_moved_ms = Some(NOW_MS - i64::from(to)),
                     _ => {}
@@ -91,7 +95,7 @@ fn loads(node: &Inventory) -> Vec<Vec<(u32, i128, i128)>> {
         let here = |index: DiskIndex| node.disk(index).is_some_and(|d| d.file_system == disk.file_system);
         let mut load = i128::from(disk.capacity.used_bytes());
         for other in node.disks.iter().filter(|other| other.file_system == disk.file_system) {
-            load += i128::from(other.reserved_bytes) - i128::from(other.trash_bytes);
+            load += i128::from(other.reserved.bytes) - i128::from(other.trash_bytes);
         }
         let leaving = node.tablets.iter().filter(|tablet| tablet.moving_to.is_some() && here(tablet.disk));
         load -= leaving.map(|tablet| i128::from(tablet.size_bytes)).sum::<i128>();

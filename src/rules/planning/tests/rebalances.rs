@@ -59,7 +59,7 @@ fn bytes_in_flight_count_at_both_ends() {
         tablet.moving_to = Some(DiskIndex(1));
     }
     let mut node = node(vec![disk(0, 0), disk(1, 0)], tablets);
-    node.disks[1].reserved_bytes = 300;
+    node.disks[1].reserved.bytes = 300;
     assert!(planned(&ALL, &node, &settings()).moves.is_empty(), "what moves already makes them even");
 }
 
