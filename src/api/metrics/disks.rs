@@ -18,7 +18,7 @@ pub(super) fn families(disks: &[DiskView]) -> Vec<Family> {
 
 fn counted(disks: &[DiskView]) -> Vec<Family> {
     type Value = fn(&DiskView) -> u64;
-    let per_disk: [(&str, &str, Value); 15] = [
+    let per_disk: [(&str, &str, Value); 18] = [
         ("tabletd_disk_tablets", "Tablets owned.", |disk| disk.tablet_count),
         ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved.bytes),
         (
