@@ -65,7 +65,7 @@ for part in 'named point' 'left out on purpose' 'wall clock' 'short reads' 'call
 done
 step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
-scripts=(scripts/*.sh .ci/run)
+scripts=(scripts/*.sh .ci/run conf/debian/postinst conf/debian/prerm conf/debian/postrm)
 for script in "${scripts[@]}"; do
     bash -n "$script"
 done
@@ -75,6 +75,7 @@ else
     say "shellcheck is not installed: the scripts' syntax was checked, their habits were not"
 fi
 
+step scripts/check_release.sh --unit-only
 if command -v promtool >/dev/null && command -v prometheus >/dev/null && command -v jq >/dev/null; then
     step scripts/check_monitoring.sh
 else

@@ -21,6 +21,7 @@
 //! | [`api`] | HTTP on port 8040 | how a migration works |
 //! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
 //! | [`cli`] | `tabletctl` | the engine |
+//! | [`service`] | the daemon to its machine: command line, service manager, kernel | disks, tablets |
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
 
@@ -36,5 +37,6 @@ pub mod logging;
 pub mod model;
 pub mod page;
 pub mod rules;
+pub mod service;
 pub mod storage;
 pub mod transfer;

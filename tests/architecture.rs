@@ -8,6 +8,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("model", &[]),
     ("access", &[]),
+    ("service", &[]),
     ("rules", &["model"]),
     ("config", &["model"]),
     ("doris", &["model"]),
@@ -21,7 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.
     ("page", &["model", "access", "api"]),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
-    ("cli", &["model", "access", "config", "storage", "transfer", "doris", "api::wire"]),
+    ("cli", &["model", "access", "config", "storage", "transfer", "doris", "service", "api::wire"]),
 ];
 
 /// Lines a room may have. A larger one wants splitting by subject.

@@ -360,15 +360,19 @@ fn man_pages_are_written_one_for_each_command() {
     let done = tabletctl("", &["man", "--dir", dir.path().to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     for page in
-        ["tabletctl.1", "tabletctl-disk-drain.1", "tabletctl-task-follow.1", "tabletctl-tablet-verify.1"]
+        ["tabletctl.8", "tabletctl-disk-drain.8", "tabletctl-task-follow.8", "tabletctl-tablet-verify.8"]
     {
         let written = std::fs::read_to_string(dir.path().join(page)).unwrap();
         for said in [".TH", r"\-\-token\-file", r"\-\-ca", r"\-\-json"] {
             assert!(written.contains(said), "{said} in {page}");
         }
     }
-    let first = std::fs::read_to_string(dir.path().join("tabletctl.1")).unwrap();
+    let first = std::fs::read_to_string(dir.path().join("tabletctl.8")).unwrap();
     assert!(first.contains("Exit status:") && first.contains("TABLETD_TOKEN_FILE"), "{first}");
+    let daemon = std::fs::read_to_string(dir.path().join("tabletd.8")).unwrap();
+    assert!(daemon.contains(r"\-\-check\-config") && daemon.contains("NOTIFY_SOCKET"), "{daemon}");
+    let configuration = std::fs::read_to_string(dir.path().join("be.conf.5")).unwrap();
+    assert!(configuration.contains(r"\fBstorage_root_path") && configuration.contains(r"\fBhdd_write_slots"));
     let nowhere = dir.path().join("nowhere");
     let done = tabletctl("", &["man", "--dir", nowhere.to_str().unwrap()]);
     assert_eq!(done.status.code(), Some(1));

@@ -2,7 +2,6 @@
 
 use std::fmt::Display;
 use std::io::Write;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,22 +13,11 @@ use tabletd::config::{Config, Loaded};
 use tabletd::engine::Engine;
 use tabletd::logging;
 use tabletd::page;
+use tabletd::service::{Arguments, Notify, check_kernel};
 use tokio::signal::unix::{SignalKind, signal as on_signal};
 
 /// Time given to requests under way when the daemon stops.
 const HTTP_GRACE: Duration = Duration::from_secs(5);
-
-/// A storage-node daemon that moves tablets between disks, safely and fast.
-#[derive(Parser)]
-#[command(version)]
-struct Arguments {
-    /// be.conf; be_custom.conf beside it is read after it.
-    #[arg(long, value_name = "FILE")]
-    conf: PathBuf,
-    /// Check the configuration and what it names, print every problem, and exit: 0 when there is none, 2 otherwise.
-    #[arg(long)]
-    check_config: bool,
-}
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
@@ -82,6 +70,8 @@ fn check(loaded: &Loaded) -> ExitCode {
 }
 
 fn run(loaded: Loaded) -> Result<(), String> {
+    check_kernel()?;
+    let notify = Arc::new(Notify::from_env());
     for key in &loaded.ignored {
         tracing::warn!("{key}");
     }
@@ -113,8 +103,14 @@ fn run(loaded: Loaded) -> Result<(), String> {
         .also_named(&config.http_allowed_hosts)
         .with_tls(tls)
         .with_page(page::routes);
+    notify.starting("opening disks and settling what was unfinished");
     let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
+    notify.ready();
+    if notify.is_heard() {
+        runtime.spawn(tell(Arc::clone(&notify), engine.clone()));
+    }
     let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
+    notify.stopping();
     tracing::info!("stopping: {served:?}");
     engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
     // A call that hangs with its disk must not keep the daemon from ending.
@@ -132,4 +128,22 @@ fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
             _ = interrupt.recv() => {}
         }
     })
+}
+
+/// Tells the service manager how the node stands. A task of the runtime that serves HTTP: it stays silent when that is
+/// stuck, and it looks at memory only, so that no disk can silence it.
+async fn tell(notify: Arc<Notify>, engine: Engine) {
+    let mut turn = tokio::time::interval(notify.every());
+    loop {
+        turn.tick().await;
+        let totals = engine.totals();
+        notify.alive(&format!(
+            "{} tablets, {} migrations running, {} waiting, {} tablets damaged, {} not served",
+            totals.tablets,
+            totals.running,
+            totals.queued,
+            totals.damaged.len(),
+            totals.unavailable
+        ));
+    }
 }

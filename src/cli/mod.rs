@@ -17,6 +17,7 @@ mod follow;
 mod headline;
 mod jobs;
 mod lost;
+mod man;
 pub mod migrate_args;
 mod node;
 pub mod offline;
@@ -145,7 +146,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Tablet { command } => run_offline(command, output),
         Command::Doris { command } => doris::run(command, output),
         Command::Token(args) => tokens::run(args, output),
-        Command::Man { dir } => clap_mangen::generate_to(Cli::command(), dir).map_err(|error| {
+        Command::Man { dir } => man::write_all(dir).map_err(|error| {
             CliError::new(Exit::Failed, format!("cannot write man pages to {}: {error}", dir.display()))
         }),
         Command::Completions { shell } => {

@@ -22,6 +22,7 @@ mod quarantine;
 mod recovery;
 mod register;
 mod requests;
+mod service;
 mod space;
 mod steering;
 mod stopping;

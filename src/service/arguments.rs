@@ -1,0 +1,30 @@
+//! The command line of `tabletd`, as clap reads it.
+
+use std::path::PathBuf;
+
+use clap::Parser;
+
+const MORE: &str = "\
+Environment:
+  TABLETD_LOG      what is logged, as tracing's EnvFilter reads it; stands for sys_log_level
+  NOTIFY_SOCKET    set by systemd for Type=notify: READY, STATUS, WATCHDOG and STOPPING are sent there
+
+Signals:
+  SIGTERM, SIGINT  running copies keep what is verified, and go on at the next start
+
+Exit status:
+  0  stopped in order
+  1  it could not start, or failed; standard error says why
+  2  the configuration or the command line is wrong";
+
+/// A storage-node daemon that moves tablets between disks, safely and fast.
+#[derive(Debug, Parser)]
+#[command(name = "tabletd", version, after_help = MORE)]
+pub struct Arguments {
+    /// be.conf; be_custom.conf beside it is read after it.
+    #[arg(long, value_name = "FILE")]
+    pub conf: PathBuf,
+    /// Check the configuration and what it names, print every problem, and exit: 0 when there is none, 2 otherwise.
+    #[arg(long)]
+    pub check_config: bool,
+}
