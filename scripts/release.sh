@@ -31,7 +31,7 @@ cd -- "$repo"
 dirty=$(git status --porcelain)
 [[ -z $dirty ]] || die "the tree is not clean; commit or stash first:
 $dirty"
-for tool in cargo-deb objcopy strip; do
+for tool in cargo-deb objcopy readelf strip; do
     command -v "$tool" >/dev/null || die "$tool is needed and not installed"
 done
 
@@ -52,8 +52,8 @@ for program in tabletd tabletctl; do
     if grep -q TABLETD_FAIL_POINT "$built"; then die "$built was built with fault-injection"; fi
     if grep -qF "$repo" "$built"; then die "$built names $repo"; fi
     # Symbols go where gdb looks for them by the build's id.
-    id=$(objcopy -O binary --only-section=.note.gnu.build-id --set-section-flags .note.gnu.build-id=alloc \
-        "$built" /dev/stdout | od -An -v -tx1 | tr -d ' \n' | tail -c 40)
+    id=$(readelf --notes "$built" | sed -n 's/.*Build ID: //p')
+    [[ $id =~ ^[0-9a-f]{8,}$ ]] || die "$built has no build id"
     symbols=$stage/debug/usr/lib/debug/.build-id/${id:0:2}
     mkdir -p -- "$symbols"
     objcopy --only-keep-debug "$built" "$symbols/${id:2}.debug"
