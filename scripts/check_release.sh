@@ -78,11 +78,11 @@ for path in /usr/bin/tabletd /usr/bin/tabletctl /etc/tabletd/be.conf /usr/lib/sy
     /usr/share/tabletd/grafana-dashboard.json /usr/share/doc/tabletd/operations.md; do
     grep -qx -- "- $path" "$work/contents" || die "$path is not in the package"
 done
-dpkg-deb --info "$deb" conffiles | grep -qx /etc/tabletd/be.conf || die "be.conf is no conffile"
+dpkg-deb --info "$deb" conffiles | grep -x /etc/tabletd/be.conf >/dev/null || die "be.conf is no conffile"
 if dpkg-deb --contents "$deb" | grep '/etc/systemd\|\.wants/'; then die "the package enables something"; fi
 dpkg-deb --fsys-tarfile "$deb" | tar --extract --directory "$work" ./usr/bin/tabletd
-if file "$work/usr/bin/tabletd" 2>/dev/null | grep -q 'not stripped'; then die "the binary is not stripped"; fi
-tar --list --file "$dist"/tabletd-*-debug.tar.gz | grep -q '\.build-id/../.*\.debug' || die "no debug symbols"
+if file "$work/usr/bin/tabletd" 2>/dev/null | grep 'not stripped' >/dev/null; then die "the binary is not stripped"; fi
+tar --list --file "$dist"/tabletd-*-debug.tar.gz | grep '\.build-id/../.*\.debug' >/dev/null || die "no debug symbols"
 version=$("$work/usr/bin/tabletd" --version)
 [[ $version == "tabletd $(dpkg-deb --field "$deb" Version | sed 's/-[0-9]*$//')" ]] ||
     die "tabletd --version says $version, the package $(dpkg-deb --field "$deb" Version)"
@@ -103,7 +103,7 @@ bare_root() {
     mkdir -p -- "$root/disks/1" "$root/disks/2" "$root/source"
     head -c 100000 /dev/urandom >"$root/source/0_0.dat"
     printf 'storage_root_path = /disks/1,medium:ssd;/disks/2,medium:ssd\nwebserver_port = %s\n' "$port" >>"$conf"
-    printf 'min_file_descriptor_number = 0\n' >>"$conf"
+    printf 'min_file_descriptor_number = 0\nstorage_flood_stage_usage_percent = 100\n' >>"$conf"
     "${run[@]}" tabletctl tablet import /source --root /disks/1 --tablet-id "$id" --schema-hash 5 >/dev/null
     "${run[@]}" chown -R tabletd:tabletd /disks
     start() {
