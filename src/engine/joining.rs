@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::catalog::Entry;
 use super::disk::{Disk, stay, visit};
 use super::job::Job;
-use super::known_disks::KnownDisks;
+use super::known_disks::{self, KnownDisks};
 use super::marks;
 use super::node::Node;
 use super::open::open_beside;
@@ -74,7 +74,7 @@ pub(super) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
             settle(node, disk, &scan)
         });
     match settled {
-        Ok(()) => take_into_service(node, disk),
+        Ok(()) => take_into_service(node, disk).inspect(|()| known_disks::spread(node)),
         Err(why) => {
             disk.mark_broken(why.clone());
             disk.clear_read_only();

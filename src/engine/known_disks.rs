@@ -1,20 +1,32 @@
 //! Which disk was last seen at which path, and which disks were given up: `disks.json` in the state directory.
 //!
 //! An empty directory where a known disk should be is a disk that is not mounted, never a new one. A disk that was given
-//! up never joins by itself again.
+//! up never joins by itself again. Each root keeps a copy, for the day on which the state directory is lost.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
+use super::disk::{Disk, visit};
+use super::node::Node;
+use super::thread::{run_isolated, spawn_isolated};
 use crate::model::{DiskRef, DiskUuid, TimestampMs};
-use crate::storage::{Dir, DiskError, KnownAs, ReadFrom, read_small, replace_durably};
+use crate::storage::{
+    Dir, DiskError, KnownAs, ReadFrom, get_disk_list, put_disk_list, read_disk_uuid, read_small,
+    replace_durably,
+};
 
 /// Name of the list in the state directory.
 const KNOWN_DISKS_FILE: &str = "disks.json";
+/// How long the roots together may take to show their copies.
+const LOOK_WAIT: Duration = Duration::from_millis(1500);
+/// How long a disk may take to be given its copy.
+const COPY_WAIT: Duration = Duration::from_secs(5);
 
 /// What to type when a disk never comes back: part of every refusal that a lost disk meets.
 pub(super) fn if_lost(path: &str) -> String {
@@ -41,6 +53,9 @@ struct List {
     paths: BTreeMap<String, Option<DiskUuid>>,
     #[serde(default)]
     lost: BTreeMap<DiskUuid, LostDisk>,
+    /// How often it was written: of two copies the one with the higher number is the newer.
+    #[serde(default)]
+    written: u64,
 }
 
 impl List {
@@ -49,13 +64,13 @@ impl List {
         serde_json::from_slice(bytes).or_else(|error| {
             let paths: BTreeMap<String, DiskUuid> = serde_json::from_slice(bytes).map_err(|_| error)?;
             let paths = paths.into_iter().map(|(path, uuid)| (path, Some(uuid))).collect();
-            Ok(Self { paths, lost: BTreeMap::new() })
+            Ok(Self { paths, ..Self::default() })
         })
     }
 
     /// What stands in for a list that cannot be read: anything may have been at these paths.
     fn unsure<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
-        Self { paths: paths.map(|path| (path.to_owned(), None)).collect(), lost: BTreeMap::new() }
+        Self { paths: paths.map(|path| (path.to_owned(), None)).collect(), ..Self::default() }
     }
 }
 
@@ -120,8 +135,30 @@ impl KnownDisks {
              here, and nothing blank is taken at a configured path unasked",
             state_dir.display()
         );
-        let known = Self { dir, list: List::unsure(configured) };
+        let mut known = Self { dir, list: List::unsure(configured) };
         known.write()?;
+        Ok(known)
+    }
+
+    /// As [`Self::load`], for a start: where there is no list, the newest of the copies that the roots keep takes its place.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub(super) fn load_or_find(state_dir: &Path, configured: &[&str]) -> Result<Self, String> {
+        let mut known = Self::load(state_dir, configured.iter().copied())?;
+        if known.list.written > 0 || !known.list.paths.is_empty() {
+            return Ok(known);
+        }
+        if let Some((path, list)) = newest_copy(configured) {
+            tracing::warn!(
+                "{}/{KNOWN_DISKS_FILE} is missing; the copy on {path} is taken in its place: {} disks are known, and \
+                 nothing blank is taken at their paths",
+                state_dir.display(),
+                list.paths.len()
+            );
+            known.list = list;
+            known.write()?;
+        }
         Ok(known)
     }
 
@@ -214,9 +251,74 @@ impl KnownDisks {
         self.write()
     }
 
-    fn write(&self) -> Result<(), String> {
+    /// How often the list was written.
+    pub(super) const fn times_written(&self) -> u64 {
+        self.list.written
+    }
+
+    fn write(&mut self) -> Result<(), String> {
+        self.list.written += 1;
         let text = serde_json::to_vec_pretty(&self.list).map_err(|error| error.to_string())?;
         replace_durably(&self.dir, KNOWN_DISKS_FILE, &text).map_err(|error| error.to_string())
+    }
+}
+
+/// The newest of the copies on the roots at these paths. One that does not name the root it lies on at its path is of
+/// another node, or of another time. A disk that does not answer is not waited for.
+fn newest_copy(configured: &[&str]) -> Option<(String, List)> {
+    let (sender, copies) = mpsc::channel();
+    for path in configured {
+        let (own, sender) = (String::from(*path), sender.clone());
+        let asked = spawn_isolated("look-at-disk", move || {
+            let copy = get_disk_list::<List>(&own);
+            let uuid = read_disk_uuid(&own).ok().flatten();
+            drop(sender.send((own, uuid, copy)));
+        });
+        if let Err(failure) = asked {
+            tracing::warn!("the list of disks on {path} is not looked at: {failure}");
+        }
+    }
+    drop(sender);
+    let until = Instant::now() + LOOK_WAIT;
+    let mut newest: Option<(String, List)> = None;
+    while let Ok((path, uuid, copy)) = copies.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        let list = match copy {
+            Ok(Some(list)) => list,
+            Ok(None) => continue,
+            Err(why) => {
+                tracing::warn!("the list of disks on {path} is of no use: {why}");
+                continue;
+            }
+        };
+        let is_of_this_root = uuid.is_some() && list.paths.get(&path) == Some(&uuid);
+        if is_of_this_root && newest.as_ref().is_none_or(|(_, known)| known.written < list.written) {
+            newest = Some((path, list));
+        }
+    }
+    newest
+}
+
+/// Puts a copy of the list on every disk that takes it. One that does not is left to the next start.
+pub(super) fn spread(node: &Node) {
+    let state_dir = PathBuf::from(&node.config().state_dir);
+    // Only the list leaves the thread: the directory is a descriptor of its own.
+    let load = move || KnownDisks::load(&state_dir, std::iter::empty()).map(|known| known.list);
+    let loaded = run_isolated("known-disks", load);
+    let list = match loaded.map_err(|failure| failure.message).and_then(|loaded| loaded) {
+        Ok(list) => Arc::new(list),
+        Err(why) => return tracing::warn!("the disks have no copy of the list of disks: {why}"),
+    };
+    let hang_after = node.hang_after();
+    let takes = |disk: &&Arc<Disk>| disk.opened.get().is_some() && disk.condition(hang_after).is_writable();
+    for disk in node.shown_disks().filter(takes) {
+        let list = Arc::clone(&list);
+        let put = visit(disk, COPY_WAIT, move |root, _| {
+            root.check_identity()?;
+            Ok(put_disk_list(root.dir(), &*list)?)
+        });
+        if let Err(failure) = put {
+            tracing::info!(disk = disk.path, "it has no new copy of the list of disks: {failure}");
+        }
     }
 }
 
@@ -252,6 +354,43 @@ mod tests {
         known.forget("/d1").unwrap();
         let known = load();
         assert_eq!((known.known_as("/d1"), known.known_as("/d2")), (KnownAs::New, KnownAs::Disk(uuid(2))));
+    }
+
+    #[test]
+    fn without_a_list_the_newest_copy_of_this_node_is_taken() {
+        let dir = tempfile::tempdir().unwrap();
+        let root = |name: &str, uuid: DiskUuid| {
+            let at = dir.path().join(name);
+            std::fs::create_dir(&at).unwrap();
+            std::fs::write(at.join("disk.json"), format!("{{\"format\":1,\"uuid\":\"{uuid}\"}}")).unwrap();
+            at.to_str().unwrap().to_owned()
+        };
+        let state = |name: &str| {
+            let at = dir.path().join(name);
+            std::fs::create_dir(&at).unwrap();
+            at
+        };
+        let (one, two, foreign) = (root("1", uuid(1)), root("2", uuid(2)), root("3", uuid(3)));
+        let copy_to = |path: &str, known: &KnownDisks| {
+            put_disk_list(&Dir::open_absolute(Path::new(path)).unwrap(), &known.list).unwrap();
+        };
+        let mut known = KnownDisks::load(&state("state"), std::iter::empty()).unwrap();
+        known.remember(&one, uuid(1)).unwrap();
+        copy_to(&one, &known);
+        known.remember("/away", uuid(9)).unwrap();
+        known.remember(&two, uuid(2)).unwrap();
+        copy_to(&two, &known);
+        let mut other_node = KnownDisks::load(&state("other"), std::iter::empty()).unwrap();
+        (0..9).for_each(|n| other_node.remember("/elsewhere", uuid(n)).unwrap());
+        copy_to(&foreign, &other_node);
+        let configured = [one.as_str(), two.as_str(), foreign.as_str(), "/away"];
+        let found = KnownDisks::load_or_find(&state("new"), &configured).unwrap();
+        assert_eq!(found.known_as("/away"), KnownAs::Disk(uuid(9)));
+        assert_eq!(found.known_as("/elsewhere"), KnownAs::New, "the list of another node was taken");
+        // The next start has a list of its own again.
+        std::fs::remove_file(Path::new(&two).join("node_disks.json")).unwrap();
+        let again = KnownDisks::load_or_find(&dir.path().join("new"), &configured).unwrap();
+        assert_eq!(again.known_as("/away"), KnownAs::Disk(uuid(9)));
     }
 
     #[test]

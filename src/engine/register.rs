@@ -9,7 +9,7 @@ use super::catalog::Entry;
 use super::disk::Disk;
 use super::gentle::disk_rate;
 use super::housekeeping;
-use super::known_disks::{KnownDisks, if_lost};
+use super::known_disks::{self, KnownDisks, if_lost};
 use super::last_seen;
 use super::marks;
 use super::node::Node;
@@ -128,6 +128,7 @@ pub(super) fn join(node: &Arc<Node>, path: &str, medium: Medium, how: &Joining) 
         );
     }
     tracing::warn!(disk = path, tablets = scan.records.len(), "registered by an operator");
+    known_disks::spread(node);
     node.ring();
     Ok(())
 }
@@ -188,10 +189,17 @@ pub(super) fn change_known_disks<T: Send + 'static>(
 ) -> Result<T, Failure> {
     let state_dir = PathBuf::from(&node.config().state_dir);
     let paths: Vec<_> = node.shown_disks().map(|disk| disk.path.clone()).collect();
-    run_isolated("known-disks", move || {
-        change(&mut KnownDisks::load(&state_dir, paths.iter().map(String::as_str))?)
-    })?
-    .map_err(|why: String| Failure::new(ErrorCode::IoError, why))
+    let changed = run_isolated("known-disks", move || {
+        let mut known = KnownDisks::load(&state_dir, paths.iter().map(String::as_str))?;
+        let before = known.times_written();
+        let answer = change(&mut known)?;
+        Ok((answer, known.times_written() > before))
+    })?;
+    let (answer, is_changed) = changed.map_err(|why: String| Failure::new(ErrorCode::IoError, why))?;
+    if is_changed {
+        known_disks::spread(node);
+    }
+    Ok(answer)
 }
 
 /// The disk that has the same directory under another name. Touches disks.

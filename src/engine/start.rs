@@ -9,7 +9,7 @@ use super::housekeeping;
 use super::job::{Job, now_ms};
 use super::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
 use super::journal_thread::{JournalHandle, Loaded};
-use super::known_disks::KnownDisks;
+use super::known_disks::{self, KnownDisks};
 use super::node::{Counts, Node};
 use super::open::open_and_scan;
 use super::recover::{self, Ended, Findings, Promised, Settled};
@@ -73,7 +73,8 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let (scans, last_seen, lost) = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
-            let mut known = KnownDisks::load(&state_dir, disks.iter().map(|disk| disk.path.as_str()))?;
+            let paths: Vec<_> = disks.iter().map(|disk| disk.path.as_str()).collect();
+            let mut known = KnownDisks::load_or_find(&state_dir, &paths)?;
             let scans = open_and_scan(&disks, &mut known, &config, &counts)?;
             let scanned = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_some());
             let here: HashSet<_> =
@@ -156,6 +157,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
     last_seen::write(&node);
+    known_disks::spread(&node);
     events::start(&node)?;
     Ok(node)
 }

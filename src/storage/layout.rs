@@ -7,6 +7,8 @@ use crate::model::{MigrationId, ShardId, TabletId, TabletKey};
 
 /// Identity and format of the root.
 pub const DISK_FILE: &str = "disk.json";
+/// A copy of the list of the node's disks.
+pub const DISK_LIST_FILE: &str = "node_disks.json";
 /// Held (flock) while a process owns the root.
 pub const LOCK_FILE: &str = ".tabletd.lock";
 /// Written, read back and removed by the health probe, as Doris's.

@@ -7,6 +7,7 @@
 //! descriptor, never follows a symlink and never leaves the file system it started on.
 
 mod dir;
+mod disk_list;
 mod doris;
 mod envelope;
 mod error;
@@ -27,6 +28,7 @@ mod trash;
 mod unrecorded;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
+pub use disk_list::{get_disk_list, put_disk_list};
 pub use doris::{AddedLog, DorisFiles, DorisLock, DorisLockError};
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};

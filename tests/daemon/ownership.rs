@@ -248,3 +248,27 @@ fn a_disk_that_comes_back_older_is_held_against_what_it_had_acknowledged() {
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
 }
+
+#[test]
+fn a_lost_state_directory_makes_no_new_disk_of_a_mount_point_that_is_bare() {
+    let mut node = Node::new(2);
+    node.settings = "ignore_broken_disk = true".to_owned();
+    let keys = [node.add_tablet(0, 7, &[5000]), node.add_tablet(1, 8, &[5000])];
+    node.start().stop();
+    let away = node.dir.path().join("away");
+    fs::rename(&node.roots[1], &away).expect("a rename");
+    fs::create_dir(&node.roots[1]).expect("a mount point");
+    for _ in 0..2 {
+        fs::remove_dir_all(state(&node)).expect("a directory");
+        let daemon = node.start();
+        let disk = daemon.get("/api/v1/disks")["data"][1].clone();
+        assert_eq!(disk["condition"], "broken", "{disk:#}");
+        assert!(disk.to_string().contains("not mounted"), "{disk:#}");
+        daemon.stop();
+        assert_eq!(read_dir_names(&node.roots[1]), Vec::<String>::new(), "a bare mount point was formatted");
+    }
+    fs::remove_dir(&node.roots[1]).expect("a mount point");
+    fs::rename(&away, &node.roots[1]).expect("a rename");
+    node.start().stop();
+    assert_eq!((node.assert_whole()[&keys[0]], node.assert_whole()[&keys[1]]), (0, 1));
+}

@@ -9,10 +9,11 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use serde_json::{Value, json};
 use tabletd::model::TabletKey;
 use tabletd::storage::ReadFrom;
 
-use crate::harness::{Node, read_dir_names};
+use crate::harness::{Daemon, Node, read_dir_names};
 use crate::rng::Rng;
 use crate::scenario::{Bench, Scale, Scenario};
 
@@ -131,6 +132,30 @@ fn journals(bench: &mut Bench<'_>) -> io::Result<()> {
     Ok(())
 }
 
+/// What was promised and is accepted again waits for an operator: waits until it does, and is one.
+fn let_through(daemon: &Daemon) -> Result<(), String> {
+    let deadline = Instant::now() + super::PATIENCE;
+    loop {
+        let open = daemon.try_get("/api/v1/migrations?phase=NEW,WORKING&limit=500")?;
+        let open = open["data"].as_array().cloned().unwrap_or_default();
+        let waits = |row: &&Value| {
+            row["status"] == "ready" && row["status_reason"].to_string().contains("the journal was lost")
+        };
+        for row in open.iter().filter(waits) {
+            let path = format!("/api/v1/migrations/{}/action", row["id"]);
+            let (status, answer) = daemon.send(&path, &[], &json!({"cutover": null}));
+            if status >= 300 {
+                return Err(format!("not let through: {answer}"));
+            }
+        }
+        match open.is_empty() {
+            true => return Ok(()),
+            false if Instant::now() > deadline => return Err(format!("{} never end", open.len())),
+            false => std::thread::sleep(Duration::from_millis(5)),
+        }
+    }
+}
+
 /// What a start on a damaged journal came to.
 struct After {
     /// Migrations it knows.
@@ -149,7 +174,7 @@ fn after_journal_damage(node: &Node, state: &Path) -> Result<After, String> {
         }
         Err(said) => return Err(format!("did not start, and not for its journal: {said}")),
     };
-    daemon.try_wait_until_idle(super::PATIENCE)?;
+    let_through(&daemon)?;
     let known = daemon.try_migrations()?.len();
     if daemon.said().contains("panicked") {
         return Err(format!("a thread panicked: {}", daemon.said()));
