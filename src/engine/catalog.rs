@@ -176,9 +176,7 @@ impl Catalog {
     /// `OPERATION_EXISTS`, `MIGRATION_EXISTS`: somebody has it.
     pub(super) fn claim_for(&mut self, key: TabletKey, operation: OperationId) -> Result<u64, Failure> {
         if let Some(other) = self.operations.get(&key) {
-            let text =
-                format!("operation {other} has tablet {key} already; tabletctl operation show {other}");
-            return Err(Failure::new(ErrorCode::OperationExists, text));
+            return Err(taken(key, *other));
         }
         if let Some(id) = self.tablets.get(&key).and_then(|entry| entry.migration) {
             let text = match id.0 {
@@ -191,6 +189,23 @@ impl Catalog {
         self.promised.insert(key, generation);
         self.operations.insert(key, operation);
         Ok(generation)
+    }
+
+    /// Gives the tablets of a disk that is given up to nobody, until they are let go of: no operation begins on one.
+    ///
+    /// # Errors
+    /// `OPERATION_EXISTS`: an operation has one of them. Nothing was claimed.
+    pub(super) fn claim_given_up(&mut self, keys: &[TabletKey]) -> Result<(), Failure> {
+        if let Some((key, other)) = keys.iter().find_map(|key| Some((*key, *self.operations.get(key)?))) {
+            return Err(taken(key, other));
+        }
+        self.operations.extend(keys.iter().map(|key| (*key, GIVING_UP)));
+        Ok(())
+    }
+
+    /// Lets go of what [`Self::claim_given_up`] has taken.
+    pub(super) fn unclaim_given_up(&mut self, keys: &[TabletKey]) {
+        keys.iter().for_each(|key| self.unclaim(*key, GIVING_UP));
     }
 
     /// Lets go of a tablet that this operation has.
@@ -289,6 +304,19 @@ impl Catalog {
     }
 }
 
+/// Has the tablets of a disk while that is given up: no operation has this number.
+const GIVING_UP: OperationId = OperationId(0);
+
+fn taken(key: TabletKey, by: OperationId) -> Failure {
+    let text = match by {
+        GIVING_UP => {
+            format!("a disk that may have had tablet {key} is being given up at this moment; ask again")
+        }
+        by => format!("operation {by} has tablet {key} already; tabletctl operation show {by}"),
+    };
+    Failure::new(ErrorCode::OperationExists, text)
+}
+
 /// Every key that a tablet of this id may have.
 fn keys_of(id: TabletId) -> std::ops::RangeInclusive<TabletKey> {
     let of = |hash| TabletKey { tablet_id: id, schema_hash: SchemaHash(hash) };
@@ -338,7 +366,16 @@ mod tests {
         catalog.unclaim(key, first);
         assert_eq!(catalog.claim_for(key, second), Ok(5), "the first may be on a disk");
         assert_eq!(catalog.highest_generation(key), 3, "nobody has seen it there");
+        assert_eq!(
+            catalog.claim_given_up(&[TabletKey::new(9, 9), key]).map_err(|failure| failure.code),
+            Err(ErrorCode::OperationExists)
+        );
+        assert_eq!(catalog.operation_of(TabletKey::new(9, 9)), None, "all or nothing");
         catalog.unclaim(key, second);
+        assert_eq!(catalog.claim_given_up(&[key]), Ok(()));
+        let refused = catalog.claim_for(key, first).expect_err("given up");
+        assert!(refused.message.contains("given up"), "{refused}");
+        catalog.unclaim_given_up(&[key]);
         catalog.get_mut(key).expect("an entry").migration = Some(MigrationId(7));
         let refused = catalog.claim_for(key, first).expect_err("moving");
         assert!(refused.message.contains("tabletctl abort 7"), "{refused}");

@@ -90,7 +90,7 @@ impl Expected {
         Err(format!(
             "this is disk {found}, which was given up as lost on {} by {} (it was {}) and does not join again; with a new \
              file system it is a new disk, and single tablets of it come back with tabletctl tablet import of their \
-             directories while the daemon is stopped (tablet adopt, beside a running one, is not built yet)",
+             directories while the daemon is stopped",
             when.format("%Y-%m-%d"),
             lost.by,
             lost.path

@@ -163,14 +163,10 @@ pub(super) fn begin(
             }
         }
     }
-    let (at, own) = (Arc::clone(node), Arc::clone(&operation));
+    let running = Running { node: Arc::clone(node), operation: Arc::clone(&operation), key };
     let spawned = spawn_isolated("operation", move || {
-        let ended = work(&at, &own);
-        if let Some(key) = key {
-            at.catalog_mut().unclaim(key, own.id);
-        }
-        own.end(&at, ended);
-        at.ring();
+        let ended = work(&running.node, &running.operation);
+        running.end(ended);
     });
     if let Err(failure) = spawned {
         if let Some(key) = key {
@@ -180,6 +176,33 @@ pub(super) fn begin(
         return Err(failure);
     }
     Ok(operation.view())
+}
+
+/// An operation at work, and its tablet. Both are let go of when it is dropped: a fault of the program in the middle of it
+/// locks nobody up.
+struct Running {
+    node: Arc<Node>,
+    operation: Arc<Operation>,
+    key: Option<TabletKey>,
+}
+
+impl Running {
+    fn end(&self, ended: Result<String, Failure>) {
+        if let Some(key) = self.key {
+            self.node.catalog_mut().unclaim(key, self.operation.id);
+        }
+        self.operation.end(&self.node, ended);
+        self.node.ring();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let text = "a fault of this program ended it; what it had half done is settled by the next start";
+            self.end(Err(Failure::new(ErrorCode::Internal, text)));
+        }
+    }
 }
 
 fn enter(node: &Node, new: &NewOperation) -> Result<Arc<Operation>, Failure> {

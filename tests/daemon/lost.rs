@@ -294,3 +294,23 @@ fn a_twin_of_what_is_lost_is_served_also_from_a_disk_that_takes_no_record() {
     assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(2).as_str());
     daemon.stop();
 }
+
+#[test]
+fn a_disk_that_was_taken_out_of_the_configuration_by_hand_is_given_up_as_well() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 7, &[1000]);
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.stop();
+    let gone = node.roots.pop().expect("two");
+    let path = gone.display().to_string();
+    let daemon = node.start();
+    let refused = daemon.post("/api/v1/disks/forget", &json!({"path": path, "lost": true, "dry_run": true}));
+    assert_eq!(refused["error_code"], "DISK_IN_USE", "it is there and can be read: {refused:#}");
+    fs::rename(&gone, gone.with_extension("away")).expect("a rename");
+    let fates = give_up(&daemon, &path, true);
+    assert_eq!(fates.len(), 1, "{fates:?}");
+    assert_eq!(fates[0].0, 7);
+    assert!(daemon.get("/api/v1/status")["unavailable_tablets"].as_array().is_none_or(Vec::is_empty));
+    daemon.stop();
+}

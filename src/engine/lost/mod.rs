@@ -114,13 +114,33 @@ type Served = BTreeMap<TabletKey, (DiskIndex, RecordSummary)>;
 fn again(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
     let path = request.path.clone();
     let Some(uuid) = change_known_disks(node, move |known| Ok(known.lost_at(&path)))? else {
-        return Err(node.find_disk(&request.path).err().unwrap_or_else(|| {
-            Failure::new(ErrorCode::Internal, format!("disk {} appeared meanwhile", request.path))
-        }));
+        return unconfigured(node, request);
     };
     let gone = Gone { path: request.path.clone(), index: None, uuid: Some(uuid) };
     let held = held::gather(node, &gone, request.older)?;
     carry_out(node, &gone, held, request, |_| Ok(()))
+}
+
+/// A disk that was taken out of the configuration by hand, and of which something is still waited for.
+fn unconfigured(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
+    let path = request.path.clone();
+    let Some(uuid) = change_known_disks(node, move |known| Ok(known.at(&path)))? else {
+        return Err(node.find_disk(&request.path).err().unwrap_or_else(|| {
+            Failure::new(ErrorCode::Internal, format!("disk {} appeared meanwhile", request.path))
+        }));
+    };
+    if let Some(here) = node.disk_by_uuid(uuid) {
+        let why = format!("disk {} is not given up: it is here, at {}", request.path, here.path);
+        return Err(Failure::new(ErrorCode::DiskInUse, why));
+    }
+    refuse_if_found(&request.path, Some(uuid))?;
+    let gone = Gone { path: request.path.clone(), index: None, uuid: Some(uuid) };
+    let held = held::gather(node, &gone, request.older)?;
+    carry_out(node, &gone, held, request, |node| {
+        let lost = LostDisk { path: request.path.clone(), since_ms: node.now_ms(), by: request.by.clone() };
+        let own = request.path.clone();
+        change_known_disks(node, move |known| known.give_up(&own, Some((uuid, lost)), false))
+    })
 }
 
 /// The disk that is given up.
@@ -187,6 +207,7 @@ fn carry_out(
         return Err(Failure::new(ErrorCode::InvalidArgument, why));
     }
     settle::refuse_while_running(node, &loss)?;
+    let _claimed = settle::Claimed::take(node, &loss)?;
     let served = survive::carry_out(node, &mut held, request.older)?;
     // A staged copy that was not whole changes what becomes of its tablet.
     let loss = held.loss(node, gone);
@@ -211,14 +232,22 @@ fn refuse_unless_lost(node: &Node, disk: &Arc<Disk>, uuid: Option<DiskUuid>) -> 
             "it can be read; move what it holds away with tabletctl disk drain {path}, then forget it without --lost"
         ));
     }
+    refuse_if_found(path, uuid)
+}
+
+/// What is at the path can be looked at, and is this disk.
+fn refuse_if_found(path: &str, uuid: Option<DiskUuid>) -> Result<(), Failure> {
     let (sender, answer) = std::sync::mpsc::sync_channel(1);
-    let at = path.clone();
+    let at = path.to_owned();
     spawn_isolated("look-at-disk", move || drop(sender.send(read_disk_uuid(&at))))?;
     // One that does not answer cannot be read.
     match answer.recv_timeout(LOOK_WAIT) {
-        Ok(Ok(Some(found))) if Some(found) == uuid => refuse(&format!(
-            "its disk.json can be read at {path}; restart to use what is there, or unmount it if nothing more can be \
-             read from it"
+        Ok(Ok(Some(found))) if Some(found) == uuid => Err(Failure::new(
+            ErrorCode::DiskInUse,
+            format!(
+                "disk {path} is not given up: its disk.json can be read at {path}; restart to use what is there (with \
+                 its path in storage_root_path), or unmount it if nothing more can be read from it"
+            ),
         )),
         _ => Ok(()),
     }

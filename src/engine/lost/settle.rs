@@ -9,7 +9,7 @@ use crate::engine::catalog::Entry;
 use crate::engine::job::Job;
 use crate::engine::node::Node;
 use crate::engine::{marks, scheduler};
-use crate::model::{DiskUuid, ErrorCode, Failure, Marked, Migration, Status};
+use crate::model::{DiskUuid, ErrorCode, Failure, Marked, Migration, Status, TabletKey};
 use crate::rules::gate::Gate;
 use crate::rules::giving_up::{Ends, MigrationFate, TabletFate, TabletNow, settle_migration};
 use crate::rules::recovery::Unavailable;
@@ -77,6 +77,31 @@ pub(super) fn refuse_while_running(node: &Node, loss: &Loss) -> Result<(), Failu
         loss.path, running.id
     );
     Err(Failure::new(ErrorCode::DiskInUse, text))
+}
+
+/// The tablets of a disk that is given up, which no operation gets before this is dropped.
+pub(super) struct Claimed<'a> {
+    node: &'a Node,
+    keys: Vec<TabletKey>,
+}
+
+impl<'a> Claimed<'a> {
+    /// # Errors
+    /// `DISK_IN_USE` while an operation has one of them.
+    pub(super) fn take(node: &'a Node, loss: &Loss) -> Result<Self, Failure> {
+        let keys: Vec<_> = loss.tablets.iter().map(|tablet| tablet.key).collect();
+        node.catalog_mut().claim_given_up(&keys).map_err(|failure| {
+            let text = format!("disk {} is not given up: {failure}", loss.path);
+            Failure::new(ErrorCode::DiskInUse, text)
+        })?;
+        Ok(Self { node, keys })
+    }
+}
+
+impl Drop for Claimed<'_> {
+    fn drop(&mut self) {
+        self.node.catalog_mut().unclaim_given_up(&self.keys);
+    }
 }
 
 /// Lets everything of the disk go.
