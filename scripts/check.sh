@@ -8,7 +8,7 @@ Usage: check.sh [--install]
 
   --install   first install what the tests need, with apt-get; also when CI=true
 
-TABLETD_REQUIRE_ROOT_TESTS=1 makes a test that needs root, a loop device or FUSE fail instead of being skipped.
+TABLETD_REQUIRE_ROOT_TESTS=1 makes a test that needs root, a loop device, FUSE or a browser fail instead of being skipped.
 EOF
 }
 

@@ -74,6 +74,8 @@ impl Ask {
     pub(super) fn html(&self, status: StatusCode, view: &View) -> Response {
         let headers = [
             (header::CONTENT_SECURITY_POLICY, frame::POLICY),
+            // With `no-referrer` a browser sends our own forms as if they came from nowhere.
+            (header::REFERRER_POLICY, "same-origin"),
             // What is shown is of this moment and of this visitor.
             (header::CACHE_CONTROL, "no-store"),
         ];

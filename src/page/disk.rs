@@ -7,7 +7,8 @@ use serde_json::json;
 use super::action::Action;
 use super::address::{escaped, link};
 use super::ask::Ask;
-use super::node::{card, disks};
+use super::node::{disks, standing};
+use super::picture::badge;
 use super::picture::rate;
 use super::view::{Section, View};
 use crate::access::Role;
@@ -27,7 +28,8 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
     let body = html! {
         (ask.done())
         div id="disk" data-live {
-            (card(&one, &all))
+            p { (badge(&one.condition)) }
+            (standing(&one, &all))
             dl.figures {
                 div { dt { "Reading" } dd { (one.read_slots.in_use) " of " (one.read_slots.limit) } }
                 div { dt { "Writing" } dd { (one.write_slots.in_use) " of " (one.write_slots.limit) } }

@@ -81,14 +81,23 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
     Ok(View { title: "Node".to_owned(), section: Section::Node, body })
 }
 
-/// One disk.
-pub(super) fn card(disk: &Disk, all: &Disks) -> Markup {
+/// One disk among others.
+fn card(disk: &Disk, all: &Disks) -> Markup {
+    html! {
+        article.disk aria-label=(disk.path) {
+            h3 { a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } } " " (badge(&disk.condition)) }
+            (standing(disk, all))
+        }
+    }
+}
+
+/// How a disk stands.
+pub(super) fn standing(disk: &Disk, all: &Disks) -> Markup {
     let traffic = all.traffic.get(&disk.path).copied().unwrap_or_default();
     let parts = parts(disk, traffic);
     let used = disk.total_bytes.saturating_sub(disk.avail_bytes);
     html! {
-        article.disk aria-label=(disk.path) {
-            h3 { a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } } " " (badge(&disk.condition)) }
+        div {
             p.small { (disk.medium) ", " (disk.file_system) ", " (disk.tablet_count) " tablets, "
                 (bytes(disk.avail_bytes)) " free of " (bytes(disk.total_bytes)) " (" (picture::percent(used, disk.total_bytes)) " used)" }
             @if !disk.condition_reason.is_empty() { p { (disk.condition_reason) } }
