@@ -123,8 +123,8 @@ async fn one_view(ask: &Ask, id: &str) -> Result<View, Refused> {
     };
     let body = html! {
         (ask.done())
-        div id="tablet" data-live { (standing(&one)) (checked(check.as_ref().ok())) }
-        div.actions { (verbs(ask, &one)) }
+        div id="tablet" data-live { (standing(&one)) (checked(check.as_ref().ok(), one.generation)) }
+        div.actions id="verbs" data-live { (verbs(ask, &one)) }
         (explained(ask, &one, &disks.data).await)
         h2 { "Its migrations" }
         div.wide id="moves" data-live {
@@ -162,8 +162,11 @@ fn standing(one: &Tablet) -> Markup {
     }
 }
 
-fn checked(check: Option<&TabletCheck>) -> Markup {
+fn checked(check: Option<&TabletCheck>, generation: u64) -> Markup {
     let Some(check) = check else { return html! {} };
+    if check.generation != generation && check.state.is_settled() {
+        return html! { p.quiet { "Not verified since it came here; the last verification was of generation " (check.generation) "." } };
+    }
     html! {
         p { "Last verification: " (badge(check.state.as_str())) " "
             @if check.total_bytes > 0 { (bytes(check.checked_bytes)) " of " (bytes(check.total_bytes)) " read " }

@@ -98,6 +98,7 @@ fn a_damaged_tablet_is_found_and_healed() {
 #[test]
 fn a_viewer_sees_no_button_that_works() {
     let mut node = Node::new(2);
+    let Some(_mounted) = Mounted::on(&node.roots[..1]) else { return };
     let Some(browser) = Browser::open(&[]) else { return };
     let key = node.add_tablet(0, 10, &[1000]);
     let daemon = node.start();

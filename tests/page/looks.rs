@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::browser::Browser;
 use crate::harness::Node;
+use crate::harness::mounts::Mounted;
 
 /// What is wrong with a view, in words; rules of our own, after WCAG 2.2.
 const RULES: &str = r#"
@@ -68,7 +69,11 @@ fn views(node: &Node) -> Vec<String> {
 
 #[test]
 fn every_view_has_names_for_all_it_shows_fits_a_narrow_screen_and_gives_the_browser_no_reason_to_complain() {
-    let mut node = node();
+    let mut node = Node::new(2);
+    let Some(_mounted) = Mounted::on(&node.roots[..1]) else { return };
+    for tablet in 1..=5 {
+        node.add_tablet(0, tablet, &[3000]);
+    }
     let Some(browser) = Browser::open(&[]) else { return };
     node.settings = "node_rate_limit_bytes_per_sec = 1000000".to_owned();
     let daemon = node.start();

@@ -49,6 +49,7 @@ pub(super) fn document() -> Value {
                         answer comes (synchronous) or goes on (asynchronous); x-role which role a token needs.",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
     });
+    document["servers"] = json!([{ "url": "/", "description": "This daemon" }]);
     document["components"]["securitySchemes"] = json!({
         "bearer": { "type": "http", "scheme": "bearer" },
         "basic": { "type": "http", "scheme": "basic", "description": "Any user name; the token is the password." },

@@ -44,7 +44,7 @@ pub(super) fn render(document: &Value) -> String {
         let name = escape(name);
         let _ = write!(page, "<details id=\"{name}\"><summary><code>{name}</code>");
         if let Some(description) = schema["description"].as_str() {
-            let _ = write!(page, " <small>{}</small>", escape(description));
+            let _ = write!(page, " <small>{}</small>", marked_up(&Value::from(description)));
         }
         let _ = write!(page, "</summary><pre>{}</pre></details>", escape(&format!("{schema:#}")));
     }
@@ -66,20 +66,21 @@ fn tag(operation: &Value) -> Option<&str> {
 fn render_operation(page: &mut String, path: &str, method: &str, operation: &Value) {
     let _ = write!(
         page,
-        "<details><summary><b class=\"m\">{}</b><code>{}</code> <small>{} &middot; {}</small></summary><p>{}</p>",
+        "<details><summary><b class=\"m\">{}</b><code>{}</code> <small>{} &middot; {}</small><br>{}</summary>",
         escape(&method.to_uppercase()),
         escape(path),
         text(&operation["x-execution"]),
         operation["x-role"].as_str().unwrap_or("open to all"),
-        text(&operation["summary"]),
+        marked_up(&operation["summary"]),
     );
-    if let Some(description) = operation["description"].as_str() {
-        let _ = write!(page, "<p>{}</p>", escape(description));
+    if operation["description"].is_string() {
+        let _ = write!(page, "<p>{}</p>", marked_up(&operation["description"]));
     }
+    let _ = write!(page, "<pre>{}</pre>", escape(&example(path, method, operation)));
     page.push_str("<table>");
     for parameter in operation["parameters"].as_array().into_iter().flatten() {
         let needed = if parameter["required"] == true { "" } else { " <small>(optional)</small>" };
-        let (name, what) = (text(&parameter["name"]), text(&parameter["description"]));
+        let (name, what) = (text(&parameter["name"]), marked_up(&parameter["description"]));
         let _ = write!(page, "<tr><td><code>{name}</code>{needed}</td><td>{what}</td></tr>");
     }
     page.push_str("</table>");
@@ -104,6 +105,30 @@ fn schema_of(schema: &Value) -> String {
         Some(name) => format!("<a href=\"#{0}\"><code>{0}</code></a>", escape(name)),
         None => bare["type"].as_str().map(escape).unwrap_or_default(),
     }
+}
+
+/// The request as a command line: what has to be said, with the names of what is to be filled in.
+fn example(path: &str, method: &str, operation: &Value) -> String {
+    let parameters = operation["parameters"].as_array().into_iter().flatten();
+    let needed = parameters.filter(|one| one["required"] == true && one["in"] == "query");
+    let needed: Vec<_> =
+        needed.filter_map(|one| one["name"].as_str()).map(|name| format!("{name}=...")).collect();
+    let query = if needed.is_empty() { String::new() } else { format!("?{}", needed.join("&")) };
+    let verb = if method == "get" { String::new() } else { format!(" -X {}", method.to_uppercase()) };
+    let body = if operation["requestBody"].is_null() {
+        ""
+    } else {
+        " -H 'Content-Type: application/json' -d '{...}'"
+    };
+    let token =
+        if operation["x-role"].is_string() { " -H \"Authorization: Bearer $TABLETD_TOKEN\"" } else { "" };
+    format!("curl{verb} \"http://127.0.0.1:8040{path}{query}\"{token}{body}")
+}
+
+/// Text in which backticks mark code, as the comments in the source have it.
+fn marked_up(value: &Value) -> String {
+    let parts = value.as_str().unwrap_or_default().split('`').map(escape).enumerate();
+    parts.map(|(at, part)| if at % 2 == 1 { format!("<code>{part}</code>") } else { part }).collect()
 }
 
 fn text(value: &Value) -> String {
