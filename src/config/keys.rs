@@ -128,7 +128,7 @@ config_keys! {
     /// Migrations that may wait; one more is refused.
     migration_queue_size: u32 = 100_000, Mutable, Range(1, 10_000_000);
 
-    /// Ended migrations that are remembered.
+    /// Ended migrations that are kept in memory; the journal keeps ten times as many, and lists show those as well.
     finished_migration_tasks_size: u32 = 10_000, Mutable, Range(1, MAX_I32);
 
     /// A copy that gives no sign of life for so long is stopped and tried again: the larger of this, in seconds, and one

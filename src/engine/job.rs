@@ -92,6 +92,12 @@ impl Job {
         self.forced.load(Ordering::Relaxed)
     }
 
+    /// Whether it is queued because there was no space for it.
+    pub(super) fn waits_for_space(&self) -> bool {
+        let row = self.lock();
+        row.status == Status::Queued && row.failure.as_ref().is_some_and(|why| why.code.is_want_of_space())
+    }
+
     /// Whether its swap ended without anybody knowing which disk owns the tablet.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::SeqCst)

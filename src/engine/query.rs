@@ -40,6 +40,23 @@ pub(super) fn migration(node: &Node, id: MigrationId) -> Result<Option<Migration
     node.journal.get(id)
 }
 
+/// What helps a migration for which there is no space.
+fn way_to_space(node: &Node, row: &Migration) -> String {
+    let path = &row.destination.path;
+    let trash =
+        node.disk_by_uuid(row.destination.uuid).map_or(0, |disk| disk.trash_bytes.load(Ordering::Relaxed));
+    let purge = match trash {
+        0 => String::new(),
+        bytes => format!("; {bytes} bytes of it are trash: `tabletctl trash purge --disk {path}`"),
+    };
+    let elsewhere = row.task.map(|task| {
+        format!(
+            "; or `tabletctl task cancel {task}` and plan anew: what is left goes where there is room now"
+        )
+    });
+    format!("{purge}{}", elsewhere.unwrap_or_default())
+}
+
 /// While something waits, its reason is the one of this moment.
 fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
@@ -48,7 +65,9 @@ fn explain(node: &Node, row: &mut Migration) {
             let why = disk_away(node, row).or_else(|| outside_window(node, row));
             if let Some(why) = why.or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
-                    Some(full) if full.code.is_want_of_space() => format!("waiting for space: {full}; {why}"),
+                    Some(full) if full.code.is_want_of_space() => {
+                        format!("waiting for space: {full}; {why}{}", way_to_space(node, row))
+                    }
                     Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
                     None => why,
                 };

@@ -31,6 +31,11 @@ fn verified_files_are_not_copied_again_after_a_kill() {
     let migration = daemon.migration(1);
     assert_eq!(migration["status"], "completed", "{migration:#}");
     assert!(migration["disk_resumed_bytes"].as_u64() >= Some(1_000_000), "{migration:#}");
+    // The step that the kill interrupted is logged as that step.
+    let steps = migration["steps"].as_array().expect("steps");
+    let cut: Vec<_> =
+        steps.iter().filter(|step| step["status"] == "error").map(|step| &step["step"]).collect();
+    assert_eq!(cut, ["data"], "{migration:#}");
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 1);
 }

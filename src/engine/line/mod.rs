@@ -162,6 +162,10 @@ impl<'a> Line<'a> {
     /// Runs one step with its record, log and timing.
     fn step<T, E: AsRef<Failure>>(&self, step: Step, work: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         self.job.begin_step(step);
+        if step == Step::Data {
+            // The long one: should the daemon die in it, the next start knows which step that was.
+            self.job.note_row(&self.node.journal, |_| {});
+        }
         let began = Instant::now();
         let done = {
             // A copy's calls are counted one by one; the other steps are short, and nothing but calls.

@@ -38,6 +38,14 @@ impl MoveState {
         }
     }
 
+    /// The migration that carries it out now.
+    pub(super) const fn migration(&self) -> Option<MigrationId> {
+        match self {
+            Self::Running(id) => Some(*id),
+            _ => None,
+        }
+    }
+
     pub(super) const fn is_open(&self) -> bool {
         matches!(self, Self::Pending | Self::Running(_))
     }

@@ -194,19 +194,24 @@ fn ahead(node: &Node) -> usize {
 /// Submits what may be submitted now.
 fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     let ahead = ahead(node);
-    let (pending, mut room) = match node.tasks().get(task.id) {
+    let (pending, running) = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status == TaskStatus::Running => {
-            let running = entry.moves.iter().filter(|state| matches!(state, MoveState::Running(_))).count();
+            let running: Vec<_> = entry.moves.iter().filter_map(MoveState::migration).collect();
             let paused = |at: usize| {
                 let source = entry.task.plan.moves.get(at).map(|planned| planned.source.uuid);
                 source.is_some_and(|source| entry.task.paused_disks.contains(&source))
             };
             let pending = entry.moves.iter().enumerate().filter(|(_, state)| **state == MoveState::Pending);
             let pending = pending.filter(|(at, _)| !paused(*at));
-            (pending.map(|(at, _)| at).collect::<Vec<_>>(), ahead.saturating_sub(running))
+            (pending.map(|(at, _)| at).collect::<Vec<_>>(), running)
         }
         _ => return,
     };
+    // What waits for space on one disk holds up nothing that goes to another.
+    let waits_for_space = |id: &MigrationId| node.job(*id).is_some_and(|job| job.waits_for_space());
+    let waiting = running.iter().filter(|id| waits_for_space(id)).count();
+    let places = (node.config().migration_queue_size as usize / 2).saturating_sub(waiting);
+    let mut room = ahead.saturating_sub(running.len() - waiting).min(places);
     let mut waits = None;
     for at in pending {
         if room == 0 || node.is_stopping() || !is_running(node, task.id) {
