@@ -19,7 +19,7 @@ use crate::model::{
     ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, Space, TabletKey, TabletRecord,
 };
 use crate::rules::capacity::fits;
-use crate::storage::layout::{record_name, tablet_dir};
+use crate::storage::layout::{MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging,
     StorageError, is_placed, quarantine,
@@ -167,8 +167,21 @@ impl Work<'_> {
             destination,
             asked: None,
         };
-        let name = format!("restore-{}-{}", self.key(), self.wish.generation);
+        let name = self.free_name()?;
         self.check(Staging::open_or_create(self.root.dir(), &name, &owner))
+    }
+
+    /// What an earlier healing left when it was cut short says where its files are, and may be the very copy that is
+    /// brought back: it is never gone on with, and stays for a start to settle.
+    fn free_name(&self) -> Result<String, Failure> {
+        let migrating = self.check(self.root.dir().open(MIGRATING))?;
+        let mut name = format!("restore-{}-{}", self.key(), self.wish.generation);
+        let mut attempt = 1;
+        while self.check(migrating.kind(&name))?.is_some() {
+            attempt += 1;
+            name = format!("restore-{}-{}.{attempt}", self.key(), self.wish.generation);
+        }
+        Ok(name)
     }
 
     /// A directory of the tablet that stands anywhere is not touched, nor the place of a record that is to be replaced.

@@ -130,7 +130,8 @@ impl First {
     fn hurt(self, place: &Place, daemon: &Daemon) -> Result<(), String> {
         let dir = place.node.tablet_dir(DESTINATION, MOVED);
         let done = match self {
-            Self::Restoring => std::fs::remove_dir_all(&dir),
+            // With its parent: nobody clears an empty one away when no good copy is left.
+            Self::Restoring => std::fs::remove_dir_all(dir.parent().expect("data/SHARD/ID")),
             _ => flip_a_byte(&dir.join("02000000_0.dat")),
         };
         done.map_err(|error| format!("{}: {error}", dir.display()))?;
