@@ -171,7 +171,8 @@ fn two_moves_never_share_the_same_space() {
     let Some(_mounted) = Mounted::on(&node.roots[1..]) else { return };
     make_root(&node.roots[1]);
     let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[1_000_000])).collect();
-    node.settings = "disk_rate_limit_bytes_per_sec = 1000000".to_owned();
+    // None of them ends while others are asked for.
+    node.settings = "disk_rate_limit_bytes_per_sec = 50000".to_owned();
     let daemon = node.start();
     let disks = daemon.get("/api/v1/disks");
     let avail = disks["data"][1]["avail_bytes"].as_u64().unwrap_or_else(|| panic!("{disks:#}"));

@@ -97,6 +97,7 @@ fn the_level_changes_at_run_time_and_nothing_forges_a_line() {
     let daemon = node.start();
     let set = |level: &str| daemon.post(&format!("/api/update_config?sys_log_level={level}"), &json!(null));
     assert_eq!(set("ERROR")[0]["status"], "OK");
+    assert!(daemon.becomes(|| daemon.said().contains("sys_log_level = ERROR from now on")));
     let before = daemon.said().lines().count();
     work(&daemon, &node, key.tablet_id.0);
     assert_eq!(daemon.said().lines().count(), before, "{}", daemon.said());
