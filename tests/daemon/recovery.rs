@@ -40,16 +40,22 @@ fn verified_files_are_not_copied_again_after_a_kill() {
     assert_eq!(node.assert_whole()[&key], 1);
 }
 
-/// The only migration stands before its swap, without a deadline, and says why.
+/// The only migration stands before its swap, and this start says as what it was asked for.
 fn waits_for_an_operator(daemon: &Daemon, asked_for_as: &str) -> u64 {
+    let id = stands_before_its_swap(daemon);
+    let said = daemon.said();
+    assert!(said.contains(&format!("asked for as {asked_for_as}")), "{said}");
+    id
+}
+
+/// The only migration stands before its swap, without a deadline, and says why.
+fn stands_before_its_swap(daemon: &Daemon) -> u64 {
     let id = daemon.get("/api/v1/migrations")["data"][0]["id"].as_u64().expect("it is accepted again");
     let row = daemon.wait_for(id, &["ready", "completed", "failed"]);
     assert_eq!(row["status"], "ready", "it was swapped in unasked: {row:#}");
     assert_eq!(row["cutover_deadline"], Value::Null, "it would expire: {row:#}");
     let why = row["status_reason"].as_str().expect("a reason");
     assert!(why.contains("the journal was lost"), "{why}");
-    let said = daemon.said();
-    assert!(said.contains(&format!("asked for as {asked_for_as}")), "{said}");
     id
 }
 
@@ -150,7 +156,7 @@ fn a_lost_journal_and_a_kill_in_the_next_start_together_forget_no_promise() {
         assert!(node.try_start().is_err(), "{point} was never reached");
         node.env.clear();
         let daemon = node.start();
-        let id = waits_for_an_operator(&daemon, "auto");
+        let id = stands_before_its_swap(&daemon);
         daemon.act(id, &json!({"cutover": null}));
         daemon.wait_until_idle();
         let answer = daemon.status(key);
