@@ -22,7 +22,7 @@ fn counted(disks: &[DiskView]) -> Vec<Family> {
         ("tabletd_disk_tablets", "Tablets owned.", |disk| disk.tablet_count),
         ("tabletd_disk_reserved_bytes", "Bytes promised to migrations.", |disk| disk.reserved.bytes),
         (
-            "tabletd_disk_inodes_total",
+            "tabletd_disk_inodes",
             "Files and directories its file system was made for; 0 where not counted.",
             |disk| disk.capacity.total_inodes,
         ),
