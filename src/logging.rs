@@ -4,7 +4,6 @@
 //! the pipe is closed, and one that finds too many before it, because the disk hangs, is dropped and counted. One event is
 //! one line: what a path or a reason brings along cannot forge another.
 
-use std::borrow::Cow;
 use std::io::{self, Write};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,6 +13,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 
+use crate::model::printable;
 use crate::storage::os::own_descriptor_table;
 
 /// Lines that may wait for the disk.
@@ -109,22 +109,15 @@ impl Write for Lines {
 /// An event as one line, with its control characters escaped and its end cut off where it is too long.
 fn one_line(event: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(event);
-    let text = text.trim_end_matches('\n');
-    let mut line: Cow<'_, str> = text.into();
-    if text.chars().any(char::is_control) {
-        let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
-        line = text.chars().map(escape).collect::<String>().into();
-    }
+    let mut line = printable(text.trim_end_matches('\n'));
     if line.len() > LINE_BYTES_MAX {
-        let mut end = LINE_BYTES_MAX;
-        while !line.is_char_boundary(end) {
-            end -= 1;
-        }
-        line = format!("{}... ({} bytes cut off)", &line[..end], line.len() - end).into();
+        let end = line.floor_char_boundary(LINE_BYTES_MAX);
+        let cut_off = line.len() - end;
+        line.truncate(end);
+        line.push_str(&format!("... ({cut_off} bytes cut off)"));
     }
-    let mut bytes = line.into_owned().into_bytes();
-    bytes.push(b'\n');
-    bytes
+    line.push('\n');
+    line.into_bytes()
 }
 
 fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write) {

@@ -16,7 +16,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("transfer", &["model", "rules", "storage", "fault"]),
     ("journal", &["model"]),
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
-    ("logging", &["storage"]),
+    ("logging", &["model", "storage"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
     ("api", &["model", "access", "config", "storage", "engine", "logging"]),
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.

@@ -7,8 +7,9 @@ use super::args::Output;
 use super::client::Client;
 use super::exit::{CliError, Exit, print};
 use super::steer_args::EventsArgs;
-use super::table::{human_bytes, printable};
+use super::table::human_bytes;
 use crate::api::wire::Event;
+use crate::model::printable;
 
 /// Between attempts to reach a daemon that has gone away.
 const KNOCK: Duration = Duration::from_secs(1);

@@ -1,8 +1,7 @@
 //! A migration in one line, and the command that it waits for.
 
-use super::table::printable;
 use crate::api::wire::Migration;
-use crate::model::{Mode, Step};
+use crate::model::{Mode, Step, printable};
 
 /// One line.
 pub(super) fn headline(migration: &Migration) -> String {

@@ -8,9 +8,9 @@ use super::exit::{CliError, Exit, print};
 use super::follow::follow;
 use super::headline::{headline, hint, why};
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{Action, CreateMigration, Migration};
-use crate::model::{MigrationId, Step, StepStatus, TabletId};
+use crate::model::{MigrationId, Step, StepStatus, TabletId, printable};
 
 /// `migrate`.
 pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {

@@ -5,12 +5,12 @@ use super::client::{Answer, Client, Query, Service};
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::operations;
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use super::tablet::pin_in_words;
 use super::tasks::headline;
 use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem, Undone};
-use crate::model::{Medium, SchemaHash, TabletId};
+use crate::model::{Medium, SchemaHash, TabletId, printable};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {

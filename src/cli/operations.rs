@@ -7,9 +7,9 @@ use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
 use super::jobs::remainder;
 use super::operation_args::OperationCommand;
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{HealTablet, List, Operation, OperationItem, PurgeTrash, PurgedItem, RestoreTablet};
-use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId};
+use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId, printable};
 
 /// Between two looks: short at first, since most are over soon.
 const POLL_FIRST: Duration = Duration::from_millis(20);

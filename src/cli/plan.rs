@@ -6,11 +6,13 @@ use std::fmt::Write as _;
 use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, confirm, print};
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use super::task_args::{DrainArgs, MoveArgs, PlanArgs, RebalanceArgs};
 use super::tasks::{follow, headline};
 use crate::api::wire::{CreateTask, NoParameters, Task, TaskAction};
-use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, TabletSelector, TaskRequest};
+use crate::model::{
+    DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, TabletSelector, TaskRequest, printable,
+};
 
 /// Moves and remarks of a plan that are shown; `--json` shows all.
 const SHOWN: usize = 20;

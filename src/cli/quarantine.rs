@@ -6,9 +6,9 @@ use super::exit::{CliError, confirm, print};
 use super::jobs::remainder;
 use super::operations;
 use super::quarantine_args::{PurgeQuarantineArgs, QuarantineCommand};
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{List, Operation, PurgeQuarantine, QuarantineItem, RestoreQuarantined};
-use crate::model::TabletId;
+use crate::model::{TabletId, printable};
 
 const LIST: &str = "/api/v1/quarantine";
 

@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::model::printable;
+
 /// Which edge a column keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
@@ -54,17 +56,6 @@ impl Table {
             out.push('\n');
         }
         out
-    }
-}
-
-/// `text` with control characters escaped.
-pub(super) fn printable(text: &str) -> String {
-    if text.contains(char::is_control) {
-        text.chars()
-            .flat_map(|c| if c.is_control() { c.escape_default().collect() } else { vec![c] })
-            .collect()
-    } else {
-        text.to_owned()
     }
 }
 

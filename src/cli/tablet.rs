@@ -5,9 +5,9 @@ use std::time::Duration;
 use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{PinTablet, Tablet, TabletCheck, WhichSchema};
-use crate::model::{CheckState, SchemaHash, TabletId};
+use crate::model::{CheckState, SchemaHash, TabletId, printable};
 
 /// Between two looks at a verification.
 const POLL: Duration = Duration::from_millis(500);

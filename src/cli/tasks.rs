@@ -10,9 +10,9 @@ use super::exit::{CliError, Exit, confirm, print};
 use super::follow::bar;
 use super::jobs::remainder;
 use super::plan::plan;
-use super::table::{Align, Table, human_bytes, printable};
+use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{Task, TaskAction, UpdateTask};
-use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskStatus};
+use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskStatus, printable};
 
 /// Between two looks at a task.
 const POLL: Duration = Duration::from_millis(500);

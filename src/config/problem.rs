@@ -3,6 +3,7 @@
 use std::fmt;
 
 use super::slips;
+use crate::model::printable;
 
 /// Where something stands: a file, and a line of it where there is one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,12 +103,7 @@ impl fmt::Display for Place {
 /// `file:line: key = value: what is wrong; what is accepted`, always one line.
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let text = format!("{}: {}: {}; {}", self.place, self.subject, self.what, self.help);
-        for c in text.chars() {
-            // A stray control character must neither break the line nor reach a terminal.
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
-        }
-        Ok(())
+        f.write_str(&printable(&format!("{}: {}: {}; {}", self.place, self.subject, self.what, self.help)))
     }
 }
 

@@ -124,13 +124,18 @@ impl fmt::Display for ErrorCode {
     }
 }
 
+/// `text` with control characters escaped: it neither breaks a line nor reaches a terminal.
+pub fn printable(text: &str) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { vec![c] };
+    if text.contains(char::is_control) { text.chars().flat_map(escaped).collect() } else { text.to_owned() }
+}
+
 /// `text`, which may repeat what somebody sent, short enough to be logged, journalled and answered.
 pub fn cut(mut text: String) -> String {
     const KEEP: usize = 4_000;
     let whole = text.len();
     if whole > KEEP {
-        let end = (0..=KEEP).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
-        text.truncate(end);
+        text.truncate(text.floor_char_boundary(KEEP));
         text.push_str(&format!("... (cut, {whole} bytes in all)"));
     }
     text

@@ -21,7 +21,7 @@ mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
-pub use error::{ErrorCode, Failure, cut};
+pub use error::{ErrorCode, Failure, cut, printable};
 pub use header::HeaderTable;
 pub use ids::{
     InvalidId, MigrationId, OperationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId,

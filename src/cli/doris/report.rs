@@ -7,12 +7,13 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::walk::Stray;
-use crate::cli::table::{Align, Table, human_bytes, printable};
+use crate::cli::table::{Align, Table, human_bytes};
 use crate::doris::files::TabletFiles;
 use crate::doris::inventory::Found;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
+use crate::model::printable;
 
 /// Lines of one kind that a person is shown; the JSON has all.
 const SHOWN_MAX: usize = 20;

@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::cli::table::{human_bytes, printable};
-use crate::model::TabletKey;
+use crate::cli::table::human_bytes;
+use crate::model::{TabletKey, printable};
 
 /// Something found, and where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
