@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
 use crate::engine::{
-    Adopt, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask, Older,
+    Adopt, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
     OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
-    Restore, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView,
-    Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
+    Restore, RestoreQuarantined, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
+    TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -101,14 +101,7 @@ pub trait Node: Send + Sync + 'static {
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure>;
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure>;
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure>;
-    fn restore_quarantined(
-        &self,
-        disk: &str,
-        entry: &str,
-        to: Option<String>,
-        older: Older,
-        requested_by: String,
-    ) -> Result<OperationView, Failure>;
+    fn restore_quarantined(&self, request: &RestoreQuarantined) -> Result<OperationView, Failure>;
     fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure>;
     fn operation(&self, id: OperationId) -> Result<OperationView, Failure>;
     fn operations(&self, limit: usize) -> Page<OperationView>;
@@ -310,15 +303,8 @@ impl Node for Engine {
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
         Self::quarantined(self, disk, entry)
     }
-    fn restore_quarantined(
-        &self,
-        disk: &str,
-        entry: &str,
-        to: Option<String>,
-        older: Older,
-        requested_by: String,
-    ) -> Result<OperationView, Failure> {
-        Self::restore_quarantined(self, disk, entry, to, older, requested_by)
+    fn restore_quarantined(&self, request: &RestoreQuarantined) -> Result<OperationView, Failure> {
+        Self::restore_quarantined(self, request)
     }
     fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
         Self::purge_quarantine(self, request)

@@ -89,6 +89,7 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+    RestoreQuarantined,
 };
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};

@@ -7,6 +7,7 @@ use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
+    RestoreQuarantined,
 };
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
@@ -19,7 +20,6 @@ use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
     TaskPlan,
 };
-use crate::rules::giving_up::Older;
 
 /// How long a probe asked for by an operator may take.
 const PROBE_WAIT: Duration = Duration::from_secs(20);
@@ -201,22 +201,8 @@ impl Engine {
     ///
     /// # Errors
     /// `QUARANTINE_NOT_FOUND`, `RECORD_DAMAGED`; as [`Engine::restore`].
-    pub fn restore_quarantined(
-        &self,
-        disk: &str,
-        entry: &str,
-        to: Option<String>,
-        older: Older,
-        requested_by: String,
-    ) -> Result<OperationView, Failure> {
-        heal::restore_from_quarantine(&self.0, disk, entry, |key, from| Restore {
-            key,
-            from: Some(from),
-            header: None,
-            to,
-            older,
-            requested_by,
-        })
+    pub fn restore_quarantined(&self, request: &RestoreQuarantined) -> Result<OperationView, Failure> {
+        heal::restore_from_quarantine(&self.0, request)
     }
 
     /// Removes entries of quarantines for good; what may be the last copy of a tablet only when that is asked for. An

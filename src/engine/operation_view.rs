@@ -118,6 +118,21 @@ pub struct QuarantineFilter {
     pub limit: usize,
 }
 
+/// A tablet in an entry of a quarantine that is to come back.
+#[derive(Debug, Clone)]
+pub struct RestoreQuarantined {
+    /// Path of its disk.
+    pub disk: String,
+    /// The entry.
+    pub entry: String,
+    /// Path of the disk it is to come to, where that is said.
+    pub to: Option<String>,
+    /// What becomes of it while something newer may be elsewhere.
+    pub older: Older,
+    /// Who asks.
+    pub requested_by: String,
+}
+
 /// What is to go from quarantine for good. Empty fields match everything.
 #[derive(Debug, Clone)]
 pub struct PurgeQuarantine {

@@ -1,7 +1,6 @@
 //! Quarantine: what is in it, and the way out. What goes in is decided where it is found wrong; nothing leaves by itself,
 //! and what may be the last copy of a tablet only when an operator says that aloud.
 
-use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -174,7 +173,7 @@ fn purge_chosen(
             size_bytes: view.size_bytes,
             outcome,
         });
-        Ok(ControlFlow::Continue(()))
+        Ok(())
     })?;
     match chosen {
         0 => Err(Failure::new(ErrorCode::QuarantineNotFound, format!("there is no {request}"))),
@@ -186,7 +185,7 @@ fn purge_chosen(
 fn walk_chosen(
     node: &Node,
     request: &PurgeQuarantine,
-    mut each: impl FnMut(&Arc<Disk>, QuarantineView) -> Result<ControlFlow<()>, Failure>,
+    mut each: impl FnMut(&Arc<Disk>, QuarantineView) -> Result<(), Failure>,
 ) -> Result<u64, Failure> {
     let mut count = 0;
     for (disk, names) in entries(node, request.disk.as_deref())? {
@@ -195,9 +194,7 @@ fn walk_chosen(
             let Some(view) = look(&disk, name) else { continue };
             if request.tablet_id.is_none_or(|id| view.is_of(id)) {
                 count += 1;
-                if each(&disk, view)?.is_break() {
-                    return Ok(count);
-                }
+                each(&disk, view)?;
             }
         }
     }
@@ -224,7 +221,7 @@ fn purge_one(
     let removed = stay(disk, REMOVE_WAIT, move |root, _| {
         root.check_identity()?;
         purge_quarantined(root.dir(), &entry, &|| own.enter("unlink"))?;
-        own.set_capacity(root.capacity()?);
+        own.measure(root)?;
         Ok(())
     });
     removed.map_err(|failure| failure.message)

@@ -357,7 +357,7 @@ fn purge_one(
         root.check_identity()?;
         purge_entry(root.dir(), &entry, key, &|| own.enter("unlink"))?;
         // A plan that is made next may count on the room.
-        own.set_capacity(root.capacity()?);
+        own.measure(root)?;
         Ok(())
     })
     .map_err(|failure| failure.message)?;

@@ -10,10 +10,10 @@ use crate::api::node::{ConfigChangeError, Node, Persistence};
 use crate::config::{Config, Dialect, ShownKey};
 use crate::engine::{
     Adopt, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
-    NewTask, Older, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
-    QuarantineView, Restore, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView,
-    Validation,
+    NewTask, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
+    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter,
+    UnrecordedView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -341,14 +341,8 @@ impl Node for FakeNode {
         self.on_disk(format!("{disk} {entry}"))?;
         Ok(sample::quarantined())
     }
-    fn restore_quarantined(
-        &self,
-        disk: &str,
-        entry: &str,
-        to: Option<String>,
-        older: Older,
-        _requested_by: String,
-    ) -> Result<OperationView, Failure> {
+    fn restore_quarantined(&self, request: &RestoreQuarantined) -> Result<OperationView, Failure> {
+        let RestoreQuarantined { disk, entry, to, older, .. } = request;
         self.on_disk(format!("restore {disk} {entry} to {to:?}, {older:?}"))?;
         Ok(sample::operation(OperationKind::Restore))
     }

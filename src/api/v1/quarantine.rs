@@ -93,10 +93,14 @@ pub(super) async fn restore(
         "restore from quarantine on {disk:?}, entry {entry:?}{}",
         older_in_words(accept_older)
     ));
-    let requested_by = caller.to_string();
-    let begun = app.try_ask(Touches::Disk, move |node| {
-        node.restore_quarantined(&disk, &entry, to, older(accept_older), requested_by)
-    });
+    let request = engine::RestoreQuarantined {
+        disk,
+        entry,
+        to,
+        older: older(accept_older),
+        requested_by: caller.to_string(),
+    };
+    let begun = app.try_ask(Touches::Disk, move |node| node.restore_quarantined(&request));
     Ok(accepted(begun.await?))
 }
 

@@ -23,7 +23,7 @@ use super::disk::Disk;
 use super::ledger::note_owner;
 use super::line::content_crc32;
 use super::node::Node;
-use super::operation_view::{CopyNamed, Heal, OperationView, Restore};
+use super::operation_view::{CopyNamed, Heal, OperationView, Restore, RestoreQuarantined};
 use super::operations::{self, NewOperation, Operation};
 use super::verify;
 use crate::model::{
@@ -74,13 +74,18 @@ pub(super) fn heal(node: &Arc<Node>, request: &Heal) -> Result<OperationView, Fa
 /// `QUARANTINE_NOT_FOUND`; as [`restore`].
 pub(super) fn restore_from_quarantine(
     node: &Arc<Node>,
-    disk: &str,
-    entry: &str,
-    request: impl FnOnce(TabletKey, CopyNamed) -> Restore,
+    request: &RestoreQuarantined,
 ) -> Result<OperationView, Failure> {
-    let view = super::quarantine::show(node, disk, entry)?;
-    let key = super::quarantine::restorable(&view)?;
-    restore(node, &request(key, CopyNamed::InQuarantine(view.disk, view.entry)))
+    let view = super::quarantine::show(node, &request.disk, &request.entry)?;
+    let restored = Restore {
+        key: super::quarantine::restorable(&view)?,
+        from: Some(CopyNamed::InQuarantine(view.disk, view.entry)),
+        header: None,
+        to: request.to.clone(),
+        older: request.older,
+        requested_by: request.requested_by.clone(),
+    };
+    restore(node, &restored)
 }
 
 /// Restores a tablet that nobody serves, or that is known to be damaged.
