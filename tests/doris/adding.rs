@@ -5,15 +5,12 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use serde_json::Value;
 use tabletd::doris::database::{Database, Strictness};
-use tabletd::doris::keys::{Key, TabletIds, prefixes_of};
 use tabletd::doris::moving::{Batches, NewPlace, Stale, batches};
-use tabletd::doris::record::Tablet;
 use tabletd::doris::uid::Uid;
 use tabletd::storage::{AddedLog, Dir};
 
-use crate::fixtures::{InMemory, OnDisk, expected, root};
+use crate::fixtures::{InMemory, OnDisk, expected, pairs_of, root};
 
 type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -44,18 +41,9 @@ fn moves(node: &str) -> (String, Vec<Batches>) {
     let from = of_node["from"].as_str().expect("a root").to_owned();
     let database = open(&root(node, &from).join("meta"));
     let tablets = expected(node)["roots"][&from]["tablets"].clone();
-    let number = |value: &Value| value.as_i64().expect("a number");
     let mut all = Vec::new();
     for tablet in tablets.as_array().expect("a list").iter().filter(|row| row["verdict"] == "move") {
-        let schema_hash = i32::try_from(number(&tablet["schema_hash"])).expect("fits");
-        let ids = TabletIds { tablet_id: number(&tablet["tablet_id"]), schema_hash };
-        let key = Key::tablet(ids).into_bytes();
-        let record = database.get(&key).expect("readable").expect("is there");
-        let uid = Tablet::read(&record).expect("reads").uid;
-        let mut pairs = vec![(key, record)];
-        for prefix in prefixes_of(ids, uid) {
-            pairs.extend(database.with_prefix(&prefix).expect("readable"));
-        }
+        let (ids, pairs) = pairs_of(&database, tablet);
         let to = NewPlace { shard: 7, uid: Uid { hi: 1, lo: ids.tablet_id }, now: 1, stale: Stale::Keep };
         all.push(batches(ids, &pairs, &to).expect("moves"));
     }

@@ -7,7 +7,10 @@ use std::process::Command;
 use std::sync::LazyLock;
 
 use serde_json::Value;
+use tabletd::doris::database::{Database, Pair};
 use tabletd::doris::error::DorisError;
+use tabletd::doris::keys::{Key, TabletIds, prefixes_of};
+use tabletd::doris::record::Tablet;
 use tabletd::doris::source::{MetaFiles, ReadAt};
 
 pub(crate) const NODES: [&str; 9] =
@@ -48,6 +51,21 @@ pub(crate) fn each_root(mut check: impl FnMut(&str, &str, &Path, &Value)) {
             check(node, name, &root(node, name), root_expected);
         }
     }
+}
+
+/// The tablet that a row of the expected ones tells of, and all its pairs.
+pub(crate) fn pairs_of(database: &Database, row: &Value) -> (TabletIds, Vec<Pair>) {
+    let number = |name: &str| row[name].as_i64().expect("a number");
+    let schema_hash = i32::try_from(number("schema_hash")).expect("fits");
+    let ids = TabletIds { tablet_id: number("tablet_id"), schema_hash };
+    let key = Key::tablet(ids).into_bytes();
+    let record = database.get(&key).expect("readable").expect("is there");
+    let uid = Tablet::read(&record).expect("reads").uid;
+    let mut pairs = vec![(key, record)];
+    for prefix in prefixes_of(ids, uid) {
+        pairs.extend(database.with_prefix(&prefix).expect("readable"));
+    }
+    (ids, pairs)
 }
 
 /// A `meta/` directory on disk.

@@ -3,13 +3,11 @@
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tabletd::doris::database::{Database, Strictness};
-use tabletd::doris::keys::{Key, TabletIds, prefixes_of};
 use tabletd::doris::moving::{NewPlace, Stale, batches};
-use tabletd::doris::record::Tablet;
 use tabletd::doris::uid::Uid;
 
 use crate::databases::hex;
-use crate::fixtures::{OnDisk, expected, root};
+use crate::fixtures::{OnDisk, expected, pairs_of, root};
 
 fn number(value: &Value) -> i64 {
     value.as_i64().expect("a number")
@@ -28,15 +26,7 @@ fn every_move_writes_what_5_14_2_would_read() {
             let tablet_id: i64 = tablet_id.parse().expect("a number");
             let known = tablets.as_array().expect("a list").iter().find(|row| row["tablet_id"] == tablet_id);
             let known = known.expect("is there");
-            let schema_hash = i32::try_from(number(&known["schema_hash"])).expect("fits");
-            let ids = TabletIds { tablet_id, schema_hash };
-            let key = Key::tablet(ids).into_bytes();
-            let record = database.get(&key).expect("readable").expect("is there");
-            let uid = Tablet::read(&record).expect("reads").uid;
-            let mut pairs = vec![(key, record)];
-            for prefix in prefixes_of(ids, uid) {
-                pairs.extend(database.with_prefix(&prefix).expect("readable"));
-            }
+            let (ids, pairs) = pairs_of(&database, known);
             let to = NewPlace {
                 shard: u32::try_from(number(&wanted["shard"])).expect("fits"),
                 uid: Uid { hi: number(&wanted["uid_hi"]), lo: number(&wanted["uid_lo"]) },
