@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use tabletd::model::{Manifest, ShardId, TabletKey, TabletRecord, TabletState};
@@ -79,6 +80,17 @@ fn a_commit_that_finds_no_room_for_the_name_is_not_in_doubt() {
     assert!(store.get(key).expect("the store can be read").is_some());
 }
 
+/// A process that another test starts has, until it becomes its program, every file of this one open.
+fn turn_read_only(at: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let mut answer = mounts::remount(at, mounts::Access::ReadOnly);
+    while answer == Err(Errno::EBUSY) && Instant::now() < deadline {
+        std::thread::yield_now();
+        answer = mounts::remount(at, mounts::Access::ReadOnly);
+    }
+    answer.expect("remounted");
+}
+
 #[test]
 fn a_commit_on_a_file_system_that_turned_read_only_is_in_doubt() {
     let dir = tempfile::tempdir().expect("a directory");
@@ -87,7 +99,7 @@ fn a_commit_on_a_file_system_that_turned_read_only_is_in_doubt() {
     let store = NativeStore::open(root.dir()).expect("a store");
     let staging = root.dir().open("migrating").and_then(|dir| dir.create("1")).expect("staging");
     let staged = StagedRecord::write(&staging, record(TabletKey::new(7, 1))).expect("staged");
-    mounts::remount(image.path(), mounts::Access::ReadOnly).expect("remounted");
+    turn_read_only(image.path());
     let error = store.commit(&staged, &DirectBarrier(root.dir())).expect_err("it cannot be written");
     assert!(matches!(error, CommitError::InDoubt(_)), "{error}");
 }
@@ -98,6 +110,6 @@ fn a_sync_of_a_read_only_file_system_is_not_called_done() {
     let Some(image) = Image::ext4(dir.path(), "frozen", 8 << 20) else { return };
     let root = Dir::open_absolute(image.path()).expect("opened");
     root.sync_file_system().expect("it can be written");
-    mounts::remount(image.path(), mounts::Access::ReadOnly).expect("remounted");
+    turn_read_only(image.path());
     assert_eq!(root.sync_file_system().expect_err("nothing is written").errno, Errno::EROFS);
 }
