@@ -420,3 +420,30 @@ fn disks_are_listed_by_their_noun_and_a_table_is_named_in_lists_and_plans() {
     assert_eq!(done.status.code(), Some(4));
     assert_eq!(heard[0].1["request"]["select"], json!({"tables": [12, 0]}));
 }
+
+#[test]
+fn without_a_migration_status_shows_the_node_and_with_json_its_answer() {
+    let totals = json!({"accepted": 0, "started": 0, "completed": 0, "failed": 0, "aborted": 0, "retried": 0,
+        "refused": {}, "copied_bytes": 0, "verified_bytes": 0, "throttled_ms": 0, "steps": [], "quarantined": 0, "purged": 0});
+    let status = json!({"version": "1.2.3", "uptime_seconds": 7, "disks": {}, "tablets": 5, "tablets_unavailable": 0,
+        "queued": 1, "running": 2, "totals": totals});
+    let none = json!({"total": 0, "data": []});
+    let (done, heard) = Daemon::new(vec![ok(&status), ok(&none), ok(&none), ok(&none)]).run(&["status"]);
+    assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
+    let said = text(&done.stdout);
+    assert!(said.starts_with("tabletd 1.2.3, up 7 seconds: nothing is wrong\n"), "{said}");
+    assert!(!said.contains('\x1b'), "colours are for terminals: {said}");
+    assert_eq!(heard[0].0, "GET /api/v1/status");
+    let (done, _) = Daemon::new(vec![ok(&status)]).run(&["--json", "status"]);
+    assert_eq!(text(&done.stdout), format!("{status}\n"));
+}
+
+#[test]
+fn with_json_an_error_is_json_as_well() {
+    let body = json!({"error_msg": "tablet 9 is not on this node", "error_code": "TABLET_NOT_FOUND"});
+    let turns = vec![Turn::Answer(404, body.to_string())];
+    let (done, _) = Daemon::new(turns).run(&["--json", "migrate", "9", "--disk", "/d2"]);
+    let said: Value = serde_json::from_slice(&done.stderr).unwrap();
+    assert_eq!(said["exit_status"], 4);
+    assert!(said["error_msg"].as_str().is_some_and(|text| text.contains("TABLET_NOT_FOUND")), "{said}");
+}

@@ -6,10 +6,13 @@ use clap::Parser;
 use tabletd::cli::{args::Cli, run};
 
 fn main() -> ExitCode {
-    match run(&Cli::parse()) {
+    let cli = Cli::parse();
+    match run(&cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            if !error.message.is_empty() {
+            if cli.json && !error.message.is_empty() {
+                eprintln!("{}", error.json());
+            } else if !error.message.is_empty() {
                 eprintln!("tabletctl: {error}");
             }
             ExitCode::from(error.exit as u8)

@@ -13,7 +13,7 @@ use super::operation_args::OperationCommand;
 use super::quarantine_args::QuarantineCommand;
 use super::steer_args::{EventsArgs, MigrationCommand};
 use super::task_args::TaskCommand;
-use super::token_args::{TokenArgs, TrustArgs};
+use super::token_args::{CONNECTION, TokenArgs, TrustArgs};
 use super::trash_args::TrashCommand;
 use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
 
@@ -37,6 +37,7 @@ pub struct Cli {
         long,
         visible_alias = "url",
         global = true,
+        help_heading = CONNECTION,
         value_name = "URL",
         env = "TABLETD_ADDR",
         default_value = "http://127.0.0.1:8040",
@@ -68,8 +69,14 @@ pub enum Output {
 pub enum Command {
     /// Move a tablet to another disk.
     Migrate(MigrateArgs),
-    /// Show one migration, with its steps and their logs.
+    /// Show the node on one screen; or one migration, with its steps and their logs.
     Status(StatusArgs),
+    /// Show the node on one screen that follows: disks, tasks, what runs, what is wrong. A line at a time where no terminal is.
+    Top {
+        /// Seconds between two looks.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2, value_parser = clap::value_parser!(u64).range(1..=3600))]
+        interval: u64,
+    },
     /// List migrations, oldest first.
     List(ListArgs),
     /// Watch a migration to its end; goes on when the daemon restarts.

@@ -38,6 +38,11 @@ impl CliError {
         Self { exit, message: message.to_string() }
     }
 
+    /// As one line of JSON, for a program that asked with `--json`.
+    pub fn json(&self) -> String {
+        serde_json::json!({ "error_msg": self.message, "exit_status": self.exit as u8 }).to_string()
+    }
+
     /// [`Exit::Failed`] without a further word: the report on standard output is the message.
     pub const fn reported() -> Self {
         Self { exit: Exit::Failed, message: String::new() }

@@ -60,7 +60,7 @@ impl MigrateArgs {
 
 /// `status`.
 #[derive(Debug, Args)]
-#[group(required = true, multiple = false)]
+#[group(multiple = false)]
 pub struct StatusArgs {
     /// Number of the migration.
     pub migration_id: Option<MigrationId>,

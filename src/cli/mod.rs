@@ -1,7 +1,7 @@
 //! `tabletctl`, the command line: a client of the daemon's job API, and offline work on storage roots.
 //!
 //! Rooms in reading order: [`args`] is the command line; [`exit`] how it ends; `client` the only room that speaks HTTP;
-//! `jobs`, `follow`, `events`, `node`, `lost`, `tablet`, `operations`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
+//! `jobs`, `follow`, `glance`, `events`, `node`, `lost`, `tablet`, `operations`, `plan` and `tasks` the commands; [`tokens`] works on the file of tokens,
 //! [`offline`] on roots without a daemon, `doris` on those of a real backend. Knows the API's wire types and the storage, never the engine.
 
 mod adopt;
@@ -14,6 +14,7 @@ pub mod doris_args;
 mod events;
 pub mod exit;
 mod follow;
+mod glance;
 mod headline;
 mod jobs;
 mod lost;
@@ -36,12 +37,15 @@ pub mod tokens;
 pub mod trash_args;
 pub mod values;
 
+use std::time::Duration;
+
 use clap::CommandFactory;
 
 use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand};
 use client::{Client, Query, Service};
 use disk_args::DiskCommand;
 use exit::{CliError, Exit};
+use migrate_args::StatusArgs;
 use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
@@ -63,7 +67,11 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
     let client = || Client::new(&cli.addr, &cli.trust);
     match &cli.command {
         Command::Migrate(args) => jobs::migrate(&client()?, args, output),
+        Command::Status(StatusArgs { migration_id: None, tablet: None }) => {
+            glance::status(&client()?, output)
+        }
         Command::Status(args) => jobs::status(&client()?, args, output),
+        Command::Top { interval } => glance::top(&client()?, Duration::from_secs(*interval), output),
         Command::List(args) => jobs::list(&client()?, args, output),
         Command::Follow { id } => {
             let client = client()?;

@@ -12,7 +12,7 @@ use super::jobs::remainder;
 use super::plan::plan;
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{Task, TaskAction, UpdateTask};
-use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskStatus, printable};
+use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskRequest, TaskStatus, printable};
 
 /// Between two looks at a task.
 const POLL: Duration = Duration::from_millis(500);
@@ -168,7 +168,7 @@ pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), 
                 let status = task.status.unwrap_or(TaskStatus::Stopped);
                 if !matches!(status, TaskStatus::Running | TaskStatus::Paused) {
                     bar.finish_and_clear();
-                    return end(&task, &text, output);
+                    return end(client, &task, &text, output);
                 }
                 show_on(&bar, &task, status);
                 let line = headline(&task);
@@ -209,14 +209,36 @@ fn show_on(bar: &ProgressBar, task: &Task, status: TaskStatus) {
     bar.set_message(format!("{}; {}", how_far(task), printable(&task.status_reason)));
 }
 
-fn end(task: &Task, text: &str, output: Output) -> Result<(), CliError> {
+fn end(client: &Client, task: &Task, text: &str, output: Output) -> Result<(), CliError> {
     match output {
         Output::Json => print(text)?,
-        Output::Text => print(&format!("{}\n{}", headline(task), failures(task)))?,
+        Output::Text => {
+            print(&format!("{}\n{}{}", headline(task), failures(task), emptied(client, task)?))?;
+        }
     }
     let finished = task.status == Some(TaskStatus::Finished);
     let done = finished && task.progress.moves_failed == 0 && task.shortfall.is_none();
     if done { Ok(()) } else { Err(CliError::reported()) }
+}
+
+/// After a drain: whether its disks may be pulled, and what they still hold.
+fn emptied(client: &Client, task: &Task) -> Result<String, CliError> {
+    let TaskRequest::Drain { disks, .. } = &task.request else { return Ok(String::new()) };
+    let mut said = String::new();
+    for path in disks {
+        let disk = client.disk(path)?.value;
+        let trash = match disk.trash_bytes {
+            0 => String::new(),
+            bytes => format!("; {} in its trash until it is purged", human_bytes(bytes)),
+        };
+        let safe = match disk.not_safe_because.filter(|_| !disk.safe_to_remove) {
+            None if disk.safe_to_remove => "safe to remove".to_owned(),
+            None => "not safe to remove".to_owned(),
+            Some(why) => format!("not safe to remove: {}", printable(&why)),
+        };
+        said += &format!("{}: {safe}{trash}\n", printable(path));
+    }
+    Ok(said)
 }
 
 /// How it goes on each disk, and what is stuck there.
@@ -278,7 +300,7 @@ pub(super) fn headline(task: &Task) -> String {
 }
 
 /// How far it is by bytes, those of moves under way among them, and when it will be done at the speed it has.
-fn how_far(task: &Task) -> String {
+pub(super) fn how_far(task: &Task) -> String {
     let disks: &[TaskDisk] = task.status_list.as_deref().unwrap_or_default();
     let total = task.progress.bytes_total;
     let done = disks.iter().map(|disk| disk.finished_bytes).fold(0, u64::saturating_add);

@@ -7,17 +7,20 @@ use clap::{Args, Subcommand};
 use super::values::{Lifetime, parse_role};
 use crate::access::Role;
 
+/// In `--help`, above what every command that asks a daemon takes.
+pub(super) const CONNECTION: &str = "Connection options";
+
 /// Who asks, and whom to believe.
 #[derive(Debug, Default, Args)]
 pub struct TrustArgs {
     /// The token to show; better from the environment or a file, which other users cannot read.
-    #[arg(long, global = true, value_name = "TOKEN", env = "TABLETD_TOKEN", hide_env_values = true)]
+    #[arg(long, global = true, value_name = "TOKEN", help_heading = CONNECTION, env = "TABLETD_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
     /// A file with the token in its first line.
-    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_TOKEN_FILE", conflicts_with = "token")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONNECTION, env = "TABLETD_TOKEN_FILE", conflicts_with = "token")]
     pub token_file: Option<PathBuf>,
     /// Believe certificates signed by, or equal to, those in this PEM file, and no others.
-    #[arg(long, global = true, value_name = "FILE", env = "TABLETD_CA")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = CONNECTION, env = "TABLETD_CA")]
     pub ca: Option<PathBuf>,
 }
 
