@@ -73,7 +73,8 @@ impl fmt::Display for Cell {
     }
 }
 
-/// Which cells, in which order: each once before any comes twice. `TABLETD_CELL` takes those whose name contains it.
+/// Which cells, in which order: each once before any comes twice. `TABLETD_CELL` takes those whose name contains it,
+/// `TABLETD_GRID_ROUNDS` says how many rounds of them.
 fn rounds(bench: &Bench<'_>) -> (usize, Vec<Cell>) {
     let mut cells = Cell::all();
     let total = cells.len();
@@ -84,12 +85,14 @@ fn rounds(bench: &Bench<'_>) -> (usize, Vec<Cell>) {
     for at in (1..cells.len()).rev() {
         cells.swap(at, rng.index(at + 1));
     }
-    let wanted = match bench.scale {
-        Scale::Short => ROUNDS_SHORT,
-        Scale::Long => cells.len() * ROUNDS_PER_CELL_LONG,
-    };
     let again = cells.len().max(1);
-    (total, (0..wanted.min(again * ROUNDS_PER_CELL_LONG)).map(|n| cells[n % again]).collect())
+    let asked = std::env::var("TABLETD_GRID_ROUNDS").ok();
+    let wanted = match (asked, bench.scale) {
+        (Some(text), _) => text.parse().expect("TABLETD_GRID_ROUNDS is a number"),
+        (None, Scale::Short) => ROUNDS_SHORT.min(again * ROUNDS_PER_CELL_LONG),
+        (None, Scale::Long) => again * ROUNDS_PER_CELL_LONG,
+    };
+    (total, (0..wanted).map(|n| cells[n % again]).collect())
 }
 
 fn grid(bench: &mut Bench<'_>) -> io::Result<()> {
