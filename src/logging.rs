@@ -4,10 +4,11 @@
 //! the pipe is closed, and one that finds too many before it, because the disk hangs, is dropped and counted. One event is
 //! one line: what a path or a reason brings along cannot forge another.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -26,6 +27,31 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 type SetFilter = Box<dyn Fn(EnvFilter) -> bool + Send + Sync>;
 static FILTER: OnceLock<SetFilter> = OnceLock::new();
+static LEVELS: Mutex<Levels> = Mutex::new(Levels { all: String::new(), modules: BTreeMap::new() });
+
+/// What the filter is made of.
+struct Levels {
+    /// The level of everything.
+    all: String,
+    /// What single modules say beyond it, from 1 to 10.
+    modules: BTreeMap<String, i32>,
+}
+
+impl Levels {
+    /// As `EnvFilter` reads it.
+    fn directives(&self) -> String {
+        let said = self.modules.iter().map(|(module, level)| {
+            let level = if *level >= EVERYTHING { "trace" } else { "debug" };
+            format!(",tabletd::{module}={level}")
+        });
+        std::iter::once(self.all.clone()).chain(said).collect()
+    }
+}
+
+/// What a module says that was never asked to say more.
+const NOTHING_MORE: i32 = -1;
+/// The most that a module can be asked for.
+const EVERYTHING: i32 = 10;
 
 /// Lines that were dropped since the start.
 pub fn dropped_lines() -> u64 {
@@ -61,7 +87,10 @@ pub fn start(level: &str) -> io::Result<Log> {
         let _ = own_descriptor_table();
         write_all(&waiting, &mut io::stderr());
     })?;
-    let filter = EnvFilter::try_from_env("TABLETD_LOG").unwrap_or_else(|_| EnvFilter::new(level));
+    let said = std::env::var("TABLETD_LOG").ok().filter(|text| text.parse::<EnvFilter>().is_ok());
+    let level = said.unwrap_or_else(|| level.to_owned());
+    let filter = EnvFilter::new(&level);
+    levels().all = level;
     let subscriber = tracing_subscriber::fmt()
         .log_internal_errors(false)
         .with_ansi(false)
@@ -76,8 +105,30 @@ pub fn start(level: &str) -> io::Result<Log> {
 
 /// From now on, events of `level` and above.
 pub fn set_level(level: &str) {
+    let mut levels = levels();
+    level.clone_into(&mut levels.all);
+    apply(&levels);
+}
+
+/// From now on, what a module of this program (`engine`, `engine::scheduler`) has to say beyond that: from 1, nearly
+/// everything; from 10, all; below 1, nothing. Returns what it was before.
+pub fn set_module_level(module: &str, level: i32) -> i32 {
+    let mut levels = levels();
+    let before = match level {
+        1.. => levels.modules.insert(module.to_owned(), level),
+        _ => levels.modules.remove(module),
+    };
+    apply(&levels);
+    before.unwrap_or(NOTHING_MORE)
+}
+
+fn levels() -> MutexGuard<'static, Levels> {
+    LEVELS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn apply(levels: &Levels) {
     if let Some(set) = FILTER.get() {
-        set(EnvFilter::new(level));
+        set(EnvFilter::new(levels.directives()));
     }
 }
 

@@ -17,9 +17,13 @@ pub enum Need {
 /// The endpoint of Doris that moves a tablet on GET.
 const TABLET_MIGRATION: &str = "/api/tablet_migration";
 
+/// The one that takes a tablet's directory in on GET.
+const RELOAD_TABLET: &str = "/api/reload_tablet";
+
 /// Paths whose changes an administrator makes.
-const ADMIN_PATHS: [&str; 6] = [
+const ADMIN_PATHS: [&str; 7] = [
     "/api/update_config",
+    "/api/glog/adjust",
     "/api/v1/trash/purge",
     "/api/v1/disks",
     "/api/v1/disks/forget",
@@ -85,8 +89,8 @@ pub fn needed<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>
     Need::Role(if ADMIN_PATHS.contains(&path) { Role::Admin } else { Role::Operator })
 }
 
-/// Whether a request may change something: everything but GET, HEAD and OPTIONS does, and a GET on the Doris endpoint
-/// that does not plainly ask for a status.
+/// Whether a request may change something: everything but GET, HEAD and OPTIONS does, and a GET on the Doris endpoints
+/// that take a tablet in, or that do not plainly ask how one moves.
 pub fn changes_something<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>) -> bool {
     match method {
         "GET" | "HEAD" if path == TABLET_MIGRATION => {
@@ -94,7 +98,8 @@ pub fn changes_something<'a>(method: &str, path: &str, goals: impl Iterator<Item
             let mut goals = goals.peekable();
             goals.peek().is_none() || goals.any(|goal| goal != "status")
         }
-        "GET" | "HEAD" | "OPTIONS" => false,
+        "GET" | "HEAD" => path == RELOAD_TABLET,
+        "OPTIONS" => false,
         _ => true,
     }
 }
@@ -144,6 +149,10 @@ mod tests {
             ("GET", "/api/tablet_migration", &["STATUS"], role(Role::Operator)),
             ("GET", "/api/tablet_migration", &[], role(Role::Operator)),
             ("HEAD", "/api/tablet_migration", &["run"], role(Role::Operator)),
+            ("GET", "/api/reload_tablet", &["status"], role(Role::Operator)),
+            ("HEAD", "/api/reload_tablet", &[], role(Role::Operator)),
+            ("GET", "/api/compaction/run_status", &[], role(Role::Viewer)),
+            ("POST", "/api/glog/adjust", &[], role(Role::Admin)),
             ("GET", "/", &[], role(Role::Viewer)),
             ("GET", "/ui/tasks", &[], role(Role::Viewer)),
             ("GET", "/ui/sign-in", &[], Need::Nothing),

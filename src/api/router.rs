@@ -36,8 +36,8 @@ pub(super) struct Around {
 /// Makes the routes of the page, which asks the API from within.
 pub type MakePage = fn(Inside) -> Router;
 
-/// A path of Doris's that answers when all is done, however long that takes.
-const WAITS_FOR_ITS_END: &str = "/api/restore_tablet";
+/// Paths of Doris's that answer when all is done, however long that takes.
+const WAIT_FOR_THEIR_END: [&str; 2] = ["/api/restore_tablet", "/api/reload_tablet"];
 
 /// The service. Layers read from the bottom up: the last one meets a request first.
 pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
@@ -54,7 +54,7 @@ pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
         .layer(middleware::from_fn_with_state(gate, auth::let_in))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {
-            if request.uri().path() == WAITS_FOR_ITS_END {
+            if WAIT_FOR_THEIR_END.contains(&request.uri().path()) {
                 return next.run(request).await;
             }
             tokio::time::timeout(request_timeout, next.run(request)).await.unwrap_or_else(|_| too_slow())

@@ -4,7 +4,8 @@
 use super::keys::KEYS;
 
 const REPLICATION: &str = "cluster traffic: this daemon serves HTTP only";
-const TLS: &str = "tls_certificate_file and tls_private_key_file turn TLS on";
+const TLS: &str =
+    "enable_https is not true; tls_certificate_file and tls_private_key_file turn TLS on as well";
 const COPY: &str = "what appears during a copy is caught up once the tablet's gate is closed";
 const SLOTS: &str = "slots per disk and max_tablet_migration_threads decide";
 const ALWAYS_SYNCED: &str = "data and records are always synced";

@@ -47,6 +47,10 @@ impl Config {
 pub(super) const CUSTOM_FILE_NAME: &str = "be_custom.conf";
 const ROOTS_KEY: &str = "storage_root_path";
 const CUSTOM_DIR_KEY: &str = "custom_config_dir";
+/// Doris's way to ask for TLS, and the keys of ours that its files stand for where those are not set.
+const HTTPS_KEY: &str = "enable_https";
+const HTTPS_FILES: [(&str, &str); 2] =
+    [("ssl_certificate_path", "tls_certificate_file"), ("ssl_private_key_path", "tls_private_key_file")];
 
 /// Reads `sheets` (be.conf, then be_custom.conf if there is one; later ones win).
 ///
@@ -63,6 +67,7 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     for key in KEYS {
         reading.settle(key);
     }
+    reading.settle_https();
     reading.refuse_misplaced_custom_dir();
     reading.refuse_conflicts();
     reading.refuse_exposure();
@@ -175,6 +180,41 @@ impl<'a> Reading<'a> {
             // Its row comes after that of state_dir, which so is settled.
             "tokens_file" => Some(format!("{}/tokens", self.config.state_dir)),
             _ => None,
+        }
+    }
+
+    /// TLS as a be.conf of Doris asks for it: from the files it names, or not at all; never silently without.
+    fn settle_https(&mut self) {
+        let Some((_, asked)) = self.winner(HTTPS_KEY) else { return };
+        match asked.value.as_str() {
+            "true" => {}
+            "" | "false" => return,
+            other => {
+                let (what, help) = ("cannot be read as bool", "accepted: true or false");
+                self.problems.push(Problem::of_setting(self.place(HTTPS_KEY), HTTPS_KEY, other, what, help));
+                return;
+            }
+        }
+        for (doris, ours) in HTTPS_FILES {
+            let Some(key) = Key::find(ours) else { continue };
+            if !key.value_in(&self.config).is_empty() {
+                continue;
+            }
+            let entry =
+                self.winner(doris).map(|(_, entry)| entry.value.as_str()).filter(|text| !text.is_empty());
+            let place = self.place(if entry.is_some() { doris } else { HTTPS_KEY });
+            let path = expand(entry.unwrap_or(""), self.around.env).unwrap_or_default();
+            if path.starts_with('/') && key.assign(&mut self.config, &path).is_ok() {
+                self.written.insert(ours, place);
+                continue;
+            }
+            let what = match entry {
+                None => format!("enable_https is true, and neither {doris} nor {ours} is set"),
+                Some(_) => "enable_https is true, and this is no absolute path".to_owned(),
+            };
+            let help =
+                "name the file in PEM without quotes, ${DORIS_HOME} in braces, or set enable_https = false";
+            self.problems.push(Problem::of_setting(place, doris, entry.unwrap_or(""), what, help));
         }
     }
 
@@ -302,9 +342,13 @@ fn explain(error: &EntryError, value: &str) -> (String, &'static str) {
 
 fn ignored_keys(sheets: &[Sheet]) -> Vec<IgnoredKey> {
     let mut ignored: Vec<IgnoredKey> = Vec::new();
+    let https =
+        sheets.iter().rev().find_map(|sheet| sheet.last(HTTPS_KEY)).is_some_and(|on| on.value == "true");
+    let is_taken =
+        |key: &str| https && (key == HTTPS_KEY || HTTPS_FILES.iter().any(|(doris, _)| *doris == key));
     for sheet in sheets {
         for entry in &sheet.entries {
-            if Key::find(&entry.key).is_some() || is_script_export(&entry.key) {
+            if Key::find(&entry.key).is_some() || is_taken(&entry.key) || is_script_export(&entry.key) {
                 continue;
             }
             let place = Place { file: sheet.file.clone(), line: Some(entry.line) };

@@ -97,7 +97,7 @@ config_keys! {
     http_max_header_bytes: u64 = 65_536, Fixed, Range(8 * KIB, MIB);
 
     // The endpoint's own documentation differs from every release; scripts were written against both.
-    /// Whose answers `/api/tablet_migration` gives: the documentation's, or those of Doris 1.1 or 3.0.
+    /// Whose answers `/api/tablet_migration` gives: the documentation's, or those of Doris 1.1, 1.2, 2.0, 2.1, 3.0 or 4.0.
     tablet_migration_dialect: Dialect = Dialect::Documented, Mutable, Any;
 
     // Scheduling.

@@ -211,6 +211,51 @@ webserver_bindhost = 0.0.0.0
     assert_eq!(loaded.written.keys().copied().collect::<Vec<_>>(), ["storage_root_path", "webserver_port"]);
 }
 
+/// Doris ships its be.conf with both paths in quotes, which it takes for a part of them, and HTTPS off.
+#[test]
+fn https_as_doris_asks_for_it_is_tls_or_a_refusal() {
+    let files = "ssl_certificate_path = ${DORIS_HOME}/cert.pem\nssl_private_key_path = /key.pem\n";
+    let quoted = "ssl_certificate_path = \"$DORIS_HOME/cert.pem\"\nssl_private_key_path = /key.pem\n";
+    for (text, certificate, key) in [
+        (format!("enable_https = true\n{files}"), "/opt/tabletd/cert.pem", "/key.pem"),
+        (format!("enable_https = false\n{files}"), "", ""),
+        (files.to_owned(), "", ""),
+        (format!("enable_https = false\n{quoted}"), "", ""),
+        (
+            format!(
+                "{files}tls_certificate_file = /own.pem\ntls_private_key_file = /own.key\nenable_https = true"
+            ),
+            "/own.pem",
+            "/own.key",
+        ),
+    ] {
+        let loaded = read(&text).unwrap();
+        let config = &loaded.config;
+        assert_eq!(
+            (config.tls_certificate_file.as_str(), config.tls_private_key_file.as_str()),
+            (certificate, key),
+            "{text}"
+        );
+        let names_them = loaded.ignored.iter().any(|ignored| ignored.key.contains("ssl"));
+        assert_eq!(names_them, certificate.is_empty(), "{text}: {:?}", loaded.ignored);
+    }
+    for (text, words) in [
+        (
+            "enable_https = true".to_owned(),
+            &["ssl_certificate_path", "ssl_private_key_path", "be.conf:1"][..],
+        ),
+        (format!("enable_https = true\n{quoted}"), &["be.conf:2: ssl_certificate_path", "without quotes"]),
+        (format!("enable_https = yes\n{files}"), &["enable_https = yes", "true or false"]),
+        (
+            "enable_https = true\nssl_certificate_path = /c".to_owned(),
+            &["neither ssl_private_key_path nor tls_private"],
+        ),
+    ] {
+        let refused = read(&text).unwrap_err().to_string();
+        assert!(words.iter().all(|word| refused.contains(word)), "{text}: {refused}");
+    }
+}
+
 #[test]
 fn a_broken_entry_is_left_out_only_when_asked() {
     let list = "storage_root_path = /a;/b,foo:1";

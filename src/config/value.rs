@@ -231,8 +231,16 @@ words! {
         Documented = "documented",
         /// As Doris 1.1 answers.
         V1_1 = "1.1",
+        /// As Doris 1.2 answers.
+        V1_2 = "1.2",
+        /// As Doris 2.0 answers.
+        V2_0 = "2.0",
+        /// As Doris 2.1 answers.
+        V2_1 = "2.1",
         /// As Doris 3.0 answers.
         V3_0 = "3.0",
+        /// As Doris 4.0 answers.
+        V4_0 = "4.0",
     }
 
     /// How copies are served by the kernel's I/O scheduler (`migration_io_class`).
@@ -337,8 +345,8 @@ mod tests {
         assert_eq!(LogLevel::parse("warning"), Ok(LogLevel::Warning));
         assert_eq!(LogLevel::Warning.render(), "WARNING");
         assert_eq!(Dialect::parse("3.0"), Ok(Dialect::V3_0));
-        assert_eq!(Dialect::parse("2.0"), Err(Refusal::Validate));
-        assert_eq!(Dialect::accepted(), "one of documented, 1.1, 3.0");
+        assert_eq!(Dialect::parse("2.2"), Err(Refusal::Validate));
+        assert_eq!(Dialect::accepted(), "one of documented, 1.1, 1.2, 2.0, 2.1, 3.0, 4.0");
     }
 
     #[test]

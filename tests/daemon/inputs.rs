@@ -38,7 +38,7 @@ fn bad_requests_are_answered_with_a_reason() {
         (format!("goal=run&tablet_id=11&schema_hash=555&disk={there}"), "TABLET_NOT_FOUND", "11"),
         (format!("goal=run&tablet_id=10&schema_hash=556&disk={there}"), "SCHEMA_HASH_MISMATCH", "555"),
         ("goal=run&tablet_id=10&schema_hash=555&disk=/nowhere".to_owned(), "DISK_NOT_FOUND", "/nowhere"),
-        (format!("goal=run&tablet_id=10&schema_hash=555&disk={there}/"), "DISK_NOT_FOUND", "/"),
+        (format!("goal=run&tablet_id=10&schema_hash=555&disk={there}x/"), "DISK_NOT_FOUND", "x"),
         (format!("goal=run&tablet_id=10&schema_hash=555&disk={here}"), "ALREADY_ON_DISK", "10"),
     ] {
         let answer = daemon.get(&format!("/api/tablet_migration?{query}"));

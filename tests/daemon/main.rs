@@ -3,6 +3,7 @@
 mod adopt;
 mod disks;
 mod document;
+mod doris_words;
 mod events;
 mod flushes;
 mod gentle;

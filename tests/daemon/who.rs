@@ -130,6 +130,33 @@ fn over_tls_the_certificate_is_checked_and_replaced_without_a_restart() {
     daemon.stop();
 }
 
+/// What a Doris be.conf asks for is TLS from its own files, or no start: never plain HTTP in its place.
+#[test]
+fn a_be_conf_of_doris_with_https_gets_tls_or_a_refusal() {
+    let mut node = Node::new(1);
+    let (certificate, key) = write_pair(node.dir.path());
+    let paths = |certificate: &str| {
+        let key = key.display();
+        format!("enable_https = true\nssl_certificate_path = {certificate}\nssl_private_key_path = {key}\n")
+    };
+    node.settings = paths(&certificate.display().to_string());
+    let daemon = node.start();
+    let url = daemon.url("");
+    assert!(url.starts_with("https://"), "{url}");
+    let disks = ["--url", &url, "--ca", &certificate.display().to_string(), "disks"];
+    assert!(tabletctl(&disks, &[]).status.success());
+    daemon.stop();
+    for (settings, words) in [
+        ("enable_https = true\n".to_owned(), "ssl_certificate_path"),
+        (paths("/nowhere/c.pem"), "/nowhere/c.pem"),
+        (paths("\"$DORIS_HOME/conf/cert.pem\""), "without quotes"),
+    ] {
+        node.settings = settings;
+        let said = node.try_start().err().expect("refused");
+        assert!(said.contains(words), "{said}");
+    }
+}
+
 #[test]
 fn beyond_loopback_and_with_broken_tokens_the_daemon_does_not_start_open() {
     let mut node = Node::new(1);

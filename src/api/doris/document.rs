@@ -6,7 +6,7 @@ use utoipa::{OpenApi, ToSchema};
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes what the handler writes by hand")]
 pub(super) struct DorisAnswer {
-    /// `Success` or `Fail`; the dialect 3.0 names the error.
+    /// `Success` or `Fail`; the dialects of the releases from 1.2 on name the error.
     status: String,
     /// What happened, in the words of the documentation.
     msg: String,
@@ -32,6 +32,10 @@ pub(super) struct DorisAnswer {
         super::meta::show,
         super::crc::calc,
         super::restore::restore,
+        super::reload::reload,
+        super::compaction::run_status,
+        super::compaction::show,
+        super::glog::adjust,
         super::config::show,
         super::config::update,
     ),

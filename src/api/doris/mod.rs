@@ -4,14 +4,17 @@
 //! their English included: scripts match them. Reading is lenient, as there: the first of equal parameters counts and
 //! unknown ones are ignored; only the documented `/api/tablet_migration` is strict.
 
+mod compaction;
 mod config;
 mod cpp_number;
 mod crc;
 mod document;
+mod glog;
 mod health;
 mod meta;
 mod migration;
 mod rapid_json;
+mod reload;
 mod restore;
 mod tablets;
 
@@ -44,6 +47,10 @@ pub(super) fn routes() -> Routes {
         .route("/api/meta/{operation}/{tablet_id}", get(meta::show))
         .route("/api/calc_crc", get(crc::calc))
         .route("/api/restore_tablet", post(restore::restore))
+        .route("/api/reload_tablet", reload::route())
+        .route("/api/compaction/run_status", get(compaction::run_status))
+        .route("/api/compaction/show", get(compaction::show))
+        .route("/api/glog/adjust", post(glog::adjust))
         .route("/api/show_config", get(config::show))
         .route("/api/update_config", post(config::update))
 }

@@ -13,7 +13,7 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::query::Query;
-use crate::engine::{Older, Restore};
+use crate::engine::{Older, OperationView, Restore};
 use crate::model::{ErrorCode, Failure, TabletKey};
 
 /// Doris answers when it is done: between two looks whether it is.
@@ -64,13 +64,18 @@ async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String>
     caller.asks(format_args!("restore tablet {key} from trash"));
     let requested_by = caller.to_string();
     let request = Restore { key, from: None, header: None, to: None, older: Older::Leave, requested_by };
-    let mut operation = app.try_ask(Touches::Disk, move |node| node.restore(&request)).await.map_err(text)?;
+    let operation = app.try_ask(Touches::Disk, move |node| node.restore(&request)).await.map_err(text)?;
+    until_it_ends(app, operation).await.map_err(text)
+}
+
+/// Waits for the end of an operation; its failure, where it did not end well.
+pub(super) async fn until_it_ends(app: &App, mut operation: OperationView) -> Result<(), Failure> {
     while !operation.state.is_settled() {
         tokio::time::sleep(LOOK_EVERY).await;
         let id = operation.id;
-        operation = app.try_ask(Touches::Memory, move |node| node.operation(id)).await.map_err(text)?;
+        operation = app.try_ask(Touches::Memory, move |node| node.operation(id)).await?;
     }
-    operation.failure.map_or(Ok(()), |failure| Err(text(failure)))
+    operation.failure.map_or(Ok(()), Err)
 }
 
 fn text(failure: Failure) -> String {

@@ -73,6 +73,21 @@ fn nothing_moves_on_other_methods_or_for_pages_of_other_sites() {
 }
 
 #[test]
+fn the_releases_know_the_path_for_get_only() {
+    let server = start();
+    for dialect in [Dialect::V1_1, Dialect::V1_2, Dialect::V2_0, Dialect::V2_1, Dialect::V3_0, Dialect::V4_0]
+    {
+        server.node.speak(dialect);
+        for method in ["HEAD", "POST", "PUT", "DELETE", "OPTIONS"] {
+            let reply = server.request(method, RUN, "", "");
+            let body = if method == "HEAD" { "" } else { "Not Found" };
+            assert_eq!((reply.status, reply.text(), reply.header("allow")), (404, body, None), "{method}");
+        }
+    }
+    assert!(server.node.asked().is_empty());
+}
+
+#[test]
 fn empty_parts_of_the_path_do_not_count() {
     let server = start();
     assert_eq!(
@@ -252,4 +267,64 @@ fn the_rest_of_the_surface() {
     let zipped = server.request("GET", "/metrics", "Accept-Encoding: gzip\r\n", "");
     assert_eq!(zipped.header("content-encoding"), Some("gzip"));
     assert!(zipped.body.windows(3).any(|bytes| bytes == [0x1f, 0x8b, 8]));
+}
+
+#[test]
+fn nothing_is_ever_compacted() {
+    let server = start();
+    let node = server.get("/api/compaction/run_status");
+    assert_json_200(&node);
+    assert_eq!(node.json(), serde_json::json!({"CumulativeCompaction": {}, "BaseCompaction": {}}));
+    let one = server.get("/api/compaction/run_status?tablet_id=1").json();
+    assert_eq!(
+        (&one["status"], &one["msg"]),
+        (&"Success".into(), &"compaction task for this tablet is not running".into())
+    );
+    assert_eq!(server.get("/api/compaction/run_status?tablet_id=5").json()["msg"], "fail to get 5");
+    assert_eq!(
+        server.get("/api/compaction/show?tablet_id=1").json()["rowsets"],
+        serde_json::json!(["[0-3] 0 DATA OVERLAP_UNKNOWN 5 0.00 B"])
+    );
+    for none in ["", "?tablet_id=5"] {
+        let reply = server.get(&format!("/api/compaction/show{none}"));
+        assert_json_200(&reply);
+        assert_eq!(reply.json()["msg"], "Tablet not found", "{none}");
+    }
+}
+
+#[test]
+fn a_directory_is_taken_in_on_a_get_that_counts_as_a_change() {
+    let server = start();
+    let target = "/api/reload_tablet?path=/d1/data/3/&tablet_id=9&schema_hash=8";
+    let reply = server.get(target);
+    assert_eq!((reply.status, reply.text()), (200, "load header succeed"));
+    assert_eq!(server.node.asked()[0], "adopt /d1/data/3/9/8 to None, Leave");
+    for method in ["HEAD", "POST", "PUT"] {
+        assert_eq!(server.request(method, target, "", "").status, 405, "{method}");
+    }
+    assert_eq!(server.request("GET", target, "Sec-Fetch-Site: cross-site\r\n", "").status, 403);
+    for (query, status, text) in [
+        ("tablet_id=9&schema_hash=8", 400, "parameter path not specified in url."),
+        ("path=/d&schema_hash=8", 400, "parameter tablet_id not specified in url."),
+        ("path=/d&tablet_id=9x&schema_hash=8", 400, "param format is invalid: tablet_id \"9x\""),
+    ] {
+        let reply = server.get(&format!("/api/reload_tablet?{query}"));
+        assert_eq!((reply.status, reply.text()), (status, text), "{query}");
+    }
+    assert!(server.node.asked().is_empty());
+    server.node.answers().refusal = Some(Failure::new(ErrorCode::InvalidArgument, "on no disk"));
+    let reply = server.get(target);
+    assert_eq!((reply.status, reply.text()), (500, "load header failed: on no disk"));
+}
+
+#[test]
+fn a_module_of_the_log_is_adjusted_as_in_doris() {
+    let server = start();
+    let adjust = |query: &str| server.request("POST", &format!("/api/glog/adjust?{query}"), "", "");
+    let reply = adjust("module=of_a_test&level=3");
+    assert_eq!((reply.status, reply.text()), (200, "adjust vlog of of_a_test from -1 to 3 succeed"));
+    assert_eq!(adjust("module=of_a_test&level=-1").text(), "adjust vlog of of_a_test from 3 to -1 succeed");
+    let reply = adjust("level=3");
+    assert_eq!((reply.status, reply.text()), (500, "parameter module not specified in url."));
+    assert_eq!(server.get("/api/glog/adjust?module=x&level=1").status, 405);
 }

@@ -30,6 +30,10 @@ const TARGETS: &[&[u8]] = &[
     b"/api/tablet_migration?goal=run&tablet_id=1&schema_hash=2&disk=/d1",
     b"/api/tablet_migration?goal=status&tablet_id=1&schema_hash=2",
     b"/api/health",
+    b"/api/compaction/run_status?tablet_id=1",
+    b"/api/compaction/show?tablet_id=1",
+    b"/api/reload_tablet?path=/d1/data/3&tablet_id=1&schema_hash=2",
+    b"/api/glog/adjust?module=api&level=1",
     b"/api/be_version_info",
     b"/api/tablets_distribution?group_by=partition&partition_id=7",
     b"/tablets_json?limit=10",
@@ -66,7 +70,15 @@ const BODIES: &[&[u8]] = &[
 ];
 
 const METHODS: &[&str] = &["GET", "POST", "DELETE", "PUT", "OPTIONS", "get", "PATCH"];
-const DIALECTS: &[Dialect] = &[Dialect::Documented, Dialect::V1_1, Dialect::V3_0];
+const DIALECTS: &[Dialect] = &[
+    Dialect::Documented,
+    Dialect::V1_1,
+    Dialect::V1_2,
+    Dialect::V2_0,
+    Dialect::V2_1,
+    Dialect::V3_0,
+    Dialect::V4_0,
+];
 
 #[test]
 fn a_request_that_is_almost_right_is_answered() {

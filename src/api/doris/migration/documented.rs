@@ -5,7 +5,7 @@
 use super::super::rapid_json::{one_line, quoted};
 use super::{Goal, Request};
 use crate::api::query::{Query, invalid};
-use crate::model::{ErrorCode, Failure, Migration, Phase, TabletKey};
+use crate::model::{ErrorCode, Failure, Migration, Phase, Status, TabletKey};
 
 const PARAMETERS: &[&str] = &["goal", "tablet_id", "schema_hash", "disk"];
 
@@ -28,7 +28,7 @@ pub(super) fn read(query: Query) -> Result<Request, (Option<Goal>, Failure)> {
             tablet_id: query.require("tablet_id", "a whole number from 1 to 9223372036854775807")?,
             schema_hash: query.require("schema_hash", "a whole number from 0 to 2147483647")?,
         };
-        let disk = query.text("disk").unwrap_or("").to_owned();
+        let disk = without_last_slash(query.text("disk").unwrap_or("")).to_owned();
         if goal == Goal::Run && disk.is_empty() {
             return Err(invalid(
                 "parameter disk is missing; accepted: a path of storage_root_path, as written there",
@@ -37,6 +37,12 @@ pub(super) fn read(query: Query) -> Result<Request, (Option<Goal>, Failure)> {
         Ok(Request { goal, key, disk })
     };
     read().map_err(|failure| (known_goal, failure))
+}
+
+/// A path with a slash at its end names the same directory; `storage_root_path` loses it too.
+fn without_last_slash(path: &str) -> &str {
+    let cut = path.trim_end_matches('/');
+    if cut.is_empty() { path } else { cut }
 }
 
 /// `goal=run`: the migration is in the journal.
@@ -90,12 +96,17 @@ pub(super) fn standing(migration: &Migration) -> String {
         ("migration_id", migration.id.to_string()),
         ("migration_status", quoted(migration.status.as_str())),
     ];
-    match &migration.failure {
-        Some(failure) if over_badly => {
-            fields.push(("reason", quoted(&failure.message)));
-            fields.push(("error_code", quoted(failure.code.as_str())));
-        }
-        _ => fields.push(("reason", quoted(&migration.status_reason))),
+    // Whoever was aborted or has expired may have failed before; that is not what ended it.
+    let ended_by = match (migration.status, &migration.failure) {
+        (Status::Aborted, _) => Some((ErrorCode::Aborted, &migration.status_reason)),
+        (Status::Expired, _) => Some((ErrorCode::TimedOut, &migration.status_reason)),
+        (_, Some(failure)) if over_badly => Some((failure.code, &failure.message)),
+        _ => None,
+    };
+    let reason = ended_by.map_or(&migration.status_reason, |(_, reason)| reason);
+    fields.push(("reason", quoted(reason)));
+    if let Some((code, _)) = ended_by {
+        fields.push(("error_code", quoted(code.as_str())));
     }
     one_line(&fields)
 }
@@ -104,7 +115,6 @@ pub(super) fn standing(migration: &Migration) -> String {
 mod tests {
     use super::*;
     use crate::api::tests::sample;
-    use crate::model::Status;
 
     fn read_text(raw: &str) -> Result<Request, (Option<Goal>, Failure)> {
         read(Query::parse(Some(raw)))
@@ -117,6 +127,10 @@ mod tests {
             request,
             Request { goal: Goal::Run, key: TabletKey::new(123, 333), disk: "/disk1".into() }
         );
+        for (written, meant) in [("/disk1/", "/disk1"), ("/disk1//", "/disk1"), ("/", "/")] {
+            let raw = format!("goal=run&tablet_id=1&schema_hash=2&disk={written}");
+            assert_eq!(read_text(&raw).unwrap().disk, meant, "{written}");
+        }
         let request = read_text("disk=%2Fa+b&schema_hash=0&tablet_id=9223372036854775807&goal=run").unwrap();
         assert_eq!((request.key, request.disk.as_str()), (TabletKey::new(i64::MAX, 0), "/a b"));
         assert_eq!(read_text("goal=status&tablet_id=1&schema_hash=2").unwrap().goal, Goal::Status);
@@ -193,8 +207,14 @@ mod tests {
         for &status in Status::ALL {
             let (msg, tail) = match status {
                 Status::Completed => ("migration task has finished successfully", r#""reason": "because""#),
-                Status::Failed | Status::Aborted | Status::Expired => {
+                Status::Failed => {
                     ("migration task failed.", r#""reason": "the medium failed", "error_code": "IO_ERROR""#)
+                }
+                Status::Aborted => {
+                    ("migration task failed.", r#""reason": "because", "error_code": "ABORTED""#)
+                }
+                Status::Expired => {
+                    ("migration task failed.", r#""reason": "because", "error_code": "TIMED_OUT""#)
                 }
                 _ => ("migration task is running", r#""reason": "because""#),
             };
@@ -209,9 +229,9 @@ mod tests {
 
     #[test]
     fn an_ended_migration_without_a_failure_still_says_why() {
-        let mut migration = sample::migration(Status::Aborted);
+        let mut migration = sample::migration(Status::Failed);
         migration.failure = None;
-        assert!(standing(&migration).ends_with(r#""migration_status": "aborted", "reason": "because"}"#));
+        assert!(standing(&migration).ends_with(r#""migration_status": "failed", "reason": "because"}"#));
     }
 
     #[test]

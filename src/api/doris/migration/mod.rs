@@ -1,6 +1,6 @@
 //! `GET /api/tablet_migration`: the one endpoint this program exists for.
 //!
-//! HTTP 200 and JSON whatever happens; only the method is refused otherwise. Which words are used is a setting, because
+//! HTTP 200 and JSON whatever happens; only another method than GET is refused otherwise. Which words are used is a setting, because
 //! the documentation and the releases differ and scripts were written against each: `documented` speaks the first,
 //! `releases` the others. Both are pure; this room asks the node in between.
 
@@ -9,9 +9,9 @@ mod releases;
 
 use axum::Extension;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{MethodRouter, get};
+use axum::routing::{MethodRouter, any};
 
 use super::json;
 use crate::api::app::App;
@@ -19,17 +19,25 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::node::Node;
 use crate::api::query::{Query, invalid};
-use crate::config::Dialect;
 use crate::engine::{Submit, TabletView};
 use crate::model::{ErrorCode, Failure, Migration, TabletKey};
 use releases::Release;
 
-/// GET only. A HEAD is a GET to most routers, and would move a tablet for whoever only looks.
+/// GET only. A HEAD is a GET to most routers, and would move a tablet for whoever only looks; and they add a header Allow
+/// of their own, which the releases do not send.
 pub(super) fn route() -> MethodRouter<App> {
-    get(handle).head(only_get).fallback(only_get)
+    any(async |method: Method, app: State<App>, caller: Extension<Caller>, query: RawQuery| match method {
+        Method::GET => handle(app, caller, query).await,
+        _ => only_get(app).await,
+    })
 }
 
-async fn only_get() -> Response {
+/// The releases know the path for GET only, and of any other method they know no path.
+async fn only_get(State(app): State<App>) -> Response {
+    let dialect = app.ask(Touches::Memory, <dyn Node>::dialect).await;
+    if dialect.is_ok_and(|dialect| Release::of(dialect).is_some()) {
+        return (StatusCode::NOT_FOUND, "Not Found").into_response();
+    }
     let failure = invalid("use GET");
     let mut response = json(StatusCode::METHOD_NOT_ALLOWED, documented::refused(&failure));
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET"));
@@ -57,10 +65,9 @@ pub(super) async fn handle(
     RawQuery(raw): RawQuery,
 ) -> Response {
     let query = Query::parse(raw.as_deref());
-    let body = match app.ask(Touches::Memory, <dyn Node>::dialect).await {
-        Ok(Dialect::Documented) => answer_documented(&app, &caller, query).await,
-        Ok(Dialect::V1_1) => answer_as_release(&app, &caller, &query, Release::V1_1).await,
-        Ok(Dialect::V3_0) => answer_as_release(&app, &caller, &query, Release::V3_0).await,
+    let body = match app.ask(Touches::Memory, <dyn Node>::dialect).await.map(Release::of) {
+        Ok(None) => answer_documented(&app, &caller, query).await,
+        Ok(Some(release)) => answer_as_release(&app, &caller, &query, release).await,
         Err(failure) => documented::refused(&failure),
     };
     // The answer is 200 all the same; without this the audit log would take a misread request for an accepted one.
@@ -126,10 +133,10 @@ async fn answer_as_release(app: &App, caller: &Caller, query: &Query, release: R
         Goal::Status => {
             let found = app.try_ask(Touches::Journal, move |node| {
                 let latest = node.latest_migration(key)?;
-                if latest.is_some() || release == Release::V1_1 {
+                if latest.is_some() || !release.looks_up_by_id() {
                     return Ok(latest);
                 }
-                // A script may have submitted under a wrong schema hash, which 3.0 does not look at.
+                // A script may have submitted under a wrong schema hash, which is not looked at.
                 let of_id = node.tablets_by_id(key.tablet_id).into_iter();
                 let latest = of_id.map(|tablet| node.latest_migration(tablet.key));
                 let latest: Vec<_> = latest.collect::<Result<_, _>>()?;
@@ -151,9 +158,9 @@ async fn run_as_release(
     disk: String,
     release: Release,
 ) -> String {
-    let found = app.ask(Touches::Memory, move |node| match release {
-        Release::V1_1 => node.tablet(key),
-        Release::V3_0 => best_match(node.tablets_by_id(key.tablet_id), key),
+    let found = app.ask(Touches::Memory, move |node| match release.looks_up_by_id() {
+        false => node.tablet(key),
+        true => best_match(node.tablets_by_id(key.tablet_id), key),
     });
     let tablet = match found.await {
         Ok(Some(tablet)) if tablet.unavailable.is_none() => tablet,

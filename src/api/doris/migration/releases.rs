@@ -1,4 +1,4 @@
-//! The endpoint as releases 1.1 and 3.0 answer, byte for byte, for scripts written against them.
+//! The endpoint as the releases 1.1 to 4.0 answer, byte for byte, for scripts written against them.
 //!
 //! Source: `be/src/http/action/tablet_migration_action.cpp`, `be/src/common/status.cpp`, `be/src/util/json_util.cpp`,
 //! `be/src/olap/olap_define.h`. Nothing is added here: what these releases have no word for gets the nearest one they
@@ -8,18 +8,27 @@ use super::super::cpp_number::{NotConverted, stoul_to_i32, stoull};
 use super::super::rapid_json::{one_line, quoted, status_json};
 use super::{Goal, Request};
 use crate::api::query::Query;
+use crate::config::Dialect;
 use crate::model::{ErrorCode, Failure, Migration, SchemaHash, Status, TabletId, TabletKey};
 
-/// Whose words.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whose words; what a release does not change is as in the one before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Release {
     /// Failures are `Fail`; a tablet is looked up by id and schema hash.
     V1_1,
     /// Failures have names; a tablet is looked up by id alone.
+    V1_2,
+    /// A number that cannot be read is repeated.
+    V2_0,
+    /// A disk that is full is named, with the tablet's size.
+    V2_1,
+    /// No other words.
     V3_0,
+    /// No other words.
+    V4_0,
 }
 
-/// `goal=run`, accepted; the same in both.
+/// `goal=run`, accepted; the same in all.
 pub(super) const ACCEPTED: &str =
     r#"{"status": "Success", "msg": "migration task is successfully submitted."}"#;
 
@@ -35,11 +44,27 @@ pub(super) struct Facts<'a> {
 }
 
 impl Release {
-    fn fail(self, name: &str, text: &str) -> String {
-        match self {
-            Self::V1_1 => status_json("Fail", text),
-            Self::V3_0 => status_json(name, text),
+    /// The release a dialect is of; none is the documentation's.
+    pub(super) const fn of(dialect: Dialect) -> Option<Self> {
+        match dialect {
+            Dialect::Documented => None,
+            Dialect::V1_1 => Some(Self::V1_1),
+            Dialect::V1_2 => Some(Self::V1_2),
+            Dialect::V2_0 => Some(Self::V2_0),
+            Dialect::V2_1 => Some(Self::V2_1),
+            Dialect::V3_0 => Some(Self::V3_0),
+            Dialect::V4_0 => Some(Self::V4_0),
         }
+    }
+
+    /// Whether a tablet is looked up by its id, whatever the schema hash.
+    pub(super) fn looks_up_by_id(self) -> bool {
+        self >= Self::V1_2
+    }
+
+    fn fail(self, name: &str, text: &str) -> String {
+        let status = if self >= Self::V1_2 { name } else { "Fail" };
+        status_json(status, text)
     }
 }
 
@@ -51,11 +76,10 @@ pub(super) fn read(query: &Query, release: Release) -> Result<Request, String> {
     let (id, hash) = (query.first("tablet_id"), query.first("schema_hash"));
     let numbers = stoull(id).and_then(|id| Ok((id, stoul_to_i32(hash)?)));
     let (tablet_id, schema_hash) = numbers.map_err(|NotConverted { what }| {
-        let text = match release {
-            Release::V1_1 => format!("Convert failed, {what}"),
-            Release::V3_0 => {
-                format!("Convert failed:{what}, invalid argument.tablet_id: {id}, schema_hash: {hash}")
-            }
+        let text = if release >= Release::V2_0 {
+            format!("Convert failed:{what}, invalid argument.tablet_id: {id}, schema_hash: {hash}")
+        } else {
+            format!("Convert failed, {what}")
         };
         release.fail("INTERNAL_ERROR", &text)
     })?;
@@ -81,10 +105,12 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         }
         ErrorCode::DiskNotFound => release.fail("NOT_FOUND", "Disk not found"),
         ErrorCode::AlreadyOnDisk => release.fail("ALREADY_EXIST", "Tablet already exist in destination disk"),
-        ErrorCode::DiskFull | ErrorCode::NoSpace => match release {
-            Release::V1_1 => release.fail("INTERNAL_ERROR", "Insufficient disk capacity"),
-            Release::V3_0 => release.fail("E-217", &capacity_text(facts.disk, facts.tablet_size)),
-        },
+        ErrorCode::DiskFull | ErrorCode::NoSpace if release >= Release::V2_1 => {
+            release.fail("E-217", &capacity_text(facts.disk, facts.tablet_size))
+        }
+        ErrorCode::DiskFull | ErrorCode::NoSpace => {
+            release.fail("INTERNAL_ERROR", "Insufficient disk capacity")
+        }
         ErrorCode::MigrationExists => {
             let disk = facts.busy_with;
             let text =
@@ -128,7 +154,7 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
     }
 }
 
-/// The node itself did not answer; neither release has a word for that.
+/// The node itself did not answer; no release has a word for that.
 pub(super) fn not_answered(failure: &Failure, release: Release) -> String {
     release.fail("INTERNAL_ERROR", &failure.message)
 }
@@ -161,17 +187,17 @@ pub(super) fn standing(migration: &Migration, release: Release) -> String {
 }
 
 fn ended_badly(migration: &Migration, release: Release) -> String {
-    // A migration can only end this way with a failure, or by an operator's hand.
-    let code = migration.failure.as_ref().map_or(ErrorCode::Aborted, |failure| failure.code);
-    match release {
-        Release::V1_1 => {
-            release.fail("INTERNAL_ERROR", &format!("migration task failed, res: {}", olap_status(code)))
-        }
-        Release::V3_0 => {
-            let (name, text) = task_status(migration, code);
-            release.fail(name, &text)
-        }
+    let code = match migration.status {
+        // No release can end a task by hand. An earlier attempt may have failed; that is not what ended it.
+        Status::Aborted => return release.fail("ABORTED", "migration task was aborted"),
+        Status::Expired => ErrorCode::TimedOut,
+        _ => migration.failure.as_ref().map_or(ErrorCode::Internal, |failure| failure.code),
+    };
+    if release >= Release::V1_2 {
+        let (name, text) = task_status(migration, code, release);
+        return release.fail(name, &text);
     }
+    release.fail("INTERNAL_ERROR", &format!("migration task failed, res: {}", olap_status(code)))
 }
 
 /// `OLAPStatus` of 1.1.
@@ -215,14 +241,17 @@ const fn olap_status(code: ErrorCode) -> i32 {
     }
 }
 
-/// Error name and text of a failed task of 3.0.
-fn task_status(migration: &Migration, code: ErrorCode) -> (&'static str, String) {
+/// Error name and text of a failed task, from 1.2 on.
+fn task_status(migration: &Migration, code: ErrorCode, release: Release) -> (&'static str, String) {
     let id = migration.key.tablet_id;
     match code {
         ErrorCode::TabletNotFound | ErrorCode::SchemaHashMismatch => {
             ("NOT_FOUND", format!("could not find tablet {id}"))
         }
         ErrorCode::TimedOut => ("TIMEOUT", "failed to migrate due to timeout".to_owned()),
+        ErrorCode::DiskFull if release < Release::V2_1 => {
+            ("INTERNAL_ERROR", "Insufficient disk capacity".to_owned())
+        }
         ErrorCode::DiskFull => {
             ("E-217", capacity_text(&migration.destination.path, migration.counters.total_bytes))
         }

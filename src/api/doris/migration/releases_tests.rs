@@ -1,8 +1,16 @@
-//! The answers of 1.1 and 3.0 as tables, to the byte.
+//! The answers of the releases as tables, to the byte.
 
 use super::*;
 use crate::api::tests::sample;
 use crate::model::ShardId;
+
+const ALL: [Release; 6] =
+    [Release::V1_1, Release::V1_2, Release::V2_0, Release::V2_1, Release::V3_0, Release::V4_0];
+
+/// The status of a failure, which 1.1 has no names for.
+fn status(release: Release, name: &'static str) -> &'static str {
+    if release == Release::V1_1 { "Fail" } else { name }
+}
 
 fn body(status: &str, msg: &str) -> String {
     format!("{{\n    \"status\": \"{status}\",\n    \"msg\": \"{msg}\"\n}}")
@@ -29,14 +37,17 @@ fn requests_that_cannot_be_read() {
         ("goal=Run&tablet_id=1&schema_hash=2", "invalid goal argument.", "invalid goal argument."),
         ("tablet_id=1&schema_hash=2", "invalid goal argument.", "invalid goal argument."),
     ] {
-        assert_eq!(read_text(raw, Release::V1_1), Err(body("Fail", old)), "{raw}");
-        assert_eq!(read_text(raw, Release::V3_0), Err(body("INTERNAL_ERROR", new)), "{raw}");
+        for release in ALL {
+            let text = if release < Release::V2_0 { old } else { new };
+            let expected = body(status(release, "INTERNAL_ERROR"), text);
+            assert_eq!(read_text(raw, release), Err(expected), "{release:?}: {raw}");
+        }
     }
 }
 
 #[test]
 fn requests_are_read_leniently() {
-    for release in [Release::V1_1, Release::V3_0] {
+    for release in ALL {
         for (raw, key, disk) in [
             ("goal=run&tablet_id=12abc&schema_hash=+3&disk=/d", TabletKey::new(12, 3), "/d"),
             ("goal=run&tablet_id=1&tablet_id=2&schema_hash=3&unknown=4", TabletKey::new(1, 3), ""),
@@ -79,8 +90,15 @@ fn refusals_of_a_submission() {
             _ => (submission, "INTERNAL_ERROR", submission),
         };
         let failure = Failure::new(code, "our words, which are not shown");
-        assert_eq!(refused(&failure, Release::V1_1, &facts), body("Fail", old), "{code}");
-        assert_eq!(refused(&failure, Release::V3_0, &facts), body(name, new), "{code}");
+        for release in ALL {
+            // Only a disk that is full is told otherwise since 2.1.
+            let (name, text) = match release {
+                Release::V1_1 => ("Fail", old),
+                Release::V1_2 | Release::V2_0 if old != new => ("INTERNAL_ERROR", old),
+                _ => (name, new),
+            };
+            assert_eq!(refused(&failure, release, &facts), body(name, text), "{release:?}: {code}");
+        }
     }
     assert_eq!(ACCEPTED, "{\"status\": \"Success\", \"msg\": \"migration task is successfully submitted.\"}");
 }
@@ -94,7 +112,7 @@ fn standings() {
             Status::Failed | Status::Aborted | Status::Expired => continue,
             _ => "migration task is running",
         };
-        for release in [Release::V1_1, Release::V3_0] {
+        for release in ALL {
             assert_eq!(
                 standing(&sample::migration(status), release),
                 format!("{{\"status\": \"Success\", \"msg\": \"{msg}\", \"dest_disk\": \"/d2\"}}"),
@@ -102,8 +120,9 @@ fn standings() {
             );
         }
     }
-    assert_eq!(unknown(Release::V1_1), body("Fail", "Migration task not found"));
-    assert_eq!(unknown(Release::V3_0), body("NOT_FOUND", "Migration task not found"));
+    for release in ALL {
+        assert_eq!(unknown(release), body(status(release, "NOT_FOUND"), "Migration task not found"));
+    }
 }
 
 #[test]
@@ -137,16 +156,35 @@ fn failed_tasks() {
         migration.counters.total_bytes = 1000;
         let old = format!("migration task failed, res: {number}");
         assert_eq!(standing(&migration, Release::V1_1), body("Fail", &old), "{code}");
-        assert_eq!(standing(&migration, Release::V3_0), body(name, &text), "{code}");
+        for release in &ALL[1..] {
+            let (name, text) = match (release, code) {
+                (Release::V1_2 | Release::V2_0, ErrorCode::DiskFull) => {
+                    ("INTERNAL_ERROR", "Insufficient disk capacity")
+                }
+                _ => (name, text.as_str()),
+            };
+            assert_eq!(standing(&migration, *release), body(name, text), "{release:?}: {code}");
+        }
     }
 }
 
+/// Whatever failed before an operator ended it, or before nobody let it through its gate in time.
 #[test]
-fn a_migration_ended_by_hand_is_a_failed_task() {
-    for status in [Status::Aborted, Status::Expired] {
-        let mut migration = sample::migration(status);
-        migration.failure = None;
-        let answer = standing(&migration, Release::V3_0);
-        assert_eq!(answer, body("INTERNAL_ERROR", "disk migrate failed try later, tablet_id=1"));
+fn an_abort_reads_as_an_abort_and_an_expiry_as_a_timeout() {
+    for failed_before in [true, false] {
+        for release in ALL {
+            let ended = |status| {
+                let mut migration = sample::migration(status);
+                migration.failure = migration.failure.filter(|_| failed_before);
+                standing(&migration, release)
+            };
+            let aborted = body(status(release, "ABORTED"), "migration task was aborted");
+            assert_eq!(ended(Status::Aborted), aborted, "{release:?}");
+            let expired = match release {
+                Release::V1_1 => body("Fail", "migration task failed, res: -1"),
+                _ => body("TIMEOUT", "failed to migrate due to timeout"),
+            };
+            assert_eq!(ended(Status::Expired), expired, "{release:?}");
+        }
     }
 }
