@@ -132,8 +132,7 @@ fn settle(node: &Arc<Node>, disk: &Arc<Disk>, scan: &RootScan) -> Result<(), Str
     disk.note_scan(scan);
     {
         let mut catalog = node.catalog_mut();
-        let trashed = scan.trash.iter().filter_map(|item| Some((item.key, item.header?.generation)));
-        for (key, generation) in trashed.chain(scan.quarantined.iter().copied()) {
+        for (key, generation) in scan.generations_aside() {
             catalog.saw_generation(key, generation);
         }
         for (key, owner, record) in &plan.own {

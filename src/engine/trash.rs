@@ -18,7 +18,9 @@ use super::view::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
 use crate::model::{Failure, MigrationId, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
 use crate::storage::layout::{TRASH, parse_trash_entry_name};
-use crate::storage::{TrashItem, UnreadableEntry, purge_entry, read_entry, trash_entries};
+use crate::storage::{
+    TrashItem, UnreadableEntry, purge_entry, read_entry, retirements_cut_short, trash_entries,
+};
 use crate::transfer::{CheckRequest, CopyOptions, verify_files};
 
 /// How long a listing may take.
@@ -290,7 +292,7 @@ fn walk_selected(
     })
 }
 
-/// Whether any trash of this node has a tablet.
+/// Whether any trash of this node has a tablet, whole or by a retirement that was cut short.
 pub(super) fn has(node: &Node, key: TabletKey) -> Result<bool, Failure> {
     let mut found = false;
     walk(
@@ -302,6 +304,14 @@ pub(super) fn has(node: &Node, key: TabletKey) -> Result<bool, Failure> {
             if found { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         },
     )?;
+    for disk in node.shown_disks().filter(|disk| disk.condition(node.hang_after()).is_readable()) {
+        if found {
+            break;
+        }
+        let cut_short =
+            visit(disk, LIST_WAIT, |root, _| Ok(retirements_cut_short(&root.dir().open(TRASH)?)?))?;
+        found = cut_short.contains(&key);
+    }
     Ok(found)
 }
 

@@ -15,6 +15,8 @@ use crate::model::Manifest;
 pub enum FoundIn {
     /// Below `data/`, with a record: a source that could not be retired.
     Place,
+    /// In trash, whose header alone has arrived in its place: its retirement was cut short.
+    Retiring,
     /// In trash.
     Trash,
     /// In staging: a copy that was never committed.
@@ -23,6 +25,25 @@ pub enum FoundIn {
     Quarantine,
     /// Files that no good record names, with a record made for them.
     Unrecorded,
+}
+
+/// Where the files of a tablet are whose header is in trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FilesIn {
+    /// In the entry.
+    Entry,
+    /// Below `data/` still.
+    Place,
+}
+
+/// Where the files of a tablet in trash are; `None` where they are gone, or are another copy's. `named` says whether a
+/// record on that disk names the place below `data/` that the header names.
+pub const fn files_of_trashed(in_entry: bool, in_place: bool, named: bool) -> Option<FilesIn> {
+    match (in_entry, in_place, named) {
+        (true, ..) => Some(FilesIn::Entry),
+        (false, true, false) => Some(FilesIn::Place),
+        (false, ..) => None,
+    }
 }
 
 /// What a copy holds, beside what the tablet held.
@@ -166,6 +187,23 @@ mod tests {
     }
 
     #[test]
+    fn the_directory_of_another_copy_is_never_taken_for_a_trashed_one() {
+        for (in_entry, in_place, named, expected) in [
+            (true, false, false, Some(FilesIn::Entry)),
+            (true, true, true, Some(FilesIn::Entry)),
+            (true, true, false, Some(FilesIn::Entry)),
+            (true, false, true, Some(FilesIn::Entry)),
+            (false, true, false, Some(FilesIn::Place)),
+            (false, true, true, None),
+            (false, false, false, None),
+            (false, false, true, None),
+        ] {
+            let found = files_of_trashed(in_entry, in_place, named);
+            assert_eq!(found, expected, "{in_entry} {in_place} {named}");
+        }
+    }
+
+    #[test]
     fn what_is_missing_is_named() {
         let manifest = |files: &[(&str, u64, Option<u32>)]| {
             let entry = |(name, size_bytes, crc32): &(&str, u64, Option<u32>)| FileEntry {
@@ -187,6 +225,7 @@ mod tests {
         let content = prop::sample::select(vec![Content::Same, Content::Other, Content::Unknown]);
         let found_in = prop::sample::select(vec![
             FoundIn::Place,
+            FoundIn::Retiring,
             FoundIn::Trash,
             FoundIn::Staging,
             FoundIn::Quarantine,

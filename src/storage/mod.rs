@@ -42,7 +42,9 @@ pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
     read_unsealed_record, synthesize_header, synthesize_header_in,
 };
-pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
+pub use retire::{
+    RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note, take_retirement_back,
+};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
 pub use scan::{
     LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
@@ -53,7 +55,7 @@ pub use staging::{
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{
-    Quarantined, TrashItem, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine, read_entry,
-    read_trashed_record, remove_bare_entry, trash_entries,
+    Quarantined, TrashItem, TrashedCopy, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine,
+    read_entry, read_trashed_copy, remove_bare_entry, retirements_cut_short, trash_entries,
 };
 pub use unrecorded::{DataDir, Unnamed, data_dirs, look_unnamed, shard_names};

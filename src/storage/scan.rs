@@ -78,6 +78,22 @@ pub struct RootScan {
     pub unreadable: Vec<UnreadableEntry>,
 }
 
+impl RootScan {
+    /// Every generation that anything aside names: what lies in trash and quarantine, and the owners that notes speak of.
+    /// The owner that a retirement without a note was made for had a higher generation than what it retired.
+    pub fn generations_aside(&self) -> impl Iterator<Item = (TabletKey, u64)> {
+        let trashed = self.trash.iter().flat_map(|item| {
+            let own = item.header.map(|header| (item.key, header.generation));
+            own.into_iter().chain(item.note.as_ref().map(|note| (note.key, note.generation)))
+        });
+        let cut_short = self.unfinished_trash.iter().flat_map(|entry| {
+            let outlived = entry.header.map(|header| (header.key, header.generation + 1));
+            outlived.into_iter().chain(entry.note.as_ref().map(|note| (note.key, note.generation)))
+        });
+        trashed.chain(cut_short).chain(self.quarantined.iter().copied())
+    }
+}
+
 /// How far a scan is, for those who wait for it: a large disk takes long, a hung one stands still.
 #[derive(Debug)]
 pub struct ScanProgress {

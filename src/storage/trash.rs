@@ -174,14 +174,48 @@ pub fn remove_bare_entry(root: &Dir, entry: &str) -> Result<(), DiskError> {
     Ok(())
 }
 
-/// The record of a trashed tablet, whole; `None` where its header is damaged.
+/// What a trash entry has of a tablet whose header is good.
+#[derive(Debug, Clone)]
+pub struct TrashedCopy {
+    /// The header, whole: the record that the tablet had here.
+    pub record: TabletRecord,
+    /// How far its retirement came: [`Reached::Header`] where that was cut short.
+    pub reached: Reached,
+    /// Whether its files are in the entry.
+    pub has_files: bool,
+}
+
+/// The copy of a tablet in a trash entry, also where its retirement was cut short; `None` where its header is damaged, or
+/// not there.
 ///
 /// # Errors
 /// As the calls made.
-pub fn read_trashed_record(root: &Dir, item: &TrashItem) -> Result<Option<TabletRecord>, DiskError> {
-    let header = trashed_header_name(item.key.tablet_id);
-    let bytes = read_small(&open_trashed(root, item)?, &header, ReadFrom::Cache)?;
-    Ok(bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key == item.key))
+pub fn read_trashed_copy(root: &Dir, entry: &str, key: TabletKey) -> Result<Option<TrashedCopy>, DiskError> {
+    let Some(tablet) = root.open_if_exists(format!("{TRASH}/{entry}/{}", key.tablet_id))? else {
+        return Ok(None);
+    };
+    let files = tablet.open_if_exists(key.schema_hash.to_string())?;
+    let has_files = files.is_some();
+    let header = trashed_header_name(key.tablet_id);
+    for (dir, reached) in [(files, Reached::Place), (Some(tablet), Reached::Header)] {
+        let Some(dir) = dir else { continue };
+        let bytes = read_small(&dir, &header, ReadFrom::Cache)?;
+        let record = bytes.and_then(|bytes| decode_record(&bytes).ok()).filter(|record| record.key == key);
+        if let Some(record) = record {
+            return Ok(Some(TrashedCopy { record, reached, has_files }));
+        }
+    }
+    Ok(None)
+}
+
+/// Retirements in this trash that were cut short before the directory had followed its header: the tablets they are of.
+/// An entry that cannot be read has none.
+///
+/// # Errors
+/// The trash cannot be read.
+pub fn retirements_cut_short(trash: &Dir) -> Result<Vec<TabletKey>, DiskError> {
+    let cut_short = |entry: String| unfinished(trash, &entry).ok().flatten()?.header;
+    Ok(trash_entries(trash)?.into_iter().filter_map(cut_short).map(|header| header.key).collect())
 }
 
 /// Opens the directory of a trashed tablet.

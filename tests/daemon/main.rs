@@ -1,6 +1,8 @@
 //! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
 
 mod adopt;
+#[cfg(feature = "fault-injection")]
+mod cut_short;
 mod disks;
 mod document;
 mod doris_words;

@@ -8,12 +8,12 @@ use crate::engine::disk::{Disk, visit};
 use crate::engine::node::Node;
 use crate::engine::operation_view::CopyNamed;
 use crate::engine::operations::Operation;
-use crate::model::{ErrorCode, Failure, TabletKey, TabletRecord};
-use crate::rules::healing::FoundIn;
+use crate::model::{ErrorCode, Failure, Reached, TabletKey, TabletRecord};
+use crate::rules::healing::{FilesIn, FoundIn, files_of_trashed};
 use crate::storage::layout::{FILES, MIGRATING, QUARANTINE, RECORD_FILE, TRASH, tablet_dir};
 use crate::storage::{
-    Dir, EntryKind, MetadataStore, NativeStore, ReadFrom, Root, TrashItem, decode_record, quarantine_entries,
-    read_entry, read_quarantined, read_quarantined_record, read_small, read_trashed_record, trash_entries,
+    Dir, EntryKind, MetadataStore, NativeStore, ReadFrom, Root, decode_record, quarantine_entries,
+    read_quarantined, read_quarantined_record, read_small, read_trashed_copy, trash_entries,
 };
 
 /// How long one look at a disk may take.
@@ -43,7 +43,8 @@ impl Found {
                 is_name && self.disk.path == *disk
             }
             CopyNamed::InTrash(entry) => {
-                self.found_in == FoundIn::Trash && self.entry.as_ref() == Some(entry)
+                let is_trash = matches!(self.found_in, FoundIn::Trash | FoundIn::Retiring);
+                is_trash && self.entry.as_ref() == Some(entry)
             }
             CopyNamed::InQuarantine(disk, entry) => {
                 let is_entry = self.found_in == FoundIn::Quarantine && self.entry.as_ref() == Some(entry);
@@ -113,11 +114,11 @@ fn look(disk: &Arc<Disk>, key: TabletKey, search: &mut Search) -> Result<(), Fai
     {
         for names in names.chunks(ENTRIES_PER_VISIT) {
             let names = names.to_vec();
-            let (found, unreadable) = visit(disk, LOOK_WAIT, move |root, _| {
+            let (found, unreadable) = visit(disk, LOOK_WAIT, move |root, store| {
                 let (mut found, mut unreadable) = (Vec::new(), Vec::new());
                 for name in names {
-                    match copy_in(root.dir(), found_in, &name, key) {
-                        Ok(copy) => found.extend(copy.map(|(record, files)| (record, files, name))),
+                    match copy_in((root.dir(), store), found_in, &name, key) {
+                        Ok(copy) => found.extend(copy.map(|copy| (copy, name))),
                         Err(failure) => unreadable.push(format!("{name}: {failure}")),
                     }
                 }
@@ -125,7 +126,7 @@ fn look(disk: &Arc<Disk>, key: TabletKey, search: &mut Search) -> Result<(), Fai
             })?;
             // It hides nothing of the others; whether it has something newer is not known.
             search.away.extend(unreadable.into_iter().map(|entry| format!("{} ({entry})", disk.path)));
-            search.found.extend(found.into_iter().map(|(record, files, entry)| Found {
+            search.found.extend(found.into_iter().map(|((record, found_in, files), entry)| Found {
                 disk: Arc::clone(disk),
                 record,
                 found_in,
@@ -147,16 +148,19 @@ fn staging_names(root: &Root) -> Result<Vec<String>, Failure> {
     Ok(directories.filter_map(|entry| entry.name.into_string().ok()).collect())
 }
 
-/// The copy of this tablet in an entry: its record, and the directory of its files.
+/// A record, where it was found, and the directory of its files.
+type Copy = (TabletRecord, FoundIn, String);
+
+/// The copy of this tablet in an entry.
 fn copy_in(
-    root: &Dir,
+    (root, store): (&Dir, &NativeStore),
     found_in: FoundIn,
     name: &str,
     key: TabletKey,
-) -> Result<Option<(TabletRecord, String)>, Failure> {
+) -> Result<Option<Copy>, Failure> {
     let found = match found_in {
         FoundIn::Place | FoundIn::Unrecorded => None,
-        FoundIn::Trash => trashed(root, name, key)?,
+        FoundIn::Trash | FoundIn::Retiring => return trashed(root, store, name, key),
         FoundIn::Staging => {
             let dir = format!("{MIGRATING}/{name}");
             let record = read_small(&root.open(&dir)?, RECORD_FILE, ReadFrom::Cache)?;
@@ -175,17 +179,23 @@ fn copy_in(
         }
     };
     match found.filter(|(record, _)| record.key == key) {
-        Some((record, files)) => Ok(root.kind(&files)?.map(|_| (record, files))),
+        Some((record, files)) => Ok(root.kind(&files)?.map(|_| (record, found_in, files))),
         None => Ok(None),
     }
 }
 
-fn trashed(root: &Dir, name: &str, key: TabletKey) -> Result<Option<(TabletRecord, String)>, Failure> {
-    let files = format!("{TRASH}/{name}/{}/{}", key.tablet_id, key.schema_hash);
-    if root.kind(&files)?.is_none() {
-        return Ok(None);
-    }
-    let items = read_entry(&root.open(TRASH)?, name)?;
-    let Some(item) = items.into_iter().find(|item: &TrashItem| item.key == key) else { return Ok(None) };
-    Ok(read_trashed_record(root, &item)?.map(|record| (record, files)))
+/// The copy of this tablet in a trash entry. Of a retirement that was cut short the files may be below `data/` still:
+/// they are its own unless a record names them.
+fn trashed(root: &Dir, store: &NativeStore, name: &str, key: TabletKey) -> Result<Option<Copy>, Failure> {
+    let Some(copy) = read_trashed_copy(root, name, key)? else { return Ok(None) };
+    let place = tablet_dir(copy.record.shard_id, key);
+    // A record that cannot be read names nothing; the files are read before they are believed.
+    let named = store.get(key).ok().flatten().is_some_and(|record| record.shard_id == copy.record.shard_id);
+    let files = match files_of_trashed(copy.has_files, root.kind(&place)?.is_some(), named) {
+        Some(FilesIn::Entry) => format!("{TRASH}/{name}/{}/{}", key.tablet_id, key.schema_hash),
+        Some(FilesIn::Place) => place,
+        None => return Ok(None),
+    };
+    let found_in = if copy.reached == Reached::Header { FoundIn::Retiring } else { FoundIn::Trash };
+    Ok(Some((copy.record, found_in, files)))
 }

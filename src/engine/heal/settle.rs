@@ -12,7 +12,10 @@ use crate::engine::node::{Counts, Node};
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::healing::FoundIn;
 use crate::storage::layout::{record_name, tablet_dir};
-use crate::storage::{Barrier, Quarantined, StorageError, quarantine, remove_empty_parents, retire};
+use crate::storage::{
+    Barrier, Quarantined, StorageError, ensure_note, finish_retiring, quarantine, remove_empty_parents,
+    retire, take_retirement_back,
+};
 
 /// What a copy turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,6 +63,15 @@ pub(super) fn others(
             }
         }
     }
+    for found in search.found.iter().filter(|found| found.found_in == FoundIn::Retiring) {
+        if let Err(failure) = end_retirement(node, key, found, owner) {
+            tracing::warn!(
+                tablet = %key,
+                "the retirement in {} stays as it is: {failure}; the next start ends it",
+                found.place()
+            );
+        }
+    }
     let is_done = |disk: &Disk| unrecorded.is_some_and(|entry| entry.disk == disk.index);
     let records = search.damaged_records.iter();
     for disk in records.filter(|disk| disk.index != owner.disk.index && !is_done(disk)) {
@@ -76,6 +88,24 @@ pub(super) fn others(
         }
     }
     done
+}
+
+/// Ends a retirement that was cut short: taken back where its directory owns the tablet again, and else gone on with.
+fn end_retirement(node: &Node, key: TabletKey, found: &Found, owner: &Brought) -> Result<(), Failure> {
+    let (disk, shard) = (&found.disk, found.record.shard_id);
+    let (Some(entry), Some(moved_to)) = (&found.entry, owner.disk.reference()) else { return Ok(()) };
+    let barrier = SharedBarrier::new(disk);
+    let (root, _) = disk.open()?;
+    let _call = disk.enter("ending a retirement");
+    root.check_identity()?;
+    if disk.index == owner.disk.index && shard == owner.record.shard_id {
+        take_retirement_back(root.dir(), entry, key)?;
+    } else {
+        let note = node.retired_note(key, shard, moved_to, owner.record.generation);
+        ensure_note(root.dir(), &note, entry)?;
+        finish_retiring(root.dir(), &note, entry)?;
+    }
+    Ok(barrier.sync().inspect_err(|error| note_storage_error(disk, &error.clone().into()))?)
 }
 
 /// Sets the directory of a tablet aside whose record is damaged or gone, and that record too.

@@ -15,8 +15,10 @@ use crate::engine::trash;
 use crate::journal::{DiskMatch, Filter, Order};
 use crate::model::{DiskIndex, DiskUuid, Failure, MigrationId, Status, TabletKey};
 use crate::rules::giving_up::{Older, TabletFacts, TabletFate, settle_tablet};
-use crate::storage::layout::{MIGRATING, RECORD_FILE};
-use crate::storage::{Owner, Purpose, ReadFrom, Root, decode_summary, read_owner, read_small};
+use crate::storage::layout::{MIGRATING, RECORD_FILE, TRASH};
+use crate::storage::{
+    Owner, Purpose, ReadFrom, Root, decode_summary, read_owner, read_small, retirements_cut_short,
+};
 
 /// How long one disk may take to be looked at.
 const LOOK_WAIT: Duration = Duration::from_secs(3600);
@@ -221,9 +223,16 @@ impl Held {
         for disk in others(node, gone) {
             let keys = unserved.clone();
             let found = stay(disk, LOOK_WAIT, move |root, store| {
+                let cut_short = retirements_cut_short(&root.dir().open(TRASH)?)?;
                 let looks = keys.into_iter().map(|key| (key, look_at(root, store, key)));
-                Ok(looks.collect::<Vec<_>>())
+                Ok((looks.collect::<Vec<_>>(), cut_short))
             })?;
+            let (found, cut_short) = found;
+            for key in cut_short {
+                if let Some(tablet) = self.tablets.get_mut(&key) {
+                    tablet.trash_on.get_or_insert_with(|| disk.path.clone());
+                }
+            }
             for (key, look) in found {
                 let Look::Sound { record, .. } = look else { continue };
                 let tablet = self.tablet(key);

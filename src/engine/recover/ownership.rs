@@ -332,16 +332,11 @@ impl Recovery<'_> {
     /// A new generation must be above everything ever seen or given out, trash and quarantine included.
     fn remember_generations(&mut self) {
         for scan in self.findings.scans.iter().flatten() {
-            let trashed = scan.trash.iter().flat_map(|item| {
-                let own = item.header.map(|header| header.generation);
-                let later = item.note.as_ref().map(|note| note.generation);
-                own.into_iter().chain(later).map(|generation| (item.key, generation))
-            });
             let records = scan.records.iter().map(|record| (record.key, record.generation));
             let losers = records.filter(|(key, generation)| {
                 self.settled.catalog.get(*key).is_none_or(|entry| entry.generation < *generation)
             });
-            let all: Vec<_> = trashed.chain(scan.quarantined.iter().copied()).chain(losers).collect();
+            let all: Vec<_> = scan.generations_aside().chain(losers).collect();
             for (key, generation) in all {
                 self.settled.catalog.saw_generation(key, generation);
             }

@@ -4,7 +4,7 @@
 use super::Cell;
 use super::first::First;
 use super::next::Loss;
-use super::place::{DESTINATION, SOURCE};
+use super::place::SOURCE;
 
 /// Why a violation in this cell is no news; `None` where it is.
 pub(super) fn known(cell: &Cell) -> Option<&'static str> {
@@ -15,9 +15,6 @@ pub(super) fn known(cell: &Cell) -> Option<&'static str> {
     match cell.first {
         First::Killed("placed" | "placed_synced") if gone(SOURCE) => {
             Some("placed files whose record was never committed wait for `tablet adopt`")
-        }
-        First::Killed("source_record_retired" | "source_directory_retired") if gone(DESTINATION) => {
-            Some("a retirement that was cut short is not looked for by `tablet heal`")
         }
         _ => None,
     }
