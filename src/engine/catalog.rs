@@ -162,6 +162,11 @@ impl Catalog {
         self.highest_seen.keys().filter(|key| !self.tablets.contains_key(key)).count()
     }
 
+    /// Tablets of one id of which a copy was seen in trash or quarantine.
+    pub(super) fn seen_with_id(&self, id: TabletId) -> impl Iterator<Item = TabletKey> {
+        self.highest_seen.keys().filter(move |key| key.tablet_id == id).copied()
+    }
+
     /// Whether a copy of it was seen anywhere on this node.
     pub(super) fn is_known(&self, key: TabletKey) -> bool {
         self.tablets.contains_key(&key)

@@ -146,7 +146,9 @@ fn known_key(node: &Node, request: &Heal) -> Result<TabletKey, Failure> {
     let keys: Vec<_> = {
         let catalog = node.catalog();
         let served = catalog.with_id(id).map(|(key, _)| key);
-        served.chain(catalog.unavailable_with_id(id).map(|(key, _)| key)).collect()
+        let known: Vec<_> = served.chain(catalog.unavailable_with_id(id).map(|(key, _)| key)).collect();
+        // One whose owner was given up may be in trash still.
+        if known.is_empty() { catalog.seen_with_id(id).collect() } else { known }
     };
     match keys.as_slice() {
         [one] => Ok(*one),
