@@ -2,10 +2,12 @@
 //! is found, and brought back by one verb.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tabletd::model::TabletKey;
 
+use crate::harness::daemon::PATIENCE;
 use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A move from disk 0 to disk 1 that was killed at this point of its retirement; disk 1 is not there any more.
@@ -13,9 +15,13 @@ fn cut_short(point: &str) -> (Node, TabletKey) {
     let mut node = Node::new(3);
     let key = node.add_tablet(0, 7, &[50_000, 3000]);
     node.env = vec![("TABLETD_FAIL_POINT", format!("{point}=kill"))];
-    let daemon = node.start();
+    let mut daemon = node.start();
     daemon.accept(key, &node.disk(1));
-    daemon.wait();
+    let deadline = Instant::now() + PATIENCE;
+    while daemon.is_running() {
+        assert!(Instant::now() < deadline, "{point} was never reached");
+        std::thread::sleep(Duration::from_millis(10));
+    }
     node.env.clear();
     fs::rename(&node.roots[1], node.roots[1].with_extension("away")).expect("a rename");
     node.settings = "ignore_broken_disk = true".to_owned();
