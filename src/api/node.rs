@@ -65,6 +65,7 @@ pub trait Node: Send + Sync + 'static {
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure>;
     fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure>;
+    fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure>;
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure>;
     fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure>;
     fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure>;
@@ -194,6 +195,9 @@ impl Node for Engine {
     }
     fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
         Self::resume_task(self, id, disks)
+    }
+    fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+        Self::replan_task(self, id, requested_by)
     }
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         Self::cancel_task(self, id)

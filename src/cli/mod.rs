@@ -54,6 +54,7 @@ use trash_args::TrashCommand;
 use crate::api::wire::{
     Action, Extend, HealTablet, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask,
 };
+use crate::model::ReplanPolicy;
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
@@ -208,12 +209,14 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
         TaskCommand::Stop { id } => act(*id, &TaskAction::Stop(AT_ONCE)),
         TaskCommand::Pause { id, disk } => act(*id, &TaskAction::Pause(on(disk))),
         TaskCommand::Resume { id, disk } => act(*id, &TaskAction::Resume(on(disk))),
+        TaskCommand::Replan { id } => act(*id, &TaskAction::Replan(AT_ONCE)),
         TaskCommand::Cancel { id } => act(*id, &TaskAction::Cancel(AT_ONCE)),
-        TaskCommand::Update { id, name, priority, rate_bytes_per_sec } => {
+        TaskCommand::Update { id, name, priority, rate_bytes_per_sec, replan } => {
             let change = UpdateTask {
                 name: name.clone(),
                 priority: priority.map(Into::into),
                 rate_bytes_per_sec: *rate_bytes_per_sec,
+                replan: replan.then_some(ReplanPolicy::Automatic),
             };
             tasks::update(client, *id, &change, output)
         }

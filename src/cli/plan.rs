@@ -11,7 +11,8 @@ use super::task_args::{DrainArgs, MoveArgs, PlanArgs, RebalanceArgs};
 use super::tasks::{follow, headline};
 use crate::api::wire::{CreateTask, NoParameters, Task, TaskAction};
 use crate::model::{
-    DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, TabletSelector, TaskRequest, printable,
+    DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, ReplanPolicy, TabletSelector, TaskRequest,
+    printable,
 };
 
 /// Moves and remarks of a plan that are shown; `--json` shows all.
@@ -72,6 +73,7 @@ fn carry_out(
         fingerprint: None,
         priority: args.priority.into(),
         rate_bytes_per_sec: args.rate_bytes_per_sec,
+        replan: if args.replan { ReplanPolicy::Automatic } else { ReplanPolicy::WhenAsked },
         reason: args.reason.clone(),
     };
     let Answer { value: planned, text } = client.create_task(&request)?;
@@ -147,6 +149,7 @@ pub(super) fn plan(task: &Task) -> String {
         ("SIZE", Align::Right),
         ("FROM", Align::Left),
         ("TO", Align::Left),
+        ("BEFORE", Align::Left),
     ]);
     for planned in plan.moves.iter().take(SHOWN) {
         moves.row([
@@ -154,6 +157,7 @@ pub(super) fn plan(task: &Task) -> String {
             human_bytes(planned.size_bytes),
             planned.source.path.clone(),
             planned.destination.path.clone(),
+            planned.formerly.iter().map(|disk| disk.path.as_str()).collect::<Vec<_>>().join(", "),
         ]);
     }
     let mut out = disks.render() + "\n" + &moves.render();
@@ -172,6 +176,10 @@ pub(super) fn plan(task: &Task) -> String {
         let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
     }
     more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
+    for replan in &task.replans {
+        let (at, by, reason) = (replan.at, printable(&replan.requested_by), printable(&replan.reason));
+        let _ = writeln!(out, "planned anew: {} moves at {at} by {by}: {reason}", replan.moves);
+    }
     for why in &plan.falls_short {
         let _ = writeln!(out, "falls short: {}", printable(why));
     }

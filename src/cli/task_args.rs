@@ -24,6 +24,9 @@ pub struct PlanArgs {
     /// Do what can be done when not every tablet fits elsewhere; else nothing is moved then.
     #[arg(long)]
     pub what_fits: bool,
+    /// Give moves whose destination is full, disabled or gone other destinations, by a new plan; else they wait.
+    #[arg(long)]
+    pub replan: bool,
     /// Order of service of its moves.
     #[arg(long, value_enum, default_value = "normal")]
     pub priority: PriorityArg,
@@ -172,6 +175,11 @@ pub enum TaskCommand {
         #[arg(long, value_name = "PATH")]
         disk: Vec<String>,
     },
+    /// Give moves whose destination is full, disabled or gone other destinations; what has begun goes on as it is.
+    Replan {
+        /// Its number.
+        id: TaskId,
+    },
     /// Call it off for good: what is under way is undone, what has moved stays where it is.
     Cancel {
         /// Its number.
@@ -190,6 +198,9 @@ pub enum TaskCommand {
         /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
         #[arg(long, value_name = "N", value_parser = parse_bytes)]
         rate_bytes_per_sec: Option<u64>,
+        /// Give moves whose destination is full, disabled or gone other destinations.
+        #[arg(long)]
+        replan: bool,
     },
     /// Forget one that is not under way; its migrations stay.
     Delete {

@@ -98,6 +98,11 @@ impl Job {
         row.status == Status::Queued && row.failure.as_ref().is_some_and(|why| why.code.is_want_of_space())
     }
 
+    /// Whether it only waits, and has nothing in staging that is worth keeping: its tablet may as well go elsewhere.
+    pub(super) fn may_give_way(&self) -> bool {
+        self.lock().status == Status::Queued && !self.claim.has_verified_copy()
+    }
+
     /// Whether its swap ended without anybody knowing which disk owns the tablet.
     pub(super) fn is_in_doubt(&self) -> bool {
         self.in_doubt.load(Ordering::SeqCst)

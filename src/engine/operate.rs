@@ -97,6 +97,15 @@ impl Engine {
         tasks::resume(&self.0, id, disks)
     }
 
+    /// Gives moves of a task that cannot go on other destinations: those that are full, disabled or gone, where others have
+    /// room today. What has begun goes on as it is.
+    ///
+    /// # Errors
+    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`: also when nothing is to be changed, with the reason.
+    pub fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+        tasks::replan(&self.0, id, requested_by)
+    }
+
     /// Calls a task off for good: what is under way is undone, what has moved stays. Asynchronous, as
     /// [`Engine::pause_task`].
     ///

@@ -19,6 +19,7 @@ use crate::model::{
     TabletId, TabletKey, TabletRecord,
 };
 use crate::rules::recovery::Unavailable;
+use crate::rules::trash::purge_offer;
 use crate::storage::{MetadataStore, NativeStore};
 
 /// Items on a page when the caller names no number.
@@ -45,16 +46,10 @@ fn way_to_space(node: &Node, row: &Migration) -> String {
     let path = &row.destination.path;
     let trash =
         node.disk_by_uuid(row.destination.uuid).map_or(0, |disk| disk.trash_bytes.load(Ordering::Relaxed));
-    let purge = match trash {
-        0 => String::new(),
-        bytes => format!("; {bytes} bytes of it are trash: `tabletctl trash purge --disk {path}`"),
-    };
-    let elsewhere = row.task.map(|task| {
-        format!(
-            "; or `tabletctl task cancel {task}` and plan anew: what is left goes where there is room now"
-        )
-    });
-    format!("{purge}{}", elsewhere.unwrap_or_default())
+    let elsewhere =
+        row.task.map(|task| format!("`tabletctl task show {task}` says whether another disk takes it"));
+    let ways = purge_offer(path, trash).into_iter().chain(elsewhere);
+    ways.map(|way| format!("; {way}")).collect()
 }
 
 /// While something waits, its reason is the one of this moment.

@@ -42,10 +42,24 @@ pub(super) fn hold(node: &Arc<Node>, id: MigrationId, by: Hold) -> Result<(), Fa
     stop(node, id, &job, Wish::Pause(Some(by)))
 }
 
+/// Calls off a migration that only waits: by the new plan of its task the tablet goes elsewhere.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION` once it has begun, and nothing is changed then.
+pub(super) fn give_way(node: &Arc<Node>, id: MigrationId) -> Result<(), Failure> {
+    let job = alive(node, id, Verb::Abort)?;
+    if job.lock().status != Status::Queued {
+        return Err(Failure::new(ErrorCode::IllegalTransition, format!("migration {id} does not wait")));
+    }
+    stop(node, id, &job, Wish::GiveWay)
+}
+
 /// What is asked of a migration that is to stop.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Wish {
     Abort,
+    /// While it only waits.
+    GiveWay,
     /// By an operator, or by what holds it.
     Pause(Option<Hold>),
 }
@@ -53,14 +67,23 @@ enum Wish {
 impl Wish {
     const fn order(self) -> Order {
         match self {
-            Self::Abort => Order::Abort,
+            Self::Abort | Self::GiveWay => Order::Abort,
             Self::Pause(_) => Order::Pause,
+        }
+    }
+
+    /// Why what was made is removed; `None` where it is kept.
+    const fn undoes(self) -> Option<UndoneFor> {
+        match self {
+            Self::Abort => Some(UndoneFor::Abort),
+            Self::GiveWay => Some(UndoneFor::Replan),
+            Self::Pause(_) => None,
         }
     }
 
     const fn verb(self) -> Verb {
         match self {
-            Self::Abort => Verb::Abort,
+            Self::Abort | Self::GiveWay => Verb::Abort,
             Self::Pause(_) => Verb::Pause,
         }
     }
@@ -85,6 +108,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
     // there is none.
     let mut schedule = node.schedule();
     if schedule.is_running(id) {
+        if wish == Wish::GiveWay {
+            return Err(Failure::new(ErrorCode::IllegalTransition, format!("migration {id} has begun")));
+        }
         let posted = ask_running(node, id, job, &turn, wish)?;
         drop((schedule, turn));
         node.limiter.wake();
@@ -96,8 +122,8 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
             row.steering.held_by = by;
             apply(row, Event::Pause, why_paused(row))
         }
-        Wish::Abort => {
-            row.steering.undone_for = Some(UndoneFor::Abort);
+        Wish::Abort | Wish::GiveWay => {
+            row.steering.undone_for = wish.undoes();
             apply(row, Event::Abort, "removing what was copied".to_owned())
         }
     })?;
@@ -107,9 +133,9 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
     }
     drop((schedule, turn));
     let posted = posted.wait().map(drop);
-    if wish == Wish::Abort {
+    if let Some(why) = wish.undoes() {
         // Also when the journal did not take it: nobody else would ever undo it.
-        undo_parked(node, id, job, UndoneFor::Abort);
+        undo_parked(node, id, job, why);
     }
     posted
 }
@@ -150,7 +176,7 @@ fn ask_running(
     match wish {
         Wish::Pause(_) => Ok(None),
         // Should the daemon die before it has stopped, on a hung disk say, the next start finds the wish.
-        Wish::Abort => turn.change(&node.journal, |_| Ok(())).map(Some),
+        Wish::Abort | Wish::GiveWay => turn.change(&node.journal, |_| Ok(())).map(Some),
     }
 }
 
@@ -247,6 +273,9 @@ pub(super) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
     match why {
         UndoneFor::Abort => {
             node.end(job, Event::Undone, "aborted by an operator; the source is as it was");
+        }
+        UndoneFor::Replan => {
+            node.end(job, Event::Undone, "its task has a new plan and the tablet goes elsewhere");
         }
         UndoneFor::Deadline => {
             node.end(job, Event::Expired, "nobody let it through in time; the source is as it was");

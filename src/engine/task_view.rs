@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    FailedMove, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, Task, TaskDisk, TaskId,
-    TaskProgress, TaskRequest, TaskStatus,
+    FailedMove, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, ReplanPolicy, Task,
+    TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// A request for a task.
@@ -65,6 +65,8 @@ pub struct TaskChange {
     pub priority: Option<Priority>,
     /// Bandwidth limit of each move; 0 is none.
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves that cannot go on.
+    pub replan: Option<ReplanPolicy>,
 }
 
 /// Which moves of a task to list.

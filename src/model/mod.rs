@@ -10,6 +10,7 @@ mod manifest;
 mod mark;
 mod migration;
 mod operation;
+mod replan;
 mod rowsets;
 mod status;
 mod steering;
@@ -33,6 +34,7 @@ pub use migration::{
     Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
 };
 pub use operation::{OperationItem, OperationKind, OperationState};
+pub use replan::{ReplanPolicy, Replanned};
 pub use rowsets::HeaderClaims;
 pub use status::{Phase, Status, Step, StepStatus};
 pub use steering::{Haste, Hold, Idempotency, KnownBy, Steering, UndoneFor};

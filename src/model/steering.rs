@@ -36,6 +36,8 @@ pub enum UndoneFor {
     Abort,
     /// Nobody opened its gate in time.
     Deadline,
+    /// Its task was given a new plan while it waited: the tablet goes elsewhere.
+    Replan,
 }
 
 /// What stopped a migration for a while, and lets it go on by itself, when it was not an operator's word about that one.

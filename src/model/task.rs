@@ -4,7 +4,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskRef, DiskUuid, Idempotency, Medium, Priority, TabletId, TabletKey, TaskId, TimestampMs};
+use super::{
+    DiskRef, DiskUuid, Idempotency, Medium, Priority, ReplanPolicy, Replanned, TabletId, TabletKey, TaskId,
+    TimestampMs,
+};
 
 /// What is asked of the planner. Disks by path, as configured.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -124,6 +127,18 @@ pub struct PlannedMove {
     pub size_bytes: u64,
     /// Why, in words.
     pub why: String,
+    /// Where earlier plans of its task would have brought it, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub formerly: Vec<DiskRef>,
+}
+
+impl PlannedMove {
+    /// Sends it elsewhere.
+    pub fn redirect(&mut self, to: DiskRef) {
+        let before = std::mem::replace(&mut self.destination, to);
+        self.formerly.retain(|disk| disk.uuid != before.uuid && disk.uuid != self.destination.uuid);
+        self.formerly.push(before);
+    }
 }
 
 /// A disk at one moment. Disks of one file system share its bytes and show the same figures.
@@ -367,6 +382,8 @@ pub struct MoveOptions {
     /// Bandwidth limit of each, in bytes copied per second; `None` is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves that cannot go on.
+    pub replan: ReplanPolicy,
 }
 
 /// The task resource, as the journal keeps it.
@@ -385,6 +402,9 @@ pub struct Task {
     pub options: MoveOptions,
     /// Where it stands.
     pub status: TaskStatus,
+    /// New plans for what was left of it; the last ones.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub replans: Vec<Replanned>,
     /// Source disks from which it takes nothing for now, whatever its status.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub paused_disks: Vec<DiskUuid>,

@@ -57,6 +57,13 @@ pub fn kept_because(facts: TrashFacts, limits: TrashLimits) -> Option<String> {
         .then(|| format!("{uptime_sec} s of up-time since, kept for {} s", limits.uptime_sec))
 }
 
+/// What frees space on a disk where trash takes some of it; `None` where it takes none.
+pub fn purge_offer(path: &str, trash_bytes: u64) -> Option<String> {
+    (trash_bytes > 0).then(|| {
+        format!("{trash_bytes} bytes there are trash: `tabletctl trash purge --disk {path}` frees them")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -24,6 +24,7 @@ mod ownership;
 mod quarantine;
 mod recovery;
 mod register;
+mod replan;
 mod requests;
 mod runbooks;
 mod service;

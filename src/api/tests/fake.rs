@@ -193,6 +193,10 @@ impl Node for FakeNode {
         self.note(format!("resume task {id} {}", disks.join(" ")).trim_end().to_owned())?;
         self.task(id)
     }
+    fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+        self.note(format!("replan task {id} for {requested_by}"))?;
+        self.task(id)
+    }
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure> {
         self.note(format!("cancel task {id}"))?;
         self.task(id)

@@ -188,6 +188,7 @@ pub(crate) fn task() -> TaskView {
         destination: disk("/d2"),
         size_bytes: 100,
         why: "its disk is being drained".into(),
+        formerly: Vec::new(),
     };
     let task = Task {
         id: TaskId(3),
@@ -208,6 +209,7 @@ pub(crate) fn task() -> TaskView {
         },
         options: Default::default(),
         status: TaskStatus::Stopped,
+        replans: Vec::new(),
         paused_disks: Vec::new(),
         reason: String::new(),
         idempotency: None,

@@ -23,6 +23,8 @@ fn a_plan_is_looked_at_by_default_and_becomes_a_task_when_asked() {
         let reply = server.post("/api/v1/tasks/3/action", &format!("{{\"{verb}\":{{}}}}"));
         assert_eq!((reply.status, server.node.asked()), (202, vec![format!("{verb} task 3")]));
     }
+    assert_eq!(server.post("/api/v1/tasks/3/action", r#"{"replan":{}}"#).status, 202);
+    assert!(server.node.asked()[0].starts_with("replan task 3 for 127.0.0.1"));
     for verb in ["pause", "resume"] {
         let body = format!("{{\"{verb}\":{{\"disks\":[\"/d1\"]}}}}");
         assert_eq!(server.post("/api/v1/tasks/3/action", &body).status, 202);

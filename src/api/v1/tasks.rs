@@ -109,12 +109,12 @@ pub(super) async fn update(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(UpdateTask { name, priority, rate_bytes_per_sec }): Body<UpdateTask>,
+    Body(UpdateTask { name, priority, rate_bytes_per_sec, replan }): Body<UpdateTask>,
 ) -> Result<Json<Task>, Problem> {
     parameters(&parts, &[])?;
     let id: TaskId = read_id(&id)?;
     check_name(name.as_deref().unwrap_or("a name"))?;
-    let change = TaskChange { name, priority, rate_bytes_per_sec };
+    let change = TaskChange { name, priority, rate_bytes_per_sec, replan };
     caller.asks(format_args!("change task {id}: {change:?}"));
     Ok(Json(app.try_ask(Touches::Journal, move |node| node.update_task(id, &change)).await?.into()))
 }
@@ -181,10 +181,11 @@ async fn plan_or_create(
 ) -> Result<Response, Problem> {
     let idempotency = idempotency(parts, &asked)?;
     let CreateTask { name, request, completeness, dry_run, fingerprint, priority, .. } = asked;
-    let CreateTask { rate_bytes_per_sec, reason, .. } = asked;
+    let CreateTask { rate_bytes_per_sec, replan, reason, .. } = asked;
     let name = if name.is_empty() { request.kind().to_owned() } else { name };
     check_name(&name)?;
-    let options = MoveOptions { priority, rate_bytes_per_sec: rate_bytes_per_sec.filter(|rate| *rate > 0) };
+    let rate_bytes_per_sec = rate_bytes_per_sec.filter(|rate| *rate > 0);
+    let options = MoveOptions { priority, rate_bytes_per_sec, replan };
     let reason = match reason {
         given if given.is_empty() => format!("{}, called from {caller}", parts.uri.path()),
         given => given,
@@ -250,11 +251,13 @@ pub(super) async fn act(
         _ => String::new(),
     };
     caller.asks(format_args!("{} task {id}{which}", action.as_str()));
+    let requested_by = caller.to_string();
     let view = app.try_ask(Touches::Journal, move |node| match action {
         TaskAction::Start(_) => node.start_task(id),
         TaskAction::Stop(_) => node.stop_task(id),
         TaskAction::Pause(on) => node.pause_task(id, &on.unwrap_or_default().disks),
         TaskAction::Resume(on) => node.resume_task(id, &on.unwrap_or_default().disks),
+        TaskAction::Replan(_) => node.replan_task(id, &requested_by),
         TaskAction::Cancel(_) => node.cancel_task(id),
     });
     Ok((StatusCode::ACCEPTED, Json(Task::in_list(view.await?))).into_response())

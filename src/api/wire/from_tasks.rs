@@ -1,6 +1,6 @@
 //! From the tasks of the engine to what goes over the wire. Pure: the time is told, never asked for.
 
-use super::{Task, Timestamp};
+use super::{Task, TaskReplan, Timestamp};
 use crate::engine::{self, TaskView};
 use crate::model::{self, TimestampMs};
 
@@ -17,6 +17,8 @@ impl Task {
             status_reason: view.status_reason,
             priority: task.options.priority,
             rate_bytes_per_sec: task.options.rate_bytes_per_sec,
+            replan: task.options.replan,
+            replans: task.replans.iter().map(TaskReplan::from).collect(),
             reason: task.reason.clone(),
             progress: view.progress,
             failed: view.failed,
@@ -42,6 +44,8 @@ impl Task {
             status_reason: "only planned; with \"dry_run\": false it becomes a task".to_owned(),
             priority: asked.options.priority,
             rate_bytes_per_sec: asked.options.rate_bytes_per_sec,
+            replan: asked.options.replan,
+            replans: Vec::new(),
             reason: asked.reason,
             progress: model::TaskProgress {
                 moves_total,
@@ -66,5 +70,12 @@ impl From<TaskView> for Task {
         let plan = Some(view.task.plan.clone());
         let status_list = Some(std::mem::take(&mut view.disks));
         Self { plan, status_list, ..Self::in_list(view) }
+    }
+}
+
+impl From<&model::Replanned> for TaskReplan {
+    fn from(replanned: &model::Replanned) -> Self {
+        let model::Replanned { at_ms, requested_by, moves, reason } = replanned.clone();
+        Self { at: Timestamp(at_ms), requested_by, moves, reason }
     }
 }

@@ -34,7 +34,7 @@ pub use operation::{HealTablet, Operation, OperationItem};
 pub use quarantine::{PurgeQuarantine, QuarantineItem, RestoreQuarantined};
 pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
-pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, UpdateTask};
+pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, TaskReplan, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, Trash, TrashItem};
 pub use unrecorded::{AdoptTablet, Unrecorded};

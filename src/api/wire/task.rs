@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{NoParameters, Timestamp};
 use crate::model::{
-    DrainMedia, FailedMove, PlanCompleteness, Priority, TaskDisk, TaskId, TaskPlan, TaskProgress,
-    TaskRequest, TaskStatus,
+    DrainMedia, FailedMove, PlanCompleteness, Priority, ReplanPolicy, TaskDisk, TaskId, TaskPlan,
+    TaskProgress, TaskRequest, TaskStatus,
 };
 
 /// `POST /api/v1/tasks`.
@@ -32,6 +32,9 @@ pub struct CreateTask {
     /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves whose destination is full, disabled or gone.
+    #[serde(default)]
+    pub replan: ReplanPolicy,
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -65,6 +68,9 @@ pub struct DrainDisk {
     /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves whose destination is full, disabled or gone.
+    #[serde(default)]
+    pub replan: ReplanPolicy,
     /// Why, for the record.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -80,6 +86,7 @@ impl From<DrainDisk> for CreateTask {
             fingerprint,
             priority,
             rate_bytes_per_sec,
+            replan,
             reason,
         } = asked;
         Self {
@@ -90,6 +97,7 @@ impl From<DrainDisk> for CreateTask {
             fingerprint,
             priority,
             rate_bytes_per_sec,
+            replan,
             reason,
         }
     }
@@ -108,6 +116,9 @@ pub struct UpdateTask {
     /// Bandwidth limit of each move, in bytes copied per second; 0 is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves whose destination is full, disabled or gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub replan: Option<ReplanPolicy>,
 }
 
 /// `POST /api/v1/tasks/{id}/action`: an object with exactly one key, `{"start": {}}`.
@@ -122,6 +133,9 @@ pub enum TaskAction {
     Pause(Option<OnDisks>),
     /// Submit moves again; what was paused with the task, or with these disks of it, goes on.
     Resume(Option<OnDisks>),
+    /// Give moves whose destination is full, disabled or gone other destinations; what has begun goes on as it is. 409 when
+    /// there is nothing to change, with the reason.
+    Replan(Option<NoParameters>),
     /// Call it off for good: what is under way is undone, what has moved stays.
     Cancel(Option<NoParameters>),
 }
@@ -143,9 +157,23 @@ impl TaskAction {
             Self::Stop(_) => "stop",
             Self::Pause(_) => "pause",
             Self::Resume(_) => "resume",
+            Self::Replan(_) => "replan",
             Self::Cancel(_) => "cancel",
         }
     }
+}
+
+/// A new plan that a task was given.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TaskReplan {
+    /// When.
+    pub at: Timestamp,
+    /// By whom.
+    pub requested_by: String,
+    /// Moves that were given another destination.
+    pub moves: u64,
+    /// What was wrong with those before, in words.
+    pub reason: String,
 }
 
 /// One task.
@@ -169,6 +197,12 @@ pub struct Task {
     /// Bandwidth limit of each move, in bytes copied per second; `null` is none.
     #[serde(default)]
     pub rate_bytes_per_sec: Option<u64>,
+    /// What becomes of moves whose destination is full, disabled or gone.
+    #[serde(default)]
+    pub replan: ReplanPolicy,
+    /// New plans for what was left of it, oldest first; the last 32. Where a move would have gone before is in the plan.
+    #[serde(default)]
+    pub replans: Vec<TaskReplan>,
     /// Why it was asked for.
     pub reason: String,
     /// How its moves stand; its fields stand beside the others.

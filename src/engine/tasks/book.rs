@@ -74,6 +74,10 @@ pub(super) struct Entry {
     pub(super) stock: Stock,
     /// The last move that could not be submitted, by its place, and why; `None` when all could.
     pub(super) waits: Option<(usize, String)>,
+    /// What would help the moves that wait, in words; of the last look.
+    pub(super) way_out: Option<String>,
+    /// When a way out was last looked for.
+    pub(super) looked_for_way: Option<Instant>,
     /// Of the last seconds, oldest first.
     pub(super) samples: VecDeque<Sample>,
 }
@@ -85,7 +89,9 @@ impl Entry {
             None => vec![MoveState::Pending; task.plan.moves.len()],
         };
         let stock = if task.started_ms.is_some() { Stock::ToTake } else { Stock::Taken };
-        Self { task: Arc::new(task), moves, stock, waits: None, samples: VecDeque::new() }
+        let (way_out, looked_for_way) = (None, None);
+        let (waits, samples) = (None, VecDeque::new());
+        Self { task: Arc::new(task), moves, stock, waits, way_out, looked_for_way, samples }
     }
 
     /// Whether the feeder has to look after it.

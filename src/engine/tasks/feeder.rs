@@ -4,11 +4,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, MoveState, Stock, change, report, shortfall};
+use super::{Entry, MoveState, Stock, change, replan, report, shortfall};
 use crate::engine::node::Node;
 use crate::engine::thread::spawn_isolated;
 use crate::engine::view::Submit;
-use crate::engine::{marks, query, submit};
+use crate::engine::{marks, query, stop, submit};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
@@ -53,6 +53,8 @@ pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
 fn feed(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     take_stock(node, task);
     see_ends(node, task);
+    give_way(node, task);
+    replan::look(node, task);
     submit_more(node, task, holds);
     report::sample(node, task.id);
     finish(node, task);
@@ -74,7 +76,9 @@ fn take_stock(node: &Node, task: &Task) {
                 Place::OnItsWay(id) => MoveState::Running(id),
                 Place::Elsewhere(why) => MoveState::Failed(why),
                 Place::AtSource | Place::NotNow(_) => match query::latest_migration(node, planned.key)? {
-                    Some(last) if last.task == Some(task.id) && last.status.is_final() => ended(&last),
+                    Some(last) if last.task == Some(task.id) && last.status.is_final() => {
+                        ended(planned, &last)
+                    }
                     _ => MoveState::Pending,
                 },
             })
@@ -132,6 +136,8 @@ fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
     let disk = node.disk(entry.disk);
     match disk.opened.get().map(|opened| opened.identity.uuid) {
         Some(uuid) if uuid == planned.destination.uuid => Place::AtDestination,
+        // A migration that had begun when the plan changed brought it there.
+        Some(uuid) if planned.formerly.iter().any(|disk| disk.uuid == uuid) => Place::AtDestination,
         Some(uuid) if uuid == planned.source.uuid => Place::AtSource,
         _ => {
             Place::Elsewhere(format!("the tablet is on {} now, where the plan does not expect it", disk.path))
@@ -140,9 +146,13 @@ fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
 }
 
 /// What a migration that has ended makes of its move.
-fn ended(migration: &Migration) -> MoveState {
+fn ended(planned: &PlannedMove, migration: &Migration) -> MoveState {
     if migration.status == Status::Completed {
         return MoveState::Done;
+    }
+    // It was on the way to where an earlier plan wanted it.
+    if migration.destination.uuid != planned.destination.uuid {
+        return MoveState::Pending;
     }
     let why = migration.failure.as_ref().map_or(migration.status_reason.as_str(), |f| f.message.as_str());
     MoveState::Failed(format!("migration {} is {}: {why}", migration.id, migration.status))
@@ -164,13 +174,47 @@ fn see_ends(node: &Node, task: &Task) {
     };
     for (at, id) in running.into_iter().filter(|(_, id)| node.job(*id).is_none()) {
         let state = match query::migration(node, id) {
-            Ok(Some(migration)) if migration.status.is_final() => ended(&migration),
+            Ok(Some(migration)) if migration.status.is_final() => match current(node, task.id, at) {
+                Some(planned) => ended(&planned, &migration),
+                None => continue,
+            },
             // Not to be known now: looked at again in the next round.
             Ok(Some(_)) | Err(_) => continue,
             // Forgotten by the journal: where the tablet is says how it ended.
             Ok(None) => MoveState::Pending,
         };
         set(node, task.id, at, state);
+    }
+}
+
+/// A move as it is planned at this moment.
+fn current(node: &Node, task: TaskId, at: usize) -> Option<PlannedMove> {
+    node.tasks().get(task).ok()?.task.plan.moves.get(at).cloned()
+}
+
+/// Calls off what waits for a destination that the plan has left. What has begun goes on, and its tablet is then where an
+/// earlier plan wanted it.
+fn give_way(node: &Arc<Node>, task: &Task) {
+    let running: Vec<_> = match node.tasks().get(task.id) {
+        Ok(entry) if entry.task.status != TaskStatus::Cancelled => {
+            let planned = entry.task.plan.moves.iter().zip(&entry.moves);
+            let redirected = planned.filter(|(planned, _)| !planned.formerly.is_empty());
+            redirected
+                .filter_map(|(planned, state)| Some((planned.destination.uuid, state.migration()?)))
+                .collect()
+        }
+        _ => return,
+    };
+    for (destination, id) in running {
+        let Some(job) = node.job(id) else { continue };
+        let has_left = job.lock().destination.uuid != destination;
+        if has_left
+            && job.may_give_way()
+            && let Err(failure) = stop::give_way(node, id)
+        {
+            // It has begun meanwhile.
+            tracing::debug!(migration = %id, "{failure}");
+        }
     }
 }
 
@@ -300,7 +344,7 @@ fn finish(node: &Node, task: &Task) {
         if entry.task.status != TaskStatus::Cancelled {
             result.shortfall = shortfall::at_end(node, &entry.task, &entry.moves);
         }
-        (entry.moves, entry.waits) = (Vec::new(), None);
+        (entry.moves, entry.waits, entry.way_out) = (Vec::new(), None, None);
         entry.samples.clear();
         change(node, entry, |task, now| {
             if task.status != TaskStatus::Cancelled {

@@ -5,7 +5,7 @@ use crate::model::{
     DiskIndex, DiskRef, ErrorCode, Failure, FitsNowhere, LeftOut, PlanCompleteness, PlanOutcome, PlannedDisk,
     PlannedLevel, PlannedMove, Task, TaskPlan,
 };
-use crate::rules::planning::{Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Refusal, Why};
+use crate::rules::planning::{self, Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Refusal, Why};
 
 use super::picture;
 
@@ -32,6 +32,7 @@ pub(super) fn freeze(
             destination: end(planned.destination)?,
             size_bytes: planned.size_bytes,
             why: planned.why.to_string(),
+            formerly: Vec::new(),
         })
     });
     let disks = plan.disks.iter().map(|forecast| PlannedDisk {
@@ -46,7 +47,7 @@ pub(super) fn freeze(
         key: misfit.key,
         source: inventory.path(misfit.source),
         size_bytes: misfit.size_bytes,
-        tried: misfit.tried.iter().map(|(disk, why)| format!("{} {why}", inventory.path(*disk))).collect(),
+        tried: misfit.tried.iter().map(|(disk, why)| planning::in_words(inventory, *disk, *why)).collect(),
     });
     let score = |score: f64| if score.is_finite() { score } else { 0.0 };
     Ok(TaskPlan {
@@ -68,7 +69,7 @@ pub(super) fn freeze(
     })
 }
 
-fn level(level: Level) -> PlannedLevel {
+pub(super) fn level(level: Level) -> PlannedLevel {
     PlannedLevel {
         committed_bytes: level.committed_bytes,
         committed_permille: level.committed_permille,

@@ -12,6 +12,7 @@ mod feeder;
 mod frozen;
 mod holds;
 mod picture;
+mod replan;
 mod report;
 mod shortfall;
 
@@ -78,6 +79,7 @@ pub(super) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
         plan,
         options: asked.options,
         status: TaskStatus::Stopped,
+        replans: Vec::new(),
         paused_disks: Vec::new(),
         reason: asked.reason.clone(),
         idempotency: asked.idempotency.clone(),
@@ -232,6 +234,11 @@ fn on_disks(
     show(node, id)
 }
 
+/// Gives what is left of it and cannot go on other destinations.
+pub(super) fn replan(node: &Node, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+    replan::replan(node, id, requested_by)
+}
+
 /// Calls it off: what is under way is undone, what has moved stays.
 pub(super) fn cancel(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
     let open = [TaskStatus::Stopped, TaskStatus::Running, TaskStatus::Paused];
@@ -285,6 +292,7 @@ pub(super) fn update(node: &Node, id: TaskId, asked: &TaskChange) -> Result<Task
                 task.name.clone_from(name);
             }
             task.options.priority = asked.priority.unwrap_or(task.options.priority);
+            task.options.replan = asked.replan.unwrap_or(task.options.replan);
             if let Some(rate) = asked.rate_bytes_per_sec {
                 task.options.rate_bytes_per_sec = Some(rate).filter(|rate| *rate > 0);
             }

@@ -39,6 +39,7 @@ struct Draft {
     result: TaskResult,
     under_way: Vec<(usize, MigrationId)>,
     waits: Option<(usize, String)>,
+    way_out: Option<String>,
     disks: BTreeMap<DiskUuid, TaskDisk>,
     oldest: Option<(Instant, BTreeMap<DiskUuid, u64>)>,
 }
@@ -54,6 +55,7 @@ impl Draft {
             result: entry.result(),
             under_way: entry.moves.iter().enumerate().filter_map(running).collect(),
             waits: entry.waits.clone(),
+            way_out: entry.way_out.clone(),
             disks: if detail == Detail::Disks { by_disk(entry) } else { BTreeMap::new() },
             oldest: entry.samples.front().map(|sample| (sample.at, sample.finished.clone())),
         }
@@ -133,7 +135,7 @@ fn touches(planned: &PlannedMove, path: &str) -> bool {
 
 /// Adds what only the migrations know.
 fn complete(node: &Node, draft: Draft) -> TaskView {
-    let Draft { task, result, under_way, waits, mut disks, oldest } = draft;
+    let Draft { task, result, under_way, waits, way_out, mut disks, oldest } = draft;
     let mut steps: BTreeMap<DiskUuid, BTreeMap<Step, usize>> = BTreeMap::new();
     let mut blocked: Vec<(DiskUuid, BlockedMove)> = Vec::new();
     for (at, id) in under_way {
@@ -158,7 +160,10 @@ fn complete(node: &Node, draft: Draft) -> TaskView {
     {
         blocked.push((planned.source.uuid, blocked_move(planned, None, why)));
     }
-    let status_reason = status_reason(&task, &result, &blocked);
+    let mut status_reason = status_reason(&task, &result, &blocked);
+    if let Some(way) = way_out.filter(|_| task.status == TaskStatus::Running) {
+        status_reason = format!("{status_reason}; {way}");
+    }
     for (disk, stuck) in blocked {
         if let Some(shown) = disks.get_mut(&disk).filter(|shown| shown.blocked.len() < BLOCKED_SHOWN) {
             shown.blocked.push(stuck);

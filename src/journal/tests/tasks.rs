@@ -29,6 +29,7 @@ fn task() -> Task {
         },
         options: Default::default(),
         status: TaskStatus::Stopped,
+        replans: Vec::new(),
         paused_disks: Vec::new(),
         reason: String::new(),
         idempotency: None,

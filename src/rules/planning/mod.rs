@@ -4,6 +4,7 @@
 //! ```text
 //! move, drain   what must go where   relocate -> packing   each tablet by itself, not the sum of them
 //! rebalance     what helps           rebalance             as few moves as bring every disk close to the mean
+//! replan        what cannot go on    replan -> packing     other destinations for what is left of a plan
 //! ```
 //!
 //! What every plan keeps:
@@ -17,9 +18,11 @@ mod fingerprint;
 mod inventory;
 mod ledger;
 mod packing;
+mod places;
 mod reason;
 mod rebalance;
 mod relocate;
+mod replan;
 mod report;
 mod shortfall;
 #[cfg(test)]
@@ -30,7 +33,8 @@ use std::collections::BTreeMap;
 pub use fingerprint::fingerprint;
 pub use inventory::{Disk, Inventory, Pin, Selector, Tablet};
 pub use reason::Reason;
-pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Refusal, Why};
+pub use replan::{Remaining, Replan, Standing, replan};
+pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Refusal, Why, in_words};
 pub use shortfall::Shortfall;
 
 use self::ledger::{Ledger, permille};

@@ -4,22 +4,18 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::inventory::{Disk, Inventory, Pin, Selector, Tablet};
 use super::ledger::Ledger;
-use super::packing::{Item, Place, pack};
+use super::places::{Open, Openings};
 use super::reason::Reason;
-use super::report::{Fit, Misfit, Move, Obstacle, Outcome, Refusal, Why, obstacles};
+use super::report::{Misfit, Obstacle, Outcome, Refusal, Why, obstacles};
 use super::shortfall::Shortfall;
 use super::{Draft, Media, Request, Settings, Target};
 use crate::model::{DiskCondition, DiskIndex, Medium, TabletKey};
 
-/// Where tablets of a request may go.
+/// What becomes of tablets of a request.
 struct Wish<'a> {
     why: Why,
-    /// Which disks are worth naming when they take nothing.
-    asked: &'a dyn Fn(&Disk) -> bool,
-    /// What a disk (the second) has against tablets of a source (the first), whatever its condition and its space.
-    refuses: &'a dyn Fn(&Disk, &Disk) -> Option<Obstacle>,
-    /// Whether a disk is only second best for a source: 0 or 1.
-    tier: &'a dyn Fn(&Disk, &Disk) -> usize,
+    /// Where they may go.
+    openings: Openings<'a>,
     /// Whether a tablet that does not move for this reason is as it was asked for all the same.
     is_fulfilled: &'a dyn Fn(Reason) -> bool,
 }
@@ -82,15 +78,7 @@ pub(super) fn select(
             None => going.push(tablet),
         }
     }
-    let refuses = |source: &Disk, disk: &Disk| match to {
-        // Whoever names a disk means it, even on the same file system.
-        Target::Disks(disks) if disks.contains(&disk.index) => None,
-        // A cache of remote data is not a place to keep a tablet.
-        Target::Medium(medium) if disk.medium == *medium && *medium != Medium::RemoteCache => {
-            (disk.file_system == source.file_system).then_some(Obstacle::SameFileSystem)
-        }
-        _ => Some(Obstacle::OtherMedium(disk.medium)),
-    };
+    let refuses = |source: &Disk, disk: &Disk| refuses(&request, source, disk);
     let asked = |disk: &Disk| match to {
         Target::Disks(disks) => disks.contains(&disk.index),
         Target::Medium(_) => true,
@@ -100,8 +88,9 @@ pub(super) fn select(
         Reason::Moving { to } => inventory.disk(to).is_some_and(is_target),
         _ => false,
     };
-    let (why, tier) = (Why::Selected, &|_: &Disk, _: &Disk| 0);
-    let wish = Wish { why, asked: &asked, refuses: &refuses, tier, is_fulfilled: &is_fulfilled };
+    let tier = |source: &Disk, disk: &Disk| tier(&request, source, disk);
+    let openings = Openings { asked: &asked, refuses: &refuses, tier: &tier };
+    let wish = Wish { why: Why::Selected, openings, is_fulfilled: &is_fulfilled };
     relocate(&going, left_out, inventory, settings, &wish)
 }
 
@@ -133,26 +122,46 @@ pub(super) fn drain(
             None => going.push(tablet),
         }
     }
-    let refuses = |source: &Disk, disk: &Disk| {
-        if drained.contains(&disk.index) {
-            Some(Obstacle::Drained)
-        } else if disk.file_system == source.file_system {
-            Some(Obstacle::SameFileSystem)
-        } else if disk.medium == Medium::RemoteCache {
-            Some(Obstacle::OtherMedium(disk.medium))
-        } else if media == Media::Same && disk.medium != source.medium {
-            Some(Obstacle::MediumNotAllowed(disk.medium))
-        } else {
-            None
-        }
-    };
-    let tier = |source: &Disk, disk: &Disk| usize::from(disk.medium != source.medium);
+    let refuses = |source: &Disk, disk: &Disk| refuses(&request, source, disk);
+    let tier = |source: &Disk, disk: &Disk| tier(&request, source, disk);
     let is_fulfilled = |reason| matches!(reason, Reason::Moving { to } if !drained.contains(&to));
-    let (why, asked) = (Why::Drained, &|_: &Disk| true);
-    let wish = Wish { why, asked, refuses: &refuses, tier: &tier, is_fulfilled: &is_fulfilled };
+    let openings = Openings { asked: &|_| true, refuses: &refuses, tier: &tier };
+    let wish = Wish { why: Why::Drained, openings, is_fulfilled: &is_fulfilled };
     let mut draft = relocate(&going, left_out, inventory, settings, &wish)?;
     draft.without = drained.to_vec();
     Ok(draft)
+}
+
+/// What a disk has against tablets of a source by what was asked, whatever its condition and its space.
+pub(super) fn refuses(request: &Request, source: &Disk, disk: &Disk) -> Option<Obstacle> {
+    let same_file_system = || (disk.file_system == source.file_system).then_some(Obstacle::SameFileSystem);
+    match request {
+        // Whoever names a disk means it, even on the same file system.
+        Request::Move { to: Target::Disks(disks), .. } if disks.contains(&disk.index) => None,
+        // A cache of remote data is not a place to keep a tablet.
+        Request::Move { to: Target::Medium(medium), .. }
+            if disk.medium == *medium && *medium != Medium::RemoteCache =>
+        {
+            same_file_system()
+        }
+        Request::Move { .. } => Some(Obstacle::OtherMedium(disk.medium)),
+        Request::Drain { disks, .. } if disks.contains(&disk.index) => Some(Obstacle::Drained),
+        Request::Drain { media, .. } => same_file_system().or_else(|| match (disk.medium, media) {
+            (Medium::RemoteCache, _) => Some(Obstacle::OtherMedium(disk.medium)),
+            (medium, Media::Same) if medium != source.medium => Some(Obstacle::MediumNotAllowed(medium)),
+            _ => None,
+        }),
+        Request::Rebalance { .. } if disk.medium != source.medium => Some(Obstacle::OtherMedium(disk.medium)),
+        Request::Rebalance { .. } => same_file_system(),
+    }
+}
+
+/// Whether a disk is only second best for tablets of a source: 0 or 1.
+pub(super) fn tier(request: &Request, source: &Disk, disk: &Disk) -> usize {
+    match request {
+        Request::Drain { .. } => usize::from(disk.medium != source.medium),
+        Request::Move { .. } | Request::Rebalance { .. } => 0,
+    }
 }
 
 fn all_known<'a>(
@@ -189,56 +198,11 @@ fn relocate(
     wish: &Wish<'_>,
 ) -> Result<Draft, Refusal> {
     let mut ledger = Ledger::new(inventory, settings.watermark);
-    let mut disks: Vec<_> = inventory.disks.iter().collect();
-    disks.sort_by_key(|disk| disk.index);
-    let obstacle = |source: &Disk, disk: &Disk| {
-        let condition = disk.condition.as_str();
-        (wish.refuses)(source, disk)
-            .or_else(|| (!disk.condition.is_writable()).then_some(Obstacle::NotWritable { condition }))
-    };
-    let sources: BTreeSet<_> = going.iter().map(|tablet| tablet.disk).collect();
-    let mut choices: BTreeMap<DiskIndex, Vec<Vec<Place>>> = BTreeMap::new();
-    let mut closed: BTreeMap<DiskIndex, Vec<(DiskIndex, Option<Obstacle>)>> = BTreeMap::new();
-    for source in sources.iter().filter_map(|index| inventory.disk(*index)) {
-        let tiers = choices.entry(source.index).or_insert_with(|| vec![Vec::new(), Vec::new()]);
-        let others = disks.iter().filter(|disk| disk.index != source.index && (wish.asked)(disk));
-        for disk in others {
-            let why_not = obstacle(source, disk);
-            if let (None, Some(bin)) = (why_not, ledger.bin_of(disk.index)) {
-                tiers[(wish.tier)(source, disk)].push((disk.index, bin));
-            }
-            closed.entry(source.index).or_default().push((disk.index, why_not));
-        }
+    let open = Open::look(going, &ledger, &wish.openings);
+    if !going.is_empty() && open.is_empty() {
+        return Err(Refusal::NoDestination(obstacles(inventory, &open.closed_to_the_first())));
     }
-    if !going.is_empty() && choices.values().flatten().all(Vec::is_empty) {
-        let tried: Vec<_> = closed.values().next().into_iter().flatten().collect();
-        let tried: Vec<_> = tried.into_iter().filter_map(|(disk, why)| Some((*disk, (*why)?))).collect();
-        return Err(Refusal::NoDestination(obstacles(inventory, &tried)));
-    }
-
-    let mut items: Vec<_> =
-        going.iter().map(|tablet| Item { tablet, choices: &choices[&tablet.disk] }).collect();
-    let places = pack(&mut items, &ledger, settings.stop_points);
-    let alone = ledger.clone();
-    for (item, (_, bin)) in items.iter().zip(&places).filter_map(|(item, place)| Some((item, (*place)?))) {
-        ledger.bins[bin].arriving = ledger.bins[bin].arriving.plus(item.tablet.need());
-    }
-    let mut moves = Vec::new();
-    let mut fits_nowhere = Vec::new();
-    for (Item { tablet, choices }, place) in items.iter().zip(&places) {
-        let (key, source, size_bytes) = (tablet.key, tablet.disk, tablet.size_bytes);
-        if let Some((destination, _)) = place {
-            moves.push(Move { key, source, destination: *destination, size_bytes, why: wish.why });
-            continue;
-        }
-        let tried = closed.get(&source).into_iter().flatten().filter_map(|(disk, why_not)| {
-            let full = || ledger.why_not(ledger.bin_of(*disk)?, tablet.need()).map(Obstacle::DoesNotFit);
-            Some((*disk, why_not.or_else(full)?))
-        });
-        let ever = choices.iter().flatten().any(|(_, bin)| alone.bins[*bin].takes(tablet.need()));
-        let fit = if ever { Fit::NotBesideTheOthers } else { Fit::Never };
-        fits_nowhere.push(Misfit { key, source, size_bytes, fit, tried: tried.collect() });
-    }
+    let (mut moves, fits_nowhere) = open.place(going, &mut ledger, settings.stop_points, wish.why);
     let max_moves = settings.max_moves;
     let beyond = moves.split_off(max_moves.min(moves.len()));
     let is_cut = !beyond.is_empty();

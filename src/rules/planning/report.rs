@@ -10,6 +10,7 @@ use super::shortfall::Shortfall;
 use super::{Request, Settings};
 use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs};
 use crate::rules::capacity::DoesNotFit;
+use crate::rules::trash::purge_offer;
 
 /// Why a move is in the plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -84,6 +85,9 @@ pub enum Obstacle {
     /// It shares the source's file system: the move would free nothing.
     #[error("is on the source's file system")]
     SameFileSystem,
+    /// It is no less loaded than the source: a rebalance would make the disks less even.
+    #[error("is no less loaded than the source")]
+    NotLighter,
     /// There is no space beside what the plan sends there already.
     #[error(transparent)]
     DoesNotFit(#[from] DoesNotFit),
@@ -266,6 +270,16 @@ pub(super) fn obstacles(inventory: &Inventory, tried: &[(DiskIndex, Obstacle)]) 
     if tried.is_empty() {
         return "there is no other disk".to_owned();
     }
-    let each: Vec<_> = tried.iter().map(|(disk, why)| format!("{} {why}", inventory.path(*disk))).collect();
+    let each: Vec<_> = tried.iter().map(|(disk, why)| in_words(inventory, *disk, *why)).collect();
     each.join(", ")
+}
+
+/// The path of a disk, why it takes nothing, and what frees space where trash is what fills it.
+pub fn in_words(inventory: &Inventory, disk: DiskIndex, why: Obstacle) -> String {
+    let path = inventory.path(disk);
+    let trash_bytes = inventory.disk(disk).map_or(0, |disk| disk.trash_bytes);
+    match (why, purge_offer(&path, trash_bytes)) {
+        (Obstacle::DoesNotFit(_), Some(offer)) => format!("{path} {why}; {offer}"),
+        _ => format!("{path} {why}"),
+    }
 }

@@ -4,6 +4,7 @@ mod drains;
 mod moves;
 mod properties;
 mod rebalances;
+mod replans;
 
 use super::*;
 use crate::model::{Capacity, DiskCondition, Space};

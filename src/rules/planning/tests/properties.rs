@@ -4,7 +4,7 @@ use super::*;
 use proptest::prelude::*;
 
 /// Disks of different sizes, media and conditions, some sharing a file system, with trash, moves in flight, pins.
-fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
+pub(super) fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
     let disk = (500_u64..2000, 0_u64..300, 0_u64..300, 0_u8..12, 0_u8..8, 0_u8..8);
     let tablet = (any::<u16>(), 1_u64..120, 0_i64..5, 0_u8..10, any::<u16>());
     (prop::collection::vec(disk, 2..6), prop::collection::vec(tablet, tablets)).prop_map(
@@ -58,7 +58,7 @@ fn nodes(tablets: std::ops::Range<usize>) -> impl Strategy<Value = Inventory> {
     )
 }
 
-fn any_settings() -> impl Strategy<Value = Settings> {
+pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
     (20_u64..95, 0_u32..12, 0_u32..8, 0_u32..30, 1_u64..60, 0_i64..40_000, 1_usize..60).prop_map(
         |(usage_percent, gap, stop_points, source_floor_percent, min_move_bytes, cool_down_ms, max_moves)| {
             Settings {
