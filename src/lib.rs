@@ -16,6 +16,7 @@
 //! | [`transfer`] | bytes from one disk to another: copy, sync, read back | who owns a tablet |
 //! | [`journal`] | the durable record of migrations (SQLite) | disks |
 //! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
+//! | [`maintenance`] | moves between roots of a stopped Doris backend, one run at a time | HTTP, the engine |
 //! | [`logging`] | the daemon's log, which nobody waits for and nobody dies of | what is logged |
 //! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
@@ -34,6 +35,7 @@ pub mod engine;
 pub mod fault;
 pub mod journal;
 pub mod logging;
+pub mod maintenance;
 pub mod model;
 pub mod page;
 pub mod rules;

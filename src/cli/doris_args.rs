@@ -29,4 +29,61 @@ pub enum DorisCommand {
         #[arg(long, allow_hyphen_values = true)]
         schema_hash: Option<i32>,
     },
+    /// Move tablets of a stopped backend to another of its roots. Experimental: not yet tried with a real backend.
+    Move {
+        /// The tablet; may be repeated.
+        #[arg(long = "tablet", required = true, value_name = "ID")]
+        tablets: Vec<i64>,
+        /// The root, written as in storage_root_path.
+        #[arg(long, value_name = "ROOT")]
+        to: String,
+        /// How.
+        #[command(flatten)]
+        how: DorisMoving,
+    },
+    /// Move every tablet that can move off a root of a stopped backend. Experimental: not yet tried with a real backend.
+    Drain {
+        /// The root, written as in storage_root_path.
+        root: String,
+        /// How.
+        #[command(flatten)]
+        how: DorisMoving,
+    },
+    /// Bring to an end what a run left that was killed, or that could not retire a source. The next run does the same first.
+    Resume {
+        /// The node.
+        #[command(flatten)]
+        node: DorisNode,
+    },
+}
+
+/// The node that is worked on, and what is allowed.
+#[derive(Debug, clap::Args)]
+pub struct DorisNode {
+    /// The backend's be.conf; be_custom.conf beside it counts. Every root in it is locked for the whole run.
+    #[arg(long, value_name = "FILE")]
+    pub conf: PathBuf,
+    /// Work without this root, which is not here or cannot be read: copies of tablets on it are not seen.
+    #[arg(long, value_name = "ROOT")]
+    pub without: Vec<String>,
+}
+
+/// How moves are made.
+#[derive(Debug, clap::Args)]
+pub struct DorisMoving {
+    /// The node.
+    #[command(flatten)]
+    pub node: DorisNode,
+    /// Show what would move, and what would stay and why; write nothing.
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Move tablets with loads that are not published as well.
+    #[arg(long)]
+    pub with_committed: bool,
+    /// Allow roots of another medium, from where the frontend may order the tablets back.
+    #[arg(long)]
+    pub cross_medium: bool,
 }

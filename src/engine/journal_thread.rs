@@ -234,7 +234,16 @@ impl JournalHandle {
 
 fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalError> {
     let (journal, opened) = Journal::open(state_dir)?;
-    let unfinished = journal.unfinished()?;
+    let mut unfinished = journal.unfinished()?;
+    // Of roots that this daemon does not open: neither settled nor ended here.
+    let before = unfinished.migrations.len();
+    unfinished.migrations.retain(|migration| migration.doris.is_none());
+    let left = before - unfinished.migrations.len();
+    if left > 0 {
+        tracing::warn!(
+            "{left} moves of Doris roots are unfinished: tabletctl doris resume --conf be.conf ends them"
+        );
+    }
     let finished = journal.recent_finished(finished)?;
     let uptime_seconds = journal.uptime_seconds()?;
     let (tasks, damaged_tasks) = journal.tasks()?;

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{DiskUuid, Failure, MigrationId, ShardId, Status, Steering, Step, StepStatus, TabletKey, TaskId};
+use super::{
+    DiskUuid, DorisMove, Failure, MigrationId, ShardId, Status, Steering, Step, StepStatus, TabletKey, TaskId,
+};
 
 /// Milliseconds since the Unix epoch. For people to read; no rule ever compares two of them to decide ownership.
 pub type TimestampMs = i64;
@@ -188,6 +190,9 @@ pub struct Migration {
     /// The task it is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task: Option<TaskId>,
+    /// Of a move between roots of a real Doris backend.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doris: Option<Box<DorisMove>>,
     /// What operators and the request say of gates, speed and relations.
     #[serde(default, skip_serializing_if = "Steering::is_default")]
     pub steering: Steering,
@@ -227,6 +232,7 @@ impl Migration {
             receipt: None,
             request_reason: String::new(),
             task: None,
+            doris: None,
             steering: Steering::default(),
             created_ms,
             updated_ms: created_ms,

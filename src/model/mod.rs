@@ -2,6 +2,7 @@
 
 mod check;
 mod disk;
+mod doris_move;
 mod error;
 mod header;
 mod ids;
@@ -22,6 +23,7 @@ mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
+pub use doris_move::{DorisMove, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure, cut, printable};
 pub use header::HeaderTable;
 pub use ids::{

@@ -14,6 +14,7 @@ pub mod planning;
 pub mod recovery;
 pub mod retry;
 pub mod schedule;
+pub mod settling;
 pub mod throttle;
 pub mod transition;
 pub mod trash;

@@ -16,6 +16,7 @@ use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::UnlinkatFlags;
 
 use super::error::DiskError;
+use crate::model::Capacity;
 
 /// Makes everything this thread has written to one file system durable.
 ///
@@ -393,6 +394,21 @@ impl Dir {
         nix::sys::statvfs::fstatvfs(&self.fd)
             .map(|stat| stat.flags().contains(nix::sys::statvfs::FsFlags::ST_RDONLY))
             .map_err(self.error("statvfs", ""))
+    }
+
+    /// Space on its file system.
+    ///
+    /// # Errors
+    /// As `fstatvfs(2)`.
+    pub fn capacity(&self) -> Result<Capacity, DiskError> {
+        let stat = nix::sys::statvfs::fstatvfs(&self.fd).map_err(self.error("statvfs", ""))?;
+        let unit = stat.fragment_size();
+        Ok(Capacity {
+            total_bytes: stat.blocks() * unit,
+            avail_bytes: stat.blocks_available() * unit,
+            total_inodes: stat.files(),
+            avail_inodes: stat.files_available(),
+        })
     }
 
     /// Device and inode: what this directory *is*, whatever path leads to it.

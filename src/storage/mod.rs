@@ -29,7 +29,11 @@ mod unrecorded;
 
 pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
 pub use disk_list::{get_disk_list, put_disk_list};
-pub use doris::{AddedLog, DorisFiles, DorisLock, DorisLockError};
+pub use doris::{
+    AddedLog, DORIS_ROOM, DorisFiles, DorisLock, DorisLockError, DorisRoot, DorisStore, Judged, SinceKept,
+    bring_back, doris_directory, give_as, judge, keep_meta, keep_record, list_tablet, look_at_tablet,
+    retire_directory, retired_path, since_kept, sum_of_pairs,
+};
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};
 pub use lock::{LockError, RootLock};

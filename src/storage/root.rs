@@ -171,15 +171,7 @@ impl Root {
     /// # Errors
     /// As `fstatvfs(2)`.
     pub fn capacity(&self) -> Result<Capacity, DiskError> {
-        let stat = nix::sys::statvfs::fstatvfs(&self.dir)
-            .map_err(|errno| DiskError::new("statvfs", self.dir.path(), errno))?;
-        let unit = stat.fragment_size();
-        Ok(Capacity {
-            total_bytes: stat.blocks() * unit,
-            avail_bytes: stat.blocks_available() * unit,
-            total_inodes: stat.files(),
-            avail_inodes: stat.files_available(),
-        })
+        self.dir.capacity()
     }
 
     /// Writes a small file, makes it durable, reads it back past the cache and removes it.
@@ -251,7 +243,7 @@ pub fn check_blank(path: &str) -> Result<(), RootError> {
     Ok(())
 }
 
-fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {
+pub(super) fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {
     let Some(bytes) =
         read_small(dir, layout::DISK_FILE, ReadFrom::Cache).map_err(|error| error.to_string())?
     else {
@@ -284,10 +276,15 @@ fn format_root(dir: &Dir, path: &str) -> Result<DiskUuid, RootError> {
             });
         }
     }
-    let uuid = DiskUuid(uuid::Uuid::new_v4());
     for part in [layout::DATA, layout::META, layout::MIGRATING, layout::TRASH, layout::QUARANTINE] {
         dir.ensure(part)?;
     }
+    Ok(draw_uuid(dir)?)
+}
+
+/// Gives a directory an identity, durably.
+pub(super) fn draw_uuid(dir: &Dir) -> Result<DiskUuid, DiskError> {
+    let uuid = DiskUuid(uuid::Uuid::new_v4());
     let text = serde_json::to_vec_pretty(&DiskFile { format: FORMAT, uuid })
         .map_err(|_| DiskError::new("write", dir.path().join(layout::DISK_FILE), Errno::EINVAL))?;
     replace_durably(dir, layout::DISK_FILE, &text)?;

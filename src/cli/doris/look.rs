@@ -8,17 +8,13 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::report::{RootReport, TabletReport};
-use super::walk::{Place, list, walk};
+use super::walk::{Place, walk};
 use crate::doris::database::{Database, Strictness};
 use crate::doris::error::DorisError;
-use crate::doris::files::{BINLOG, Listing, TabletFiles, sort_files};
 use crate::doris::inventory::{Found, Inventory};
-use crate::doris::judge::{Reason, reasons_in_files};
 use crate::doris::keys::TabletIds;
-use crate::doris::rowsets::Fresh;
-use crate::doris::segment::damage_of_footer;
 use crate::doris::source::MetaFiles;
-use crate::storage::{Dir, DiskError, DorisFiles, ReadFrom, read_small};
+use crate::storage::{Dir, DiskError, DorisFiles, ReadFrom, judge, look_at_tablet, read_small};
 
 /// How often the database is read anew because its backend changed it meanwhile.
 const ATTEMPTS: u32 = 5;
@@ -53,27 +49,22 @@ fn look_into(report: &mut RootReport, root: &Path, rescue: bool) -> Result<(), S
         inventory.tablets.values().filter(|found| found.record.is_err()).map(|found| found.ids).collect();
     let walked = walk(&dir, &owned, &damaged).map_err(words)?;
     report.strays = walked.strays;
-    let nothing = Listing::new();
     let mut again = Vec::new();
     for found in inventory.tablets.values() {
         let listing = place(found).and_then(|place| walked.tablets.get(&place));
-        let judged = judge(&dir, found, listing.unwrap_or(&nothing), listing.is_some())?;
-        if judged.has_finding() {
+        let tablet = TabletReport::of(found, judge(&dir, found, listing).map_err(words)?);
+        if tablet.has_finding() {
             again.push(found.ids);
         }
-        report.tablets.push(judged);
+        report.tablets.push(tablet);
     }
     if !again.is_empty() {
         let (later, _) = read_database(&dir, strictness)?;
         for ids in again {
             report.tablets.retain(|tablet| tablet.ids != ids);
             let Some(found) = later.tablets.get(&ids) else { continue };
-            let listing = match place(found) {
-                Some(at) => list_tablet(&dir, at).map_err(words)?,
-                None => None,
-            };
-            let there = listing.is_some();
-            report.tablets.push(judge(&dir, found, &listing.unwrap_or_default(), there)?);
+            let judged = look_at_tablet(&dir, found).map_err(words)?;
+            report.tablets.push(TabletReport::of(found, judged));
         }
         report.tablets.sort_by_key(|tablet| tablet.ids);
     }
@@ -83,15 +74,6 @@ fn look_into(report: &mut RootReport, root: &Path, rescue: bool) -> Result<(), S
 fn place(found: &Found) -> Option<Place> {
     let tablet = found.record.as_ref().ok()?;
     Some((tablet.shard, found.ids))
-}
-
-fn directory(place: Place) -> String {
-    let (shard, ids) = place;
-    format!("data/{shard}/{}/{}", ids.tablet_id, ids.schema_hash)
-}
-
-fn list_tablet(root: &Dir, place: Place) -> Result<Option<Listing>, DiskError> {
-    root.open_if_exists(directory(place))?.map(|dir| list(&dir)).transpose()
 }
 
 /// What keeps a root from being written to, whatever its tablets are.
@@ -136,53 +118,4 @@ pub(super) fn read_one_state<T>(
     }
     Err("its database changed while it was read, again and again; stop the backend, or try at a quieter hour"
         .to_owned())
-}
-
-fn judge(
-    root: &Dir,
-    found: &Found,
-    listing: &Listing,
-    directory_is_there: bool,
-) -> Result<TabletReport, String> {
-    let mut reasons: BTreeSet<Reason> = found.reasons().into_iter().collect();
-    let Ok(tablet) = &found.record else {
-        return Ok(TabletReport::of(found, reasons, TabletFiles::default(), Vec::new()));
-    };
-    let fresh = Fresh::sort(tablet, &found.fresh);
-    let binlog: Vec<String> = found.binlog_rowsets.iter().cloned().collect();
-    let mut files = sort_files(tablet, &fresh, &binlog, listing);
-    reasons.extend(reasons_in_files(&files, directory_is_there));
-    let mut damaged = Vec::new();
-    if directory_is_there {
-        let dir = root.open(directory((tablet.shard, found.ids))).map_err(|error| error.to_string())?;
-        let dir = DorisFiles(dir);
-        for name in segments_of(&files) {
-            if let Some(what) = damage_of_segment(&dir, &name) {
-                files.files.remove(&name);
-                damaged.push((name, what));
-            }
-        }
-    }
-    if !damaged.is_empty() {
-        reasons.insert(Reason::SegmentDamaged);
-    }
-    Ok(TabletReport::of(found, reasons, files, damaged))
-}
-
-/// Those in `_binlog/` are further names of the same files.
-fn segments_of(files: &TabletFiles) -> Vec<String> {
-    let segments = files.files.keys().filter(|name| name.ends_with(".dat") && !name.starts_with(BINLOG));
-    segments.cloned().collect()
-}
-
-fn damage_of_segment(dir: &DorisFiles, name: &str) -> Option<String> {
-    match dir.open(name) {
-        Ok(Some(file)) => match damage_of_footer(file.as_ref()) {
-            Ok(damage) => damage.map(str::to_owned),
-            Err(why) => Some(format!("cannot be read: {why}")),
-        },
-        // Gone since it was listed.
-        Ok(None) => None,
-        Err(error) => Some(error.to_string()),
-    }
 }

@@ -1,7 +1,8 @@
-//! `tabletctl doris ...`: the roots of a real Doris backend, looked at. Nothing here writes to one.
+//! `tabletctl doris ...`: the roots of a real Doris backend, looked at; and, while it is stopped, tablets moved between them.
 
 mod header;
 mod look;
+mod moving;
 mod report;
 mod walk;
 
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use super::args::Output;
 use super::doris_args::DorisCommand;
 use super::exit::{CliError, Exit, print, print_json};
+use crate::maintenance::Request;
 use crate::storage::os::{IO_PRIORITY_IDLE, set_io_priority};
 use report::{Report, RootReport};
 
@@ -23,6 +25,11 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
         DorisCommand::Header { tablet_id, roots, schema_hash } => {
             print(&header::header(*tablet_id, *schema_hash, roots)?)
         }
+        DorisCommand::Move { tablets, to, how } => {
+            moving::run(&Request::Move { tablets: tablets.clone(), to: to.clone() }, how, output)
+        }
+        DorisCommand::Drain { root, how } => moving::run(&Request::Drain { root: root.clone() }, how, output),
+        DorisCommand::Resume { node } => moving::resume(node, output),
     }
 }
 

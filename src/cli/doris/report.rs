@@ -8,12 +8,12 @@ use serde::Serialize;
 
 use super::walk::Stray;
 use crate::cli::table::{Align, Table, human_bytes};
-use crate::doris::files::TabletFiles;
 use crate::doris::inventory::Found;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
 use crate::model::printable;
+use crate::storage::Judged;
 
 /// Lines of one kind that a person is shown; the JSON has all.
 const SHOWN_MAX: usize = 20;
@@ -94,12 +94,8 @@ struct Damaged {
 }
 
 impl TabletReport {
-    pub(super) fn of(
-        found: &Found,
-        why: BTreeSet<Reason>,
-        files: TabletFiles,
-        damaged: Vec<(String, String)>,
-    ) -> Self {
+    pub(super) fn of(found: &Found, judged: Judged) -> Self {
+        let Judged { reasons: why, files, damaged } = judged;
         let tablet = found.record.as_ref().ok();
         let mut report = Self {
             ids: found.ids,

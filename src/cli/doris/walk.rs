@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::doris::files::{BINLOG, Listing};
+use crate::doris::files::Listing;
 use crate::doris::keys::TabletIds;
-use crate::storage::{Dir, DiskError, EntryKind};
+use crate::storage::{Dir, DiskError, EntryKind, list_tablet};
 
 /// Where a record says that its tablet is: shard, number, hash.
 pub(super) type Place = (i64, TabletIds);
@@ -44,7 +44,7 @@ pub(super) fn walk(
                 found.strays.push(Stray { path: format!("data/{shard}/{tablet}"), bytes: 0 });
             }
             for (hash, dir) in hashes {
-                let listing = list(&dir)?;
+                let listing = list_tablet(&dir)?;
                 let place = parse(&shard, &tablet, &hash);
                 match place.filter(|place| owned.contains(place)) {
                     Some(place) => drop(found.tablets.insert(place, listing)),
@@ -77,24 +77,4 @@ fn directories(dir: &Dir) -> Result<Vec<(String, Dir)>, DiskError> {
         }
     }
     Ok(found)
-}
-
-/// The files of a tablet's directory, those of its `_binlog/` included.
-pub(super) fn list(dir: &Dir) -> Result<Listing, DiskError> {
-    let mut listing = Listing::new();
-    let mut add = |dir: &Dir, prefix: &str| -> Result<(), DiskError> {
-        for entry in dir.entries()? {
-            if let (EntryKind::File, Some(name)) = (entry.kind, entry.name.to_str())
-                && let Some(stat) = dir.stat(name)?
-            {
-                listing.insert(format!("{prefix}{name}"), u64::try_from(stat.st_size).unwrap_or(0));
-            }
-        }
-        Ok(())
-    };
-    add(dir, "")?;
-    if let Some(binlog) = dir.open_if_exists(BINLOG)? {
-        add(&binlog, "_binlog/")?;
-    }
-    Ok(listing)
 }

@@ -135,6 +135,7 @@ pub(super) fn any_migration() -> impl Strategy<Value = Migration> {
             receipt,
             request_reason,
             task: None,
+            doris: None,
             steering: Steering::default(),
             created_ms,
             updated_ms,

@@ -1,0 +1,228 @@
+//! `tabletctl doris move`, `drain` and `resume`: one run on a stopped node, planned, asked for, made and told.
+
+use std::fmt::Write;
+
+use serde::Serialize;
+
+use crate::cli::args::Output;
+use crate::cli::doris_args::{DorisMoving, DorisNode};
+use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
+use crate::cli::table::{Align, Table, human_bytes};
+use crate::config::Config;
+use crate::maintenance::{
+    Committed, Moved, NotOpened, OtherMedia, Outcome, Plan, Request, Session, Told, Wishes,
+};
+
+/// Lines of one kind that a person is shown; the JSON has all.
+const SHOWN_MAX: usize = 20;
+
+/// What a run did, for programs.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    dry_run: bool,
+    run: &'a str,
+    plan: &'a Plan,
+    settled: Vec<Line<'a>>,
+    moves: Vec<Line<'a>>,
+}
+
+#[derive(Debug, Serialize)]
+struct Line<'a> {
+    id: u64,
+    tablet_id: i64,
+    schema_hash: i32,
+    from: &'a str,
+    to: &'a str,
+    bytes: u64,
+    outcome: &'static str,
+    reason: &'a str,
+}
+
+impl<'a> From<&'a Moved> for Line<'a> {
+    fn from(moved: &'a Moved) -> Self {
+        Self {
+            id: moved.id,
+            tablet_id: moved.tablet_id,
+            schema_hash: moved.schema_hash,
+            from: &moved.from,
+            to: &moved.to,
+            bytes: moved.bytes,
+            outcome: moved.outcome.as_str(),
+            reason: &moved.reason,
+        }
+    }
+}
+
+/// Moves what is asked for.
+///
+/// # Errors
+/// [`Exit::Refused`] before anything was written; [`Exit::Failed`] when a move failed, or something that was asked for stays.
+pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Result<(), CliError> {
+    let wishes = Wishes {
+        committed: if how.with_committed { Committed::Move } else { Committed::Stay },
+        media: if how.cross_medium { OtherMedia::Allowed } else { OtherMedia::Never },
+    };
+    let mut session = open(&how.node)?;
+    let refused = |why| CliError::new(Exit::Refused, why);
+    if how.dry_run {
+        let plan = session.plan(request, wishes).map_err(refused)?;
+        let report =
+            Report { dry_run: true, run: session.run(), plan: &plan, settled: vec![], moves: vec![] };
+        return match output {
+            Output::Json => print_json(&report),
+            Output::Text => print(&plan_text(&plan)),
+        };
+    }
+    if !how.yes {
+        let plan = session.plan(request, wishes).map_err(refused)?;
+        confirm(&plan_text(&plan), "Move them?", "nothing was moved")?;
+    }
+    let settled = session.settle()?;
+    tell_settled(&settled, output);
+    // What was settled may be what was asked for: planned on what is there now.
+    let plan = session.plan(request, wishes).map_err(refused)?;
+    let moves = session.carry_out(&plan, wishes, &mut |told| tell(&told, output))?;
+    match output {
+        Output::Json => print_json(&Report {
+            dry_run: false,
+            run: session.run(),
+            plan: &plan,
+            settled: settled.iter().map(Into::into).collect(),
+            moves: moves.iter().map(Into::into).collect(),
+        })?,
+        Output::Text => print(&end_text(&plan, &moves))?,
+    }
+    let failed = settled.iter().chain(&moves).filter(|moved| moved.outcome != Outcome::Moved).count();
+    let stay = plan.left.len() + plan.fits_nowhere.len();
+    match (failed, stay, moves.len()) {
+        (0, 0, _) => Ok(()),
+        (0, stay, 0) => {
+            Err(CliError::new(Exit::Refused, format!("nothing was moved: {stay} tablets stay; see above")))
+        }
+        (0, stay, _) => {
+            Err(CliError::new(Exit::Failed, format!("{stay} tablets stay where they are; see above")))
+        }
+        (failed, ..) => Err(CliError::new(Exit::Failed, format!("{failed} moves are not done; see above"))),
+    }
+}
+
+/// Brings to an end what earlier runs left.
+///
+/// # Errors
+/// [`Exit::Failed`] when something is still left.
+pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
+    let mut session = open(node)?;
+    let settled = session.settle()?;
+    match output {
+        Output::Json => print_json(&settled.iter().map(Line::from).collect::<Vec<_>>())?,
+        Output::Text if settled.is_empty() => print("nothing was left unfinished\n")?,
+        Output::Text => tell_settled(&settled, output),
+    }
+    match settled.iter().filter(|moved| moved.outcome != Outcome::Moved).count() {
+        0 => Ok(()),
+        count => Err(CliError::new(Exit::Failed, format!("{count} moves are not done; see above"))),
+    }
+}
+
+fn open(node: &DorisNode) -> Result<Session, CliError> {
+    let loaded = Config::load(&node.conf, &|name| std::env::var(name).ok())
+        .map_err(|errors| CliError::new(Exit::Usage, errors))?;
+    Session::open(loaded, &node.without).map_err(|refused: NotOpened| CliError::new(Exit::Refused, refused))
+}
+
+fn tell_settled(settled: &[Moved], output: Output) {
+    if output == Output::Text {
+        for moved in settled {
+            eprintln!("left by an earlier run: {}", line(moved));
+        }
+    }
+}
+
+fn tell(told: &Told<'_>, output: Output) {
+    match (told, output) {
+        (_, Output::Json) => {}
+        (Told::Begins(planned, nth, of), Output::Text) => eprintln!(
+            "[{nth}/{of}] tablet {}.{}: {} -> {}, {}",
+            planned.tablet_id,
+            planned.schema_hash,
+            planned.from,
+            planned.to,
+            human_bytes(planned.bytes)
+        ),
+        (Told::Ended(moved), Output::Text) if moved.outcome != Outcome::Moved => eprintln!("{}", line(moved)),
+        (Told::Ended(_), Output::Text) => {}
+    }
+}
+
+fn line(moved: &Moved) -> String {
+    format!(
+        "move {}, tablet {}.{}, {} -> {}: {}: {}",
+        moved.id,
+        moved.tablet_id,
+        moved.schema_hash,
+        moved.from,
+        moved.to,
+        moved.outcome.as_str(),
+        moved.reason
+    )
+}
+
+fn plan_text(plan: &Plan) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "{} tablets move, {}", plan.moves.len(), human_bytes(plan.bytes()));
+    if !plan.moves.is_empty() {
+        let columns =
+            [("  TABLET", Align::Left), ("FROM", Align::Left), ("TO", Align::Left), ("SIZE", Align::Right)];
+        let mut table = Table::new(&columns);
+        for planned in plan.moves.iter().take(SHOWN_MAX) {
+            table.row([
+                format!("  {}.{}", planned.tablet_id, planned.schema_hash),
+                planned.from.clone(),
+                planned.to.clone(),
+                human_bytes(planned.bytes),
+            ]);
+        }
+        out.push_str(&table.render());
+        if plan.moves.len() > SHOWN_MAX {
+            let _ = writeln!(out, "  and {} more (--json shows all)", plan.moves.len() - SHOWN_MAX);
+        }
+    }
+    out.push_str(&staying_text(plan));
+    out
+}
+
+fn staying_text(plan: &Plan) -> String {
+    let mut out = String::new();
+    for left in plan.left.iter().take(SHOWN_MAX) {
+        let help = left.help.map(|help| format!(" ({help})")).unwrap_or_default();
+        let reasons = left.reasons.join(", ");
+        let _ = writeln!(
+            out,
+            "tablet {}.{} stays on {}: {reasons}{help}",
+            left.tablet_id, left.schema_hash, left.root
+        );
+    }
+    for misfit in plan.fits_nowhere.iter().take(SHOWN_MAX) {
+        let _ = writeln!(
+            out,
+            "tablet {}.{} fits nowhere with {}: {}",
+            misfit.tablet_id,
+            misfit.schema_hash,
+            human_bytes(misfit.bytes),
+            misfit.tried
+        );
+    }
+    let stay = plan.left.len() + plan.fits_nowhere.len();
+    if stay > SHOWN_MAX {
+        let _ = writeln!(out, "{stay} tablets stay in all (--json shows all)");
+    }
+    out
+}
+
+fn end_text(plan: &Plan, moves: &[Moved]) -> String {
+    let done = moves.iter().filter(|moved| moved.outcome == Outcome::Moved);
+    let (count, bytes) = done.fold((0, 0), |(count, bytes), moved| (count + 1, bytes + moved.bytes));
+    let mut out = staying_text(plan);
+    let _ = writeln!(out, "{count} of {} tablets moved, {}", plan.moves.len(), human_bytes(bytes));
+    out
+}

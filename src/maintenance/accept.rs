@@ -1,0 +1,228 @@
+//! Accepting a move: everything is looked at once more, what is chosen is chosen once, and the journal has the row.
+//!
+//! The row carries uid, time, shard and both sums, so that a second attempt writes the same bytes, and the next start can
+//! tell a tablet as it was left from one that a backend has had since.
+
+use super::book::{Book, advance, now_ms};
+use super::node::{Node, Root};
+use super::plan::{Committed, Wishes};
+use crate::doris::database::Pair;
+use crate::doris::files::TabletFiles;
+use crate::doris::judge::Reason;
+use crate::doris::keys::TabletIds;
+use crate::doris::moving::{Batches, NewPlace, Stale, batches};
+use crate::doris::uid::Uid;
+use crate::model::{
+    DorisMove, ErrorCode, Failure, Migration, SHARD_COUNT, ShardId, Space, StaleRowsets, Swap, TabletKey,
+};
+use crate::rules::capacity::fits;
+use crate::rules::transition::Event;
+use crate::storage::layout::tablet_parent;
+use crate::storage::{look_at_tablet, sum_of_pairs};
+
+/// A move that is accepted: its row is durable.
+pub(super) struct Accepted {
+    pub(super) row: Migration,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) ids: TabletIds,
+    pub(super) files: TabletFiles,
+    pub(super) before: Vec<Pair>,
+    pub(super) batches: Batches,
+}
+
+pub(super) const fn ids_of(key: TabletKey) -> TabletIds {
+    TabletIds { tablet_id: key.tablet_id.0, schema_hash: key.schema_hash.0 }
+}
+
+pub(super) fn key_of(ids: TabletIds) -> TabletKey {
+    TabletKey::new(ids.tablet_id, ids.schema_hash)
+}
+
+/// Looks at everything once more, chooses what is chosen once, and accepts the move.
+///
+/// # Errors
+/// Something speaks against it, or the journal takes no row: nothing has happened.
+pub(super) fn begin(
+    node: &Node,
+    book: &mut Book,
+    (ids, from, to): (TabletIds, usize, usize),
+    wishes: &Wishes,
+) -> Result<Accepted, Failure> {
+    let (source, destination) = (&node.roots[from], &node.roots[to]);
+    let files = judged_files(source, ids, wishes)?;
+    let before = pairs(source, ids)?;
+    check_nothing_in_the_way(destination, ids)?;
+    let shard = free_shard(source, destination, ids)?;
+    check_space(node, destination, &files)?;
+    let stale = if files.stale_missing { StaleRowsets::Drop } else { StaleRowsets::Keep };
+    let uid = new_uid();
+    let mut doris = DorisMove {
+        run: node.run.clone(),
+        uid_hi: uid.hi,
+        uid_lo: uid.lo,
+        now_s: now_ms() / 1000,
+        stale,
+        before_sha256: sum_of_pairs(&before),
+        after_sha256: String::new(),
+        swap: Swap::Open,
+        retired_run: None,
+        files: Vec::new(),
+    };
+    let batches = written(ids, &before, &doris, shard)?;
+    doris.after_sha256 = sum_of_pairs(&batches.put);
+    // From here on something is made: the rooms first, since they say which disks these are.
+    destination.disk.ensure_room().map_err(Failure::from)?;
+    if !source.read_only {
+        source.disk.ensure_room().map_err(Failure::from)?;
+    }
+    let mut row = Migration::new(key_of(ids), source.reference(), destination.reference(), now_ms());
+    row.source_shard = Some(shard_of(source, ids)?);
+    row.destination_shard = Some(shard);
+    row.counters.total_bytes = files.files.values().sum();
+    row.counters.total_files = files.files.len() as u64;
+    row.doris = Some(Box::new(doris));
+    book.accept(&mut row)?;
+    Ok(Accepted { row, from, to, ids, files, before, batches })
+}
+
+/// Takes up a move that an earlier run accepted and did not commit.
+///
+/// # Errors
+/// The tablet is not what it was.
+pub(super) fn take_up(
+    node: &Node,
+    mut row: Migration,
+    from: usize,
+    to: usize,
+) -> Result<Accepted, (Box<Migration>, Failure)> {
+    let ids = ids_of(row.key);
+    let again = || -> Result<_, Failure> {
+        // What was allowed when it was accepted is allowed.
+        let wishes = Wishes { committed: Committed::Move, ..Wishes::default() };
+        let files = judged_files(&node.roots[from], ids, &wishes)?;
+        let before = pairs(&node.roots[from], ids)?;
+        let (Some(doris), Some(shard)) = (&row.doris, row.destination_shard) else {
+            return Err(Failure::new(
+                ErrorCode::Internal,
+                "a row of a Doris move does not say what it moves",
+            ));
+        };
+        let batches = written(ids, &before, doris, shard)?;
+        if sum_of_pairs(&before) != doris.before_sha256 || sum_of_pairs(&batches.put) != doris.after_sha256 {
+            let text = format!("tablet {ids} is not what it was when its move was accepted");
+            return Err(Failure::new(ErrorCode::PreconditionFailed, text));
+        }
+        Ok((files, before, batches))
+    };
+    match again() {
+        Ok((files, before, batches)) => {
+            // It stands where a kill left it; nothing of that is believed but what is on the disks.
+            let _ = advance(&mut row, Event::Interrupted, "goes on");
+            Ok(Accepted { row, from, to, ids, files, before, batches })
+        }
+        Err(failure) => Err((Box::new(row), failure)),
+    }
+}
+
+/// The batches of a move, by what was chosen for it.
+///
+/// # Errors
+/// A message does not walk.
+pub(super) fn written(
+    ids: TabletIds,
+    before: &[Pair],
+    doris: &DorisMove,
+    shard: ShardId,
+) -> Result<Batches, Failure> {
+    let place = NewPlace {
+        shard: u32::from(shard.0),
+        uid: Uid { hi: doris.uid_hi, lo: doris.uid_lo },
+        now: doris.now_s,
+        stale: match doris.stale {
+            StaleRowsets::Keep => Stale::Keep,
+            StaleRowsets::Drop => Stale::Drop,
+        },
+    };
+    batches(ids, before, &place)
+        .map_err(|why| Failure::new(ErrorCode::RecordDamaged, format!("tablet {ids}: {why}")))
+}
+
+/// Random, and not zero, which no backend takes.
+pub(super) fn new_uid() -> Uid {
+    let (hi, lo) = uuid::Uuid::new_v4().as_u64_pair();
+    Uid { hi: hi.cast_signed(), lo: lo.cast_signed() }
+}
+
+fn judged_files(source: &Root, ids: TabletIds, wishes: &Wishes) -> Result<TabletFiles, Failure> {
+    let Some(found) = source.inventory.tablets.get(&ids) else {
+        let text = format!("there is no record of tablet {ids} on {}", source.path);
+        return Err(Failure::new(ErrorCode::TabletNotFound, text));
+    };
+    let judged = look_at_tablet(source.disk.dir(), found)?;
+    let against: Vec<&str> = wishes.against(&judged.reasons).map(Reason::as_str).collect();
+    match against.is_empty() {
+        true => Ok(judged.files),
+        false => {
+            let text = format!("tablet {ids} on {} is left: {}", source.path, against.join(", "));
+            Err(Failure::new(ErrorCode::PreconditionFailed, text))
+        }
+    }
+}
+
+/// All pairs of a tablet; none is an error.
+pub(super) fn pairs(root: &Root, ids: TabletIds) -> Result<Vec<Pair>, Failure> {
+    let pairs = root.store.get(ids).map_err(|why| {
+        Failure::new(ErrorCode::RecordDamaged, format!("tablet {ids} on {}: {why}", root.path))
+    })?;
+    match pairs.is_empty() {
+        false => Ok(pairs),
+        true => Err(Failure::new(
+            ErrorCode::TabletNotFound,
+            format!("no record of tablet {ids} on {}", root.path),
+        )),
+    }
+}
+
+fn check_nothing_in_the_way(destination: &Root, ids: TabletIds) -> Result<(), Failure> {
+    // Keys by number alone would be of both: whatever its schema.
+    let there = destination.inventory.tablets.keys().find(|known| known.tablet_id == ids.tablet_id);
+    let Some(there) = there else { return Ok(()) };
+    let text = format!(
+        "{} has a record of tablet {there} already; start the backend once and stop it again: it settles this",
+        destination.path
+    );
+    Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+}
+
+fn shard_of(root: &Root, ids: TabletIds) -> Result<ShardId, Failure> {
+    let record = root.inventory.tablets.get(&ids).and_then(|found| found.record.as_ref().ok());
+    let shard =
+        record.and_then(|tablet| u16::try_from(tablet.shard).ok()).filter(|shard| *shard < SHARD_COUNT);
+    shard.map(ShardId).ok_or_else(|| {
+        Failure::new(
+            ErrorCode::RecordDamaged,
+            format!("the record of tablet {ids} names no shard there can be"),
+        )
+    })
+}
+
+/// The shard it had, or the next one where nothing of that number stands.
+fn free_shard(source: &Root, destination: &Root, ids: TabletIds) -> Result<ShardId, Failure> {
+    let wanted = shard_of(source, ids)?;
+    for offset in 0..SHARD_COUNT {
+        let shard = ShardId((wanted.0 + offset) % SHARD_COUNT);
+        if destination.disk.dir().kind(tablet_parent(shard, key_of(ids).tablet_id))?.is_none() {
+            return Ok(shard);
+        }
+    }
+    let text = format!("every shard of {} has a directory of tablet {ids}", destination.path);
+    Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+}
+
+fn check_space(node: &Node, destination: &Root, files: &TabletFiles) -> Result<(), Failure> {
+    let need = Space::of_tablet(files.files.values().sum(), files.files.len() as u64);
+    let capacity = destination.disk.capacity()?;
+    fits(capacity, Space::default(), need, node.limits())
+        .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("{}: {full}", destination.path)))
+}

@@ -1,0 +1,26 @@
+//! Moves between the roots of a real Doris backend that is stopped: one run, no daemon.
+//!
+//! ```text
+//! Session::open    every root of the configuration locked, read strictly, held against the others; or refused
+//!   settle         what an earlier run left unfinished, by a table over what both databases say
+//!   plan           who can move, where to, and who stays for which reason; nothing is written
+//!   carry_out      one tablet after the other, a straight line that ends in one synced batch and then another
+//! ```
+//!
+//! The order of durable writes is that of `doris-roots` 5.3, and [`line`] can be read beside it. Journal, copy engine and
+//! planner are the daemon's own; the daemon does not open Doris roots yet, and leaves rows of such moves alone.
+//!
+//! Nothing of a backend's is changed in place, and outside `.tabletd/` nothing is made but what a moved tablet needs.
+
+mod accept;
+mod book;
+mod bytes;
+mod line;
+mod node;
+mod plan;
+mod session;
+mod settle;
+
+pub use node::{Node, NotOpened, Root};
+pub use plan::{Committed, LeftBehind, Misfit, OtherMedia, Plan, Planned, Request, Wishes};
+pub use session::{Moved, Outcome, Session, Told};

@@ -1,0 +1,235 @@
+//! The node: every root of the configuration, locked and read, or the reasons why nothing may be written.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use sha2::{Digest, Sha256};
+
+use crate::config::{self, Config, Loaded};
+use crate::doris::inventory::Inventory;
+use crate::doris::judge::Reason;
+use crate::doris::keys::TabletIds;
+use crate::doris::record::TabletState;
+use crate::model::{DiskRef, DiskUuid, Medium};
+use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
+use crate::storage::{DorisLock, DorisRoot, DorisStore, FileSystem};
+
+/// Why no work is done on the node: every reason at once, one a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct NotOpened(pub Vec<String>);
+
+/// One root, locked for the whole run.
+pub struct Root {
+    /// As the configuration writes it.
+    pub path: String,
+    /// Its medium.
+    pub medium: Medium,
+    /// Whether its file system takes no writes: tablets can leave it, and it must leave the configuration then.
+    pub read_only: bool,
+    pub(super) disk: DorisRoot,
+    pub(super) store: DorisStore,
+    pub(super) inventory: Inventory,
+    pub(super) file_system: FileSystem,
+    _lock: DorisLock,
+}
+
+impl Root {
+    /// Which disk it is. One that takes no writes has no identity of its own: its path stands for it.
+    pub(super) fn reference(&self) -> DiskRef {
+        let uuid = self.disk.uuid().ok().flatten().unwrap_or_else(|| uuid_of_path(&self.path));
+        DiskRef { uuid, path: self.path.clone() }
+    }
+
+    /// Reads its database again.
+    pub(super) fn read_again(&mut self) -> Result<(), String> {
+        self.store = DorisStore::open(&self.disk).map_err(|error| error.to_string())?;
+        self.inventory = self.store.scan().map_err(|error| error.to_string())?;
+        Ok(())
+    }
+}
+
+fn uuid_of_path(path: &str) -> DiskUuid {
+    let digest = Sha256::digest(path.as_bytes());
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(&digest[..16]);
+    DiskUuid(uuid::Uuid::from_bytes(bytes))
+}
+
+/// All roots of a stopped backend.
+pub struct Node {
+    /// In the order of the configuration.
+    pub roots: Vec<Root>,
+    /// Roots that are left out by the operator's word.
+    pub without: Vec<String>,
+    pub(super) config: Config,
+    /// The name of this run, under which `meta/` is kept before it is written to.
+    pub(super) run: String,
+    /// A backend that runs on a root we leave out is a backend that runs.
+    _also_locked: Vec<(DorisRoot, DorisLock)>,
+}
+
+impl Node {
+    /// Opens, locks and reads every root of the configuration but those of `without`. Writes nothing.
+    ///
+    /// # Errors
+    /// A backend runs; a root is absent, damaged, not understood, or of another cluster or kind.
+    pub fn open(loaded: Loaded, without: &[String]) -> Result<Self, NotOpened> {
+        let Loaded { roots: configured, config, .. } = loaded;
+        let mut problems = Vec::new();
+        let mut known = BTreeSet::new();
+        let mut roots = Vec::new();
+        let mut also_locked = Vec::new();
+        for spec in &configured.roots {
+            known.insert(spec.path.clone());
+            if without.contains(&spec.path) {
+                also_locked.extend(lock_left_out(&spec.path, &mut problems));
+                continue;
+            }
+            match open_root(&spec.path, spec.medium) {
+                Ok(root) => roots.push(root),
+                Err(why) => problems.push(why),
+            }
+        }
+        for broken in &configured.broken {
+            let path = broken.spec.as_ref().map_or(&broken.entry, |spec| &spec.path);
+            known.insert(path.clone());
+            if !without.contains(path) {
+                problems.push(format!("{path}: {}", broken.reason));
+            }
+        }
+        problems.extend(
+            without
+                .iter()
+                .filter(|path| !known.contains(*path))
+                .map(|path| format!("--without {path}: no root of the configuration is written so")),
+        );
+        problems.extend(of_one_cluster(&roots));
+        if !problems.is_empty() {
+            problems.push(
+                "nothing was written; a root that is not here, or is for looking only, is left out with --without ROOT: \
+                 copies of tablets on it are then not seen"
+                    .to_owned(),
+            );
+            return Err(NotOpened(problems));
+        }
+        let run = chrono::Utc::now().format("%Y%m%dT%H%M%S%6fZ").to_string();
+        let mut node = Self { roots, without: without.to_vec(), config, run, _also_locked: also_locked };
+        node.name_duplicates();
+        Ok(node)
+    }
+
+    /// The root that the operator wrote so.
+    pub(super) fn root_at(&self, path: &str) -> Option<usize> {
+        let path = path.trim_end_matches('/');
+        self.roots.iter().position(|root| root.path == path)
+    }
+
+    /// Reads every database again.
+    pub(super) fn read_again(&mut self) -> Result<(), String> {
+        for root in &mut self.roots {
+            root.read_again().map_err(|why| format!("{}: {why}", root.path))?;
+        }
+        self.name_duplicates();
+        Ok(())
+    }
+
+    /// A tablet that serves on two roots is a backend's to settle. One whose record cannot be read may serve.
+    fn name_duplicates(&mut self) {
+        let mut places: BTreeMap<i64, usize> = BTreeMap::new();
+        let may_serve = |inventory: &Inventory, ids: &TabletIds| {
+            inventory.tablets.get(ids).is_some_and(|found| match &found.record {
+                Ok(tablet) => tablet.state == TabletState::Running || tablet.state == TabletState::NotReady,
+                Err(_) => true,
+            })
+        };
+        for root in &self.roots {
+            for ids in root.inventory.tablets.keys().filter(|ids| may_serve(&root.inventory, ids)) {
+                *places.entry(ids.tablet_id).or_default() += 1;
+            }
+        }
+        for root in &mut self.roots {
+            let several: Vec<TabletIds> = root
+                .inventory
+                .tablets
+                .keys()
+                .filter(|ids| places.get(&ids.tablet_id).is_some_and(|count| *count > 1))
+                .filter(|ids| may_serve(&root.inventory, ids))
+                .copied()
+                .collect();
+            for ids in several {
+                if let Some(found) = root.inventory.tablets.get_mut(&ids) {
+                    found.add_reason(Reason::Duplicate);
+                }
+            }
+        }
+    }
+
+    /// How full a root may become: the limits of the daemon.
+    pub(super) fn limits(&self) -> CapacityLimits {
+        let left_bytes = self.config.storage_flood_stage_left_capacity_bytes;
+        let is_default = left_bytes == Config::default().storage_flood_stage_left_capacity_bytes;
+        CapacityLimits {
+            usage_percent: u64::from(self.config.storage_flood_stage_usage_percent),
+            left_bytes,
+            left_bytes_from: if is_default { LeftBytesFrom::Default } else { LeftBytesFrom::Setting },
+            rule: match self.config.migration_capacity_rule {
+                config::CapacityRule::Or => CapacityRule::Or,
+                config::CapacityRule::And => CapacityRule::And,
+            },
+        }
+    }
+}
+
+fn open_root(path: &str, medium: Medium) -> Result<Root, String> {
+    let at = |why: &dyn std::fmt::Display| format!("{path}: {why}");
+    let disk = DorisRoot::open(path).map_err(|error| error.to_string())?;
+    let lock = disk.lock().map_err(|error| at(&error))?;
+    let mode = disk.deploy_mode().map_err(|error| at(&error))?;
+    if let Some(mode) = mode.filter(|mode| mode != "local") {
+        return Err(at(&format!("its deploy_mode is {mode:?}: it is for looking only")));
+    }
+    let store = DorisStore::open(&disk).map_err(|error| {
+        at(&format!("{error}; it is for looking only: tabletctl doris inspect --rescue {path}"))
+    })?;
+    let inventory = store.scan().map_err(|error| at(&error))?;
+    if inventory.retired_headers > 0 {
+        return Err(at(
+            &"it has keys hdr_ of before 0.11, with which no backend starts: it is for looking only",
+        ));
+    }
+    disk.uuid().map_err(|why| at(&why))?;
+    let read_only = disk.dir().is_on_read_only().map_err(|error| at(&error))?;
+    let file_system = FileSystem::of(disk.dir()).map_err(|error| at(&error))?;
+    Ok(Root { path: path.to_owned(), medium, read_only, disk, store, inventory, file_system, _lock: lock })
+}
+
+/// The lock of a root that is left out, where it is here at all.
+fn lock_left_out(path: &str, problems: &mut Vec<String>) -> Option<(DorisRoot, DorisLock)> {
+    let disk = DorisRoot::open(path).ok()?;
+    match disk.lock() {
+        Ok(lock) => Some((disk, lock)),
+        Err(crate::storage::DorisLockError::Held { holder }) => {
+            problems.push(format!("{path}: the root is in use by {holder}; stop that backend first"));
+            None
+        }
+        Err(crate::storage::DorisLockError::Disk(_)) => None,
+    }
+}
+
+fn of_one_cluster(roots: &[Root]) -> Vec<String> {
+    let mut clusters: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    let mut problems = Vec::new();
+    for root in roots {
+        match root.disk.cluster_id() {
+            Ok(Some(id)) => clusters.entry(id).or_default().push(&root.path),
+            Ok(None) => {}
+            Err(error) => problems.push(format!("{}: {error}", root.path)),
+        }
+    }
+    if clusters.len() > 1 {
+        let each: Vec<_> =
+            clusters.iter().map(|(id, paths)| format!("{} of {id}", paths.join(", "))).collect();
+        problems.push(format!("these roots are of different clusters (cluster_id): {}", each.join("; ")));
+    }
+    problems
+}

@@ -1,0 +1,350 @@
+//! What would move where: the daemon's planner over what the databases say, and what stays for a reason of Doris's own.
+
+use std::collections::BTreeSet;
+
+use serde::Serialize;
+
+use super::accept::key_of;
+use super::node::{Node, Root};
+use crate::doris::judge::Reason;
+use crate::doris::keys::TabletIds;
+use crate::model::{DiskCondition, DiskIndex, TabletId, TabletKey};
+use crate::rules::planning::{
+    self, Completeness, Disk, Inventory, Media, Pin, Selector, Settings, Tablet, Target,
+};
+use crate::storage::{look_at_tablet, same_file_system};
+
+/// What is asked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Request {
+    /// These tablets go to that root.
+    Move {
+        /// By number.
+        tablets: Vec<i64>,
+        /// As the configuration writes it.
+        to: String,
+    },
+    /// A root is emptied.
+    Drain {
+        /// As the configuration writes it.
+        root: String,
+    },
+}
+
+/// What an operator allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// Loads that are not published.
+    pub committed: Committed,
+    /// Roots of another medium.
+    pub media: OtherMedia,
+}
+
+/// What becomes of tablets with loads that are not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Committed {
+    /// They stay, as in Doris's own migration.
+    #[default]
+    Stay,
+    /// They move, with those loads.
+    Move,
+}
+
+/// Whether a tablet may go to a root of another medium, from where the frontend would order it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtherMedia {
+    /// No.
+    #[default]
+    Never,
+    /// Where it is asked for.
+    Allowed,
+}
+
+impl Wishes {
+    /// Those reasons that hold in spite of what is allowed.
+    pub(super) fn against(self, reasons: &BTreeSet<Reason>) -> impl Iterator<Item = Reason> {
+        let allowed = (self.committed == Committed::Move).then_some(Reason::CommittedRowsets);
+        reasons.iter().copied().filter(move |reason| Some(*reason) != allowed)
+    }
+}
+
+/// What would move, and what would not.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct Plan {
+    /// In the order they are made.
+    pub moves: Vec<Planned>,
+    /// Tablets that were asked for and stay.
+    pub left: Vec<LeftBehind>,
+    /// Tablets that no other root takes.
+    pub fits_nowhere: Vec<Misfit>,
+}
+
+/// One move.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Planned {
+    /// The tablet.
+    pub tablet_id: i64,
+    /// Hash of its schema.
+    pub schema_hash: i32,
+    /// The root it leaves.
+    pub from: String,
+    /// The root it goes to.
+    pub to: String,
+    /// Of its files.
+    pub bytes: u64,
+    /// How many files.
+    pub files: u64,
+}
+
+/// A tablet that stays.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LeftBehind {
+    /// The tablet.
+    pub tablet_id: i64,
+    /// Hash of its schema.
+    pub schema_hash: i32,
+    /// Where.
+    pub root: String,
+    /// Why.
+    pub reasons: Vec<String>,
+    /// What helps.
+    pub help: Option<&'static str>,
+}
+
+/// A tablet that no other root takes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Misfit {
+    /// The tablet.
+    pub tablet_id: i64,
+    /// Hash of its schema.
+    pub schema_hash: i32,
+    /// Of its files.
+    pub bytes: u64,
+    /// What each root has against it.
+    pub tried: String,
+}
+
+impl Plan {
+    /// Bytes to be copied.
+    pub fn bytes(&self) -> u64 {
+        self.moves.iter().map(|planned| planned.bytes).sum()
+    }
+}
+
+/// Makes a plan. Looks at every tablet it is about, and writes nothing.
+///
+/// # Errors
+/// In words: the request makes no sense on this node, or a directory cannot be read.
+pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Plan, String> {
+    let root_at = |path: &str| {
+        let known: Vec<_> = node.roots.iter().map(|root| root.path.as_str()).collect();
+        node.root_at(path)
+            .ok_or_else(|| format!("no root is written {path:?}; there are {}", known.join(", ")))
+    };
+    let (asked, wish) = match request {
+        Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(root_at(to)?)),
+        Request::Drain { root } => (Asked::On(root_at(root)?), planning_drain(root_at(root)?, wishes)),
+    };
+    if let Asked::Tablets(ids) = asked {
+        let here = |id: &&i64| {
+            node.roots.iter().any(|root| root.inventory.tablets.keys().any(|k| k.tablet_id == **id))
+        };
+        if let Some(id) = ids.iter().find(|id| !here(id)) {
+            return Err(format!("no root has a record of tablet {id}"));
+        }
+    }
+    let mut made = Plan::default();
+    let mut tablets = Vec::new();
+    for (index, root) in node.roots.iter().enumerate() {
+        for ids in root.inventory.tablets.keys().filter(|ids| asked.about(index, **ids)) {
+            match look(index, root, *ids, wishes)? {
+                Ok(tablet) => tablets.push(tablet),
+                Err(left) => made.left.push(left),
+            }
+        }
+    }
+    if let Request::Move { to, .. } = request {
+        let target = root_at(to)?;
+        keep_to_medium(node, target, wishes, &mut tablets, &mut made);
+    }
+    if tablets.is_empty() {
+        return Ok(made);
+    }
+    place(node, &wish, tablets, made)
+}
+
+enum Asked<'a> {
+    Tablets(&'a [i64]),
+    On(usize),
+}
+
+impl Asked<'_> {
+    fn about(&self, root: usize, ids: TabletIds) -> bool {
+        match self {
+            Self::Tablets(wanted) => wanted.contains(&ids.tablet_id),
+            Self::On(wanted) => root == *wanted,
+        }
+    }
+}
+
+fn index_of(root: usize) -> DiskIndex {
+    DiskIndex(u16::try_from(root).unwrap_or(u16::MAX))
+}
+
+fn planning_move(to: usize) -> planning::Request {
+    planning::Request::Move { select: Selector::default(), to: Target::Disks(vec![index_of(to)]) }
+}
+
+fn planning_drain(root: usize, wishes: Wishes) -> planning::Request {
+    let media = match wishes.media {
+        OtherMedia::Never => Media::Same,
+        OtherMedia::Allowed => Media::Any,
+    };
+    planning::Request::Drain { disks: vec![index_of(root)], media }
+}
+
+/// A tablet as the planner sees it, or why it stays.
+fn look(
+    index: usize,
+    root: &Root,
+    ids: TabletIds,
+    wishes: Wishes,
+) -> Result<Result<Tablet, LeftBehind>, String> {
+    let at = |why: &dyn std::fmt::Display| format!("{}: {why}", root.path);
+    let Some(found) = root.inventory.tablets.get(&ids) else { return Err(at(&"a tablet is gone")) };
+    let judged = look_at_tablet(root.disk.dir(), found).map_err(|error| at(&error))?;
+    let against: Vec<Reason> = wishes.against(&judged.reasons).collect();
+    if let Some(first) = against.first() {
+        return Ok(Err(LeftBehind {
+            tablet_id: ids.tablet_id,
+            schema_hash: ids.schema_hash,
+            root: root.path.clone(),
+            reasons: against.iter().map(|reason| reason.as_str().to_owned()).collect(),
+            help: Some(first.way_out()),
+        }));
+    }
+    let tablet = found.record.as_ref().ok();
+    Ok(Ok(Tablet {
+        key: key_of(ids),
+        disk: index_of(index),
+        table_id: tablet.map_or(0, |tablet| tablet.table_id),
+        partition_id: tablet.map_or(0, |tablet| tablet.partition_id),
+        size_bytes: judged.files.files.values().sum(),
+        file_count: judged.files.files.len() as u64,
+        pin: Pin::Free,
+        moving_to: None,
+        last_moved_ms: None,
+    }))
+}
+
+/// Whoever names a root means it, but a frontend would order the tablet back to its medium.
+fn keep_to_medium(node: &Node, target: usize, wishes: Wishes, tablets: &mut Vec<Tablet>, made: &mut Plan) {
+    if wishes.media == OtherMedia::Allowed {
+        return;
+    }
+    let medium = node.roots[target].medium;
+    tablets.retain(|tablet| {
+        let root = &node.roots[usize::from(tablet.disk.0)];
+        if root.medium != medium {
+            made.left.push(LeftBehind {
+                tablet_id: tablet.key.tablet_id.0,
+                schema_hash: tablet.key.schema_hash.0,
+                root: root.path.clone(),
+                reasons: vec![format!("other-medium ({} to {medium})", root.medium)],
+                help: Some("name a root of its own medium; the frontend would order it back (--cross-medium allows it)"),
+            });
+        }
+        root.medium == medium
+    });
+}
+
+fn place(
+    node: &Node,
+    wish: &planning::Request,
+    tablets: Vec<Tablet>,
+    mut made: Plan,
+) -> Result<Plan, String> {
+    let mut inventory = Inventory { disks: disks(node)?, tablets };
+    let request = match wish {
+        planning::Request::Move { to, .. } => {
+            let ids = inventory.tablets.iter().map(|tablet| tablet.key.tablet_id).collect::<Vec<TabletId>>();
+            let select = Selector { tablets: ids, ..Selector::default() };
+            planning::Request::Move { select, to: to.clone() }
+        }
+        other => other.clone(),
+    };
+    let plan = planning::plan(&request, &inventory, &settings(node), super::book::now_ms())
+        .map_err(|refusal| refusal.to_string())?;
+    let path = |disk: DiskIndex| node.roots[usize::from(disk.0)].path.clone();
+    let source_of = |key: TabletKey| inventory.tablets.iter().find(|tablet| tablet.key == key);
+    made.moves = plan
+        .moves
+        .iter()
+        .map(|planned| Planned {
+            tablet_id: planned.key.tablet_id.0,
+            schema_hash: planned.key.schema_hash.0,
+            from: path(planned.source),
+            to: path(planned.destination),
+            bytes: planned.size_bytes,
+            files: source_of(planned.key).map_or(0, |tablet| tablet.file_count),
+        })
+        .collect();
+    made.left.extend(plan.left_out.iter().map(|(key, reason)| LeftBehind {
+        tablet_id: key.tablet_id.0,
+        schema_hash: key.schema_hash.0,
+        root: source_of(*key).map_or_else(String::new, |tablet| path(tablet.disk)),
+        reasons: vec![reason.in_words(&inventory)],
+        help: None,
+    }));
+    made.fits_nowhere = plan
+        .fits_nowhere
+        .iter()
+        .map(|misfit| {
+            let tried = misfit.tried.iter().map(|(disk, why)| format!("{} {why}", inventory.path(*disk)));
+            Misfit {
+                tablet_id: misfit.key.tablet_id.0,
+                schema_hash: misfit.key.schema_hash.0,
+                bytes: misfit.size_bytes,
+                tried: tried.collect::<Vec<_>>().join(", "),
+            }
+        })
+        .collect();
+    inventory.tablets.clear();
+    Ok(made)
+}
+
+fn disks(node: &Node) -> Result<Vec<Disk>, String> {
+    let each = node.roots.iter().enumerate().map(|(index, root)| {
+        let capacity = root.disk.capacity().map_err(|error| format!("{}: {error}", root.path))?;
+        let shares = |other: &Root| same_file_system(&other.file_system, &root.file_system);
+        let first = node.roots.iter().position(shares).unwrap_or(index);
+        Ok(Disk {
+            index: index_of(index),
+            uuid: None,
+            path: root.path.clone(),
+            medium: root.medium,
+            condition: match root.read_only {
+                true => DiskCondition::ReadOnly { reason: "it is mounted read-only".to_owned() },
+                false => DiskCondition::Online,
+            },
+            capacity,
+            reserved: crate::model::Space::default(),
+            trash_bytes: 0,
+            file_system: u32::try_from(first).unwrap_or(u32::MAX),
+        })
+    });
+    each.collect()
+}
+
+fn settings(node: &Node) -> Settings {
+    Settings {
+        watermark: node.limits(),
+        start_points: 10,
+        stop_points: 5,
+        source_floor_percent: node.config.rebalance_source_floor_percent,
+        min_move_bytes: node.config.rebalance_min_move_bytes,
+        cool_down_ms: 0,
+        max_moves: usize::MAX,
+        completeness: Completeness::WhatFits,
+    }
+}

@@ -1,0 +1,96 @@
+//! Who owns which tablet on one Doris root: its metadata store.
+//!
+//! `scan` is [`Inventory::read`] of [`DorisStore::database`]; the commit point is one synced batch in a log of our own.
+//! What was read is as of the opening: after a batch that failed, only reading again from the medium tells what is there.
+
+use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
+use sha2::{Digest, Sha256};
+
+use super::{AddedLog, DorisFiles, DorisRoot};
+use crate::doris::database::{Database, Pair, Strictness};
+use crate::doris::error::DorisError;
+use crate::doris::inventory::Inventory;
+use crate::doris::keys::{Key, TabletIds, prefixes_of};
+use crate::doris::record::Tablet;
+use crate::storage::{CommitError, StorageError};
+
+/// The opened metadata database of a Doris root.
+pub struct DorisStore {
+    database: Database,
+    log: AddedLog,
+}
+
+impl DorisStore {
+    /// Reads the database from the medium, past what the cache may still say of a write that failed.
+    ///
+    /// # Errors
+    /// It is damaged, or not understood; a failed call.
+    pub fn open(root: &DorisRoot) -> Result<Self, StorageError> {
+        let meta = root.dir().open("meta")?;
+        for entry in meta.entries()? {
+            if let Some(name) = entry.name.to_str().filter(|name| name.ends_with(".log")) {
+                // Advice: where it is not taken, the read is merely a warm one.
+                let file = meta.open_for_reading(name, OFlag::empty())?;
+                let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
+            }
+        }
+        let path = meta.path().to_owned();
+        let files = DorisFiles(meta);
+        let database = Database::open(&files, Strictness::Refuse)
+            .map_err(|error| StorageError::Damaged { path, why: error.to_string() })?;
+        let log = AddedLog::after(files.0, &database);
+        Ok(Self { database, log })
+    }
+
+    /// The database as it was read.
+    pub const fn database(&self) -> &Database {
+        &self.database
+    }
+
+    /// Everything it says of its tablets.
+    ///
+    /// # Errors
+    /// A block is damaged.
+    pub fn scan(&self) -> Result<Inventory, DorisError> {
+        Inventory::read(&self.database)
+    }
+
+    /// All keys of a tablet with their values: its record, and what is found by its number or its uid. Empty where there is
+    /// no record.
+    ///
+    /// # Errors
+    /// A block is damaged, or the record does not parse.
+    pub fn get(&self, ids: TabletIds) -> Result<Vec<Pair>, String> {
+        let key = Key::tablet(ids).into_bytes();
+        let words = |error: DorisError| error.to_string();
+        let Some(record) = self.database.get(&key).map_err(words)? else { return Ok(Vec::new()) };
+        let uid = Tablet::read(&record).map_err(|why| why.to_string())?.uid;
+        let mut pairs = vec![(key, record)];
+        for prefix in prefixes_of(ids, uid) {
+            pairs.extend(self.database.with_prefix(&prefix).map_err(words)?);
+        }
+        pairs.sort_unstable();
+        Ok(pairs)
+    }
+
+    /// Writes the keys, durably, in one batch, after deleting others in the same one: the commit point of a move.
+    ///
+    /// # Errors
+    /// [`CommitError`]: nothing happened, or nobody knows what did.
+    pub fn commit(&mut self, delete: &[Vec<u8>], put: &[Pair]) -> Result<(), CommitError> {
+        let mut batch = self.log.batch();
+        delete.iter().for_each(|key| batch.delete(key));
+        put.iter().for_each(|(key, value)| batch.put(key, value));
+        self.log.append(batch)
+    }
+}
+
+/// SHA-256 over keys and values, each with its length before it: equal content, equal sum.
+pub fn sum_of_pairs(pairs: &[Pair]) -> String {
+    let mut sum = Sha256::new();
+    for bytes in pairs.iter().flat_map(|(key, value)| [key, value]) {
+        sum.update((bytes.len() as u64).to_le_bytes());
+        sum.update(bytes);
+    }
+    sum.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
