@@ -16,13 +16,18 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("transfer", &["model", "rules", "storage", "fault"]),
     ("journal", &["model"]),
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
+    // Moves between the roots of a stopped Doris backend: the storage, the copy and the journal, without the daemon's engine.
+    ("maintenance", &["model", "rules", "config", "doris", "storage", "transfer", "journal", "fault"]),
     ("logging", &["model", "storage"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
     ("api", &["model", "access", "config", "storage", "engine", "logging"]),
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.
     ("page", &["model", "access", "api"]),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
-    ("cli", &["model", "access", "config", "storage", "transfer", "doris", "service", "api::wire"]),
+    (
+        "cli",
+        &["model", "access", "config", "storage", "transfer", "doris", "maintenance", "service", "api::wire"],
+    ),
 ];
 
 /// Lines a room may have. A larger one wants splitting by subject.

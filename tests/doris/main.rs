@@ -4,4 +4,6 @@ mod adding;
 mod databases;
 mod fixtures;
 mod moves;
+mod one_shot;
+mod start_model;
 mod tablets;

@@ -53,7 +53,11 @@ pub fn retire_directory(
     }
     let name = header_name(key);
     if into.kind(&name)?.is_some() {
-        into.replace(&name, &into.open(&hash)?, &name)?;
+        let retired = into.open(&hash)?;
+        if retired.kind(&name)?.is_some() {
+            retired.replace(&name, &retired, &older_name(key))?;
+        }
+        into.replace(&name, &retired, &name)?;
     }
     remove_empty_parents(root.dir(), shard, key)?;
     Ok(retired_path(id, key))
@@ -78,11 +82,19 @@ pub fn bring_back(
     let parent = root.dir().ensure(&parent_path)?;
     root.give_to_backend(root.dir(), &parent_path)?;
     retired.unlink(header_name(key))?;
+    if retired.kind(older_name(key))?.is_some() {
+        retired.rename(&older_name(key), &retired, &header_name(key))?;
+    }
     from.rename(&hash, &parent, &hash)
 }
 
 fn header_name(key: TabletKey) -> String {
     format!("{}.hdr", key.tablet_id)
+}
+
+/// A header that the backend has left in the directory itself: never read at a start, and not ours to lose.
+fn older_name(key: TabletKey) -> String {
+    format!("{}.hdr.before", key.tablet_id)
 }
 
 /// Doris's `.hdr`: 40 bytes of header, then the record (`doris-be` 3.5).
