@@ -5,7 +5,7 @@
 
 use super::book::{Book, advance, now_ms};
 use super::node::{Node, Root};
-use super::plan::{Committed, Wishes};
+use super::wishes::{Committed, Wishes};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
 use crate::doris::judge::Reason;

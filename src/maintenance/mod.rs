@@ -20,7 +20,9 @@ mod node;
 mod plan;
 mod session;
 mod settle;
+mod wishes;
 
 pub use node::{Node, NotOpened, Root};
-pub use plan::{Committed, LeftBehind, Misfit, OtherMedia, Plan, Planned, Request, Wishes};
+pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
 pub use session::{Moved, Outcome, Session, Told};
+pub use wishes::{Committed, OtherMedia, Wishes};

@@ -1,11 +1,10 @@
 //! What would move where: the daemon's planner over what the databases say, and what stays for a reason of Doris's own.
 
-use std::collections::BTreeSet;
-
 use serde::Serialize;
 
 use super::accept::key_of;
 use super::node::{Node, Root};
+use super::wishes::{OtherMedia, Wishes};
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::model::{DiskCondition, DiskIndex, TabletId, TabletKey};
@@ -29,43 +28,6 @@ pub enum Request {
         /// As the configuration writes it.
         root: String,
     },
-}
-
-/// What an operator allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct Wishes {
-    /// Loads that are not published.
-    pub committed: Committed,
-    /// Roots of another medium.
-    pub media: OtherMedia,
-}
-
-/// What becomes of tablets with loads that are not published.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Committed {
-    /// They stay, as in Doris's own migration.
-    #[default]
-    Stay,
-    /// They move, with those loads.
-    Move,
-}
-
-/// Whether a tablet may go to a root of another medium, from where the frontend would order it back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum OtherMedia {
-    /// No.
-    #[default]
-    Never,
-    /// Where it is asked for.
-    Allowed,
-}
-
-impl Wishes {
-    /// Those reasons that hold in spite of what is allowed.
-    pub(super) fn against(self, reasons: &BTreeSet<Reason>) -> impl Iterator<Item = Reason> {
-        let allowed = (self.committed == Committed::Move).then_some(Reason::CommittedRowsets);
-        reasons.iter().copied().filter(move |reason| Some(*reason) != allowed)
-    }
 }
 
 /// What would move, and what would not.

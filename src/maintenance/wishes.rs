@@ -1,0 +1,42 @@
+//! What an operator allows beyond what is moved anyway.
+
+use std::collections::BTreeSet;
+
+use crate::doris::judge::Reason;
+
+/// What an operator allows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Wishes {
+    /// Loads that are not published.
+    pub committed: Committed,
+    /// Roots of another medium.
+    pub media: OtherMedia,
+}
+
+/// What becomes of tablets with loads that are not published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Committed {
+    /// They stay, as in Doris's own migration.
+    #[default]
+    Stay,
+    /// They move, with those loads.
+    Move,
+}
+
+/// Whether a tablet may go to a root of another medium, from where the frontend would order it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OtherMedia {
+    /// No.
+    #[default]
+    Never,
+    /// Where it is asked for.
+    Allowed,
+}
+
+impl Wishes {
+    /// Those reasons that hold in spite of what is allowed.
+    pub(super) fn against(self, reasons: &BTreeSet<Reason>) -> impl Iterator<Item = Reason> {
+        let allowed = (self.committed == Committed::Move).then_some(Reason::CommittedRowsets);
+        reasons.iter().copied().filter(move |reason| Some(*reason) != allowed)
+    }
+}
