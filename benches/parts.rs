@@ -15,7 +15,7 @@ use tabletd::model::{
 };
 use tabletd::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use tabletd::rules::planning::{self, Completeness, Disk, Inventory, Media, Pin, Request, Tablet, plan};
-use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Waiting};
+use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Turn, Waiting};
 use tabletd::rules::transition::{Event, transition};
 use tabletd::storage::{
     KnownAs, LookForDirectories, NativeStore, Root, ScanProgress, decode_record, decode_summary,
@@ -167,6 +167,7 @@ fn queue_of(length: u64) -> Schedule {
             destination: disk(destination),
             haste: Haste::Normal,
             priority: Priority::Normal,
+            turn: Turn::Own,
             size_bytes: if n % 3 == 0 { 1 << 30 } else { 1 << 20 },
             not_before_ms: None,
         });
@@ -192,6 +193,7 @@ fn schedule(c: &mut Criterion) {
                     destination,
                     haste: Haste::Normal,
                     priority: Priority::Low,
+                    turn: Turn::Own,
                     size_bytes: 1,
                     not_before_ms: None,
                 });

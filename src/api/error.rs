@@ -142,6 +142,7 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::ShuttingDown
         | ErrorCode::ResourceExhausted => StatusCode::SERVICE_UNAVAILABLE,
         ErrorCode::SourceDamaged
+        | ErrorCode::SourceUnreadable
         | ErrorCode::UnexpectedEntry
         | ErrorCode::ReadBackMismatch
         | ErrorCode::SyncFailed

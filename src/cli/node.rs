@@ -244,6 +244,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
                 .unavailable
                 .clone()
                 .or(tablet.damaged.clone())
+                .or(tablet.unreadable.clone())
                 .or(moving)
                 .or_else(|| pin_in_words(tablet))
                 .unwrap_or_default(),

@@ -103,6 +103,9 @@ fn in_words(check: &TabletCheck) -> String {
     for file in &check.damaged {
         out += &format!("damaged: {}: {}\n", printable(&file.name), printable(&file.reason));
     }
+    for file in &check.unreadable {
+        out += &format!("unreadable: {}: {}\n", printable(&file.name), printable(&file.reason));
+    }
     if check.unrecorded_files > 0 {
         let count = check.unrecorded_files;
         out += &format!("{count} files have no recorded checksum: only their sizes were compared\n");
@@ -136,6 +139,7 @@ pub(super) fn show(
         ("migration", tablet.migration_id.map(|id| id.to_string()).unwrap_or_default()),
         ("unavailable", tablet.unavailable.clone().unwrap_or_default()),
         ("damaged", tablet.damaged.clone().unwrap_or_default()),
+        ("unreadable", tablet.unreadable.clone().unwrap_or_default()),
         ("pinned", pin_in_words(&tablet).unwrap_or_default()),
     ];
     let told = lines.iter().filter(|(_, value)| !value.is_empty());

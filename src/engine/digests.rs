@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 
+use super::check::{note_failed_read, note_whole_read};
 use super::disk::stay;
 use super::node::Node;
 use super::query::read_record;
-use super::verify::{Reading, missing_is_damage, note_failed_read, open_tablet};
+use super::verify::{Reading, missing_is_damage, open_tablet};
 use crate::model::{Failure, FileEntry, TabletKey};
 use crate::storage::{Dir, DiskError};
 use crate::transfer::{CopyHooks, Traffic};
@@ -33,24 +34,33 @@ pub(super) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(Stri
         let digest = |file: &FileEntry| Ok((file.name.clone(), md5_of(&dir, &file.name, &reading)?));
         record.manifest.files().iter().map(digest).collect()
     });
-    digests.inspect_err(|failure| note_failed_read(node, key, &disk, failure))
+    match &digests {
+        Ok(_) => note_whole_read(node, key, &disk),
+        Err(failure) => note_failed_read(node, key, &disk, failure),
+    }
+    digests
 }
 
 fn md5_of(dir: &Dir, name: &str, reading: &Reading<'_>) -> Result<[u8; 16], Failure> {
     let mut file = dir.open_for_reading(name, nix::fcntl::OFlag::empty()).map_err(missing_is_damage)?;
     let mut hasher = Md5::new();
     let mut block = vec![0; DIGEST_BLOCK_BYTES];
+    let mut offset_bytes = 0;
     loop {
         reading.checkpoint()?;
         let read = {
             let _call = reading.disk.enter("read");
             file.read(&mut block)
         };
-        let n = read.map_err(|error| DiskError::from_io("read", dir.path().join(name), &error))?;
+        let n = read.map_err(|error| {
+            let error = DiskError::from_io("read", dir.path().join(name), &error);
+            error.on_source_at(offset_bytes, DIGEST_BLOCK_BYTES as u64)
+        })?;
         if n == 0 {
             return Ok(hasher.finalize().into());
         }
         hasher.update(&block[..n]);
+        offset_bytes += n as u64;
         reading.take(Traffic::ReadBack, n as u64, &|| reading.checkpoint())?;
     }
 }

@@ -98,6 +98,15 @@ impl Job {
         row.status == Status::Queued && row.failure.as_ref().is_some_and(|why| why.code.is_want_of_space())
     }
 
+    /// Whether it is queued for something that others do not need: space, or bytes that its disk has not given.
+    pub(super) fn stands_aside(&self) -> bool {
+        let was_unreadable = {
+            let row = self.lock();
+            row.status == Status::Queued && was_unreadable(&row)
+        };
+        was_unreadable || self.waits_for_space()
+    }
+
     /// Whether it only waits, and has nothing in staging that is worth keeping: its tablet may as well go elsewhere.
     pub(super) fn may_give_way(&self) -> bool {
         self.lock().status == Status::Queued && !self.claim.has_verified_copy()
@@ -283,6 +292,11 @@ impl Job {
             order => Err(stopped(order)),
         }
     }
+}
+
+/// Whether its last attempt ended at bytes that its source's disk did not give.
+pub(super) fn was_unreadable(migration: &Migration) -> bool {
+    migration.failure.as_ref().is_some_and(|why| why.code == ErrorCode::SourceUnreadable)
 }
 
 /// Changes the status of a row, if the table allows it.

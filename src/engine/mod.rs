@@ -20,6 +20,7 @@
 //! The engine decides nothing that `rules` can decide, and knows nothing of HTTP.
 
 mod catalog;
+mod check;
 mod clock;
 mod counts;
 mod digests;

@@ -6,6 +6,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockRead
 use std::time::{Duration, Instant};
 
 use super::catalog::Catalog;
+use super::check::Checks;
 pub(super) use super::counts::Counts;
 use super::disk::Disk;
 use super::disk_table::{DISKS_MAX, DiskTable};
@@ -18,7 +19,6 @@ use super::operations::Operations;
 use super::reservation;
 use super::tasks::TaskBook;
 use super::undone::Undone;
-use super::verify::Checks;
 use crate::config::{self, Config};
 use crate::model::{
     DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, ShardId, TabletKey,

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::catalog::{Catalog, Entry};
+use super::check::{self, Trouble, TroubleKind};
 use super::disk::visit;
 use super::gentle::outside_window;
 use super::marks::Marks;
 use super::node::Node;
 use super::scheduler::why_waiting;
-use super::verify;
 use super::view::{ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
@@ -20,7 +20,7 @@ use crate::model::{
 };
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::purge_offer;
-use crate::storage::{MetadataStore, NativeStore};
+use crate::storage::{MetadataStore, NativeStore, StorageError};
 
 /// Items on a page when the caller names no number.
 pub(super) const PAGE_DEFAULT: usize = 1000;
@@ -211,6 +211,8 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
 }
 
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
+    let known = said.troubles.get(&key).filter(|known| known.generation == entry.generation);
+    let trouble = |kind| known.filter(|known| known.kind == kind).map(|known| known.why.clone());
     TabletView {
         key,
         table_id: entry.table_id,
@@ -223,24 +225,21 @@ fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
         migration: entry.migration.filter(|id| id.0 > 0),
         unavailable: None,
         pinned: said.marks.get(&Marked::Pinned(key)).cloned(),
-        damaged: said
-            .damaged
-            .get(&key)
-            .filter(|(generation, _)| *generation == entry.generation)
-            .map(|(_, why)| why.clone()),
+        damaged: trouble(TroubleKind::Damaged),
+        unreadable: trouble(TroubleKind::Unreadable),
     }
 }
 
 /// What is known of tablets beside the catalog.
 struct Said {
     marks: Marks,
-    damaged: BTreeMap<TabletKey, (u64, String)>,
+    troubles: BTreeMap<TabletKey, Trouble>,
 }
 
 /// A copy, so that nothing of it is locked beside the catalog: it is little.
 fn said(node: &Node) -> Said {
     let marks = node.marks().clone();
-    Said { marks, damaged: verify::damaged(node) }
+    Said { marks, troubles: check::troubles(node) }
 }
 
 pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
@@ -296,7 +295,7 @@ pub(super) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, S
 /// What to type for a tablet that is not served because its copies are bad; nothing where another disk has to come back.
 fn way_out(catalog: &Catalog, key: TabletKey) -> String {
     match catalog.unavailability(key) {
-        Some((Unavailable::NoGoodCopy, _)) => format!("; {}", verify::way_out(key)),
+        Some((Unavailable::NoGoodCopy, _)) => format!("; {}", check::way_out(key)),
         _ => String::new(),
     }
 }
@@ -332,9 +331,18 @@ pub(super) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failur
 
 /// The record of a tablet that the catalog has on this disk.
 pub(super) fn read_record(store: &NativeStore, key: TabletKey) -> Result<TabletRecord, Failure> {
-    store.get(key)?.ok_or_else(|| {
+    store.get(key).map_err(StorageError::on_source)?.ok_or_else(|| {
         Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
     })
+}
+
+/// Tablets that something is wrong with: the damaged and the unreadable ones.
+fn troubled(node: &Node) -> (Vec<TabletView>, Vec<TabletView>) {
+    let said = said(node);
+    let catalog = node.catalog();
+    let views = said.troubles.keys().filter_map(|key| Some(view(node, &said, *key, catalog.get(*key)?)));
+    let wrong = views.filter(|view| view.damaged.is_some() || view.unreadable.is_some());
+    wrong.partition(|view| view.damaged.is_some())
 }
 
 pub(super) fn totals(node: &Node) -> Totals {
@@ -348,9 +356,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         let catalog = node.catalog();
         (catalog.len() as u64, catalog.unavailable().count() as u64)
     };
-    let found: Vec<_> = verify::damaged(node).into_keys().collect();
-    let damaged = found.into_iter().filter_map(|key| tablet(node, key)).filter(|view| view.damaged.is_some());
-    let damaged = damaged.collect();
+    let (damaged, unreadable) = troubled(node);
     Totals {
         accepted: load(&counts.accepted),
         started: load(&counts.started),
@@ -377,6 +383,7 @@ pub(super) fn totals(node: &Node) -> Totals {
         tablets,
         unavailable,
         damaged,
+        unreadable,
         uptime_seconds: node.started.elapsed().as_secs(),
     }
 }

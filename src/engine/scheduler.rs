@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::check::{self, TroubleKind};
 use super::clock::{now_ms, pause_ends_at_ms, steady_ms};
-use super::job::Job;
+use super::job::{Job, was_unreadable};
 use super::line;
 use super::node::Node;
 use super::thread::{Workers, spawn_isolated};
 use crate::model::{DiskIndex, Failure, MigrationId, Status};
 use crate::rules::gate::Gate;
-use crate::rules::schedule::{DiskSlots, Waiting};
+use crate::rules::schedule::{DiskSlots, Turn, Waiting};
 use crate::rules::transition::Event;
 
 /// How long the scheduler sleeps at most: conditions of disks change without a bell.
@@ -84,6 +85,8 @@ fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
 /// Puts a migration that is queued (again) into the queue. One whose thread is still on its way out is put there by
 /// that thread: it must never run twice.
 pub(super) fn requeue(node: &Node, job: &Job) {
+    let key = job.lock().key;
+    let known = check::trouble_of(node, key).is_some_and(|known| known.kind == TroubleKind::Unreadable);
     let mut schedule = node.schedule();
     let entry = {
         let row = job.lock();
@@ -100,6 +103,7 @@ pub(super) fn requeue(node: &Node, job: &Job) {
             destination,
             haste: row.steering.haste,
             priority: row.priority,
+            turn: if known || was_unreadable(&row) { Turn::Last } else { Turn::Own },
             size_bytes: job.size_bytes,
             not_before_ms: row.not_before_ms.map(pause_ends_at_ms),
         }

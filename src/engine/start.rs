@@ -16,7 +16,7 @@ use super::recover::{self, Ended, Findings, Promised, Settled};
 use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
 use super::undone::Left;
-use super::{events, last_seen, ledger, lost, marks, reservation, scheduler, tasks, tidy, verify};
+use super::{check, events, last_seen, ledger, lost, marks, reservation, scheduler, tasks, tidy};
 use crate::config::{self, BrokenDisks};
 use crate::fault;
 use crate::journal::Origin;
@@ -149,7 +149,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.board().alive.len()
     );
     marks::take_up(&node, remembered.marks);
-    verify::take_up(&node, remembered.checks);
+    check::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     lost::end_those_of_lost_disks(&node, &lost);
     super::gentle::name_strangers(&node);

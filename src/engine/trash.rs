@@ -7,13 +7,14 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use super::check::note_failed_read;
 use super::disk::{Disk, stay, visit};
 use super::job::now_ms;
 use super::node::{Counts, Node};
 use super::operation_view::OperationView;
 use super::operations::{self, NewOperation, Operation, Stopper};
 use super::query::{PAGE_DEFAULT, read_record};
-use super::verify::{Reading, note_failed_read, open_tablet};
+use super::verify::{Reading, open_tablet};
 use super::view::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
 use crate::model::{Failure, MigrationId, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};

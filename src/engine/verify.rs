@@ -1,22 +1,23 @@
 //! Verification: a served tablet is read again past the page cache and compared with its manifest, file by file.
 //!
 //! One tablet of a disk at a time, within the bandwidth limits of its disk and of the node, on a thread of its own that a
-//! request does not wait for. Nothing is changed on any disk: what is damaged is told, and left as it is. What was found
-//! is in the journal, so that the next run of the daemon knows it too.
+//! request does not wait for. Nothing is changed on any disk: what is damaged or unreadable is told (`check`), and left as
+//! it is.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
 
+use super::check::{Check, Trouble, forget_oldest, in_words, unasked};
 use super::disk::Disk;
 use super::gentle::wear_io_class;
 use super::node::Node;
 use super::query::read_record;
 use super::thread::spawn_isolated;
-use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
+use crate::model::{CheckState, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
 use crate::storage::layout::tablet_dir;
 use crate::storage::{Dir, DiskError, Root};
 use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
@@ -25,70 +26,6 @@ use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_c
 const PATIENCE: Duration = Duration::from_secs(1);
 /// Verifications that may be under way or waiting at once.
 const OPEN_MAX: usize = 64;
-/// Verifications that are remembered.
-const KEPT_MAX: usize = 10_000;
-/// Damaged files that are told by name.
-const DAMAGED_SHOWN: usize = 1000;
-
-/// The last verification of each tablet.
-pub(super) type Checks = BTreeMap<TabletKey, Arc<Check>>;
-
-/// One verification.
-pub(super) struct Check {
-    seen: Mutex<TabletCheck>,
-    /// What an earlier one found: as long as this one has not come to an end of its own, that stands.
-    damage_before: Option<Damage>,
-    /// Read of the file that is being read.
-    bytes: AtomicU64,
-    ended: Condvar,
-}
-
-/// What is wrong with a tablet of this generation.
-pub(super) type Damage = (u64, String);
-
-impl Check {
-    /// As it stands.
-    fn of(seen: TabletCheck) -> Self {
-        Self { seen: seen.into(), damage_before: None, bytes: AtomicU64::new(0), ended: Condvar::new() }
-    }
-
-    /// What is known to be wrong, by this verification or the one before it.
-    fn damage(&self) -> Option<Damage> {
-        let seen = self.lock();
-        match seen.state {
-            CheckState::Damaged => Some((seen.generation, in_words(&seen))),
-            CheckState::Passed => None,
-            CheckState::Never | CheckState::Queued | CheckState::Running | CheckState::Failed => {
-                self.damage_before.clone()
-            }
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, TabletCheck> {
-        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// As it stands.
-    pub(super) fn view(&self) -> TabletCheck {
-        let mut view = self.lock().clone();
-        let bytes = view.checked_bytes + self.bytes.load(Ordering::Relaxed);
-        view.checked_bytes = bytes.min(view.total_bytes);
-        view
-    }
-
-    fn wait(&self, patience: Duration) -> TabletCheck {
-        let open = |check: &mut TabletCheck| !check.state.is_settled();
-        drop(self.ended.wait_timeout_while(self.lock(), patience, open));
-        self.view()
-    }
-
-    fn note(&self, name: &str, reason: String) {
-        let mut check = self.lock();
-        if check.damaged.len() < DAMAGED_SHOWN {
-            check.damaged.push(DamagedFile { name: name.to_owned(), reason });
-        }
-    }
-}
 
 /// Asks for a verification, or joins the one that is under way, and waits a moment for its end.
 ///
@@ -111,8 +48,8 @@ fn ask(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>,
         return Err(Failure::new(ErrorCode::QueueFull, text));
     }
     forget_oldest(node, &mut checks);
-    let damage_before = checks.get(&key).and_then(|check| check.damage());
-    let check = begin(node, key, disk, damage_before)?;
+    let trouble_before = checks.get(&key).and_then(|check| check.trouble());
+    let check = begin(node, key, disk, trouble_before)?;
     checks.insert(key, Arc::clone(&check));
     Ok(check)
 }
@@ -126,50 +63,11 @@ pub(super) fn last(node: &Node, key: TabletKey) -> Result<TabletCheck, Failure> 
     known.map_or_else(|| Ok(unasked(key, super::query::owner(node, key)?.path.clone())), Ok)
 }
 
-const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
-    TabletCheck {
-        key,
-        disk,
-        generation: 0,
-        state: CheckState::Never,
-        total_files: 0,
-        total_bytes: 0,
-        checked_files: 0,
-        checked_bytes: 0,
-        unrecorded_files: 0,
-        cold: None,
-        damaged: Vec::new(),
-        error: None,
-        started_ms: None,
-        finished_ms: None,
-    }
-}
-
-fn forget_oldest(node: &Node, checks: &mut Checks) {
-    if checks.len() < KEPT_MAX {
-        return;
-    }
-    let ended = checks.iter().filter_map(|(key, check)| {
-        let check = check.lock();
-        // What was found damaged is remembered longest.
-        Some((check.state == CheckState::Damaged, check.finished_ms?, *key))
-    });
-    if let Some((.., oldest)) = ended.min() {
-        checks.remove(&oldest);
-        node.journal.clear_check(oldest);
-    }
-}
-
-/// What was found before this run of the daemon.
-pub(super) fn take_up(node: &Node, found: Vec<TabletCheck>) {
-    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(Check::of(check)))));
-}
-
 fn begin(
     node: &Arc<Node>,
     key: TabletKey,
     disk: &Arc<Disk>,
-    damage_before: Option<Damage>,
+    trouble_before: Option<Trouble>,
 ) -> Result<Arc<Check>, Failure> {
     let seen = TabletCheck {
         generation: node.catalog().get(key).map_or(0, |entry| entry.generation),
@@ -177,7 +75,7 @@ fn begin(
         started_ms: Some(node.now_ms()),
         ..unasked(key, disk.path.clone())
     };
-    let check = Arc::new(Check { damage_before, ..Check::of(seen) });
+    let check = Arc::new(Check::of(seen).after(trouble_before));
     let (node, disk, own) = (Arc::clone(node), Arc::clone(disk), Arc::clone(&check));
     spawn_isolated("verify", move || {
         // One at a time: two readers of one disk only disturb each other.
@@ -195,42 +93,53 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
     };
     let moved = generation > 0 && node.catalog().get(key).is_none_or(|entry| entry.generation != generation);
     let mut seen = check.lock();
-    seen.state = match outcome {
+    let state = match outcome {
         // What was read is no longer the tablet.
         _ if moved => {
             let text = format!("tablet {} was moved while it was read; verify it again", seen.key);
             seen.error = Some(Failure::new(ErrorCode::TabletUnavailable, text));
             seen.damaged.clear();
+            seen.unreadable.clear();
             CheckState::Failed
-        }
-        // Found without reading a file: its record or its directory is not what it should be.
-        Err(failure) if is_damage(failure.code) => {
-            let name = seen.key.to_string();
-            seen.damaged.push(DamagedFile { name, reason: failure.message });
-            CheckState::Damaged
         }
         Err(failure) => {
-            seen.error = Some(failure);
-            CheckState::Failed
+            drop(seen);
+            // Found without reading a file: its record or its directory is not what it should be, or was not given.
+            let is_of_the_tablet = check.note_failure(&key.to_string(), &failure);
+            seen = check.lock();
+            if is_of_the_tablet {
+                found(&seen)
+            } else {
+                seen.error = Some(failure);
+                CheckState::Failed
+            }
         }
         Ok(coldness) => {
             seen.cold = Some(coldness == Coldness::Cold);
-            if seen.damaged.is_empty() { CheckState::Passed } else { CheckState::Damaged }
+            found(&seen)
         }
     };
-    seen.finished_ms = Some(node.now_ms());
-    let state = seen.state.as_str();
-    match seen.state {
-        CheckState::Damaged => {
-            tracing::error!(tablet = %seen.key, disk = seen.disk, "verified: {}", in_words(&seen));
+    (seen.state, seen.finished_ms) = (state, Some(node.now_ms()));
+    match state {
+        CheckState::Damaged | CheckState::Unreadable => {
+            tracing::error!(tablet = %key, disk = seen.disk, "verified: {}", in_words(&seen));
         }
-        _ => tracing::info!(tablet = %seen.key, disk = seen.disk, "verified: {state}"),
+        _ => tracing::info!(tablet = %key, disk = seen.disk, "verified: {}", state.as_str()),
     }
     // A verification that came to no end takes nothing back of what one before it found.
-    if seen.state != CheckState::Failed || check.damage_before.is_none() {
+    if state != CheckState::Failed || check.trouble_before.is_none() {
         node.journal.set_check(seen.clone());
     }
     check.ended.notify_all();
+}
+
+/// What a verification that came to its end has found.
+const fn found(seen: &TabletCheck) -> CheckState {
+    match (seen.damaged.is_empty(), seen.unreadable.is_empty()) {
+        (true, true) => CheckState::Passed,
+        (true, false) => CheckState::Unreadable,
+        (false, _) => CheckState::Damaged,
+    }
 }
 
 fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<Coldness, Failure> {
@@ -256,14 +165,19 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
                 coldness = coldness.max(how);
                 match file.crc32 {
                     Some(recorded) if recorded != crc32 => {
-                        check.note(&file.name, format!("CRC-32 {crc32:08x}, recorded {recorded:08x}"));
+                        check.note_damage(&file.name, format!("CRC-32 {crc32:08x}, recorded {recorded:08x}"));
                     }
                     Some(_) => {}
                     None => check.lock().unrecorded_files += 1,
                 }
             }
-            Err(failure) if ends_it(failure.code) => return Err(failure),
-            Err(failure) => check.note(&file.name, failure.message),
+            // No file stands under its name, or none that may be opened.
+            Err(failure) if failure.code == ErrorCode::IoError => {
+                check.note_damage(&file.name, failure.message);
+            }
+            // What says nothing of the file ends it.
+            Err(failure) if !check.note_failure(&file.name, &failure) => return Err(failure),
+            Err(_) => {}
         }
         let mut seen = check.lock();
         seen.checked_files += 1;
@@ -275,7 +189,7 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
 /// The directory of a tablet.
 ///
 /// # Errors
-/// `SOURCE_DAMAGED` when it is missing; as `openat2(2)`.
+/// `SOURCE_DAMAGED` when it is missing, `SOURCE_UNREADABLE` when the disk does not give it; as `openat2(2)`.
 pub(super) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, Failure> {
     root.dir().open(tablet_dir(record.shard_id, record.key)).map_err(missing_is_damage)
 }
@@ -283,89 +197,21 @@ pub(super) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, Fai
 /// A name that a record gives, and that is not there, is damage: the disk has answered.
 pub(super) fn missing_is_damage(error: DiskError) -> Failure {
     let is_missing = error.errno == Errno::ENOENT;
-    let failure = Failure::from(error);
+    let failure = error.on_source();
     if is_missing { Failure { code: ErrorCode::SourceDamaged, ..failure } } else { failure }
-}
-
-/// Whether a failure says that a tablet is not what it should be, and not that its disk did not answer.
-const fn is_damage(code: ErrorCode) -> bool {
-    matches!(code, ErrorCode::RecordDamaged | ErrorCode::SourceDamaged | ErrorCode::UnexpectedEntry)
-}
-
-/// Whether a failure says nothing about the file that was being read.
-const fn ends_it(code: ErrorCode) -> bool {
-    !matches!(code, ErrorCode::SourceDamaged | ErrorCode::IoError | ErrorCode::UnexpectedEntry)
-}
-
-/// A read that was not asked for as a verification has failed: damage that it found is known from now on, as if a
-/// verification had. What a disk did not give says nothing of the tablet.
-pub(super) fn note_failed_read(node: &Node, key: TabletKey, disk: &Disk, failure: &Failure) {
-    if !is_damage(failure.code) {
-        return;
-    }
-    let Some(entry) = node.catalog().get(key).copied().filter(|entry| entry.disk == disk.index) else {
-        return;
-    };
-    let mut checks = node.checks();
-    if let Some(known) = checks.get(&key) {
-        let is_known = known.damage().is_some_and(|(generation, _)| generation == entry.generation);
-        if is_known || !known.lock().state.is_settled() {
-            return;
-        }
-    }
-    forget_oldest(node, &mut checks);
-    let now_ms = node.now_ms();
-    let found = TabletCheck {
-        generation: entry.generation,
-        state: CheckState::Damaged,
-        damaged: vec![DamagedFile { name: format!("{key}"), reason: failure.message.clone() }],
-        started_ms: Some(now_ms),
-        finished_ms: Some(now_ms),
-        ..unasked(key, disk.path.clone())
-    };
-    tracing::error!(tablet = %key, disk = disk.path, "a read failed: {}", in_words(&found));
-    node.journal.set_check(found.clone());
-    checks.insert(key, Arc::new(Check::of(found)));
 }
 
 fn find_unlisted(dir: &Dir, record: &TabletRecord, check: &Check) -> Result<(), Failure> {
     let listed: BTreeSet<&str> = record.manifest.files().iter().map(|file| file.name.as_str()).collect();
-    dir.for_each(|name, kind| {
+    let listing = dir.for_each(|name, kind| {
         let known = name.to_str().is_some_and(|name| listed.contains(name));
         if !known {
             let reason = format!("{} that the manifest does not list", kind.as_str());
-            check.note(&name.to_string_lossy(), reason);
+            check.note_damage(&name.to_string_lossy(), reason);
         }
-        Ok::<(), Failure>(())
-    })
-}
-
-/// What a verification found, in a line.
-fn in_words(check: &TabletCheck) -> String {
-    let files: Vec<_> =
-        check.damaged.iter().take(3).map(|file| format!("{} ({})", file.name, file.reason)).collect();
-    let more = check.damaged.len().saturating_sub(files.len());
-    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
-    let way_out = way_out(check.key);
-    format!("damaged: {}{more}; {way_out}", files.join(", "))
-}
-
-/// What to type when a tablet is damaged.
-pub(super) fn way_out(key: TabletKey) -> String {
-    format!("tabletctl tablet heal {} brings its newest good copy back", key.tablet_id)
-}
-
-/// Tablets that were found damaged and have not moved since: generation and what is wrong.
-pub(super) fn damaged(node: &Node) -> BTreeMap<TabletKey, Damage> {
-    let checks = node.checks();
-    checks.iter().filter_map(|(key, check)| Some((*key, check.damage()?))).collect()
-}
-
-/// What is known to be wrong with a tablet as it is now.
-pub(super) fn damage_of(node: &Node, key: TabletKey) -> Option<String> {
-    let check = node.checks().get(&key).cloned()?;
-    let (generation, why) = check.damage()?;
-    node.catalog().get(key).is_some_and(|entry| entry.generation == generation).then_some(why)
+        Ok::<(), DiskError>(())
+    });
+    listing.map_err(DiskError::on_source)
 }
 
 /// Verifies a tablet anew and waits for the end, asking `go_on` meanwhile.

@@ -203,6 +203,8 @@ pub struct TabletView {
     pub pinned: Option<Mark>,
     /// What a verification found wrong with it; `None` when none did.
     pub damaged: Option<String>,
+    /// What of it its disk did not give; `None` when nothing is known of that.
+    pub unreadable: Option<String>,
 }
 
 /// One disk.
@@ -435,6 +437,8 @@ pub struct Totals {
     pub unavailable: u64,
     /// Tablets that a verification found damaged.
     pub damaged: Vec<TabletView>,
+    /// Tablets of which a disk did not give all bytes.
+    pub unreadable: Vec<TabletView>,
     /// Seconds since the start of the process.
     pub uptime_seconds: u64,
 }

@@ -19,6 +19,8 @@ pub enum CheckState {
     Passed,
     /// Some are not.
     Damaged,
+    /// The disk did not give all of them; what it gave is as the manifest says.
+    Unreadable,
     /// It could not be brought to an end: nothing is known of the files that were not read.
     Failed,
 }
@@ -32,6 +34,7 @@ impl CheckState {
             Self::Running => "running",
             Self::Passed => "passed",
             Self::Damaged => "damaged",
+            Self::Unreadable => "unreadable",
             Self::Failed => "failed",
         }
     }
@@ -48,6 +51,15 @@ pub struct DamagedFile {
     /// Its name in the tablet's directory.
     pub name: String,
     /// What is wrong with it.
+    pub reason: String,
+}
+
+/// A file of which the disk did not give all bytes. Nothing is known to be wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UnreadableFile {
+    /// Its name in the tablet's directory; the tablet's own where that was not given.
+    pub name: String,
+    /// What the disk said, and of which bytes.
     pub reason: String,
 }
 
@@ -76,6 +88,9 @@ pub struct TabletCheck {
     pub cold: Option<bool>,
     /// Files that are not as the manifest says, and those that it does not list; the first thousand.
     pub damaged: Vec<DamagedFile>,
+    /// Files that the disk did not give whole; the first thousand.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableFile>,
     /// Why it could not be brought to an end.
     pub error: Option<Failure>,
     /// When it was asked for.

@@ -71,6 +71,8 @@ error_codes! {
     NotRevertible = "NOT_REVERTIBLE",
     /// Bytes of the source differ from its manifest, or a file is missing: the source is reported and left alone.
     SourceDamaged = "SOURCE_DAMAGED",
+    /// A disk did not give bytes of the source: which, the message says. That is no damage: another read may give them.
+    SourceUnreadable = "SOURCE_UNREADABLE",
     /// The source directory holds something that is not one of the tablet's files.
     UnexpectedEntry = "UNEXPECTED_ENTRY",
     /// What was read back from the destination differs from what was written.

@@ -21,7 +21,7 @@ mod task_progress;
 mod time;
 mod window;
 
-pub use check::{CheckState, DamagedFile, TabletCheck};
+pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
 pub use doris_move::{DorisMove, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure, cut, printable};

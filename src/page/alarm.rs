@@ -19,6 +19,7 @@ pub(super) fn alarms(ask: &Ask, status: &NodeStatus, disks: &[Disk], flood_perce
     let nothing = troubled.is_empty()
         && full.is_empty()
         && status.damaged_tablets.is_empty()
+        && status.unreadable_tablets.is_empty()
         && status.tablets_unavailable == 0
         && status.undone_count == 0;
     html! {
@@ -33,6 +34,7 @@ pub(super) fn alarms(ask: &Ask, status: &NodeStatus, disks: &[Disk], flood_perce
                             a href=(link("/ui/disk", &[("path", &disk.path)])) { "Trash and drain" } }
                     }
                     (damaged(ask, status))
+                    (unreadable(ask, status))
                     (unavailable(status))
                     @if status.undone_count > 0 {
                         li { (badge("undone")) " " (status.undone_count) " things could not be done on a disk and are tried again: "
@@ -82,6 +84,23 @@ fn damaged(ask: &Ask, status: &NodeStatus) -> Markup {
         }
         @if status.damaged_tablets.len() > NAMED_MAX {
             li { "and " (status.damaged_tablets.len() - NAMED_MAX) " damaged tablets more" }
+        }
+    }
+}
+
+fn unreadable(ask: &Ask, status: &NodeStatus) -> Markup {
+    html! {
+        @for tablet in status.unreadable_tablets.iter().take(NAMED_MAX) {
+            @let id = tablet.tablet_id.to_string();
+            li {
+                (badge("unreadable")) " tablet "
+                a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &tablet.schema_hash.to_string())])) { (id) }
+                " on " code { (tablet.disk) } ": " (tablet.unreadable) " "
+                (heal(ask, &id, &tablet.schema_hash.to_string()))
+            }
+        }
+        @if status.unreadable_tablets.len() > NAMED_MAX {
+            li { "and " (status.unreadable_tablets.len() - NAMED_MAX) " unreadable tablets more" }
         }
     }
 }

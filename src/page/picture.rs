@@ -113,7 +113,7 @@ pub(super) fn progress(label: &str, part: u64, whole: u64) -> Markup {
 pub(super) fn badge(word: &str) -> Markup {
     let class = match word {
         "online" | "completed" | "finished" | "passed" | "done" => "good",
-        "broken" | "hung" | "failed" | "damaged" | "expired" => "bad",
+        "broken" | "hung" | "failed" | "damaged" | "unreadable" | "expired" => "bad",
         "suspect" | "read-only" | "paused" | "aborted" | "aborting" | "cancelled" | "disabled"
         | "stopped" => "wary",
         _ => "busy",

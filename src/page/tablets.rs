@@ -95,6 +95,7 @@ fn table(list: &[Tablet]) -> Markup {
 fn state(one: &Tablet) -> Markup {
     html! {
         @if one.damaged.is_some() { (badge("damaged")) " " }
+        @if one.unreadable.is_some() { (badge("unreadable")) " " }
         @if one.pinned.is_some() { (badge("pinned")) " " }
         @if let Some(id) = one.migration_id { a href=(format!("/ui/migrations/{id}")) { "moving" } }
     }
@@ -149,6 +150,7 @@ fn lost(ask: &Ask, id: &str, refused: &Refused) -> View {
 fn standing(one: &Tablet) -> Markup {
     html! {
         @if let Some(text) = &one.damaged { p.trouble role="alert" { (badge("damaged")) " " (text) } }
+        @if let Some(text) = &one.unreadable { p.trouble role="alert" { (badge("unreadable")) " " (text) } }
         @if let Some(pin) = &one.pinned { p { "Pinned by " (pin.by) " since " (pin.since) ": no plan moves it. " (pin.reason) } }
         dl.figures {
             div { dt { "Disk" } dd { a href=(link("/ui/disk", &[("path", &one.disk)])) { code { (one.disk) } } } }
@@ -176,6 +178,9 @@ fn checked(check: Option<&TabletCheck>, generation: u64) -> Markup {
         @if !check.damaged.is_empty() {
             ul { @for file in check.damaged.iter().take(PAGE) { li { code { (file.name) } ": " (file.reason) } } }
         }
+        @if !check.unreadable.is_empty() {
+            ul { @for file in check.unreadable.iter().take(PAGE) { li { code { (file.name) } ": " (file.reason) } } }
+        }
     }
 }
 
@@ -193,7 +198,7 @@ fn verbs(ask: &Ask, one: &Tablet) -> Markup {
     };
     html! {
         (ask_for("verify", "Verify", &which).show(&ask.visitor))
-        @if one.damaged.is_some() { (heal(ask, &id, &hash)) }
+        @if one.damaged.is_some() || one.unreadable.is_some() { (heal(ask, &id, &hash)) }
         @if one.pinned.is_some() {
             (ask_for("unpin", "Unpin", &which).show(&ask.visitor))
         } @else {

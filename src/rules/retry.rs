@@ -92,6 +92,7 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::IoError
+        | ErrorCode::SourceUnreadable
         | ErrorCode::TimedOut
         | ErrorCode::DiskUnavailable => true,
         // A failed sync leaves a disk whose cache cannot be believed: the disk is suspect and a person decides.
@@ -163,7 +164,12 @@ mod tests {
 
     #[test]
     fn patience_ends_with_an_unverified_copy_only() {
-        let passing = [ErrorCode::IoError, ErrorCode::TimedOut, ErrorCode::DiskUnavailable];
+        let passing = [
+            ErrorCode::IoError,
+            ErrorCode::SourceUnreadable,
+            ErrorCode::TimedOut,
+            ErrorCode::DiskUnavailable,
+        ];
         for code in passing.into_iter().chain([ErrorCode::JournalUnavailable]) {
             let pause = Verdict::RetryAfter(PAUSE_MS_MAX);
             assert_eq!(verdict(code, Copied::Verified, 1_000), pause, "{code}");

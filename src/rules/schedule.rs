@@ -27,10 +27,21 @@ pub struct Waiting {
     pub haste: Haste,
     /// Order of service.
     pub priority: Priority,
+    /// Whether others of its priority go first.
+    pub turn: Turn,
     /// Size of its tablet.
     pub size_bytes: u64,
     /// Not before this time.
     pub not_before_ms: Option<TimestampMs>,
+}
+
+/// When a migration has its turn among those of its priority.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Turn {
+    /// In the order of their numbers.
+    Own,
+    /// Behind all others: its disk did not give it the last time, and takes long to say so again.
+    Last,
 }
 
 /// Slots of one disk.
@@ -61,7 +72,7 @@ pub struct NodeLimits {
 
 type Pair = (DiskIndex, DiskIndex);
 /// Ascending order is order of service.
-type Place = (Reverse<(Haste, Priority)>, MigrationId);
+type Place = (Reverse<(Haste, Priority)>, Turn, MigrationId);
 
 #[derive(Debug)]
 struct Lease {
@@ -91,7 +102,7 @@ impl Schedule {
 
     fn enqueue(&mut self, entry: Waiting) {
         let pair = (entry.source, entry.destination);
-        let place = (Reverse((entry.haste, entry.priority)), entry.id);
+        let place = (Reverse((entry.haste, entry.priority)), entry.turn, entry.id);
         self.place_of.insert(entry.id, (pair, place));
         self.waiting.entry(pair).or_default().insert(place, entry);
     }
@@ -272,6 +283,7 @@ mod tests {
             destination: DiskIndex(destination),
             haste: Haste::Normal,
             priority: Priority::Normal,
+            turn: Turn::Own,
             size_bytes,
             not_before_ms: None,
         }
@@ -337,6 +349,18 @@ mod tests {
         assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[]));
         schedule.finished(MigrationId(1));
         assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[2]));
+    }
+
+    #[test]
+    fn what_a_disk_did_not_give_comes_behind_the_others_of_its_priority() {
+        let mut schedule = Schedule::default();
+        schedule.push(Waiting { turn: Turn::Last, ..waiting(1, 0, 1, 100) });
+        schedule.push(waiting(2, 0, 1, 100));
+        schedule.push(Waiting { priority: Priority::Low, ..waiting(3, 0, 1, 100) });
+        for next in [2, 1, 3] {
+            assert_eq!(schedule.start_due(0, NODE, &slots(1)), ids(&[next]));
+            schedule.finished(MigrationId(next));
+        }
     }
 
     #[test]

@@ -39,6 +39,37 @@ impl DiskError {
         matches!(self.operation, "fsync" | "fdatasync" | "syncfs" | "sync_file_range" | "close")
     }
 
+    /// Whether the disk did not give what it holds. The kernel has a word for each way: `EIO` through the page cache; of a
+    /// read past it `ENODATA` (medium), `EREMOTEIO` (target) and `EILSEQ` (protection); `EBADMSG` and `EUCLEAN` of what a
+    /// file system finds wrong on the way to a file.
+    fn is_unreadable(&self) -> bool {
+        let reads = matches!(self.operation, "open" | "read" | "stat" | "readdir");
+        let given_nothing = matches!(
+            self.errno,
+            Errno::EIO | Errno::ENODATA | Errno::EREMOTEIO | Errno::EILSEQ | Errno::EBADMSG | Errno::EUCLEAN
+        );
+        reads && given_nothing
+    }
+
+    /// As the failure of somebody who reads a tablet.
+    pub fn on_source(self) -> Failure {
+        if self.is_unreadable() {
+            return Failure::new(ErrorCode::SourceUnreadable, format!("{self}; it was left as it is"));
+        }
+        self.into()
+    }
+
+    /// The same of a read of a file.
+    pub fn on_source_at(self, offset_bytes: u64, length_bytes: u64) -> Failure {
+        if self.is_unreadable() {
+            let text = format!(
+                "{self}, {length_bytes} bytes at offset {offset_bytes} were not given; the file was left as it is"
+            );
+            return Failure::new(ErrorCode::SourceUnreadable, text);
+        }
+        self.into()
+    }
+
     /// The code clients see.
     pub fn code(&self) -> ErrorCode {
         match self.errno {
@@ -102,6 +133,14 @@ pub enum StorageError {
 }
 
 impl StorageError {
+    /// As the failure of somebody who reads a tablet.
+    pub fn on_source(self) -> Failure {
+        match self {
+            Self::Disk(error) => error.on_source(),
+            error => error.into(),
+        }
+    }
+
     /// The code clients see.
     pub fn code(&self) -> ErrorCode {
         match self {
@@ -158,5 +197,27 @@ impl From<DiskError> for Failure {
 impl From<StorageError> for Failure {
     fn from(error: StorageError) -> Self {
         Self::new(error.code(), error.to_string())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_disk_did_not_give_is_said_with_its_place_and_is_another_matter_than_a_dead_disk() {
+        for errno in [Errno::EIO, Errno::ENODATA, Errno::EREMOTEIO, Errno::EUCLEAN] {
+            let failure = DiskError::new("read", "/d/f", errno).on_source_at(8192, 4096);
+            assert_eq!(failure.code, ErrorCode::SourceUnreadable, "{failure}");
+            assert!(failure.message.contains("4096 bytes at offset 8192"), "{failure}");
+        }
+        for (operation, errno, code) in [
+            ("read", Errno::ENODEV, ErrorCode::DiskUnavailable),
+            ("read", Errno::EACCES, ErrorCode::IoError),
+            ("write", Errno::EIO, ErrorCode::IoError),
+            ("syncfs", Errno::EIO, ErrorCode::SyncFailed),
+        ] {
+            assert_eq!(DiskError::new(operation, "/d/f", errno).on_source().code, code, "{operation}");
+        }
     }
 }

@@ -10,7 +10,22 @@ use super::plan::{CopyOptions, Strangers};
 use super::read_back::read_files;
 use super::verified::Coldness;
 use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
-use crate::storage::{Dir, EntryKind};
+use crate::storage::{Dir, DiskError, EntryKind};
+
+/// A failure on a source, from whatever went wrong on the way through its directory.
+struct OnSource(Failure);
+
+impl From<DiskError> for OnSource {
+    fn from(error: DiskError) -> Self {
+        Self(error.on_source())
+    }
+}
+
+impl From<OnSource> for Failure {
+    fn from(OnSource(failure): OnSource) -> Self {
+        failure
+    }
+}
 
 /// Compares names, kinds and sizes in a tablet's directory with its manifest. Opens no file.
 ///
@@ -28,7 +43,7 @@ pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strange
         let path = source.path().join(&name);
         let unexpected = |what: &str| {
             let text = format!("{}: {what}; the source was left as it is", path.display());
-            Err(Failure::new(ErrorCode::UnexpectedEntry, text))
+            Err(OnSource(Failure::new(ErrorCode::UnexpectedEntry, text)))
         };
         let Some(entry) = name.to_str().and_then(|name| manifest.get(name)) else {
             if strangers == Strangers::LeftOut {
@@ -48,8 +63,8 @@ pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strange
             let text = format!("{}: {why}; the source was left as it is", path.display());
             Err(Failure::new(ErrorCode::SourceDamaged, text))
         };
-        let stat = if seen.contains(entry.name.as_str()) { source.stat(&entry.name)? } else { None };
-        let Some(stat) = stat else {
+        let stat = if seen.contains(entry.name.as_str()) { source.stat(&entry.name) } else { Ok(None) };
+        let Some(stat) = stat.map_err(DiskError::on_source)? else {
             return damaged("it is missing, and the manifest lists it");
         };
         if u64::try_from(stat.st_size) != Ok(entry.size_bytes) {

@@ -37,7 +37,7 @@ pub(super) enum Access {
 /// A directory of which files are read or written.
 pub(super) struct End<'a> {
     dir: &'a Dir,
-    side: Side,
+    pub(super) side: Side,
     hooks: &'a dyn CopyHooks,
     buffered: AtomicBool,
     warm_noted: AtomicBool,
@@ -91,6 +91,14 @@ impl<'a> End<'a> {
         Failure::new(code, format!("{}: {why}; {consequence}", self.path(name).display()))
     }
 
+    /// An error of a call on this end. What a source does not give is another matter than any other failure.
+    fn failed(&self, error: DiskError) -> Failure {
+        match self.side {
+            Side::Source => error.on_source(),
+            Side::Destination => error.into(),
+        }
+    }
+
     /// Opens a file for reading, without touching its atime, and checks that it is a regular one of exactly that size.
     pub(super) fn open<'n>(
         &self,
@@ -98,7 +106,7 @@ impl<'a> End<'a> {
         name: &'n str,
         size_bytes: u64,
     ) -> Result<OpenFile<'_, 'a, 'n>, Failure> {
-        let (file, access) = watch.call(self.side, "open", || -> Result<_, DiskError> {
+        let opened = watch.call(self.side, "open", || -> Result<_, DiskError> {
             if self.access() == Access::Direct {
                 match self.dir.open_for_reading(name, OFlag::O_DIRECT) {
                     Err(error) if error.errno == Errno::EINVAL => self.use_cache("open says EINVAL"),
@@ -106,9 +114,11 @@ impl<'a> End<'a> {
                 }
             }
             Ok((self.dir.open_for_reading(name, OFlag::empty())?, Access::Buffered))
-        })?;
-        let metadata =
-            file.metadata().map_err(|error| DiskError::from_io("stat", self.path(name), &error))?;
+        });
+        let (file, access) = opened.map_err(|error| self.failed(error))?;
+        let metadata = file
+            .metadata()
+            .map_err(|error| self.failed(DiskError::from_io("stat", self.path(name), &error)))?;
         if !metadata.is_file() {
             let why = format!("{}: not a regular file any more", self.path(name).display());
             return Err(Failure::new(ErrorCode::UnexpectedEntry, why));
@@ -166,7 +176,7 @@ impl<'a> End<'a> {
 
 /// A file of one end.
 pub(super) struct OpenFile<'e, 'a, 'n> {
-    end: &'e End<'a>,
+    pub(super) end: &'e End<'a>,
     name: &'n str,
     file: File,
     wished: Access,
@@ -181,6 +191,15 @@ impl OpenFile<'_, '_, '_> {
 
     fn error(&self, operation: &'static str, errno: Errno) -> Failure {
         DiskError::new(operation, self.end.path(self.name), errno).into()
+    }
+
+    /// A read failed. A disk gives what it can: what is before `offset_bytes` has come.
+    fn not_given(&self, errno: Errno, offset_bytes: u64, length_bytes: u64) -> Failure {
+        let error = DiskError::new("read", self.end.path(self.name), errno);
+        match self.end.side {
+            Side::Source => error.on_source_at(offset_bytes, length_bytes),
+            Side::Destination => error.into(),
+        }
     }
 
     /// From here on this file, and those opened later on this end, go through the page cache.
@@ -208,8 +227,14 @@ impl OpenFile<'_, '_, '_> {
     ) -> Result<(), Failure> {
         let is_last = offset_bytes + length as u64 == self.size_bytes;
         let asked = if is_last { align_up(length + 1) } else { length };
-        let got = watch
-            .call(self.end.side, "read", || self.read_up_to(&mut buffer[..asked], offset_bytes, length))?;
+        let read =
+            watch.call(self.end.side, "read", || self.read_up_to(&mut buffer[..asked], offset_bytes, length));
+        let got = match read {
+            Err(failure) if failure.code == ErrorCode::SourceUnreadable => {
+                return Err(self.narrow_down(watch, buffer, offset_bytes, length, failure));
+            }
+            read => read?,
+        };
         if got == length {
             return Ok(());
         }
@@ -225,14 +250,22 @@ impl OpenFile<'_, '_, '_> {
     }
 
     /// Reads at least `enough` bytes, unless the file ends before.
-    fn read_up_to(&mut self, buffer: &mut [u8], offset_bytes: u64, enough: usize) -> Result<usize, Failure> {
+    pub(super) fn read_up_to(
+        &mut self,
+        buffer: &mut [u8],
+        offset_bytes: u64,
+        enough: usize,
+    ) -> Result<usize, Failure> {
         let mut got = 0;
         loop {
             let end = got + fault::at_most("read", buffer.len() - got);
             match pread(&self.file, &mut buffer[got..end], signed(offset_bytes + got as u64)) {
                 Err(Errno::EINTR) => {}
                 Err(Errno::EINVAL) if self.access == Access::Direct => self.give_up_direct(NO_DIRECT)?,
-                Err(errno) => return Err(self.error("read", errno)),
+                Err(errno) => {
+                    let at_bytes = offset_bytes + got as u64;
+                    return Err(self.not_given(errno, at_bytes, (enough.saturating_sub(got)) as u64));
+                }
                 Ok(0) => return Ok(got),
                 Ok(n) => {
                     let before = got;

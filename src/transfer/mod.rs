@@ -15,6 +15,7 @@ mod crew;
 mod end;
 mod hooks;
 mod limiter;
+mod narrow;
 mod plan;
 mod read_back;
 mod resume;

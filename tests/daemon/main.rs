@@ -35,6 +35,7 @@ mod takeover;
 mod tasks;
 mod trash;
 mod undone;
+mod unreadable;
 mod unrecorded;
 mod verbs;
 mod verify;

@@ -3,6 +3,7 @@
 //! Shared by the suites below `tests/`; each uses its part.
 #![allow(dead_code, unused_imports)]
 
+pub(crate) mod bad_sectors;
 pub(crate) mod daemon;
 pub(crate) mod mounts;
 mod oracle;

@@ -98,7 +98,7 @@ impl Drop for Image {
     }
 }
 
-fn run(program: &str, args: &[&str]) -> Result<(), String> {
+pub(super) fn run(program: &str, args: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     let said = || format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     output.status.success().then_some(()).ok_or_else(said)

@@ -58,7 +58,7 @@ async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String>
     };
     let known =
         app.ask(Touches::Memory, move |node| node.tablet(key)).await.map_err(|failure| failure.message)?;
-    if known.is_some_and(|tablet| tablet.damaged.is_none()) {
+    if known.is_some_and(|tablet| tablet.damaged.is_none() && tablet.unreadable.is_none()) {
         return Err("tablet already exists, can not restore.".to_owned());
     }
     caller.asks(format_args!("restore tablet {key} from trash"));

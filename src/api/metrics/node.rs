@@ -118,6 +118,11 @@ fn gauges(totals: &Totals) -> Vec<Family> {
         ("tabletd_tablets", "Tablets known.", totals.tablets),
         ("tabletd_tablets_unavailable", "Tablets known but not served.", totals.unavailable),
         ("tabletd_tablets_damaged", "Tablets found damaged and not healed.", totals.damaged.len() as u64),
+        (
+            "tabletd_tablets_unreadable",
+            "Tablets of which a disk did not give all bytes when it was last asked.",
+            totals.unreadable.len() as u64,
+        ),
         ("tabletd_uptime_seconds", "Seconds since the start of the process.", totals.uptime_seconds),
     ];
     gauges.into_iter().map(|(name, help, value)| Family::one(name, Gauge, help, value)).collect()

@@ -113,6 +113,7 @@ pub(crate) fn tablet(key: TabletKey, disk: &str) -> TabletView {
         unavailable: None,
         pinned: None,
         damaged: None,
+        unreadable: None,
     }
 }
 
@@ -255,6 +256,7 @@ pub(crate) fn check(key: TabletKey, state: CheckState) -> TabletCheck {
         unrecorded_files: 0,
         cold: state.is_settled().then_some(true),
         damaged: Vec::from_iter((state == CheckState::Damaged).then_some(damaged)),
+        unreadable: Vec::new(),
         error: None,
         started_ms: Some(DATA_STARTED_MS),
         finished_ms: state.is_settled().then_some(DATA_STARTED_MS),

@@ -3,7 +3,7 @@
 use super::{
     Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
     MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
-    UnavailableTablet, Validation,
+    UnavailableTablet, UnreadableTablet, Validation,
 };
 use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
 use crate::model::{self, DiskCondition, Hold, Status, StepStatus, TabletKey, TimestampMs};
@@ -280,6 +280,16 @@ impl NodeStatus {
                     schema_hash: view.key.schema_hash,
                     disk: view.disk.clone(),
                     damaged: view.damaged.clone().unwrap_or_default(),
+                })
+                .collect(),
+            unreadable_tablets: totals
+                .unreadable
+                .iter()
+                .map(|view| UnreadableTablet {
+                    tablet_id: view.key.tablet_id,
+                    schema_hash: view.key.schema_hash,
+                    disk: view.disk.clone(),
+                    unreadable: view.unreadable.clone().unwrap_or_default(),
                 })
                 .collect(),
             undone_count: disks.iter().map(|disk| disk.undone.count).sum(),

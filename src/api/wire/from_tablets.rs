@@ -24,6 +24,7 @@ impl From<TabletView> for Tablet {
                 since: Timestamp(mark.since_ms),
             }),
             damaged: view.damaged,
+            unreadable: view.unreadable,
         }
     }
 }
@@ -43,6 +44,7 @@ impl From<model::TabletCheck> for TabletCheck {
             unrecorded_files: check.unrecorded_files,
             cold: check.cold,
             damaged: check.damaged,
+            unreadable: check.unreadable,
             error: check.error.map(Into::into),
             started_at: check.started_ms.map(Timestamp),
             finished_at: check.finished_ms.map(Timestamp),

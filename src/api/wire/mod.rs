@@ -32,7 +32,9 @@ pub use migration::{
 };
 pub use operation::{HealTablet, Operation, OperationItem};
 pub use quarantine::{PurgeQuarantine, QuarantineItem, RestoreQuarantined};
-pub use status::{DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet};
+pub use status::{
+    DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet, UnreadableTablet,
+};
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, TaskReplan, UpdateTask};
 pub use time::Timestamp;

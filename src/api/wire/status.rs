@@ -26,6 +26,9 @@ pub struct NodeStatus {
     /// Tablets that a verification found damaged, by name; they are served as they are.
     #[serde(default)]
     pub damaged_tablets: Vec<DamagedTablet>,
+    /// Tablets of which a disk did not give all bytes, by name.
+    #[serde(default)]
+    pub unreadable_tablets: Vec<UnreadableTablet>,
     /// Things that could not be done on a disk, and that are tried again.
     #[serde(default)]
     pub undone_count: u64,
@@ -62,6 +65,19 @@ pub struct DamagedTablet {
     pub disk: String,
     /// What is wrong.
     pub damaged: String,
+}
+
+/// A tablet of which a disk did not give all bytes. Nothing is known to be wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UnreadableTablet {
+    /// Identity.
+    pub tablet_id: TabletId,
+    /// Its schema.
+    pub schema_hash: SchemaHash,
+    /// Path of its disk.
+    pub disk: String,
+    /// Which, and what the disk said.
+    pub unreadable: String,
 }
 
 /// Counters since the start of the process.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{FailureBody, Timestamp};
-use crate::model::{CheckState, DamagedFile, MigrationId, SchemaHash, ShardId, TabletId};
+use crate::model::{CheckState, DamagedFile, MigrationId, SchemaHash, ShardId, TabletId, UnreadableFile};
 
 /// One tablet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -37,6 +37,10 @@ pub struct Tablet {
     /// What a verification found wrong with it; `null` when none did.
     #[serde(default)]
     pub damaged: Option<String>,
+    /// What of it its disk did not give, at the last attempt to read it; `null` when nothing is known of that. It is served
+    /// as it is, and no damage.
+    #[serde(default)]
+    pub unreadable: Option<String>,
 }
 
 /// One table, as far as this node has tablets of it.
@@ -68,7 +72,7 @@ pub struct TabletCheck {
     pub disk: String,
     /// Of the record it is compared with.
     pub generation: u64,
-    /// `never`, `queued`, `running`, `passed`, `damaged` or `failed`.
+    /// `never`, `queued`, `running`, `passed`, `damaged`, `unreadable` or `failed`.
     pub state: CheckState,
     /// Files of the manifest.
     pub total_files: u64,
@@ -84,6 +88,9 @@ pub struct TabletCheck {
     pub cold: Option<bool>,
     /// Files that are not as the manifest says, and those it does not list; the first thousand.
     pub damaged: Vec<DamagedFile>,
+    /// Files that the disk did not give whole; the first thousand.
+    #[serde(default)]
+    pub unreadable: Vec<UnreadableFile>,
     /// Why it could not be brought to an end.
     pub error: Option<FailureBody>,
     /// When it was asked for.

@@ -64,6 +64,7 @@ pub(super) const fn is_about_the_copy(code: ErrorCode) -> bool {
     matches!(
         code,
         ErrorCode::SourceDamaged
+            | ErrorCode::SourceUnreadable
             | ErrorCode::UnexpectedEntry
             | ErrorCode::RecordDamaged
             | ErrorCode::IoError

@@ -19,6 +19,7 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::catalog::Entry;
+use super::check;
 use super::disk::Disk;
 use super::ledger::note_owner;
 use super::line::content_crc32;
@@ -107,7 +108,7 @@ pub(super) fn restore(node: &Arc<Node>, request: &Restore) -> Result<OperationVi
 /// `ALREADY_ON_DISK` while somebody serves the tablet who is not known to be damaged.
 fn refuse_served(node: &Node, key: TabletKey) -> Result<(), Failure> {
     let served = node.catalog().get(key).map(|entry| (entry.disk, entry.generation));
-    let Some((disk, generation)) = served.filter(|_| verify::damage_of(node, key).is_none()) else {
+    let Some((disk, generation)) = served.filter(|_| check::trouble_of(node, key).is_none()) else {
         return Ok(());
     };
     let (id, path) = (key.tablet_id, &node.disk(disk).path);

@@ -22,6 +22,7 @@ mod undo;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::check::note_failed_read;
 use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::ledger::note_owner;
@@ -29,7 +30,6 @@ use super::node::{Counts, Node};
 use super::pressure::OUT;
 use super::reservation;
 use super::undone::{Action, Left};
-use super::verify::note_failed_read;
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
 use crate::rules::retry::{Copied, Leave, SPACE_PAUSE_MS_MAX, Verdict, after_failure, pause_ms};
@@ -238,7 +238,7 @@ impl<'a> Line<'a> {
     }
 
     fn settle_failure(&self, failure: Failure) {
-        if failure.code == ErrorCode::SourceDamaged {
+        if matches!(failure.code, ErrorCode::SourceDamaged | ErrorCode::SourceUnreadable) {
             note_failed_read(self.node, self.key, &self.source, &failure);
         }
         let attempts = self.job.lock().attempts;
@@ -344,7 +344,7 @@ impl<'a> Line<'a> {
     fn on_source(&self, error: impl Into<StorageError>) -> Failure {
         let error = error.into();
         note_storage_error(&self.source, &error);
-        error.into()
+        error.on_source()
     }
 
     /// A storage error on the destination, as this migration's failure.

@@ -3,8 +3,8 @@
 use std::sync::atomic::Ordering;
 
 use super::Line;
+use crate::engine::check::note_failed_read;
 use crate::engine::tidy;
-use crate::engine::verify::note_failed_read;
 use crate::model::{ErrorCode, Failure, Manifest, Space, TabletRecord};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};

@@ -8,7 +8,7 @@ use super::{Entry, MoveState, Stock, change, replan, report, shortfall};
 use crate::engine::node::Node;
 use crate::engine::thread::spawn_isolated;
 use crate::engine::view::Submit;
-use crate::engine::{marks, query, stop, submit};
+use crate::engine::{check, marks, query, stop, submit};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
@@ -238,7 +238,7 @@ fn ahead(node: &Node) -> usize {
 /// Submits what may be submitted now.
 fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
     let ahead = ahead(node);
-    let (pending, running) = match node.tasks().get(task.id) {
+    let (mut pending, running) = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status == TaskStatus::Running => {
             let running: Vec<_> = entry.moves.iter().filter_map(MoveState::migration).collect();
             let paused = |at: usize| {
@@ -251,9 +251,14 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
         }
         _ => return,
     };
-    // What waits for space on one disk holds up nothing that goes to another.
-    let waits_for_space = |id: &MigrationId| node.job(*id).is_some_and(|job| job.waits_for_space());
-    let waiting = running.iter().filter(|id| waits_for_space(id)).count();
+    // What a disk did not give comes after everything that it gives.
+    let unreadable = check::unreadable(node);
+    if !unreadable.is_empty() {
+        pending.sort_by_key(|at| unreadable.contains(&task.plan.moves[*at].key));
+    }
+    // What waits for space on one disk, or for bytes of one tablet, holds up nothing else.
+    let stands_aside = |id: &MigrationId| node.job(*id).is_some_and(|job| job.stands_aside());
+    let waiting = running.iter().filter(|id| stands_aside(id)).count();
     let places = (node.config().migration_queue_size as usize / 2).saturating_sub(waiting);
     let mut room = ahead.saturating_sub(running.len() - waiting).min(places);
     let mut waits = None;

@@ -5,7 +5,7 @@ use tempfile::tempdir;
 
 use super::open;
 use crate::journal::schema::VERSION;
-use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey};
+use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, UnreadableFile};
 
 fn check(tablet_id: i64, state: CheckState) -> TabletCheck {
     TabletCheck {
@@ -20,6 +20,7 @@ fn check(tablet_id: i64, state: CheckState) -> TabletCheck {
         unrecorded_files: 1,
         cold: Some(true),
         damaged: vec![DamagedFile { name: "a".to_owned(), reason: "CRC-32".to_owned() }],
+        unreadable: vec![UnreadableFile { name: "6_0.dat".into(), reason: "EIO".into() }],
         error: Some(Failure::new(ErrorCode::IoError, "the medium")),
         started_ms: Some(5),
         finished_ms: Some(6),

@@ -127,6 +127,7 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::IdempotencyMismatch
         | ErrorCode::NotRevertible
         | ErrorCode::SourceDamaged
+        | ErrorCode::SourceUnreadable
         | ErrorCode::UnexpectedEntry
         | ErrorCode::ReadBackMismatch
         | ErrorCode::SyncFailed
@@ -211,7 +212,7 @@ const fn olap_status(code: ErrorCode) -> i32 {
         ErrorCode::AlreadyOnDisk => -122,                 // OLAP_ERR_FILE_ALREADY_EXIST
         ErrorCode::SourceDamaged | ErrorCode::ReadBackMismatch => -208, // OLAP_ERR_CHECKSUM_ERROR
         ErrorCode::UnexpectedEntry => -121,               // OLAP_ERR_COPY_FILE_ERROR
-        ErrorCode::SyncFailed | ErrorCode::IoError => -106, // OLAP_ERR_IO_ERROR
+        ErrorCode::SyncFailed | ErrorCode::IoError | ErrorCode::SourceUnreadable => -106, // OLAP_ERR_IO_ERROR
         ErrorCode::RecordDamaged => -211,                 // OLAP_ERR_PARSE_PROTOBUF_ERROR
         ErrorCode::ResourceExhausted | ErrorCode::TooManyRequests => -100, // OLAP_ERR_OS_ERROR
         ErrorCode::InvalidArgument => -203,               // OLAP_ERR_INPUT_PARAMETER_ERROR
@@ -259,6 +260,7 @@ fn task_status(migration: &Migration, code: ErrorCode, release: Release) -> (&'s
         ErrorCode::IoError
         | ErrorCode::SyncFailed
         | ErrorCode::SourceDamaged
+        | ErrorCode::SourceUnreadable
         | ErrorCode::ReadBackMismatch
         | ErrorCode::DiskUnavailable
         | ErrorCode::DiskChanged => ("IO_ERROR", copy_text(migration, "Input/output error")),

@@ -1,0 +1,265 @@
+//! What is known to be wrong with tablets that are served: found by a verification, or by any other read that failed.
+//!
+//! Two things, and neither changes who owns the tablet: *damaged*, the bytes are wrong; *unreadable*, the disk did not give
+//! them. What was found is in the journal, so that the next run of the daemon knows it too.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::disk::Disk;
+use super::node::Node;
+use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, UnreadableFile};
+
+/// Verifications that are remembered.
+const KEPT_MAX: usize = 10_000;
+/// Files that are told by name, of each kind.
+const NAMED_MAX: usize = 1000;
+
+/// The last verification of each tablet.
+pub(super) type Checks = BTreeMap<TabletKey, Arc<Check>>;
+
+/// One verification.
+pub(super) struct Check {
+    seen: Mutex<TabletCheck>,
+    /// What an earlier one found: as long as this one has not come to an end of its own, that stands.
+    pub(super) trouble_before: Option<Trouble>,
+    /// Read of the file that is being read.
+    pub(super) bytes: AtomicU64,
+    pub(super) ended: Condvar,
+}
+
+/// What is wrong with a tablet of this generation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Trouble {
+    pub(super) generation: u64,
+    pub(super) kind: TroubleKind,
+    /// In words, with what to type.
+    pub(super) why: String,
+}
+
+/// What kind of trouble.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum TroubleKind {
+    /// The disk did not give all of it.
+    Unreadable,
+    /// It is not what it should be.
+    Damaged,
+}
+
+impl TroubleKind {
+    /// What a failed read says of the tablet; `None` where it says nothing.
+    const fn of(code: ErrorCode) -> Option<Self> {
+        match code {
+            ErrorCode::RecordDamaged | ErrorCode::SourceDamaged | ErrorCode::UnexpectedEntry => {
+                Some(Self::Damaged)
+            }
+            ErrorCode::SourceUnreadable => Some(Self::Unreadable),
+            _ => None,
+        }
+    }
+}
+
+impl Check {
+    /// As it stands.
+    pub(super) fn of(seen: TabletCheck) -> Self {
+        Self { seen: seen.into(), trouble_before: None, bytes: AtomicU64::new(0), ended: Condvar::new() }
+    }
+
+    /// The same, with what an earlier one found.
+    pub(super) fn after(self, trouble_before: Option<Trouble>) -> Self {
+        Self { trouble_before, ..self }
+    }
+
+    /// What is known to be wrong, by this verification or the one before it.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        let seen = self.lock();
+        let kind = match seen.state {
+            CheckState::Damaged => TroubleKind::Damaged,
+            CheckState::Unreadable => TroubleKind::Unreadable,
+            CheckState::Passed => return None,
+            CheckState::Never | CheckState::Queued | CheckState::Running | CheckState::Failed => {
+                return self.trouble_before.clone();
+            }
+        };
+        Some(Trouble { generation: seen.generation, kind, why: in_words(&seen) })
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, TabletCheck> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// As it stands.
+    pub(super) fn view(&self) -> TabletCheck {
+        let mut view = self.lock().clone();
+        let bytes = view.checked_bytes + self.bytes.load(Ordering::Relaxed);
+        view.checked_bytes = bytes.min(view.total_bytes);
+        view
+    }
+
+    /// Waits so long for its end.
+    pub(super) fn wait(&self, patience: Duration) -> TabletCheck {
+        let open = |check: &mut TabletCheck| !check.state.is_settled();
+        drop(self.ended.wait_timeout_while(self.lock(), patience, open));
+        self.view()
+    }
+
+    /// A file is not as the manifest says.
+    pub(super) fn note_damage(&self, name: &str, reason: String) {
+        let mut check = self.lock();
+        if check.damaged.len() < NAMED_MAX {
+            check.damaged.push(DamagedFile { name: name.to_owned(), reason });
+        }
+    }
+
+    /// A file was not given whole.
+    pub(super) fn note_unreadable(&self, name: &str, reason: String) {
+        let mut check = self.lock();
+        if check.unreadable.len() < NAMED_MAX {
+            check.unreadable.push(UnreadableFile { name: name.to_owned(), reason });
+        }
+    }
+
+    /// A file, or with its key's name the tablet, could not be read as it must be; whether that says anything of it.
+    pub(super) fn note_failure(&self, name: &str, failure: &Failure) -> bool {
+        match TroubleKind::of(failure.code) {
+            Some(TroubleKind::Damaged) => self.note_damage(name, failure.message.clone()),
+            Some(TroubleKind::Unreadable) => self.note_unreadable(name, failure.message.clone()),
+            None => return false,
+        }
+        true
+    }
+}
+
+/// A check that nobody has asked for yet.
+pub(super) const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
+    TabletCheck {
+        key,
+        disk,
+        generation: 0,
+        state: CheckState::Never,
+        total_files: 0,
+        total_bytes: 0,
+        checked_files: 0,
+        checked_bytes: 0,
+        unrecorded_files: 0,
+        cold: None,
+        damaged: Vec::new(),
+        unreadable: Vec::new(),
+        error: None,
+        started_ms: None,
+        finished_ms: None,
+    }
+}
+
+/// Makes room for one more.
+pub(super) fn forget_oldest(node: &Node, checks: &mut Checks) {
+    if checks.len() < KEPT_MAX {
+        return;
+    }
+    let ended = checks.iter().filter_map(|(key, check)| {
+        let check = check.lock();
+        // What was found wrong is remembered longest.
+        let is_wrong = matches!(check.state, CheckState::Damaged | CheckState::Unreadable);
+        Some((is_wrong, check.finished_ms?, *key))
+    });
+    if let Some((.., oldest)) = ended.min() {
+        checks.remove(&oldest);
+        node.journal.clear_check(oldest);
+    }
+}
+
+/// What was found before this run of the daemon.
+pub(super) fn take_up(node: &Node, found: Vec<TabletCheck>) {
+    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(Check::of(check)))));
+}
+
+/// A read that was not asked for as a verification has failed: what it says of the tablet is known from now on, as if a
+/// verification had found it.
+pub(super) fn note_failed_read(node: &Node, key: TabletKey, disk: &Disk, failure: &Failure) {
+    let Some(kind) = TroubleKind::of(failure.code) else { return };
+    let Some(entry) = node.catalog().get(key).copied().filter(|entry| entry.disk == disk.index) else {
+        return;
+    };
+    let mut checks = node.checks();
+    if let Some(known) = checks.get(&key) {
+        let is_known = |known: Trouble| known.generation == entry.generation && known.kind >= kind;
+        if known.trouble().is_some_and(is_known) || !known.lock().state.is_settled() {
+            return;
+        }
+    }
+    forget_oldest(node, &mut checks);
+    let now_ms = node.now_ms();
+    let found = Check::of(TabletCheck {
+        generation: entry.generation,
+        state: match kind {
+            TroubleKind::Damaged => CheckState::Damaged,
+            TroubleKind::Unreadable => CheckState::Unreadable,
+        },
+        started_ms: Some(now_ms),
+        finished_ms: Some(now_ms),
+        ..unasked(key, disk.path.clone())
+    });
+    found.note_failure(&key.to_string(), failure);
+    let seen = found.view();
+    tracing::error!(tablet = %key, disk = disk.path, "a read failed: {}", in_words(&seen));
+    node.journal.set_check(seen);
+    checks.insert(key, Arc::new(found));
+}
+
+/// A tablet was read from end to end by somebody who compares nothing: it is not unreadable, or no more.
+pub(super) fn note_whole_read(node: &Node, key: TabletKey, disk: &Disk) {
+    let mut checks = node.checks();
+    let Some(known) = checks.get(&key) else { return };
+    let is_over = known.lock().state == CheckState::Unreadable && known.lock().disk == disk.path;
+    if is_over {
+        tracing::info!(tablet = %key, disk = disk.path, "what could not be read was read now");
+        checks.remove(&key);
+        node.journal.clear_check(key);
+    }
+}
+
+/// What was found, in a line.
+pub(super) fn in_words(check: &TabletCheck) -> String {
+    let named = |word: &str, files: Vec<(&str, &str)>| {
+        let shown: Vec<_> = files.iter().take(3).map(|(name, why)| format!("{name} ({why})")).collect();
+        let more = files.len().saturating_sub(shown.len());
+        let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+        format!("{word}: {}{more}; ", shown.join(", "))
+    };
+    let mut text = String::new();
+    if !check.damaged.is_empty() {
+        let files = check.damaged.iter().map(|file| (file.name.as_str(), file.reason.as_str()));
+        text += &named("damaged", files.collect());
+    }
+    if !check.unreadable.is_empty() {
+        let files = check.unreadable.iter().map(|file| (file.name.as_str(), file.reason.as_str()));
+        text += &named("unreadable", files.collect());
+    }
+    text + &way_out(check.key)
+}
+
+/// What to type when a tablet is damaged or cannot be read.
+pub(super) fn way_out(key: TabletKey) -> String {
+    let id = key.tablet_id;
+    format!("tabletctl tablet heal {id} brings its newest good copy back")
+}
+
+/// Tablets that something was found wrong with and that have not moved since.
+pub(super) fn troubles(node: &Node) -> BTreeMap<TabletKey, Trouble> {
+    let checks = node.checks();
+    checks.iter().filter_map(|(key, check)| Some((*key, check.trouble()?))).collect()
+}
+
+/// Tablets of which a disk did not give all bytes.
+pub(super) fn unreadable(node: &Node) -> BTreeSet<TabletKey> {
+    let unreadable = |known: &Trouble| known.kind == TroubleKind::Unreadable;
+    troubles(node).into_iter().filter(|(_, known)| unreadable(known)).map(|(key, _)| key).collect()
+}
+
+/// What is known to be wrong with a tablet as it is now.
+pub(super) fn trouble_of(node: &Node, key: TabletKey) -> Option<Trouble> {
+    let trouble = node.checks().get(&key).cloned()?.trouble()?;
+    node.catalog().get(key).is_some_and(|entry| entry.generation == trouble.generation).then_some(trouble)
+}
