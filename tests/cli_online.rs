@@ -255,6 +255,7 @@ fn every_verb_of_migration_asks_for_what_its_name_says() {
         (&["force-complete", "5"], "action", json!({"force_complete": {}})),
         (&["extend", "5", "60"], "action", json!({"extend": {"seconds": 60}})),
         (&["revert", "5"], "action", json!({"revert": {}})),
+        (&["settle", "5"], "action", json!({"settle": {}})),
         (&["limits", "5", "--rate", "2k"], "action", json!({"limits": {"rate_bytes_per_sec": 2048}})),
         (&["priority", "5", "high"], "action", json!({"priority": "high"})),
         (&["pause", "5"], "action", json!({"pause": {}})),

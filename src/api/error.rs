@@ -91,6 +91,9 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MigrationExists => "wait for the other migration, or abort it",
         ErrorCode::DiskInUse => "tabletctl disk drain, or POST /api/v1/tasks of kind drain, empties a disk",
         ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",
+        ErrorCode::SwapInDoubt => {
+            "GET /api/v1/disks says how each disk is; settle it once one of the two is online"
+        }
         ErrorCode::PlanDrifted => "make a new plan of the same request",
         ErrorCode::QueueFull => "repeat later; migration_queue_size bounds the queue",
         ErrorCode::TooManyRequests => "nothing was done; repeat later, with fewer requests at once",
@@ -128,6 +131,7 @@ pub(super) const fn http_status(code: ErrorCode) -> StatusCode {
         | ErrorCode::OperationExists
         | ErrorCode::NotDamaged
         | ErrorCode::OnlyOlderCopy
+        | ErrorCode::SwapInDoubt
         | ErrorCode::Aborted => StatusCode::CONFLICT,
         // What the caller believes of the node is not so.
         ErrorCode::SchemaHashMismatch

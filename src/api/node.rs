@@ -57,6 +57,7 @@ pub trait Node: Send + Sync + 'static {
     fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure>;
     fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure>;
     fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure>;
+    fn settle(&self, id: MigrationId) -> Result<Migration, Failure>;
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure>;
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure>;
     fn tasks(&self, filter: &TaskFilter) -> Page<TaskView>;
@@ -171,6 +172,9 @@ impl Node for Engine {
     }
     fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
         Self::revert(self, id, caller)
+    }
+    fn settle(&self, id: MigrationId) -> Result<Migration, Failure> {
+        Self::settle(self, id)
     }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         Self::plan_task(self, request)

@@ -178,6 +178,7 @@ fn run_migration(client: &Client, command: &MigrationCommand, output: Output) ->
         C::ForceComplete(One { id }) => (id, Action::ForceComplete(AT_ONCE)),
         C::Extend { id, seconds } => (id, Action::Extend(Extend { seconds: *seconds })),
         C::Revert(One { id }) => (id, Action::Revert(AT_ONCE)),
+        C::Settle(One { id }) => (id, Action::Settle(AT_ONCE)),
         C::Limits { id, rate } => (id, Action::Limits(Limits { rate_bytes_per_sec: *rate })),
         C::Priority { id, priority } => (id, Action::Priority((*priority).into())),
         C::Pause(One { id }) => (id, Action::Pause(AT_ONCE)),

@@ -38,6 +38,8 @@ pub enum MigrationCommand {
     },
     /// Take a completed move back, while the trash holds its source.
     Revert(One),
+    /// End the doubt about a swap of which nobody knows whether it happened, once one of its disks can be written to.
+    Settle(One),
     /// Give it a bandwidth limit of its own, from now on.
     Limits {
         /// Its number.

@@ -49,7 +49,8 @@ pub(super) struct Job {
     /// Its own bandwidth limit, in bytes copied.
     pub(super) limiter: Limiter,
     forced: AtomicBool,
-    in_doubt: AtomicBool,
+    /// Held by whoever settles its swap.
+    pub(super) settling: Mutex<()>,
     parked: Mutex<Option<Parked>>,
     events: Arc<EventRing>,
 }
@@ -75,15 +76,18 @@ impl Job {
             claim: SpaceClaim::of(&migration),
             limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
             forced: AtomicBool::new(steering.haste == Haste::Forced),
-            in_doubt: AtomicBool::new(false),
+            settling: Mutex::default(),
             parked: Mutex::default(),
             events: Arc::clone(events),
             migration: Mutex::new(migration),
         }
     }
 
-    /// Whether it waits at a gate to be asked on.
+    /// Whether it waits at a gate to be asked on, or for its swap to be settled.
     pub(super) fn gate(migration: &Migration) -> Gate {
+        if migration.steering.in_doubt_since_ms.is_some() {
+            return Gate::InDoubt;
+        }
         gate::gate(migration.status, migration.mode, migration.steering.released)
     }
 
@@ -114,12 +118,7 @@ impl Job {
 
     /// Whether its swap ended without anybody knowing which disk owns the tablet.
     pub(super) fn is_in_doubt(&self) -> bool {
-        self.in_doubt.load(Ordering::SeqCst)
-    }
-
-    /// Nobody knows which disk owns the tablet, until it is settled.
-    pub(super) fn set_in_doubt(&self) {
-        self.in_doubt.store(true, Ordering::SeqCst);
+        Self::gate(&self.lock()) == Gate::InDoubt
     }
 
     /// From now on no limit holds for it; whoever waits for one of its own is let go.

@@ -262,6 +262,14 @@ impl Engine {
         steer::revert(&self.0, id, caller)
     }
 
+    /// Ends the doubt about a swap: on its source, or else on its destination, whichever takes a record.
+    ///
+    /// # Errors
+    /// `ILLEGAL_TRANSITION` where it is not in doubt; `SWAP_IN_DOUBT` where neither disk takes one, with the way out.
+    pub fn settle(&self, id: MigrationId) -> Result<Migration, Failure> {
+        steer::settle(&self.0, id)
+    }
+
     /// Every rule's answer to: may this tablet go to that disk?
     pub fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
         facts::explain_move(&self.0, key, disk)

@@ -20,9 +20,29 @@ pub(super) fn outrank(
     generation: u64,
     migration_id: Option<MigrationId>,
 ) -> Result<TabletRecord, StorageError> {
-    let barrier = SharedBarrier::new(disk);
-    let gone = |why: &str| StorageError::Record { path: root.dir().path().to_owned(), why: why.to_owned() };
-    let record = store.get(key)?.ok_or_else(|| gone("the record to be written again is gone"))?;
+    let gone = || StorageError::Record {
+        path: root.dir().path().to_owned(),
+        why: "the record to be written again is gone".to_owned(),
+    };
+    let record = store.get(key)?.ok_or_else(gone)?;
+    write_again(disk, (root, store), TabletRecord { generation, ..record }, migration_id)
+}
+
+/// Gives the files on `disk` that this record names the record, durably.
+///
+/// # Errors
+/// As [`outrank`].
+pub(super) fn write_again(
+    disk: &Arc<Disk>,
+    (root, store): (&Root, &NativeStore),
+    record: TabletRecord,
+    migration_id: Option<MigrationId>,
+) -> Result<TabletRecord, StorageError> {
+    let (key, barrier) = (record.key, SharedBarrier::new(disk));
+    let never_opened = || StorageError::Record {
+        path: root.dir().path().to_owned(),
+        why: "the disk was never opened".to_owned(),
+    };
     let owner = Owner {
         purpose: Purpose::Restore,
         migration_id,
@@ -30,12 +50,12 @@ pub(super) fn outrank(
         shard_id: record.shard_id,
         source: None,
         source_shard: None,
-        destination: disk.reference().ok_or_else(|| gone("the disk was never opened"))?,
+        destination: disk.reference().ok_or_else(never_opened)?,
         asked: None,
     };
     let name = migration_id.map_or_else(|| format!("outrank-{key}"), |id| format!("outrank-{id}"));
     let staging = Staging::open_or_create(root.dir(), &name, &owner)?;
-    let staged = StagedRecord::write(staging.dir(), TabletRecord { generation, ..record })?;
+    let staged = StagedRecord::write(staging.dir(), record)?;
     barrier.sync()?;
     staged.check()?;
     root.check_identity()?;

@@ -258,6 +258,8 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
 /// Puts an unfinished migration back on the board, or ends it.
 fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict) {
     end_open_step(&mut migration, verdict);
+    // A start has seen what the disks hold, or waits for one that can tell.
+    migration.steering.in_doubt_since_ms = None;
     let key = migration.key;
     let entry = node.catalog().get(key).copied();
     let size_bytes = entry.map_or(migration.counters.total_bytes, |entry| entry.size_bytes);

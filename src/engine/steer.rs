@@ -4,15 +4,21 @@
 //! Every change is made in its turn ([`super::turn::Turn`]) and is durable before it is answered.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::job::{Job, apply, now_ms};
+use super::line;
 use super::node::Node;
 use super::submit::{alive, submit};
+use super::thread::spawn_isolated;
 use super::view::Submit;
 use super::{query, scheduler, trash};
 use crate::model::{ErrorCode, Failure, Haste, KnownBy, Migration, MigrationId, Priority, Status, Step, utc};
 use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
 use crate::rules::transition::Event;
+
+/// How long the disks of a swap in doubt may take to answer.
+const SETTLE_WAIT: Duration = Duration::from_secs(60);
 
 /// Refuses a verb that the table does not have for the migration as it stands, and says what it takes instead.
 ///
@@ -29,7 +35,11 @@ pub(super) fn refusal(row: &Migration, verb: Verb) -> Failure {
         Verb::Run(_) => ErrorCode::StepNotAllowed,
         _ => ErrorCode::IllegalTransition,
     };
-    let waiting = if gate == Gate::Waits { " and waits" } else { "" };
+    let waiting = match gate {
+        Gate::Waits => " and waits",
+        Gate::InDoubt => " and in doubt",
+        Gate::Passes => "",
+    };
     let text = format!(
         "migration {}: it is {}{waiting} and does not take {}; it takes: {}",
         row.id,
@@ -122,7 +132,7 @@ pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migrat
         row.not_before_ms = None;
         match Job::gate(row) {
             Gate::Waits => let_through(row, Step::Finalize, "forced; first in line".to_owned())?,
-            Gate::Passes => row.steering.released = Some(Step::Finalize),
+            Gate::Passes | Gate::InDoubt => row.steering.released = Some(Step::Finalize),
         }
         row.updated_ms = now_ms();
         Ok(())
@@ -177,6 +187,27 @@ pub(super) fn set_priority(node: &Node, id: MigrationId, priority: Priority) -> 
         Ok(())
     })?;
     scheduler::requeue(node, &job);
+    node.ring();
+    Ok(job.snapshot())
+}
+
+/// Ends the doubt about a swap, as soon as one of its disks takes a record.
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION` where it is not in doubt, or somebody settles it already; `SWAP_IN_DOUBT` where it stays so.
+pub(super) fn settle(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
+    let job = alive(node, id, Verb::Settle)?;
+    check(&job.lock(), Verb::Settle)?;
+    let (sender, answer) = std::sync::mpsc::sync_channel(1);
+    let (at, own) = (Arc::clone(node), Arc::clone(&job));
+    spawn_isolated(&format!("settle-{id}"), move || drop(sender.send(line::settle(&at, &own))))?;
+    answer.recv_timeout(SETTLE_WAIT).map_err(|_| {
+        let why = format!(
+            "migration {id} is in doubt still: its disks did not answer in {} s",
+            SETTLE_WAIT.as_secs()
+        );
+        Failure::new(ErrorCode::SwapInDoubt, why)
+    })??;
     node.ring();
     Ok(job.snapshot())
 }

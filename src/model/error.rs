@@ -107,6 +107,8 @@ error_codes! {
     NotDamaged = "NOT_DAMAGED",
     /// Only something older than the tablet was, or may be, can be served; nobody has accepted that.
     OnlyOlderCopy = "ONLY_OLDER_COPY",
+    /// Nobody knows which disk owns the tablet of a swap, and neither takes the record that would end the doubt.
+    SwapInDoubt = "SWAP_IN_DOUBT",
     /// A limit on threads, descriptors or memory was met.
     ResourceExhausted = "RESOURCE_EXHAUSTED",
     /// A broken invariant of ours.

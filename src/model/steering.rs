@@ -99,6 +99,9 @@ pub struct Steering {
     /// When it stops waiting there and is undone.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deadline_ms: Option<TimestampMs>,
+    /// Since when nobody knows which of its disks owns the tablet.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_doubt_since_ms: Option<TimestampMs>,
     /// Its own bandwidth limit in bytes copied per second; `None` is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub rate_bytes_per_sec: Option<u64>,
@@ -134,9 +137,9 @@ impl Steering {
         (*waits_since_ms, *deadline_ms, *undone_for) = (None, None, None);
     }
 
-    /// No longer at a gate.
+    /// No longer at a gate, nor in doubt.
     pub fn leave_gate(&mut self) {
-        (self.waits_since_ms, self.deadline_ms) = (None, None);
+        (self.waits_since_ms, self.deadline_ms, self.in_doubt_since_ms) = (None, None, None);
     }
 
     /// Whether there is nothing to keep.

@@ -95,6 +95,7 @@ fn verbs(ask: &Ask, one: &Migration) -> Markup {
                     "abort" => act("abort", "Abort").warn("What is copied is thrown away. The source stays as it is."),
                     "force_complete" => act("force_complete", "Force").warn("It goes first, past every bandwidth limit and every gate, and cannot be told to wait again."),
                     "revert" => act("revert", "Revert").warn("Another migration takes the tablet back to where it came from."),
+                    "settle" => act("settle", "Settle").warn("The source owns the tablet from then on if it can be written to, else the destination."),
                     "extend" => act("extend", "Give more time").command(&["migration", "extend", &id, "3600"]).field("number:extend.seconds", "Seconds more", "3600"),
                     "limits" => act("limits", "Limit").command(&["migration", "limits", &id, "--rate", "0"]).field("number:limits.rate_bytes_per_sec", "Bytes per second (0: no limit)", "0"),
                     "priority" => priority(&id, &here, if one.priority == crate::model::Priority::High { "normal" } else { "high" }),

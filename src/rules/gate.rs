@@ -16,6 +16,8 @@ pub enum Gate {
     Waits,
     /// It is not at a gate, or walks through it.
     Passes,
+    /// Its swap ended without anybody knowing which disk owns the tablet: it stands until that is settled.
+    InDoubt,
 }
 
 /// The last step a migration may do before it has to be asked: as its mode says, or as far as it was let.
@@ -82,6 +84,8 @@ pub enum Verb {
     SetPriority,
     /// Take the finished move back, by another one.
     Revert,
+    /// End the doubt about its swap.
+    Settle,
 }
 
 impl Verb {
@@ -100,6 +104,7 @@ impl Verb {
         Self::SetLimits,
         Self::SetPriority,
         Self::Revert,
+        Self::Settle,
     ];
 
     /// Its name in the API; steps are asked for by `run`.
@@ -116,6 +121,7 @@ impl Verb {
             Self::SetLimits => "limits".to_owned(),
             Self::SetPriority => "priority".to_owned(),
             Self::Revert => "revert".to_owned(),
+            Self::Settle => "settle".to_owned(),
         }
     }
 }
@@ -138,6 +144,7 @@ pub fn takes(status: Status, gate: Gate, verb: Verb) -> bool {
         Verb::SetLimits => !is_undone,
         Verb::SetPriority => !is_undone && status != Status::Finalizing,
         Verb::Revert => status == Status::Completed,
+        Verb::Settle => status == Status::Finalizing && gate == Gate::InDoubt,
     }
 }
 
@@ -162,7 +169,8 @@ pub fn taken_now(status: Status, gate: Gate) -> String {
     if verbs.is_empty() { "nothing".to_owned() } else { verbs.join(", ") }
 }
 
-/// The table of verbs as Markdown, for the documentation. A gate has a row for each of its two faces.
+/// The table of verbs as Markdown, for the documentation. A gate has a row for each of its two faces, a swap one for
+/// when it is in doubt.
 pub fn verb_table() -> String {
     let mut table = String::from("| status | verbs it takes |\n|---|---|\n");
     for status in Status::ALL {
@@ -173,6 +181,9 @@ pub fn verb_table() -> String {
         row("", Gate::Passes);
         if step_behind(*status).is_some() {
             row(", waiting", Gate::Waits);
+        }
+        if *status == Status::Finalizing {
+            row(", in doubt", Gate::InDoubt);
         }
     }
     table
@@ -244,6 +255,7 @@ mod tests {
 | `ready` | force_complete, pause, abort, limits, priority |
 | `ready`, waiting | run finalize, cutover, force_complete, extend, pause, abort, limits, priority |
 | `finalizing` | limits |
+| `finalizing`, in doubt | limits, settle |
 | `completed` | revert |
 | `paused` | resume, abort, limits, priority |
 | `aborting` | abort |
@@ -257,7 +269,7 @@ mod tests {
     #[test]
     fn the_steps_and_the_actions_together_are_the_verbs() {
         for status in Status::ALL {
-            for gate in [Gate::Waits, Gate::Passes] {
+            for gate in [Gate::Waits, Gate::Passes, Gate::InDoubt] {
                 let steps = next_steps(*status, gate).into_iter().filter(|step| *step != Step::Abort);
                 let steps: Vec<_> = steps.map(|step| Verb::Run(step).name()).collect();
                 let both = [steps, actions(*status, gate)].concat();

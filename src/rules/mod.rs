@@ -3,6 +3,7 @@
 pub mod adaptive;
 pub mod admission;
 pub mod capacity;
+pub mod doubt;
 pub mod explain;
 pub mod gate;
 pub mod giving_up;

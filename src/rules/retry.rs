@@ -131,6 +131,7 @@ const fn may_pass_by_itself(code: ErrorCode) -> bool {
         | ErrorCode::OperationExists
         | ErrorCode::NotDamaged
         | ErrorCode::OnlyOlderCopy
+        | ErrorCode::SwapInDoubt
         | ErrorCode::Internal => false,
     }
 }

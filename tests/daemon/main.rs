@@ -6,6 +6,7 @@ mod cut_short;
 mod disks;
 mod document;
 mod doris_words;
+mod doubt;
 mod events;
 mod flushes;
 mod gentle;

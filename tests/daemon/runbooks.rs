@@ -88,6 +88,18 @@ const SCENES: &[Scene] = &[
         },
     },
     Scene {
+        title: "A swap in doubt",
+        before: |machine| {
+            machine.start();
+            super::doubt::in_doubt(&machine.node, machine.daemon(), TabletKey::new(7, HASH));
+            super::doubt::immutable(&machine.images[1].path().join("meta"), false);
+        },
+        after: |machine| {
+            machine.serves(7, 1);
+            assert_eq!(machine.daemon().migration(1)["status"], "completed");
+        },
+    },
+    Scene {
         title: "A refused start",
         before: |machine| {
             machine.start();
@@ -286,5 +298,6 @@ scenes! {
     a_replaced_disk: "A replaced disk",
     a_damaged_tablet: "A damaged tablet",
     a_lost_journal: "A lost journal",
+    a_swap_in_doubt: "A swap in doubt",
     a_refused_start: "A refused start",
 }

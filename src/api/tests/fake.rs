@@ -161,6 +161,9 @@ impl Node for FakeNode {
     fn revert(&self, id: MigrationId, _caller: &str) -> Result<Migration, Failure> {
         self.change("revert", id, Status::Queued)
     }
+    fn settle(&self, id: MigrationId) -> Result<Migration, Failure> {
+        self.change("settle", id, Status::Completed)
+    }
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
         self.note(format!("plan {:?}", request.request))?;
         Ok(sample::task().task.plan.clone())

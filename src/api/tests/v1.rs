@@ -47,6 +47,7 @@ fn steps_and_actions_reach_the_node_with_what_they_carry() {
         ("action", r#"{"limits":{"rate_bytes_per_sec":5}}"#, "limits 5 7"),
         ("action", r#"{"priority":"low"}"#, "priority Low 7"),
         ("action", r#"{"revert":{}}"#, "revert 7"),
+        ("action", r#"{"settle":null}"#, "settle 7"),
     ] {
         for parent in ["/api/v1/migrations/7", "/api/v1/tablets/1/migrations/7"] {
             let reply = server.post(&format!("{parent}/{path}"), body);

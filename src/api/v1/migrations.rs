@@ -284,8 +284,11 @@ pub(super) async fn apply(
         return Err(invalid(text).into());
     }
     caller.asks(format_args!("{} migration {id}", action.as_str()));
-    // Whether a move can be taken back is seen in the trash of its source.
-    let touches = if matches!(action, Action::Revert(_)) { Touches::Disk } else { Touches::Journal };
+    // Whether a move can be taken back is seen in the trash of its source, who owns the tablet is written to a disk.
+    let touches = match action {
+        Action::Revert(_) | Action::Settle(_) => Touches::Disk,
+        _ => Touches::Journal,
+    };
     let asked = app.try_ask(touches, move |node| match action {
         Action::Pause(_) => node.pause(id),
         Action::Resume(_) => node.resume(id),
@@ -297,6 +300,7 @@ pub(super) async fn apply(
         Action::Limits(limits) => node.set_rate(id, limits.rate_bytes_per_sec),
         Action::Priority(priority) => node.set_priority(id, priority),
         Action::Revert(_) => node.revert(id, &caller.to_string()),
+        Action::Settle(_) => node.settle(id),
     });
     let asked = asked.await;
     answer_steered(&app, id, asked).await

@@ -44,6 +44,7 @@ impl Migration {
             cutover_deadline: migration.steering.deadline_ms.map(Timestamp),
             forced: migration.steering.haste == model::Haste::Forced,
             rate_bytes_per_sec: migration.steering.rate_bytes_per_sec.unwrap_or(0),
+            in_doubt_since: migration.steering.in_doubt_since_ms.map(Timestamp),
             reverts: migration.steering.reverts,
             reverted_by: migration.steering.reverted_by,
             attempts: migration.attempts,
@@ -86,6 +87,9 @@ fn blockers(migration: &model::Migration, now: TimestampMs) -> Vec<Blocker> {
             (by, Some(migration.updated_ms))
         }
         _ if migration.hung_disk.is_some() => ("disk", None),
+        _ if migration.steering.in_doubt_since_ms.is_some() => {
+            ("operator", migration.steering.in_doubt_since_ms)
+        }
         _ if engine::waits_at_gate(migration) => ("operator", migration.steering.waits_since_ms),
         _ => return Vec::new(),
     };

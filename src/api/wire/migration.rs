@@ -93,6 +93,8 @@ pub enum Action {
     Priority(Priority),
     /// Take a completed move back: another migration, to where the tablet came from.
     Revert(Option<NoParameters>),
+    /// End the doubt about its swap: the source owns the tablet if it takes a record, else the destination if that does.
+    Settle(Option<NoParameters>),
 }
 
 impl Action {
@@ -109,6 +111,7 @@ impl Action {
             Self::Limits(_) => "limits",
             Self::Priority(_) => "priority",
             Self::Revert(_) => "revert",
+            Self::Settle(_) => "settle",
         }
     }
 }
@@ -200,6 +203,9 @@ pub struct Migration {
     /// Its own bandwidth limit in bytes copied per second; 0 is none.
     #[serde(default)]
     pub rate_bytes_per_sec: u64,
+    /// Since when nobody knows which of its two disks owns the tablet; `settle` ends it.
+    #[serde(default)]
+    pub in_doubt_since: Option<Timestamp>,
     /// The migration whose move this one takes back.
     #[serde(default)]
     pub reverts: Option<MigrationId>,

@@ -18,15 +18,14 @@ use super::preflight::read_record;
 use super::{Line, undo};
 use crate::engine::catalog::{Entry, Gate};
 use crate::engine::flush::SharedBarrier;
-use crate::engine::rewrite;
 use crate::engine::undone::Action;
 use crate::fault;
-use crate::model::{Failure, Manifest, Receipt, ShardId, TabletRecord};
+use crate::model::{Failure, Manifest, Receipt, TabletRecord};
 use crate::rules::transition::Event;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
-    Barrier, CommitError, DiskError, MetadataStore, NativeStore, Quarantined, RetiredNote, Root,
-    StagedRecord, quarantine, retire as retire_to_trash,
+    Barrier, CommitError, DiskError, MetadataStore, NativeStore, RetiredNote, Root, StagedRecord,
+    retire as retire_to_trash,
 };
 use crate::transfer::Coldness;
 
@@ -236,7 +235,7 @@ fn receipt_of(ready: &Ready) -> Receipt {
 }
 
 /// What is said of the source, now that the destination has `record`.
-fn retired_note(line: &Line<'_>, record: &TabletRecord) -> RetiredNote {
+pub(super) fn retired_note(line: &Line<'_>, record: &TabletRecord) -> RetiredNote {
     let shard_id = line.job.lock().source_shard.unwrap_or(record.shard_id);
     let moved_to = line.destination_ref.clone();
     RetiredNote {
@@ -266,39 +265,4 @@ pub(in crate::engine) fn content_crc32(manifest: &Manifest) -> u32 {
         hasher.update(&file.crc32.unwrap_or(0).to_le_bytes());
     }
     hasher.finalize()
-}
-
-/// Gives the source a record of a generation above the one whose commit is in doubt, durably.
-pub(super) fn outrank(line: &Line<'_>) -> Result<u64, Failure> {
-    let (root, store) = line.source.open()?;
-    let doubtful = line.node.catalog().next_generation(line.key);
-    let generation = doubtful + 1;
-    rewrite::outrank(&line.source, (&root, &store), line.key, generation, Some(line.id))
-        .map_err(|error| line.on_source(error))?;
-    let mut catalog = line.node.catalog_mut();
-    catalog.saw_generation(line.key, doubtful);
-    if let Some(entry) = catalog.get_mut(line.key) {
-        entry.generation = generation;
-    }
-    Ok(generation)
-}
-
-/// The copy that lost is set aside if its disk still lets us; if not, it is tried again.
-pub(super) fn set_destination_aside(line: &Line<'_>, why: &Failure) {
-    let shard: Option<ShardId> = line.job.lock().destination_shard;
-    let done = line.destination.open().and_then(|(root, store)| {
-        let what = Quarantined::Tablet { shard: shard.unwrap_or(ShardId(0)), key: line.key };
-        let path = quarantine(root.dir(), &store, &what, &why.message)?;
-        undo::remove_copy(&root, &store, &line.id.to_string(), line.key, None)?;
-        Ok(path)
-    });
-    match done {
-        Ok(path) => line.job.log(format!("the copy was set aside in {}/{path}", line.destination.path)),
-        Err(failure) => {
-            line.job.log(format!("the copy could not be set aside: {failure}"));
-            let shard = shard.unwrap_or(ShardId(0));
-            let action = Action::Quarantine { key: line.key, shard, why: why.message.clone() };
-            line.leave(&line.destination, action, line.job.size_bytes, &failure);
-        }
-    }
 }

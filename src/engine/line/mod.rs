@@ -12,6 +12,7 @@
 //! begins again at the top and finds its staging; what was verified is neither copied nor, in the same process, read again.
 
 mod data;
+mod doubt;
 mod finalize;
 mod gate;
 mod hooks;
@@ -25,7 +26,6 @@ use std::time::Instant;
 use super::check::note_failed_read;
 use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, apply, elapsed_ms};
-use super::ledger::note_owner;
 use super::node::{Counts, Node};
 use super::pressure::OUT;
 use super::reservation;
@@ -37,6 +37,7 @@ use crate::rules::transition::Event;
 use crate::storage::StorageError;
 use gate::Halt;
 
+pub(super) use doubt::settle;
 pub(super) use finalize::content_crc32;
 pub(super) use undo::{
     owner_is_seen, reclaim_placed, remove_copy, set_copy_aside, take_back_placed, undo_copy,
@@ -77,7 +78,7 @@ pub(super) fn run(node: &Node, job: &Job) {
         Outcome::Completed(receipt) => line.complete(receipt),
         Outcome::AtGate => {}
         Outcome::Stopped(failure) => line.settle_stop(failure),
-        Outcome::InDoubt(failure) => line.settle_doubt(failure),
+        Outcome::InDoubt(failure) => line.settle_doubt(&failure),
     }
 }
 
@@ -286,33 +287,6 @@ impl<'a> Line<'a> {
             Order::Abort => self.abort(),
             Order::Pause => self.pause(),
             Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
-        }
-    }
-
-    /// Whether the destination owns the tablet is not known: its record was renamed, but the sync that was to make that
-    /// durable failed. The source is whole, so the doubt is ended there: a record of a still higher generation on the
-    /// source outranks whatever the destination may or may not have kept.
-    fn settle_doubt(&self, failure: Failure) {
-        match finalize::outrank(self) {
-            Ok(generation) => {
-                note_owner(self.node, self.key, &self.source, generation);
-                self.job.log(format!("the source owns the tablet with generation {generation}"));
-                self.job.reset_order();
-                finalize::set_destination_aside(self, &failure);
-                let reason = failure.message.clone();
-                self.job.lock().failure = Some(failure);
-                self.node.end(self.job, Event::Fail, reason);
-            }
-            Err(second) => {
-                // Left as it is: nobody else may touch the tablet until it is seen what the disks hold.
-                self.job.set_in_doubt();
-                let reason = format!("in doubt until the next start: {failure}; and on the source: {second}");
-                tracing::error!(migration = %self.id, "{reason}");
-                self.job.note_row(&self.node.journal, |row| {
-                    row.failure = Some(failure);
-                    row.status_reason = reason;
-                });
-            }
         }
     }
 

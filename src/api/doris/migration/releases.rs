@@ -149,6 +149,7 @@ pub(super) fn refused(failure: &Failure, release: Release, facts: &Facts<'_>) ->
         | ErrorCode::OperationExists
         | ErrorCode::NotDamaged
         | ErrorCode::OnlyOlderCopy
+        | ErrorCode::SwapInDoubt
         | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::Internal => release.fail("INTERNAL_ERROR", "Migration task submission failed"),
@@ -238,6 +239,7 @@ const fn olap_status(code: ErrorCode) -> i32 {
         | ErrorCode::OperationExists
         | ErrorCode::NotDamaged
         | ErrorCode::OnlyOlderCopy
+        | ErrorCode::SwapInDoubt
         | ErrorCode::Internal => -1, // OLAP_ERR_OTHER_ERROR
     }
 }
@@ -294,6 +296,7 @@ fn task_status(migration: &Migration, code: ErrorCode, release: Release) -> (&'s
         | ErrorCode::OperationExists
         | ErrorCode::NotDamaged
         | ErrorCode::OnlyOlderCopy
+        | ErrorCode::SwapInDoubt
         | ErrorCode::TooManyRequests
         | ErrorCode::ResourceExhausted
         | ErrorCode::InvalidArgument
