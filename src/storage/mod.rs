@@ -46,9 +46,7 @@ pub use record::{
     HeaderFields, decode_record, decode_summary, encode_record, header_with_shard, read_header,
     read_unsealed_record, synthesize_header, synthesize_header_in,
 };
-pub use retire::{
-    RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note, take_retirement_back,
-};
+pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
 pub use scan::{
     LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
@@ -60,6 +58,7 @@ pub use staging::{
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
 pub use trash::{
     Quarantined, TrashItem, TrashedCopy, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine,
-    read_entry, read_trashed_copy, remove_bare_entry, retirements_cut_short, trash_entries,
+    read_entry, read_trashed_copy, remove_bare_entry, retirements_cut_short, take_retirement_back,
+    trash_entries,
 };
 pub use unrecorded::{DataDir, Unnamed, data_dirs, look_unnamed, shard_names};

@@ -12,7 +12,6 @@ use super::layout::{
 };
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
-use super::trash::remove_bare_entry;
 use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TimestampMs};
 
 /// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
@@ -144,17 +143,6 @@ pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<St
         tablet.replace(&header, &tablet.open(&schema)?, &header)?;
     }
     Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
-}
-
-/// Removes what is left of a [`retire`] that was cut short, now that a record on this disk names the directory again.
-///
-/// # Errors
-/// As the calls made.
-pub fn take_retirement_back(root: &Dir, entry: &str, key: TabletKey) -> Result<(), DiskError> {
-    if let Some(tablet) = root.open_if_exists(format!("{TRASH}/{entry}/{}", key.tablet_id))? {
-        tablet.unlink(trashed_header_name(key.tablet_id))?;
-    }
-    remove_bare_entry(root, entry)
 }
 
 /// Writes the note of an entry, unless it has one.

@@ -174,6 +174,17 @@ pub fn remove_bare_entry(root: &Dir, entry: &str) -> Result<(), DiskError> {
     Ok(())
 }
 
+/// Removes what is left of a retirement that was cut short, now that a record on this disk names the directory again.
+///
+/// # Errors
+/// As the calls made.
+pub fn take_retirement_back(root: &Dir, entry: &str, key: TabletKey) -> Result<(), DiskError> {
+    if let Some(tablet) = root.open_if_exists(format!("{TRASH}/{entry}/{}", key.tablet_id))? {
+        tablet.unlink(trashed_header_name(key.tablet_id))?;
+    }
+    remove_bare_entry(root, entry)
+}
+
 /// What a trash entry has of a tablet whose header is good.
 #[derive(Debug, Clone)]
 pub struct TrashedCopy {
