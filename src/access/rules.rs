@@ -21,9 +21,10 @@ const TABLET_MIGRATION: &str = "/api/tablet_migration";
 const RELOAD_TABLET: &str = "/api/reload_tablet";
 
 /// Paths whose changes an administrator makes.
-const ADMIN_PATHS: [&str; 7] = [
+const ADMIN_PATHS: [&str; 8] = [
     "/api/update_config",
     "/api/glog/adjust",
+    "/api/v1/config/reload",
     "/api/v1/trash/purge",
     "/api/v1/disks",
     "/api/v1/disks/forget",

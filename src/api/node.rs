@@ -2,37 +2,18 @@
 
 use std::time::Duration;
 
-use crate::config::{self, Config, Dialect, PersistError, SetError, ShownKey};
+use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
-    Adopt, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter, NewTask,
-    OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter, QuarantineView,
-    Restore, RestoreQuarantined, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter, TaskChange,
-    TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
+    Adopt, ConfigChangeError, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
+    NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
+    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
+    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView,
+    Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
     TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
 };
-
-/// Whether a changed key outlives the process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Persistence {
-    /// In force until the daemon stops.
-    UntilStop,
-    /// Written to be_custom.conf too.
-    Kept,
-}
-
-/// Why a key was not changed, or not kept.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigChangeError {
-    /// Nothing was changed.
-    #[error(transparent)]
-    Refused(#[from] SetError),
-    /// Changed, but the next start will not know.
-    #[error(transparent)]
-    NotKept(#[from] PersistError),
-}
 
 /// The node behind the API. Every method may block on a disk or on the journal; see [`Engine`] for what each does.
 #[allow(missing_docs)]
@@ -115,6 +96,8 @@ pub trait Node: Send + Sync + 'static {
     fn shown_config(&self) -> Vec<ShownKey>;
     /// Changes one key at run time.
     fn set_config(&self, key: &str, value: &str, persistence: Persistence) -> Result<(), ConfigChangeError>;
+    /// Reads the files of the configuration again.
+    fn reload_config(&self) -> Result<Reload, Failure>;
     fn shutdown(&self, grace: Duration);
 }
 
@@ -336,11 +319,10 @@ impl Node for Engine {
         self.with_config(Config::show)
     }
     fn set_config(&self, key: &str, value: &str, persistence: Persistence) -> Result<(), ConfigChangeError> {
-        self.update_config(key, value)?;
-        if persistence == Persistence::Kept {
-            config::persist(&self.with_config(Config::custom_file), key, value)?;
-        }
-        Ok(())
+        Self::set_config(self, key, value, persistence)
+    }
+    fn reload_config(&self) -> Result<Reload, Failure> {
+        Self::reload_config(self)
     }
     fn shutdown(&self, grace: Duration) {
         Self::shutdown(self, grace);

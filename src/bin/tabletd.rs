@@ -61,7 +61,7 @@ fn check(loaded: &Loaded) -> ExitCode {
     problems.iter().for_each(|problem| say(problem));
     loaded.ignored.iter().for_each(|key| say(key));
     found.notes.iter().for_each(|note| say(&format!("note: {note}")));
-    loaded.exposed_files().iter().for_each(|file| say(&format!("note: {file}")));
+    loaded.notes.iter().chain(&loaded.exposed_files()).for_each(|note| say(&format!("note: {note}")));
     if !problems.is_empty() {
         return ExitCode::from(2);
     }
@@ -75,8 +75,8 @@ fn run(loaded: Loaded) -> Result<(), String> {
     for key in &loaded.ignored {
         tracing::warn!("{key}");
     }
-    for file in loaded.exposed_files() {
-        tracing::warn!("{file}");
+    for note in loaded.notes.iter().cloned().chain(loaded.exposed_files()) {
+        tracing::warn!("{note}");
     }
     // A file that grows past a limit of ours is an error of that write, not the end of the daemon.
     // SAFETY: SIG_IGN runs no code of ours.
@@ -88,9 +88,12 @@ fn run(loaded: Loaded) -> Result<(), String> {
         .build()
         .map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
     // Watched from here on: a SIGTERM during a long start is honoured at its end, not answered with a sudden death.
-    let stop = {
+    let (stop, mut hang_up) = {
         let _inside = runtime.enter();
-        stop_asked().map_err(|error| format!("cannot watch for signals: {error}"))?
+        let hang_up = on_signal(SignalKind::hangup());
+        stop_asked()
+            .and_then(|stop| Ok((stop, hang_up?)))
+            .map_err(|error| format!("cannot watch for signals: {error}"))?
     };
     let config = loaded.config.clone();
     let access = Access::new(&config).map_err(|error| error.to_string())?;
@@ -109,6 +112,16 @@ fn run(loaded: Loaded) -> Result<(), String> {
     if notify.is_heard() {
         runtime.spawn(tell(Arc::clone(&notify), engine.clone()));
     }
+    {
+        let (notify, engine) = (Arc::clone(&notify), engine.clone());
+        runtime.spawn(async move {
+            while hang_up.recv().await.is_some() {
+                let (notify, engine) = (Arc::clone(&notify), engine.clone());
+                // The files may be on a disk that hangs: the next one is heard all the same.
+                tokio::task::spawn_blocking(move || reload(&notify, &engine));
+            }
+        });
+    }
     let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
     notify.stopping();
     tracing::info!("stopping: {served:?}");
@@ -116,6 +129,15 @@ fn run(loaded: Loaded) -> Result<(), String> {
     // A call that hangs with its disk must not keep the daemon from ending.
     runtime.shutdown_background();
     served.map(drop).map_err(|error| error.to_string())
+}
+
+/// On SIGHUP: be.conf and be_custom.conf once more. Whatever they say, the daemon goes on.
+fn reload(notify: &Notify, engine: &Engine) {
+    notify.reloading();
+    if let Err(failure) = tabletd::api::reload(engine) {
+        tracing::error!("SIGHUP: {}", failure.message);
+    }
+    notify.ready();
 }
 
 /// Ready at SIGTERM or SIGINT, also at one that came before anybody waited.

@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::adopt_args::{AdoptArgs, UnrecordedArgs};
+use super::config_args::ConfigCommand;
 use super::disk_args::DiskCommand;
 use super::doris_args::DorisCommand;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
@@ -157,6 +158,12 @@ pub enum Command {
         /// Which of these.
         #[command(subcommand)]
         command: DorisCommand,
+    },
+    /// The daemon's configuration: get, set, reload.
+    Config {
+        /// Which of these.
+        #[command(subcommand)]
+        command: ConfigCommand,
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),

@@ -1,6 +1,5 @@
 //! The HTTP client of the job API. The only room here that speaks HTTP.
 
-use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -8,11 +7,14 @@ use serde::de::DeserializeOwned;
 use ureq::http::Request;
 use ureq::http::header::AUTHORIZATION;
 use ureq::middleware::MiddlewareNext;
-use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, SendBody};
 
 use super::exit::{CliError, Exit};
+use super::tls::Tls;
 use super::token_args::TrustArgs;
+use super::trust::{tls, token};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
     ForgetDisk, List, Migration, PinTablet, RegisterDisk, ReplaceDisk, RuleAnswer, RunStep, Table, Tablet,
@@ -71,13 +73,8 @@ impl Client {
             }
         };
         let authorization = token(trust)?.map(|token| format!("Bearer {token}"));
-        let mut tls = TlsConfig::builder();
-        if let Some(file) = &trust.ca {
-            tls = tls.root_certs(RootCerts::new_with_certs(&certificates(file)?));
-        }
         let config = Agent::config_builder()
             .http_status_as_error(false)
-            .tls_config(tls.build())
             .middleware(move |mut request: Request<SendBody<'_>>, next: MiddlewareNext<'_>| {
                 if let Some(value) = authorization.as_deref().and_then(|value| value.parse().ok()) {
                     request.headers_mut().insert(AUTHORIZATION, value);
@@ -89,7 +86,14 @@ impl Client {
             // A node's own daemon is never behind a proxy, whatever the environment says.
             .proxy(None)
             .build();
-        Ok(Self { agent: config.into(), base: base.trim_end_matches('/').to_owned() })
+        let agent = match &trust.ca {
+            None => config.into(),
+            Some(file) => {
+                let connector = TcpConnector::default().chain(Tls(tls(file)?));
+                Agent::with_parts(config, connector, DefaultResolver::default())
+            }
+        };
+        Ok(Self { agent, base: base.trim_end_matches('/').to_owned() })
     }
 
     /// Accepts a migration.
@@ -335,6 +339,16 @@ impl Client {
         self.understand(self.agent.post(format!("{}{path}", self.base)).send_json(body))
     }
 
+    /// Sends a query to a path, and no body.
+    pub(super) fn post_query<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Query<'_>,
+    ) -> Result<Answer<T>, CliError> {
+        let query = query.iter().map(|(name, value)| (*name, value.as_str()));
+        self.understand(self.agent.post(format!("{}{path}", self.base)).query_pairs(query).send_empty())
+    }
+
     fn understand<T: DeserializeOwned>(
         &self,
         answer: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
@@ -392,26 +406,6 @@ impl Client {
         let Some((scheme, rest)) = self.base.split_once("://") else { return self.base.clone() };
         format!("{scheme}://{}", rest.rsplit_once('@').map_or(rest, |(_, host)| host))
     }
-}
-
-fn token(trust: &TrustArgs) -> Result<Option<String>, CliError> {
-    let Some(file) = &trust.token_file else { return Ok(trust.token.clone()) };
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| CliError::new(Exit::Usage, format!("--token-file {}: {error}", file.display())))?;
-    Ok(text.lines().next().map(|line| line.trim().to_owned()))
-}
-
-fn certificates(file: &Path) -> Result<Vec<Certificate<'static>>, CliError> {
-    let unusable =
-        |why: &dyn std::fmt::Display| CliError::new(Exit::Usage, format!("--ca {}: {why}", file.display()));
-    let pem = std::fs::read(file).map_err(|error| unusable(&error))?;
-    let mut found = Vec::new();
-    for item in parse_pem(&pem) {
-        if let PemItem::Certificate(certificate) = item.map_err(|error| unusable(&error))? {
-            found.push(certificate);
-        }
-    }
-    if found.is_empty() { Err(unusable(&"no certificate in it")) } else { Ok(found) }
 }
 
 #[cfg(test)]

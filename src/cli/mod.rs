@@ -8,6 +8,8 @@ mod adopt;
 pub mod adopt_args;
 pub mod args;
 mod client;
+mod config;
+pub mod config_args;
 pub mod disk_args;
 mod doris;
 pub mod doris_args;
@@ -32,9 +34,11 @@ mod table;
 mod tablet;
 pub mod task_args;
 mod tasks;
+mod tls;
 pub mod token_args;
 pub mod tokens;
 pub mod trash_args;
+mod trust;
 pub mod values;
 
 use std::time::Duration;
@@ -151,6 +155,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             operations::follow(&client, client.heal(*tablet_id, &request)?, output)
         }
         Command::Quarantine { command } => quarantine::run(&client()?, command, output),
+        Command::Config { command } => config::run(&client()?, command, output),
         Command::Operation { command } => operations::run(&client()?, command, output),
         Command::Tablet { command } => run_offline(command, output),
         Command::Doris { command } => doris::run(command, output),

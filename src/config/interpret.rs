@@ -31,6 +31,8 @@ pub struct Loaded {
     pub roots: StorageRoots,
     /// Keys without effect, to be logged once at start. In the order of the files.
     pub ignored: Vec<IgnoredKey>,
+    /// What the operator should know although nothing is wrong.
+    pub notes: Vec<String>,
     /// The keys the files set and where, so that a default can be told from a choice of the same value.
     pub written: BTreeMap<&'static str, Place>,
     /// The first file, as it was named.
@@ -75,11 +77,25 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     let Reading { config, written, mut problems, .. } = reading;
     if problems.is_empty() {
         let be_conf = sheets.first().map(|sheet| sheet.file.clone()).unwrap_or_default();
-        return Ok(Loaded { config, roots, ignored: ignored_keys(sheets), written, be_conf });
+        let (ignored, notes) = (ignored_keys(sheets), overridden_roots(sheets).into_iter().collect());
+        return Ok(Loaded { config, roots, ignored, notes, written, be_conf });
     }
     let file_rank = |file: &str| sheets.iter().position(|sheet| sheet.file == file);
     problems.sort_by_key(|problem| (file_rank(&problem.place.file), problem.place.line));
     Err(ConfigErrors { problems, ignored: ignored_keys(sheets) })
+}
+
+/// Two files that name other disks: the one an operator reads first is not the one in force.
+fn overridden_roots(sheets: &[Sheet]) -> Option<String> {
+    let lists: Vec<_> =
+        sheets.iter().filter_map(|sheet| Some((&sheet.file, sheet.last(ROOTS_KEY)?))).collect();
+    let [(be_conf, theirs), .., (custom, ours)] = lists.as_slice() else { return None };
+    (theirs.value != ours.value).then(|| {
+        format!(
+            "{custom}:{}: storage_root_path = {} is in force; {be_conf}:{} has another list, which is not read",
+            ours.line, ours.value, theirs.line
+        )
+    })
 }
 
 /// The folder of be_custom.conf as `be_conf` has it; none when what it has is a problem.

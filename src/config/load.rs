@@ -9,34 +9,51 @@ use super::keys::Config;
 use super::problem::{ConfigErrors, Place, Problem};
 
 impl Config {
+    /// As [`Self::load`], for a node that runs: paths of `storage_root_path` are taken as they are written, so that no
+    /// disk is waited for.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn load_again(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigErrors> {
+        read(path, env, &|path| Some(path.to_owned()))
+    }
+
     /// Reads the file at `path`, then be_custom.conf if there is one. Resolves the paths of `storage_root_path`, so a
     /// disk that hangs can hold this up; opens and writes nothing.
     ///
     /// # Errors
     /// Every problem of both files, with file and line.
     pub fn load(path: &Path, env: &dyn Fn(&str) -> Option<String>) -> Result<Loaded, ConfigErrors> {
-        let be_conf = read_sheet(path).map_err(|error| unreadable(path, &error))?;
-        let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
-        let conf_dir = absolute.parent().unwrap_or(Path::new("/"));
-        let around = Surroundings { env, canonical: &canonical, conf_dir };
+        read(path, env, &canonical)
+    }
+}
 
-        let custom_file = custom_config_dir(&be_conf, &around).map(|dir| dir.join(CUSTOM_FILE_NAME));
-        let mut sheets = vec![be_conf];
-        let mut trouble = None;
-        if let Some(file) = custom_file {
-            match read_sheet(&file) {
-                Ok(sheet) => sheets.push(sheet),
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => trouble = Some(unreadable(&file, &error)),
-            }
+fn read(
+    path: &Path,
+    env: &dyn Fn(&str) -> Option<String>,
+    canonical: &dyn Fn(&str) -> Option<String>,
+) -> Result<Loaded, ConfigErrors> {
+    let be_conf = read_sheet(path).map_err(|error| unreadable(path, &error))?;
+    let absolute = std::path::absolute(path).map_err(|error| unreadable(path, &error))?;
+    let conf_dir = absolute.parent().unwrap_or(Path::new("/"));
+    let around = Surroundings { env, canonical, conf_dir };
+
+    let custom_file = custom_config_dir(&be_conf, &around).map(|dir| dir.join(CUSTOM_FILE_NAME));
+    let mut sheets = vec![be_conf];
+    let mut trouble = None;
+    if let Some(file) = custom_file {
+        match read_sheet(&file) {
+            Ok(sheet) => sheets.push(sheet),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => trouble = Some(unreadable(&file, &error)),
         }
-        match (interpret(&sheets, &around), trouble) {
-            (loaded, None) => loaded,
-            (Ok(_), Some(trouble)) => Err(trouble),
-            (Err(mut errors), Some(trouble)) => {
-                errors.problems.extend(trouble.problems);
-                Err(errors)
-            }
+    }
+    match (interpret(&sheets, &around), trouble) {
+        (loaded, None) => loaded,
+        (Ok(_), Some(trouble)) => Err(trouble),
+        (Err(mut errors), Some(trouble)) => {
+            errors.problems.extend(trouble.problems);
+            Err(errors)
         }
     }
 }

@@ -19,6 +19,7 @@ mod look;
 mod persist;
 mod problem;
 mod rates;
+mod reload;
 mod schema;
 mod slips;
 mod storage_root;
@@ -33,6 +34,7 @@ pub use look::Found;
 pub use persist::{PersistError, persist, with_key};
 pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 pub use rates::DiskRates;
+pub use reload::{KeyChange, Reload};
 pub use schema::{Key, Mutability, SetError, ShownKey};
 pub use storage_root::{
     BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,

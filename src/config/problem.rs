@@ -107,6 +107,13 @@ impl fmt::Display for Problem {
     }
 }
 
+impl ConfigErrors {
+    /// Every problem, for an answer or a line of a log.
+    pub fn in_one_line(&self) -> String {
+        self.problems.iter().map(ToString::to_string).collect::<Vec<_>>().join(" | ")
+    }
+}
+
 /// One problem per line.
 impl fmt::Display for ConfigErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

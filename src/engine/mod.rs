@@ -64,6 +64,7 @@ mod removal;
 mod reservation;
 mod rewrite;
 mod scheduler;
+mod settings;
 mod start;
 mod steer;
 mod stop;
@@ -92,6 +93,7 @@ pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
     RestoreQuarantined,
 };
+pub use settings::{ConfigChangeError, Persistence};
 pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
@@ -101,7 +103,7 @@ pub use view::{
     TrashView, UndoneOnDisk, UndoneView, UnrecordedFilter, UnrecordedOnDisk, UnrecordedView, Validation,
 };
 
-use crate::config::{self, Config, SetError};
+use crate::config::{self, Config, Reload};
 use crate::model::{
     ErrorCode, Failure, Migration, MigrationId, Priority, SchemaHash, Step, TabletId, TabletKey, TabletRecord,
 };
@@ -365,13 +367,23 @@ impl Engine {
     /// Changes one key at run time.
     ///
     /// # Errors
-    /// The key is unknown, fixed, or does not take the value.
-    pub fn update_config(&self, key: &str, value: &str) -> Result<(), SetError> {
-        self.0.config_mut().set(key, value)?;
-        tracing::info!("{key} = {value} from now on");
-        gentle::apply_rates(&self.0);
-        self.0.ring();
-        Ok(())
+    /// The key is unknown, fixed, or does not take the value; or it is changed and could not be kept.
+    pub fn set_config(
+        &self,
+        key: &str,
+        value: &str,
+        persistence: Persistence,
+    ) -> Result<(), ConfigChangeError> {
+        settings::change(&self.0, key, value, persistence)
+    }
+
+    /// Reads the files of the configuration again. Keys that change at run time change, the others are named;
+    /// `storage_root_path` is among these.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT` with every problem of the files; nothing was changed.
+    pub fn reload_config(&self) -> Result<Reload, Failure> {
+        settings::reload(&self.0)
     }
 
     /// Stops accepting, brings running migrations to a safe point within `grace`, and closes the journal.

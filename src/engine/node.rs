@@ -1,6 +1,7 @@
 //! Everything the engine's rooms share, and the few verbs that keep it consistent.
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
@@ -34,6 +35,8 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter, SharedBytes};
 /// Locks are taken in the order of the fields and held for moments only; no lock is held over a call on a disk or on the
 /// journal.
 pub(super) struct Node {
+    /// The file the configuration came from; held while that is changed.
+    be_conf: Mutex<PathBuf>,
     config: RwLock<Config>,
     tasks: Mutex<TaskBook>,
     marks: Mutex<Marks>,
@@ -127,6 +130,7 @@ impl Node {
         let budget = BufferBudget::new(usize::try_from(config.copy_memory_limit_bytes).unwrap_or(usize::MAX));
         let limiter = Limiter::new(config.node_rate_limit_bytes_per_sec);
         Self {
+            be_conf: Mutex::default(),
             config: RwLock::new(config),
             tasks: Mutex::default(),
             marks: Mutex::default(),
@@ -151,6 +155,10 @@ impl Node {
             stopping: AtomicBool::new(false),
             keys: Mutex::default(),
         }
+    }
+
+    pub(super) fn be_conf(&self) -> MutexGuard<'_, PathBuf> {
+        lock(&self.be_conf)
     }
 
     pub(super) fn config(&self) -> RwLockReadGuard<'_, Config> {

@@ -128,6 +128,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     };
     let Settled { catalog, migrations, accept_again, quarantined, undone } = settled;
     let node = Arc::new(Node::new(config, disks, catalog, journal, state_file_system, uptime_sec, counts));
+    *node.be_conf() = loaded.be_conf.into();
     node.undone.take_over(undone);
     ledger::catch_up(&node, &known_for_ever);
     drop(known_for_ever);

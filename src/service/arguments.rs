@@ -11,6 +11,9 @@ Environment:
 
 Signals:
   SIGTERM, SIGINT  running copies keep what is verified, and go on at the next start
+  SIGHUP           be.conf and be_custom.conf are read again: keys that change at run time change, the others are named
+                   in the log and wait for the next start, storage_root_path among them; an error changes nothing.
+                   Tokens and certificates are read again whenever their files change
 
 Exit status:
   0  stopped in order

@@ -45,6 +45,13 @@ impl Notify {
         self.say("READY=1");
     }
 
+    /// It reads its configuration again; [`Self::ready`] ends that. The time is asked for by `Type=notify-reload`.
+    pub fn reloading(&self) {
+        let now = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC);
+        let usec = now.map_or(0, |time| time.tv_sec() * 1_000_000 + time.tv_nsec() / 1_000);
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={usec}"));
+    }
+
     /// It lives, and how it stands.
     pub fn alive(&self, status: &str) {
         let watchdog = if self.watchdog.is_some() { "WATCHDOG=1\n" } else { "" };

@@ -25,6 +25,7 @@ mod ownership;
 mod quarantine;
 mod recovery;
 mod register;
+mod reload;
 mod replan;
 mod requests;
 mod runbooks;

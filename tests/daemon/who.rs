@@ -130,6 +130,35 @@ fn over_tls_the_certificate_is_checked_and_replaced_without_a_restart() {
     daemon.stop();
 }
 
+/// As most people make one: signed by itself, an authority, and with no host's name in it.
+#[test]
+fn a_certificate_of_openssl_is_believed_when_it_is_the_very_one_that_was_named() {
+    let mut node = Node::new(1);
+    let make = |name: &str| {
+        let at = |end: &str| node.dir.path().join(format!("{name}{end}.pem"));
+        let made = Command::new("openssl")
+            .args(["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=node"])
+            .arg("-keyout")
+            .arg(at("-key"))
+            .arg("-out")
+            .arg(at(""))
+            .output()
+            .expect("openssl");
+        assert!(made.status.success(), "{made:?}");
+        (at("").display().to_string(), at("-key").display().to_string())
+    };
+    let (certificate, key) = make("one");
+    let (other, _) = make("other");
+    node.settings = format!("tls_certificate_file = {certificate}\ntls_private_key_file = {key}\n");
+    let daemon = node.start();
+    let url = daemon.url("");
+    let done = tabletctl(&["--url", &url, "--ca", &certificate, "disks"], &[]);
+    assert!(done.status.success(), "{done:?}");
+    let refused = tabletctl(&["--url", &url, "--ca", &other, "disks"], &[]);
+    assert_eq!(refused.status.code(), Some(3), "{refused:?}");
+    daemon.stop();
+}
+
 /// What a Doris be.conf asks for is TLS from its own files, or no start: never plain HTTP in its place.
 #[test]
 fn a_be_conf_of_doris_with_https_gets_tls_or_a_refusal() {

@@ -300,6 +300,12 @@ impl Daemon {
         kill(pid, Signal::SIGTERM).expect("a running daemon");
     }
 
+    /// SIGHUP, without waiting.
+    pub(crate) fn hang_up(&self) {
+        let pid = Pid::from_raw(i32::try_from(self.child.id()).expect("a pid"));
+        kill(pid, Signal::SIGHUP).expect("a running daemon");
+    }
+
     /// SIGKILL, without waiting: a daemon with a thread stuck in the kernel cannot be waited for.
     pub(crate) fn kill_without_waiting(&mut self) {
         self.child.kill().expect("a running daemon");

@@ -10,10 +10,11 @@ use super::rapid_json::{pretty_array, quoted, status_json};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
-use crate::api::node::{Node, Persistence};
+use crate::api::node::Node;
 use crate::api::query::Query;
-use crate::config::{LogLevel, Mutability, ShownKey};
-use crate::logging;
+use crate::api::reload::follow_log_level;
+use crate::config::{Mutability, ShownKey};
+use crate::engine::Persistence;
 
 /// `[["name","type","value","true"],…]`, the fourth saying whether it can be changed; all of them, or one.
 #[utoipa::path(
@@ -47,15 +48,6 @@ fn row(key: &ShownKey) -> String {
     };
     let cells = [key.name, key.type_name, &key.value, mutable].map(quoted);
     format!("[{}]", cells.join(","))
-}
-
-/// The log is the process's, not the node's.
-fn follow_log_level(key: &str, value: &str) {
-    if key == "sys_log_level"
-        && let Some(level) = LogLevel::named(value)
-    {
-        logging::set_level(level.filter());
-    }
 }
 
 /// Sets every key given, in order; `persist=true` keeps them. One answer per key.

@@ -6,14 +6,14 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::sample::{self, KEY};
-use crate::api::node::{ConfigChangeError, Node, Persistence};
-use crate::config::{Config, Dialect, ShownKey};
+use crate::api::node::Node;
+use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
-    Adopt, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
-    NewTask, OperationView, Page, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
-    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, Submit, TabletFilter, TabletView,
-    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter,
-    UnrecordedView, Validation,
+    Adopt, ConfigChangeError, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss,
+    MigrationFilter, NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect,
+    QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, Submit,
+    TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage,
+    UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -396,6 +396,10 @@ impl Node for FakeNode {
         let mut answers = self.answers();
         answers.asked.push(format!("set {key}={value} {persistence:?}"));
         Ok(answers.config.set(key, value)?)
+    }
+    fn reload_config(&self) -> Result<Reload, Failure> {
+        let config = self.answers().config.clone();
+        Ok(config.reloaded(&config))
     }
     fn shutdown(&self, _grace: Duration) {}
 }

@@ -65,6 +65,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::quarantine::show,
         super::quarantine::restore,
         super::quarantine::purge,
+        super::config::reload,
         super::operations::list,
         super::operations::show,
         super::operations::cancel,

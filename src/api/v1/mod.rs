@@ -5,6 +5,7 @@
 //! fields that are not known are refused by name. `pretty` and `envelope` work on every path, also on errors.
 
 pub(super) mod body;
+mod config;
 mod disks;
 mod document;
 mod events;
@@ -87,6 +88,7 @@ pub(super) fn routes() -> Routes {
         .route("/operations/{id}", get(operations::show))
         .route("/operations/{id}/cancel", post(operations::cancel))
         .route("/status", get(status::show))
+        .route("/config/reload", post(config::reload))
         .route("/openapi.json", get(document::json))
         .route("/docs", get(document::page))
 }

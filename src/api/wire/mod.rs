@@ -4,6 +4,7 @@
 //! Answers are read leniently (an older client meets a newer daemon), requests strictly (a misspelt field must not be
 //! taken for an absent one). Bytes are whole numbers, times RFC 3339 in UTC.
 
+mod config;
 mod disk;
 mod event;
 mod from_engine;
@@ -23,6 +24,7 @@ mod time;
 mod trash;
 mod unrecorded;
 
+pub use config::{KeyChange, Reloaded};
 pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots, Undone};
 pub use event::Event;
 pub use loss::{DiskLoss, ForgetDisk, LostMigration, LostTablet, ReplaceDisk};
