@@ -16,6 +16,7 @@ pub(super) struct App {
     node: Arc<dyn Node>,
     calls: Arc<Calls>,
     host: Arc<str>,
+    node_name: Arc<str>,
     streams: Streams,
 }
 
@@ -45,7 +46,9 @@ impl App {
     /// The API of `node`, served at `address`, with at most `streams` answers at once that do not end by themselves.
     pub(super) fn new(node: Arc<dyn Node>, calls: Calls, address: SocketAddr, streams: usize) -> Self {
         let streams = Streams::new(streams);
-        Self { node, calls: Arc::new(calls), host: host_name(address).into(), streams }
+        let host: Arc<str> = host_name(address).into();
+        let node_name = own_name().map_or_else(|| Arc::clone(&host), Arc::from);
+        Self { node, calls: Arc::new(calls), host, node_name, streams }
     }
 
     /// The bound on streams.
@@ -81,6 +84,11 @@ impl App {
         call: impl FnOnce(&dyn Node) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.ask(touches, call).await.flatten()
+    }
+
+    /// The name of the machine; where it has none, its address.
+    pub(super) fn node_name(&self) -> &str {
+        &self.node_name
     }
 
     /// The node as answers name it: the address it listens on or, when that is every address, the host's name.

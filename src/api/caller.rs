@@ -24,6 +24,8 @@ pub(super) enum Transport {
 pub(super) struct Caller {
     address: Address,
     token: Option<Arc<str>>,
+    /// What the header `X-Reason` says.
+    reason: Option<Arc<str>>,
     notes: Arc<Mutex<Notes>>,
 }
 
@@ -47,9 +49,19 @@ impl fmt::Display for Caller {
 }
 
 impl Caller {
-    /// The holder of the token of this name, at that address.
-    pub(super) fn new(address: Address, token: Option<String>) -> Self {
-        Self { address, token: token.map(Into::into), notes: Arc::default() }
+    /// The holder of the token of this name, at that address, with the reason its head gives.
+    pub(super) fn new(address: Address, token: Option<String>, reason: Option<String>) -> Self {
+        let reason = reason.filter(|reason| !reason.is_empty()).map(Into::into);
+        Self { address, token: token.map(Into::into), reason, notes: Arc::default() }
+    }
+
+    /// Why it asks: as its body says, else as its head does, else that it called `path`.
+    pub(super) fn reason_or(&self, given: &str, path: &str) -> String {
+        match (given, &self.reason) {
+            ("", Some(reason)) => reason.to_string(),
+            ("", None) => format!("{path}, called from {self}"),
+            (given, _) => given.to_owned(),
+        }
     }
 
     /// Logs that this caller asks for `what`, before it is done, and has the audit log say so too.

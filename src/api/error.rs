@@ -55,7 +55,6 @@ impl IntoResponse for Problem {
         let body = ErrorBody {
             error_msg: cut(self.message),
             error_code: self.code.to_owned(),
-            error_name: self.code.to_owned(),
             hint: self.hint.map(str::to_owned),
             details: self.details,
         };

@@ -241,7 +241,12 @@ fn details(migration: &Migration) -> String {
             (StepStatus::Running, _) | (_, None) => String::new(),
             (_, Some(time)) => format!(" .. {time}"),
         };
-        let _ = writeln!(out, "  step {:<10} {:<8} {}{ended}", step.step, step.status, step.started_at);
+        let again = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
+        let _ =
+            writeln!(out, "  step {:<10} {:<8} {}{ended}{again}", step.step, step.status, step.started_at);
+        for check in &step.checks {
+            let _ = writeln!(out, "    {:<18} {:<8} {}", check.name, check.status, printable(&check.found));
+        }
         for entry in &step.logs {
             let _ = writeln!(out, "    {} {}", entry.at, printable(&entry.text));
         }

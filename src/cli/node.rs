@@ -358,7 +358,7 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
         };
     }
     if !args.yes {
-        let count = plan.data.iter().filter(|item| item.purged).count();
+        let count = plan.data.iter().filter(|item| item.not_purged_because.is_none()).count();
         let question = format!("Purge {count} tablets from trash for good?");
         confirm(&rows(&plan.data, "would be purged"), &question, "nothing was purged")?;
     }

@@ -12,7 +12,7 @@ use super::job::now_ms;
 use super::node::Node;
 use super::thread::spawn_isolated;
 use crate::model::{
-    Counters, Failure, Migration, MigrationId, Status, Step, StepStatus, TabletKey, TimestampMs,
+    Counters, Failure, Migration, MigrationId, Phase, Status, Step, StepStatus, TabletKey, TimestampMs,
 };
 
 /// Events kept. One is some 200 bytes.
@@ -52,6 +52,8 @@ pub enum EventKind {
     Status {
         /// The status.
         status: Status,
+        /// The coarse one.
+        phase: Phase,
         /// Why.
         reason: String,
     },
@@ -139,7 +141,8 @@ impl EventRing {
 
     /// Tells how a migration stands.
     pub(super) fn publish_status(&self, row: &Migration) {
-        let kind = EventKind::Status { status: row.status, reason: row.status_reason.clone() };
+        let (status, phase, reason) = (row.status, row.phase(), row.status_reason.clone());
+        let kind = EventKind::Status { status, phase, reason };
         self.publish(row.id, row.key, kind);
     }
 

@@ -9,7 +9,9 @@ use super::clock::to_ms;
 use super::events::{EventKind, EventRing};
 use super::progress::Progress;
 use super::reservation::SpaceClaim;
-use crate::model::{ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepRecord, StepStatus};
+use crate::model::{
+    ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepCheck, StepRecord, StepStatus,
+};
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
 use crate::transfer::{Limiter, VerifiedCopy};
@@ -190,6 +192,7 @@ impl Job {
             started_ms: now_ms(),
             ended_ms: None,
             logs: Vec::new(),
+            checks: Vec::new(),
         });
         let kind = EventKind::Step { step, status: StepStatus::Running };
         self.events.publish(migration.id, migration.key, kind);
@@ -229,6 +232,26 @@ impl Job {
             }
             _ => {}
         }
+    }
+
+    /// Adds what the step that is under way has looked at, and hands on what was found.
+    ///
+    /// # Errors
+    /// What was found is one.
+    pub(super) fn checked<T>(
+        &self,
+        name: &str,
+        found: Result<T, Failure>,
+        said: impl FnOnce(&T) -> String,
+    ) -> Result<T, Failure> {
+        let (status, text) = match &found {
+            Ok(good) => (StepStatus::Done, said(good)),
+            Err(failure) => (StepStatus::Error, failure.message.clone()),
+        };
+        if let Some(step) = self.lock().steps.last_mut() {
+            step.checks.push(StepCheck { name: name.to_owned(), status, found: text });
+        }
+        found
     }
 
     /// What has been asked of it.

@@ -15,8 +15,8 @@ use super::scheduler::why_waiting;
 use super::view::{ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, SchemaHash, Status,
-    TabletId, TabletKey, TabletRecord,
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, Phase, SchemaHash,
+    Status, TabletId, TabletKey, TabletRecord,
 };
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::purge_offer;
@@ -161,16 +161,16 @@ pub(super) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<M
     Ok(Page { total, items })
 }
 
-fn is_wanted(filter: &MigrationFilter, status: Status) -> bool {
+fn is_wanted(filter: &MigrationFilter, status: Status, phase: Phase) -> bool {
     (filter.statuses.is_empty() || filter.statuses.contains(&status))
-        && (filter.phases.is_empty() || filter.phases.contains(&status.phase()))
+        && (filter.phases.is_empty() || filter.phases.contains(&phase))
 }
 
 fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
     let at = |wanted: &Option<String>, disks: &[&DiskRef]| {
         wanted.as_ref().is_none_or(|path| disks.iter().any(|disk| disk.path == *path))
     };
-    is_wanted(filter, row.status)
+    is_wanted(filter, row.status, row.phase())
         && filter.tablet_id.is_none_or(|tablet| tablet == row.key.tablet_id)
         && at(&filter.source, &[&row.source])
         && at(&filter.destination, &[&row.destination])
@@ -185,7 +185,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
     let statuses: Vec<_> = Status::ALL
         .iter()
         .copied()
-        .filter(|status| status.is_final() && is_wanted(filter, *status))
+        .filter(|status| status.is_final() && is_wanted(filter, *status, status.phase()))
         .collect();
     if statuses.is_empty() {
         return Ok(journal::Page { total: 0, rows: journal::Rows::default(), next_after: None });

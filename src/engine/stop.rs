@@ -246,8 +246,10 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
         owned.begin_step(Step::Abort);
         let name = id.to_string();
         let undone = at.disk_by_uuid(destination).map_or(Ok(None), |disk| {
-            let removed =
-                disk.open().and_then(|(root, store)| undo_copy(&at, &root, &store, &name, key, shard));
+            let removed = disk
+                .open()
+                .and_then(|(root, store)| undo_copy(&at, &root, &store, &name, key, shard))
+                .map(|undone| Some(undone.in_words(&disk.path)));
             removed.inspect_err(|failure| {
                 let action = Action::RemoveCopy { name: name.clone(), key, shard };
                 at.undone.leave(disk, Left::new(action, owned.size_bytes, failure.message.clone()));
@@ -255,7 +257,7 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
         });
         match &undone {
             Ok(None) => {}
-            Ok(Some(path)) => owned.log(format!("the copy is kept in {path}: it may be the only one")),
+            Ok(Some(said)) => owned.log(said),
             Err(failure) => {
                 owned.log(format!("{failure}; what is left is removed once the disk lets it be"));
             }

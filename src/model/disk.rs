@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 /// Storage medium of a root. The spelling is that of `storage_root_path`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE", try_from = "String")]
 pub enum Medium {
     /// Rotating disk; Doris's default.
     Hdd,
@@ -36,6 +36,14 @@ impl FromStr for Medium {
             .into_iter()
             .find(|medium| medium.as_str().eq_ignore_ascii_case(text))
             .ok_or(())
+    }
+}
+
+/// As requests and records have it, in any case.
+impl TryFrom<String> for Medium {
+    type Error = String;
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse().map_err(|()| format!("{text:?} is no medium; accepted: SSD, HDD, REMOTE_CACHE"))
     }
 }
 

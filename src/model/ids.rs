@@ -116,10 +116,23 @@ impl FromStr for ShardId {
     }
 }
 
+impl MigrationId {
+    /// With zeros in front, as many digits as an identifier of MongoDB has.
+    pub fn in_24_digits(self) -> String {
+        format!("{:0width$}", self.0, width = LONG_ID_DIGITS)
+    }
+}
+
+const LONG_ID_DIGITS: usize = 24;
+
+/// Plain, or as [`MigrationId::in_24_digits`] writes it.
 impl FromStr for MigrationId {
     type Err = InvalidId;
     fn from_str(text: &str) -> Result<Self, InvalidId> {
-        parse_plain_decimal("migration id", "a positive whole number", text, |n| *n > 0).map(Self)
+        let short = if text.len() == LONG_ID_DIGITS { text.trim_start_matches('0') } else { text };
+        parse_plain_decimal("migration id", "a positive whole number", short, |n| *n > 0)
+            .map(Self)
+            .map_err(|error| InvalidId { given: text.to_owned(), ..error })
     }
 }
 

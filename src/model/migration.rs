@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiskUuid, DorisMove, Failure, MigrationId, ShardId, Status, Steering, Step, StepStatus, TabletKey, TaskId,
+    DiskUuid, DorisMove, Failure, MigrationId, Phase, ShardId, Status, Steering, Step, StepStatus, TabletKey,
+    TaskId,
 };
 
 /// Milliseconds since the Unix epoch. For people to read; no rule ever compares two of them to decide ownership.
@@ -115,6 +116,20 @@ pub struct StepRecord {
     pub ended_ms: Option<TimestampMs>,
     /// What it said.
     pub logs: Vec<LogEntry>,
+    /// What it looked at, one by one, up to the first that was not as it must be.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<StepCheck>,
+}
+
+/// One thing a step looked at, and what came of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepCheck {
+    /// A stable name.
+    pub name: String,
+    /// `done` where it was as it must be, else `error`.
+    pub status: StepStatus,
+    /// What was found, with the numbers.
+    pub found: String,
 }
 
 /// Proof of a completed move, kept as long as its row.
@@ -238,6 +253,14 @@ impl Migration {
             updated_ms: created_ms,
             last_progress_ms: None,
             finished_ms: None,
+        }
+    }
+
+    /// The coarse phase. One that waits again, after its first preflight has begun, is still being worked on.
+    pub fn phase(&self) -> Phase {
+        match self.status {
+            Status::Queued if !self.steps.is_empty() => Phase::Working,
+            status => status.phase(),
         }
     }
 

@@ -33,7 +33,7 @@ pub use ledger::{LedgerContent, LedgerLine, LedgerOwner, MayOwn};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};
 pub use mark::{Mark, Marked};
 pub use migration::{
-    Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepRecord, TimestampMs,
+    Counters, DiskRef, LogEntry, Migration, Mode, Priority, Receipt, StepCheck, StepRecord, TimestampMs,
 };
 pub use operation::{OperationItem, OperationKind, OperationState};
 pub use replan::{ReplanPolicy, Replanned};

@@ -271,11 +271,12 @@ impl TaskStatus {
     }
 }
 
+/// In any case: DM writes `Running`.
 impl std::str::FromStr for TaskStatus {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.iter().copied().find(|status| status.as_str() == text).ok_or_else(|| {
+        Self::ALL.iter().copied().find(|status| status.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
             format!("{text:?} is no status of a task; accepted: {}", all.join(", "))
         })

@@ -122,6 +122,9 @@ fn steps(one: &Migration) -> Markup {
         @for (number, step) in one.steps.as_deref().unwrap_or_default().iter().enumerate() {
             details.step open id=(format!("step-{number}")) {
                 summary { (step.step.as_str()) " " (badge(step.status.as_str())) " " span.small { (step.started_at) @if let Some(at) = step.ended_at { " to " (at) } } }
+                @if !step.checks.is_empty() {
+                    ul.log { @for check in &step.checks { li { (check.name) " " (badge(check.status.as_str())) " " (check.found) } } }
+                }
                 ul.log { @for line in &step.logs { li { time { (line.at) } " " (line.text) } } }
             }
         }

@@ -107,8 +107,10 @@ fn a_directory_that_is_put_below_a_shard_is_reloaded_without_a_restart() {
     assert_eq!(verified(&daemon)["state"], "passed");
     assert!(reload(7).starts_with("load header failed: "), "it is served already");
     assert!(reload(99).starts_with("load header failed: "));
-    let audit = fs::read_to_string(node.dir.path().join("log/audit.log")).expect("an audit log");
-    assert_eq!(audit.matches("/api/reload_tablet").count(), 4, "{audit}");
+    let audit = || fs::read_to_string(node.dir.path().join("log/audit.log")).expect("an audit log");
+    let all_are_there = || audit().lines().filter(|line| line.contains("/api/reload_tablet")).count() == 4;
+    assert!(daemon.becomes(all_are_there), "{}", audit());
+    assert_eq!(audit().matches("\"outcome\":\"accepted\"").count(), 2, "with the verification: {}", audit());
     daemon.wait_for(daemon.accept(TabletKey::new(7, HASH), &node.disk(1)), &["completed"]);
     daemon.stop();
     let moved = decode_record(&fs::read(node.roots[1].join("meta/7_555.json")).expect("a record"));

@@ -25,6 +25,11 @@ fn a_tablet_moves_and_everything_says_so() {
     let steps: Vec<_> =
         migration["steps"].as_array().expect("steps").iter().map(|step| step["step"].clone()).collect();
     assert_eq!(steps, ["preflight", "prepare", "data", "finalize"]);
+    let checks = migration["steps"][0]["checks"].as_array().expect("what preflight looked at");
+    let names: Vec<_> = checks.iter().map(|check| &check["name"]).collect();
+    let all = ["source_disk", "destination_disk", "record", "files", "space", "nothing_in_the_way"];
+    assert_eq!(names, all);
+    assert!(checks.iter().all(|check| check["status"] == "done" && check["found"] != ""), "{checks:#?}");
     let status = daemon.status(key);
     assert_eq!(status["msg"], "migration task has finished successfully");
     assert_eq!(status["dest_disk"], node.disk(1));

@@ -128,7 +128,7 @@ fn a_task_asked_for_again_under_its_key_is_one_task_also_after_a_kill() {
     assert_eq!(daemon.get(TASKS)["total"], 1);
     let other = json!({"dry_run": false, "request": {"kind": "rebalance"}});
     let (status, answer) = daemon.send(TASKS, &header, &other);
-    assert_eq!((status, &answer["error_name"]), (409, &json!("IDEMPOTENCY_MISMATCH")), "{answer}");
+    assert_eq!((status, &answer["error_code"]), (409, &json!("IDEMPOTENCY_MISMATCH")), "{answer}");
     daemon.stop();
 }
 

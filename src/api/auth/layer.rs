@@ -99,7 +99,7 @@ pub(in crate::api) async fn let_in(
         }
     };
     record.is_by(&known);
-    let caller = Caller::new(address, known.token.clone());
+    let caller = Caller::new(address, known.token.clone(), reason_in_head(request.headers()));
     record.caller = Some(caller.clone());
     request.extensions_mut().insert(caller.clone());
     if changes {

@@ -44,7 +44,7 @@ pub(super) fn document() -> Value {
         "title": "tabletd",
         "version": v1::VERSION,
         "summary": "Moves tablets between the disks of one node.",
-        "description": "Lists are {total, data}; refusals are {error_msg, error_code, error_name, hint, details}. \
+        "description": "Lists are {total, data}; refusals are {error_msg, error_code, hint, details}. \
                         pretty and envelope work on every path. x-execution says whether the work is done when the \
                         answer comes (synchronous) or goes on (asynchronous); x-role which role a token needs.",
         "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },

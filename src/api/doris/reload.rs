@@ -64,6 +64,7 @@ pub(super) async fn reload(
     match done {
         Ok(()) => "load header succeed".into_response(),
         Err(failure) => {
+            caller.was_refused(failure.code.as_str());
             let text = format!("load header failed: {}", failure.message);
             (StatusCode::INTERNAL_SERVER_ERROR, text).into_response()
         }

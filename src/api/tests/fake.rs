@@ -31,6 +31,9 @@ pub(super) struct Answers {
     pub(super) disks: Vec<DiskView>,
     pub(super) config: Config,
     pub(super) asked: Vec<String>,
+    /// Of what was submitted.
+    pub(super) reasons: Vec<String>,
+    pub(super) migrations_total: u64,
     /// While it is there, every call on a disk waits for its other end to go.
     pub(super) hung: Option<mpsc::Receiver<()>>,
 }
@@ -47,6 +50,8 @@ impl FakeNode {
             disks: vec![sample::disk("/d1"), sample::disk("/d2")],
             config: Config::default(),
             asked: Vec::new(),
+            reasons: Vec::new(),
+            migrations_total: 40,
             hung: None,
         }))
     }
@@ -102,6 +107,7 @@ impl Node for FakeNode {
             submit.priority
         ))?;
         let migration = sample::migration(Status::Queued);
+        self.answers().reasons.push(submit.reason.clone());
         self.answers().migration = Some(migration.clone());
         Ok(migration)
     }
@@ -120,7 +126,7 @@ impl Node for FakeNode {
     fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
         let _ = self.note(format!("{filter:?}"));
         let items: Vec<_> = self.known()?.into_iter().collect();
-        Ok(Page { total: 40, items })
+        Ok(Page { total: self.answers().migrations_total, items })
     }
     fn event_cursor(&self) -> EventCursor {
         "1-0".parse().unwrap()

@@ -33,6 +33,7 @@ pub(crate) fn migration(status: Status) -> Migration {
             started_ms: DATA_STARTED_MS,
             ended_ms: None,
             logs: vec![LogEntry { at_ms: DATA_STARTED_MS, text: "copying".into() }],
+            checks: Vec::new(),
         }],
         failure: ended_badly.then(|| Failure::new(ErrorCode::IoError, "the medium failed")),
         receipt: (status == Status::Completed).then(|| Receipt {

@@ -116,7 +116,7 @@ fn a_journal_that_cannot_be_read_is_said_and_makes_nothing_look_absent() {
     ] {
         let reply = server.get(&format!("/api/v1/{path}"));
         assert_eq!(
-            (reply.status, &reply.json()["error_name"]),
+            (reply.status, &reply.json()["error_code"]),
             (503, &"JOURNAL_UNAVAILABLE".into()),
             "{path}"
         );
@@ -227,6 +227,9 @@ fn disks_trash_and_status() {
     for body in [r#"{"path":"/d1","rate_bytes_per_sec":5}"#, r#"{"path":"/d1","rate_bytes_per_sec":null}"#] {
         assert_eq!(server.post("/api/v1/disks/limits", body).json()["path"], "/d1", "{body}");
     }
+    let unsaid = server.post("/api/v1/disks/limits", r#"{"path":"/d1"}"#);
+    assert_eq!(unsaid.status, 400, "{}", unsaid.text());
+    assert!(unsaid.text().contains("rate_bytes_per_sec"), "{}", unsaid.text());
     let restored = server.post("/api/v1/trash/restore", r#"{"tablet_id":1,"schema_hash":2,"entry":"x.0"}"#);
     assert_eq!((restored.status, &restored.json()["id"]), (202, &3.into()));
     assert_eq!(server.get("/api/v1/operations/3").json()["state"], "completed");
@@ -235,7 +238,8 @@ fn disks_trash_and_status() {
     assert_eq!(server.post("/api/v1/operations/4/cancel", "{}").status, 404);
     let purged = server.post("/api/v1/trash/purge", r#"{"disk":"/d1","dry_run":true}"#);
     let list: List<PurgedItem> = serde_json::from_slice(&purged.body).unwrap();
-    assert_eq!(list.data.iter().map(|item| item.purged).collect::<Vec<_>>(), [true, false]);
+    let told: Vec<_> = list.data.iter().map(|item| (item.purged, item.would_be_purged)).collect();
+    assert_eq!(told, [(false, true), (false, false)], "a dry run purges nothing");
     assert_eq!(
         server.node.asked(),
         [
@@ -342,4 +346,57 @@ fn pretty_and_envelope_work_everywhere() {
     );
     let bad = server.get("/api/v1/disks?pretty=yes");
     assert_eq!((bad.status, &bad.json()["error_code"]), (400, &"INVALID_ARGUMENT".into()));
+}
+
+#[test]
+fn a_body_that_nothing_is_needed_of_may_be_left_out() {
+    let server = start();
+    for path in ["pin", "unpin", "verify", "heal"] {
+        let target = format!("/api/v1/tablets/1/{path}");
+        let bare = server.request("POST", &target, "", "");
+        assert!((200..300).contains(&bare.status), "{path}: {}", bare.text());
+        assert!((200..300).contains(&server.post(&target, "{}").status), "{path}");
+        assert_eq!(server.request("POST", &target, "", "{}").status, 415, "{path}: a body says what it is");
+    }
+    assert_eq!(server.request("POST", "/api/v1/trash/purge", "", "").status, 415, "there it is needed");
+}
+
+#[test]
+fn the_reason_in_the_head_is_that_of_the_migration_unless_the_body_has_one() {
+    let server = start();
+    let submit = |body: &str| {
+        let headers = "Content-Type: application/json\r\nX-Reason: tidy up\r\n";
+        server.request("POST", "/api/v1/migrations", headers, body).status
+    };
+    assert_eq!(submit(r#"{"tablet_id":1,"dest_disk":"/d2"}"#), 201);
+    assert_eq!(submit(r#"{"tablet_id":1,"dest_disk":"/d2","reason":"of the body"}"#), 201);
+    let target = "/api/tablet_migration?goal=run&tablet_id=1&schema_hash=2&disk=/d2";
+    assert_eq!(server.request("GET", target, "X-Reason: by hand\r\n", "").status, 200);
+    assert_eq!(server.node.answers().reasons, ["tidy up", "of the body", "by hand"]);
+}
+
+#[test]
+fn a_migration_has_an_id_of_24_digits_that_is_taken_wherever_its_number_is() {
+    let server = start();
+    server.node.answers().migration = Some(sample::migration(Status::Completed));
+    let shown = server.get("/api/v1/migrations/000000000000000000000007").json();
+    assert_eq!((&shown["_id"], &shown["id"]), (&"000000000000000000000007".into(), &7.into()));
+    assert_eq!(shown["migrationHosts"].as_array().map(Vec::len), Some(1), "{shown}");
+    assert!(shown["migrationHosts"][0].as_str().is_some_and(|host| !host.is_empty()), "{shown}");
+    assert_eq!(server.get("/api/v1/migrations?marker=000000000000000000000003").status, 200);
+    for bad in ["00000000000000000000007", "00000000000000000000000f", "007", "000000000000000000000000"] {
+        assert_eq!(server.get(&format!("/api/v1/migrations/{bad}")).status, 400, "{bad}");
+    }
+}
+
+#[test]
+fn the_list_of_a_tablet_that_nobody_knows_is_not_found() {
+    let server = start();
+    assert_eq!(server.get("/api/v1/tablets/1/migrations").json()["total"], 40);
+    server.node.answers().migrations_total = 0;
+    assert_eq!(server.get("/api/v1/tablets/1/migrations").json()["total"], 0, "it is on the node");
+    let unknown = server.get("/api/v1/tablets/77/migrations");
+    assert_eq!((unknown.status, &unknown.json()["error_code"]), (404, &"TABLET_NOT_FOUND".into()));
+    server.node.answers().migrations_total = 1;
+    assert_eq!(server.get("/api/v1/tablets/77/migrations").status, 200, "it was moved when it was here");
 }

@@ -29,6 +29,24 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     }
 }
 
+/// A request body that may be left out, with its content type: nothing in it is needed.
+pub(super) struct MaybeBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for MaybeBody<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let whole = Request::from_parts(parts.clone(), body);
+        let bytes = Bytes::from_request(whole, state).await.map_err(|rejection| not_whole(&rejection))?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        let Body(read) = Body::from_request(Request::from_parts(parts, bytes.into()), state).await?;
+        Ok(Self(read))
+    }
+}
+
 /// Why a body cannot be read. What is JSON and yet no syntax for the request is one of several objects, with no key or
 /// with more than one.
 fn not_read(bytes: &[u8], error: &serde_json::Error) -> String {

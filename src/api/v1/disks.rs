@@ -20,16 +20,17 @@ use crate::api::wire::{
 use crate::engine::{GiveUp, Older};
 use crate::model::{ErrorCode, Failure};
 
-/// `GET /disks`, in the order of `storage_root_path`.
+/// `GET /disks`, in the order of `storage_root_path`. How each stands is part of it, whatever `with_status` says.
 #[utoipa::path(
     get,
     path = "/api/v1/disks",
     operation_id = "list_disks",
     tag = "disks",
+    params(("with_status" = Option<bool>, Query, description = "Taken, and always so")),
     responses((status = 200, body = List<Disk>, description = "Every configured disk"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
-    parameters(&parts, &[])?;
+    parameters(&parts, &["with_status"])?.read::<bool>("with_status")?;
     let disks = app.ask(Touches::Memory, <dyn Node>::disks).await?;
     Ok(whole(disks.into_iter().map(Disk::from).collect()))
 }
@@ -83,11 +84,13 @@ pub(super) async fn disable(
     tag = "disks",
     params(
         ("path" = String, Query, description = "As in storage_root_path"),
+        ("with_status" = Option<bool>, Query, description = "Taken, and always so"),
     ),
     responses((status = 200, body = Disk, description = "The disk"))
 )]
 pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<Disk>, Problem> {
-    let query = parameters(&parts, &["path"])?;
+    let query = parameters(&parts, &["path", "with_status"])?;
+    query.read::<bool>("with_status")?;
     let path: String = query.require("path", "a path, written as in storage_root_path")?;
     Ok(Json(app.try_ask(Touches::Memory, move |node| node.disk(&path)).await?.into()))
 }

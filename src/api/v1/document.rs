@@ -43,6 +43,8 @@ use crate::api::wire::{ErrorBody, Event};
         super::tasks::create,
         super::tasks::show,
         super::tasks::update,
+        super::tasks::put,
+        super::tasks::status,
         super::tasks::act,
         super::tasks::targets,
         super::tasks::delete,

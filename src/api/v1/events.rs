@@ -252,7 +252,7 @@ fn standing(migration: &Migration, at: EventCursor) -> Bytes {
         migration_id: Some(migration.id),
         tablet_id: Some(migration.key.tablet_id),
         status: Some(migration.status),
-        phase: Some(migration.status.phase()),
+        phase: Some(migration.phase()),
         status_reason: Some(migration.status_reason.clone()),
         disk_total_bytes: Some(migration.counters.total_bytes),
         disk_processed_bytes: Some(migration.counters.copied_bytes),
@@ -269,9 +269,9 @@ fn shown(view: &EventView) -> Event {
         ..Event::of_kind(kind, Timestamp(view.at_ms))
     };
     match &view.kind {
-        EventKind::Status { status, reason } => Event {
+        EventKind::Status { status, phase, reason } => Event {
             status: Some(*status),
-            phase: Some(status.phase()),
+            phase: Some(*phase),
             status_reason: Some(reason.clone()),
             ..of("status")
         },

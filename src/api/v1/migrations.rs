@@ -22,8 +22,8 @@ use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, Tabl
 /// Most migrations on one page.
 const MAX_LIMIT: i64 = 10_000;
 
-pub(super) fn shown(migration: model::Migration) -> Migration {
-    Migration::from_model(migration, Timestamp::now().0)
+pub(super) fn shown(app: &App, migration: model::Migration) -> Migration {
+    Migration::from_model(migration, Timestamp::now().0, app.node_name())
 }
 
 /// `GET /migrations`: filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
@@ -104,7 +104,7 @@ pub(super) async fn answer_list(
     let with_steps = query.read::<bool>("with_steps")?.unwrap_or(false);
     let found = app.try_ask(Touches::Journal, move |node| node.migrations(&filter)).await?;
     let data = found.items.into_iter().map(|migration| {
-        let shown = shown(migration);
+        let shown = shown(&app, migration);
         if with_steps { shown } else { Migration { steps: None, ..shown } }
     });
     Ok(page(found.total, data.collect()).into_response())
@@ -166,10 +166,11 @@ pub(super) async fn show(
     let id: MigrationId = read_id(&id)?;
     let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
     let unknown = || Failure::new(ErrorCode::MigrationNotFound, format!("no migration {id} is known"));
-    Ok(Json(shown(found.ok_or_else(unknown)?)))
+    Ok(Json(shown(&app, found.ok_or_else(unknown)?)))
 }
 
-/// `DELETE /migrations/{id}`: aborts it; 202, because undoing takes its time.
+/// `DELETE /migrations/{id}`: aborts it. 202 and not 204, because undoing takes its time; the body is the migration, so that
+/// whoever asked sees how it stands without asking again.
 #[utoipa::path(
     delete,
     path = "/api/v1/migrations/{id}",
@@ -190,7 +191,8 @@ pub(super) async fn abort(
     apply(app, caller, read_id(&id)?, Action::Abort(None)).await
 }
 
-/// `POST /migrations/{id}/action`: 202 and the migration as it stands then.
+/// `POST /migrations/{id}/action`: 202 and the migration as it stands then. Also `force_complete`, which has no body at Nova:
+/// it only lets the migration go ahead of everything, the end comes later, and the body says how far it is.
 #[utoipa::path(
     post,
     path = "/api/v1/migrations/{id}/action",
@@ -254,14 +256,15 @@ async fn answer_steered(
     asked: Result<model::Migration, Failure>,
 ) -> Result<Response, Problem> {
     let failure = match asked {
-        Ok(migration) => return Ok((StatusCode::ACCEPTED, Json(shown(migration))).into_response()),
+        Ok(migration) => return Ok((StatusCode::ACCEPTED, Json(shown(app, migration))).into_response()),
         Err(failure) => failure,
     };
     if !matches!(failure.code, ErrorCode::IllegalTransition | ErrorCode::StepNotAllowed) {
         return Err(failure.into());
     }
     let found = app.try_ask(Touches::Journal, move |node| node.migration(id)).await?;
-    let Some(Migration { status, next_steps, actions, .. }) = found.map(shown) else {
+    let Some(Migration { status, next_steps, actions, .. }) = found.map(|migration| shown(app, migration))
+    else {
         return Err(failure.into());
     };
     let takes = json!({ "status": status, "next_steps": next_steps, "actions": actions });

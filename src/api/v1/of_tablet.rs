@@ -12,15 +12,18 @@ use super::events::stream_of;
 use super::migrations::{LIST_PARAMETERS, ListParameters, answer_list, apply, filter, run_step, shown};
 use super::parameters;
 use super::submit::submit;
+use super::tablets::key_of;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::{invalid, read_id};
 use crate::api::wire::{Action, CreateMigration, List, Migration, RunStep, Validation};
+use crate::engine::MigrationFilter;
 use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId};
 
-/// `GET .../migrations`: filters as those of all migrations.
+/// `GET .../migrations`: filters as those of all migrations. A tablet that is not known, and of which no migration is
+/// remembered, is not found.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets/{tablet_id}/migrations",
@@ -43,6 +46,14 @@ pub(super) async fn list(
     if filter.tablet_id.is_some_and(|asked| asked != tablet) {
         return Err(invalid(format!("parameter tablet_id: the path is about tablet {tablet}")).into());
     }
+    let ever = MigrationFilter { tablet_id: Some(tablet), limit: 1, ..MigrationFilter::default() };
+    app.try_ask(Touches::Journal, move |node| match key_of(node, tablet, None) {
+        Err(unknown) if unknown.code == ErrorCode::TabletNotFound && node.migrations(&ever)?.total == 0 => {
+            Err(unknown)
+        }
+        _ => Ok(()),
+    })
+    .await?;
     filter.tablet_id = Some(tablet);
     answer_list(app, &query, filter).await
 }
@@ -79,7 +90,7 @@ pub(super) async fn show(
     parts: Parts,
 ) -> Result<Json<Migration>, Problem> {
     parameters(&parts, &[])?;
-    Ok(Json(shown(found(&app, path).await?)))
+    Ok(Json(shown(&app, found(&app, path).await?)))
 }
 
 /// `GET .../migrations/{id}/events`.
@@ -138,7 +149,7 @@ pub(super) async fn create(
     submit(app, caller, &parts, request).await
 }
 
-/// `DELETE .../migrations/{id}`.
+/// `DELETE .../migrations/{id}`: 202 and the migration, for the reasons of `DELETE /migrations/{id}`.
 #[utoipa::path(
     delete,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}",
@@ -161,7 +172,7 @@ pub(super) async fn abort(
     apply(app, caller, id, Action::Abort(None)).await
 }
 
-/// `POST .../migrations/{id}/action`.
+/// `POST .../migrations/{id}/action`: 202 and the migration, also for `force_complete`: `POST /migrations/{id}/action` says why.
 #[utoipa::path(
     post,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}/action",

@@ -64,10 +64,7 @@ pub(super) async fn submit(
         Some(schema_hash) => TabletKey { tablet_id, schema_hash },
         None => app.try_ask(Touches::Memory, move |node| key_of(node, tablet_id, None)).await?,
     };
-    let reason = match request.reason {
-        given if given.is_empty() => format!("/api/v1/migrations, called from {caller}"),
-        given => given,
-    };
+    let reason = caller.reason_or(&request.reason, "/api/v1/migrations");
     let submit = Submit {
         key,
         destination,
@@ -91,7 +88,8 @@ pub(super) async fn submit(
     caller.asks(format_args!("move tablet {key} to {}: {}", submit.destination, submit.reason));
     let migration = app.try_ask(Touches::Journal, move |node| node.submit(&submit)).await?;
     let location = format!("/api/v1/migrations/{}", migration.id);
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(shown(migration))).into_response())
+    let body = Json(shown(&app, migration));
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], body).into_response())
 }
 
 fn destination(request: &CreateMigration) -> Result<Destination, Failure> {

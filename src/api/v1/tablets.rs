@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::body::Body;
+use super::body::MaybeBody;
 use super::operations::accepted;
 use super::parameters;
 use super::shape::{page, whole};
@@ -119,7 +119,7 @@ pub(super) async fn explain(
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
     ),
-    request_body = PinTablet,
+    request_body = Option<PinTablet>,
     responses((status = 200, body = Tablet, description = "Pinned"))
 )]
 pub(super) async fn pin(
@@ -127,7 +127,7 @@ pub(super) async fn pin(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(PinTablet { schema_hash, reason }): Body<PinTablet>,
+    MaybeBody(PinTablet { schema_hash, reason }): MaybeBody<PinTablet>,
 ) -> Result<Json<Tablet>, Problem> {
     parameters(&parts, &[])?;
     let id = read_id(&id)?;
@@ -147,7 +147,7 @@ pub(super) async fn pin(
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
     ),
-    request_body = WhichSchema,
+    request_body = Option<WhichSchema>,
     responses((status = 200, body = Tablet, description = "Not pinned"))
 )]
 pub(super) async fn unpin(
@@ -155,7 +155,7 @@ pub(super) async fn unpin(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
+    MaybeBody(WhichSchema { schema_hash }): MaybeBody<WhichSchema>,
 ) -> Result<Json<Tablet>, Problem> {
     parameters(&parts, &[])?;
     let id = read_id(&id)?;
@@ -174,7 +174,7 @@ pub(super) async fn unpin(
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
     ),
-    request_body = WhichSchema,
+    request_body = Option<WhichSchema>,
     responses((status = 200, body = TabletCheck, description = "What was found"), (status = 202, body = TabletCheck, description = "How far it has come"))
 )]
 pub(super) async fn verify(
@@ -182,7 +182,7 @@ pub(super) async fn verify(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(WhichSchema { schema_hash }): Body<WhichSchema>,
+    MaybeBody(WhichSchema { schema_hash }): MaybeBody<WhichSchema>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let id = read_id(&id)?;
@@ -202,7 +202,7 @@ pub(super) async fn verify(
     params(
         ("tablet_id" = TabletId, Path, description = "Its id"),
     ),
-    request_body = HealTablet,
+    request_body = Option<HealTablet>,
     responses((status = 202, body = Operation, description = "It is looked into")),
     extensions(("x-execution" = json!("asynchronous")))
 )]
@@ -211,7 +211,7 @@ pub(super) async fn heal(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(request): Body<HealTablet>,
+    MaybeBody(request): MaybeBody<HealTablet>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
     let tablet_id = read_id(&id)?;

@@ -8,13 +8,13 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::page;
+use super::shape::{page, whole};
 use super::submit::idempotency;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::query::{invalid, read_id};
+use crate::api::query::{Strict, invalid, read_id};
 use crate::api::wire::{CreateTask, DrainDisk, List, Task, TaskAction, Timestamp, UpdateTask};
 use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
 use crate::model::{self, Failure, MoveOptions, TaskId};
@@ -22,8 +22,9 @@ use crate::model::{self, Failure, MoveOptions, TaskId};
 /// Bytes a task's name may have.
 const NAME_MAX_BYTES: usize = 200;
 
-/// `GET /tasks`, ascending by number, without their plans. Filters `status` (several, separated by commas), `kind` and
-/// `disk` (with a move from or to it, or a drain of it); pages by `marker` and `limit`.
+/// `GET /tasks`, ascending by number, without their plans. Filters `status` (several, separated by commas; `stage` is another
+/// word for it), `kind` and `disk` (with a move from or to it, or a drain of it); pages by `marker` and `limit`. How each goes
+/// on its disks is told with `with_status=true`.
 #[utoipa::path(
     get,
     path = "/api/v1/tasks",
@@ -31,6 +32,8 @@ const NAME_MAX_BYTES: usize = 200;
     tag = "tasks",
     params(
         ("status" = Option<Vec<model::TaskStatus>>, Query, explode = false, description = "Several, separated by commas"),
+        ("stage" = Option<Vec<model::TaskStatus>>, Query, explode = false, description = "As status"),
+        ("with_status" = Option<bool>, Query, description = "With how each goes on its disks"),
         ("kind" = Option<String>, Query, pattern = "^(drain|move|rebalance)$", description = "Of this kind"),
         ("disk" = Option<String>, Query, description = "With a move from or to it, or a drain of it"),
         ("marker" = Option<TaskId>, Query, description = "The last number of the page before"),
@@ -39,9 +42,9 @@ const NAME_MAX_BYTES: usize = 200;
     responses((status = 200, body = List<Task>, description = "All of them, without their plans"))
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
-    let query = parameters(&parts, &["status", "kind", "disk", "marker", "limit"])?;
+    let query = parameters(&parts, &["status", "stage", "with_status", "kind", "disk", "marker", "limit"])?;
     let filter = TaskFilter {
-        statuses: query.several("status")?,
+        statuses: statuses(&query)?,
         kind: query.text("kind").map(str::to_owned),
         disk: query.text("disk").map(str::to_owned),
         after: query.read("marker")?,
@@ -51,8 +54,29 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
         let text = format!("parameter kind: {kind:?} is no kind of task; accepted: {}", KINDS.join(", "));
         return Err(invalid(text).into());
     }
-    let found = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
-    Ok(page(found.total, found.items.into_iter().map(Task::in_list).collect()))
+    let with_status = query.read::<bool>("with_status")?.unwrap_or(false);
+    let found = app.ask(Touches::Memory, move |node| {
+        let mut found = node.tasks(&filter);
+        if with_status {
+            // One that is deleted meanwhile stays as it was seen.
+            for view in &mut found.items {
+                view.disks = node.task(view.task.id).map(|whole| whole.disks).unwrap_or_default();
+            }
+        }
+        found
+    });
+    let found = found.await?;
+    let shown = |view| if with_status { Task::with_status(view) } else { Task::in_list(view) };
+    Ok(page(found.total, found.items.into_iter().map(shown).collect()))
+}
+
+/// `status`, or DM's word for it.
+fn statuses(query: &Strict) -> Result<Vec<model::TaskStatus>, Failure> {
+    match (query.text("status"), query.text("stage")) {
+        (Some(_), Some(_)) => Err(invalid("parameters status and stage are the same; give one of them")),
+        (None, Some(_)) => query.several("stage"),
+        (_, None) => query.several("status"),
+    }
 }
 
 const KINDS: [&str; 3] = ["drain", "move", "rebalance"];
@@ -109,10 +133,42 @@ pub(super) async fn update(
     Extension(caller): Extension<Caller>,
     Path(id): Path<String>,
     parts: Parts,
-    Body(UpdateTask { name, priority, rate_bytes_per_sec, replan }): Body<UpdateTask>,
+    Body(change): Body<UpdateTask>,
 ) -> Result<Json<Task>, Problem> {
-    parameters(&parts, &[])?;
-    let id: TaskId = read_id(&id)?;
+    change_task(&app, &caller, &id, &parts, change).await
+}
+
+/// `PUT /tasks/{id}`: as `PATCH`; what is left out stays here too, because the plan is no client's to write.
+#[utoipa::path(
+    put,
+    path = "/api/v1/tasks/{id}",
+    operation_id = "put_task",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+    ),
+    request_body = UpdateTask,
+    responses((status = 200, body = Task, description = "Changed"))
+)]
+pub(super) async fn put(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(change): Body<UpdateTask>,
+) -> Result<Json<Task>, Problem> {
+    change_task(&app, &caller, &id, &parts, change).await
+}
+
+async fn change_task(
+    app: &App,
+    caller: &Caller,
+    id: &str,
+    parts: &Parts,
+    UpdateTask { name, priority, rate_bytes_per_sec, replan }: UpdateTask,
+) -> Result<Json<Task>, Problem> {
+    parameters(parts, &[])?;
+    let id: TaskId = read_id(id)?;
     check_name(name.as_deref().unwrap_or("a name"))?;
     let change = TaskChange { name, priority, rate_bytes_per_sec, replan };
     caller.asks(format_args!("change task {id}: {change:?}"));
@@ -186,10 +242,7 @@ async fn plan_or_create(
     check_name(&name)?;
     let rate_bytes_per_sec = rate_bytes_per_sec.filter(|rate| *rate > 0);
     let options = MoveOptions { priority, rate_bytes_per_sec, replan };
-    let reason = match reason {
-        given if given.is_empty() => format!("{}, called from {caller}", parts.uri.path()),
-        given => given,
-    };
+    let reason = caller.reason_or(&reason, parts.uri.path());
     let asked = NewTask { name, request, completeness, fingerprint, options, reason, idempotency };
     if dry_run {
         let told = asked.clone();
@@ -202,7 +255,7 @@ async fn plan_or_create(
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Task::from(view))).into_response())
 }
 
-/// `GET /tasks/{id}`, with its plan.
+/// `GET /tasks/{id}`, with its plan, and with how it goes on each disk unless `with_status=false`.
 #[utoipa::path(
     get,
     path = "/api/v1/tasks/{id}",
@@ -210,6 +263,7 @@ async fn plan_or_create(
     tag = "tasks",
     params(
         ("id" = TaskId, Path, description = "Its number"),
+        ("with_status" = Option<bool>, Query, description = "false leaves out how it goes on each disk"),
     ),
     responses((status = 200, body = Task, description = "With its plan"))
 )]
@@ -218,9 +272,36 @@ pub(super) async fn show(
     Path(id): Path<String>,
     parts: Parts,
 ) -> Result<Json<Task>, Problem> {
-    parameters(&parts, &[])?;
+    let query = parameters(&parts, &["with_status"])?;
     let id: TaskId = read_id(&id)?;
-    Ok(Json(app.try_ask(Touches::Memory, move |node| node.task(id)).await?.into()))
+    let with_status = query.read::<bool>("with_status")?.unwrap_or(true);
+    let task: Task = app.try_ask(Touches::Memory, move |node| node.task(id)).await?.into();
+    Ok(Json(if with_status { task } else { Task { status_list: None, ..task } }))
+}
+
+/// `GET /tasks/{id}/status`: how it goes on each disk it takes tablets from. Filter `stage` (several, separated by commas).
+#[utoipa::path(
+    get,
+    path = "/api/v1/tasks/{id}/status",
+    operation_id = "show_task_status",
+    tag = "tasks",
+    params(
+        ("id" = TaskId, Path, description = "Its number"),
+        ("stage" = Option<Vec<model::TaskStatus>>, Query, explode = false, description = "Several, separated by commas"),
+    ),
+    responses((status = 200, body = List<model::TaskDisk>, description = "One row per disk"))
+)]
+pub(super) async fn status(
+    State(app): State<App>,
+    Path(id): Path<String>,
+    parts: Parts,
+) -> Result<impl IntoResponse, Problem> {
+    let query = parameters(&parts, &["stage"])?;
+    let id: TaskId = read_id(&id)?;
+    let stages: Vec<model::TaskStatus> = query.several("stage")?;
+    let task = app.try_ask(Touches::Memory, move |node| node.task(id)).await?;
+    let wanted = |disk: &model::TaskDisk| stages.is_empty() || stages.contains(&disk.status);
+    Ok(whole(task.disks.into_iter().filter(wanted).collect()))
 }
 
 /// `POST /tasks/{id}/action`: 202 and the task as it stands then.

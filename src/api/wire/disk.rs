@@ -40,7 +40,10 @@ pub struct DiskPath {
 pub struct DiskLimits {
     /// Path, written as in `storage_root_path`.
     pub path: String,
-    /// Bytes per second copied from and to it; 0 is no limit, `null` the limit of all disks.
+    /// Bytes per second copied from and to it; 0 is no limit, `null` the limit of all disks. It has to be said: a limit is not
+    /// lifted by what was left out.
+    #[serde(deserialize_with = "Option::deserialize")]
+    #[schema(required = true)]
     pub rate_bytes_per_sec: Option<u64>,
 }
 

@@ -1,7 +1,7 @@
 //! From what the engine shows to what goes over the wire. Pure: the time is told, never asked for.
 
 use super::{
-    Blocker, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
+    Blocker, Check, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
     MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
     UnavailableTablet, UnreadableTablet, Validation,
 };
@@ -9,11 +9,12 @@ use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView}
 use crate::model::{self, DiskCondition, Hold, Status, StepStatus, TabletKey, TimestampMs};
 
 impl Migration {
-    /// The resource as it stands at `now`.
-    pub fn from_model(migration: model::Migration, now: TimestampMs) -> Self {
+    /// The resource as it stands at `now` on the node of this name.
+    pub fn from_model(migration: model::Migration, now: TimestampMs, node: &str) -> Self {
         let counters = DiskCounters::from(migration.counters);
         let recent = migration.counters.recent_bytes_per_sec;
         let waits = engine::waits_at_gate(&migration);
+        let phase = migration.phase();
         let blockers = blockers(&migration, now);
         let next_steps = engine::next_steps(&migration);
         let actions = engine::actions(&migration);
@@ -23,12 +24,14 @@ impl Migration {
         let unverified_bytes = counters.disk_total_bytes.saturating_sub(counters.disk_verified_bytes);
         Self {
             id: migration.id,
+            object_id: migration.id.in_24_digits(),
+            migration_hosts: vec![node.to_owned()],
             tablet_id: migration.key.tablet_id,
             schema_hash: migration.key.schema_hash,
             source_disk: migration.source.path,
             dest_disk: migration.destination.path,
             status: migration.status,
-            phase: migration.status.phase(),
+            phase,
             status_reason: migration.status_reason,
             mode: migration.mode,
             priority: migration.priority,
@@ -48,7 +51,7 @@ impl Migration {
             reverts: migration.steering.reverts,
             reverted_by: migration.steering.reverted_by,
             attempts: migration.attempts,
-            steps: Some(migration.steps.into_iter().map(Into::into).collect()),
+            steps: Some(steps(migration.id, migration.steps)),
             counters,
             speed_bytes_per_sec: speed,
             bps: speed,
@@ -124,25 +127,35 @@ impl From<model::Counters> for DiskCounters {
             disk_cloned_bytes: counters.cloned_bytes,
             disk_total_files: counters.total_files,
             disk_verified_files: counters.verified_files,
-            memory_total_bytes: 0,
-            memory_processed_bytes: 0,
-            memory_remaining_bytes: 0,
             throttled_ms: counters.throttled_ms,
         }
     }
 }
 
-impl From<model::StepRecord> for Step {
-    fn from(step: model::StepRecord) -> Self {
-        let line = |entry: model::LogEntry| LogLine { at: Timestamp(entry.at_ms), text: entry.text };
-        Self {
-            step: step.step,
-            status: step.status,
-            started_at: Timestamp(step.started_ms),
-            ended_at: step.ended_ms.map(Timestamp),
-            logs: step.logs.into_iter().map(line).collect(),
-        }
+/// One row for each step, however often it was entered.
+fn steps(id: model::MigrationId, runs: Vec<model::StepRecord>) -> Vec<Step> {
+    let mut steps: Vec<Step> = Vec::new();
+    for run in runs {
+        let model::StepRecord { step, status, started_ms, ended_ms, logs, checks } = run;
+        let (started_at, ended_at) = (Timestamp(started_ms), ended_ms.map(Timestamp));
+        let mut logs: Vec<_> =
+            logs.into_iter().map(|entry| LogLine { at: Timestamp(entry.at_ms), text: entry.text }).collect();
+        let checks = checks
+            .into_iter()
+            .map(|model::StepCheck { name, status, found }| Check { name, status, found })
+            .collect();
+        let Some(known) = steps.iter_mut().find(|known| known.step == step) else {
+            let id = format!("{id}-{step}");
+            steps.push(Step { id, step, status, attempts: 1, started_at, ended_at, logs, checks });
+            continue;
+        };
+        known.attempts += 1;
+        let again = format!("entered again, attempt {}", known.attempts);
+        known.logs.push(LogLine { at: started_at, text: again });
+        known.logs.append(&mut logs);
+        (known.status, known.ended_at, known.checks) = (status, ended_at, checks);
     }
+    steps
 }
 
 impl From<model::Receipt> for Receipt {
@@ -244,11 +257,13 @@ impl From<TrashView> for TrashItem {
     }
 }
 
+/// Only dry runs are answered so: what is purged is told by an operation.
 impl From<PurgeOutcome> for PurgedItem {
     fn from(outcome: PurgeOutcome) -> Self {
         Self {
             item: outcome.item.into(),
-            purged: outcome.outcome.is_ok(),
+            purged: false,
+            would_be_purged: outcome.outcome.is_ok(),
             not_purged_because: outcome.outcome.err(),
         }
     }
@@ -348,7 +363,7 @@ mod tests {
             resumed_bytes: 200,
             ..Counters::default()
         };
-        let shown = Migration::from_model(migration, sample::DATA_STARTED_MS + 2000);
+        let shown = Migration::from_model(migration, sample::DATA_STARTED_MS + 2000, "n");
         assert_eq!(shown.speed_bytes_per_sec, Some(200));
         assert_eq!(shown.eta_seconds, Some(3));
         assert_eq!(shown.counters.disk_remaining_bytes, 400);
@@ -357,28 +372,59 @@ mod tests {
     #[test]
     fn nothing_is_claimed_about_speed_while_no_bytes_move() {
         for status in [Status::Queued, Status::Paused, Status::Failed] {
-            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
+            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS, "n");
             assert_eq!((shown.speed_bytes_per_sec, shown.eta_seconds), (None, None), "{status}");
         }
         // A clock set back during the copy must not divide by nothing or by less.
-        let shown = Migration::from_model(sample::migration(Status::Copying), 0);
+        let shown = Migration::from_model(sample::migration(Status::Copying), 0, "n");
         assert!(shown.speed_bytes_per_sec.is_some());
+    }
+
+    /// The attempts of a step are one step, and what the last one looked at is what counts.
+    #[test]
+    fn a_step_that_is_entered_again_is_the_same_step() {
+        let run = |step, status, started_ms, found: &str| model::StepRecord {
+            step,
+            status,
+            started_ms,
+            ended_ms: Some(started_ms + 1),
+            logs: vec![model::LogEntry { at_ms: started_ms, text: found.to_owned() }],
+            checks: vec![model::StepCheck { name: "space".into(), status, found: found.to_owned() }],
+        };
+        let (preflight, prepare) = (model::Step::Preflight, model::Step::Prepare);
+        let runs = vec![
+            run(preflight, StepStatus::Done, 1, "first"),
+            run(prepare, StepStatus::Error, 3, "failed"),
+            run(preflight, StepStatus::Error, 5, "second"),
+        ];
+        let steps = steps(model::MigrationId(7), runs);
+        let ids: Vec<_> = steps.iter().map(|step| (step.id.as_str(), step.attempts)).collect();
+        assert_eq!(ids, [("7-preflight", 2), ("7-prepare", 1)]);
+        let first = &steps[0];
+        assert_eq!((first.started_at, first.ended_at), (Timestamp(1), Some(Timestamp(6))));
+        assert_eq!((first.status, first.checks[0].found.as_str()), (StepStatus::Error, "second"));
+        let said: Vec<_> = first.logs.iter().map(|line| line.text.as_str()).collect();
+        assert_eq!(said, ["first", "entered again, attempt 2", "second"]);
+    }
+
+    #[test]
+    fn what_waits_again_is_still_being_worked_on() {
+        let mut migration = sample::migration(Status::Queued);
+        assert_eq!(migration.phase(), model::Phase::Working);
+        migration.steps.clear();
+        assert_eq!(migration.phase(), model::Phase::New);
+        for &status in Status::ALL.iter().filter(|status| **status != Status::Queued) {
+            assert_eq!(sample::migration(status).phase(), status.phase());
+        }
     }
 
     #[test]
     fn the_resource_reads_back_as_it_was_written() {
         for &status in Status::ALL {
-            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS);
+            let shown = Migration::from_model(sample::migration(status), sample::DATA_STARTED_MS, "n");
             let text = serde_json::to_string(&shown).unwrap();
             assert_eq!(serde_json::from_str::<Migration>(&text).unwrap(), shown);
-            for field in [
-                "memory_remaining_bytes",
-                "next_steps",
-                "disk_total_bytes",
-                "source_disk",
-                "created_at",
-                "last_progress_at",
-            ] {
+            for field in ["next_steps", "disk_total_bytes", "source_disk", "created_at", "last_progress_at"] {
                 assert!(text.contains(&format!("\"{field}\":")), "{field} in {text}");
             }
         }

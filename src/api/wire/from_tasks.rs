@@ -65,11 +65,18 @@ impl Task {
     }
 }
 
-impl From<TaskView> for Task {
-    fn from(mut view: TaskView) -> Self {
-        let plan = Some(view.task.plan.clone());
+impl Task {
+    /// As lists show it when they are asked for how it goes on each disk.
+    pub fn with_status(mut view: TaskView) -> Self {
         let status_list = Some(std::mem::take(&mut view.disks));
-        Self { plan, status_list, ..Self::in_list(view) }
+        Self { status_list, ..Self::in_list(view) }
+    }
+}
+
+impl From<TaskView> for Task {
+    fn from(view: TaskView) -> Self {
+        let plan = Some(view.task.plan.clone());
+        Self { plan, ..Self::with_status(view) }
     }
 }
 

@@ -150,6 +150,13 @@ pub struct NoParameters {}
 pub struct Migration {
     /// Number; increasing, never used again.
     pub id: MigrationId,
+    /// The same as 24 digits, zeros first; taken wherever the number is.
+    #[serde(rename = "_id", default)]
+    #[schema(pattern = "^[0-9]{24}$")]
+    pub object_id: String,
+    /// Who does the work: this node, by its name.
+    #[serde(rename = "migrationHosts", default)]
+    pub migration_hosts: Vec<String>,
     /// What moves.
     pub tablet_id: TabletId,
     /// Its schema.
@@ -214,7 +221,8 @@ pub struct Migration {
     pub reverted_by: Option<MigrationId>,
     /// Attempts begun, those behind a gate counted by themselves.
     pub attempts: u32,
-    /// Steps run so far, oldest first, with what they said. Lists leave them out unless asked for them.
+    /// Steps entered so far, each once, in the order they were first entered, with what they said. Lists leave them out unless
+    /// asked for them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub steps: Option<Vec<Step>>,
     /// Progress; its fields stand beside the others.
@@ -266,15 +274,6 @@ pub struct DiskCounters {
     pub disk_total_files: u64,
     /// Files read back and found right so far.
     pub disk_verified_files: u64,
-    /// Nova's counters of what is in memory: always 0, because a tablet has no part that is not in its files.
-    #[serde(default)]
-    pub memory_total_bytes: u64,
-    /// As above.
-    #[serde(default)]
-    pub memory_processed_bytes: u64,
-    /// As above.
-    #[serde(default)]
-    pub memory_remaining_bytes: u64,
     /// Waited for bandwidth limits.
     pub throttled_ms: u64,
 }
@@ -292,20 +291,40 @@ pub struct Blocker {
     pub since: Option<Timestamp>,
 }
 
-/// One run of one step.
+/// One step, with every time it was entered.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[schema(as = StepRun)]
 pub struct Step {
+    /// Of this step of this migration; stays through every attempt.
+    #[serde(default)]
+    pub id: String,
     /// Which.
     pub step: crate::model::Step,
-    /// How it stands.
+    /// How it stands, by its last attempt.
     pub status: StepStatus,
-    /// When it began.
+    /// How often it was entered, as far as that is remembered.
+    #[serde(default)]
+    pub attempts: u32,
+    /// When it first began.
     pub started_at: Timestamp,
-    /// When it ended.
+    /// When its last attempt ended.
     pub ended_at: Option<Timestamp>,
-    /// What it said.
+    /// What it said, in all attempts.
     pub logs: Vec<LogLine>,
+    /// What its last attempt looked at, one by one, up to the first that was not as it must be. Preflight has them.
+    #[serde(default)]
+    pub checks: Vec<Check>,
+}
+
+/// One thing a step looked at.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Check {
+    /// A stable name, such as `space`.
+    pub name: String,
+    /// `done` where it was as it must be, else `error`.
+    pub status: StepStatus,
+    /// What was found, with the numbers.
+    pub found: String,
 }
 
 /// One line of a step's log.

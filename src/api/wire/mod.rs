@@ -29,7 +29,7 @@ pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, Re
 pub use event::Event;
 pub use loss::{DiskLoss, ForgetDisk, LostMigration, LostTablet, ReplaceDisk};
 pub use migration::{
-    Action, Blocker, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
+    Action, Blocker, Check, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
 };
 pub use operation::{HealTablet, Operation, OperationItem};
@@ -62,9 +62,6 @@ pub struct ErrorBody {
     /// A stable name: one of [`crate::model::ErrorCode`], or of HTTP itself (`NOT_FOUND`, `METHOD_NOT_ALLOWED`,
     /// `PAYLOAD_TOO_LARGE`), or of who may (`UNAUTHENTICATED`, `FORBIDDEN`, `CROSS_SITE`, `HOST_NOT_ALLOWED`, `BAD_HOST`).
     pub error_code: String,
-    /// The same name once more, for clients that take a code for a number.
-    #[serde(default)]
-    pub error_name: String,
     /// What to do about it, where the sentence has not said it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,

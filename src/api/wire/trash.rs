@@ -82,14 +82,17 @@ pub struct PurgeTrash {
     pub dry_run: bool,
 }
 
-/// What became of one tablet in trash.
+/// What would become of one tablet in trash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct PurgedItem {
     /// Which.
     #[serde(flatten)]
     pub item: TrashItem,
-    /// Whether it is gone (with `dry_run`: would go).
+    /// Whether it is gone; never with `dry_run`.
     pub purged: bool,
-    /// Why it was not purged.
+    /// Whether it would go.
+    #[serde(default)]
+    pub would_be_purged: bool,
+    /// Why it is kept.
     pub not_purged_because: Option<String>,
 }

@@ -65,6 +65,10 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     };
     let copy = copy.map_err(|failure| blame(line, failure))?;
     fault::point("data_copied");
+    if copy.resumed_bytes() > 0 {
+        let (resumed, all) = (copy.resumed_bytes(), copy.manifest().total_bytes());
+        line.job.note(format!("{resumed} of {all} bytes stood in staging already and were not copied again"));
+    }
     let mut ready = Ready { prepared, copy, record, barrier, epoch: Cell::new(before) };
     make_record_durable(line, &mut ready)?;
     match ready.copy.coldness() {

@@ -36,6 +36,7 @@ use crate::rules::retry::{Copied, Leave, SPACE_PAUSE_MS_MAX, Verdict, after_fail
 use crate::rules::transition::Event;
 use crate::storage::StorageError;
 use gate::Halt;
+use undo::Undone;
 
 pub(super) use doubt::settle;
 pub(super) use finalize::content_crc32;
@@ -296,8 +297,11 @@ impl<'a> Line<'a> {
         self.job.claim.set_verified_copy(false);
         reservation::not_allocated(&self.destination, self.job);
         match &undone {
-            Ok(None) => self.job.lock().destination_shard = None,
-            Ok(Some(path)) => self.job.log(format!("the copy is kept in {path}: it may be the only one")),
+            Ok(gone @ Undone::Removed(_)) => {
+                self.job.note(gone.in_words(&self.destination.path));
+                self.job.lock().destination_shard = None;
+            }
+            Ok(kept) => self.job.log(kept.in_words(&self.destination.path)),
             Err(failure) => {
                 self.job.log(format!("{failure}; what is left is removed once the disk lets it be"));
                 let shard = self.job.lock().destination_shard;

@@ -19,20 +19,22 @@ pub(super) struct Passed {
 }
 
 pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
-    let source = line.source.open()?;
-    let destination = line.destination.open()?;
-    let record = read_record(line, &source.1)?;
-    let dir = tablet_dir(record.shard_id, line.key);
-    let source_dir =
-        source.0.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?.ok_or_else(|| {
-            let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
-            Failure::new(ErrorCode::SourceDamaged, why)
-        })?;
-    check_source(&source_dir, &record.manifest)
-        .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
-    let space = check_space(line, &destination.0, &record.manifest)?;
-    make_way(line)?;
-    check_nothing_in_the_way(line, &destination.1)?;
+    let job = line.job;
+    let opened = |path: &str| format!("{path} is the disk it was, and answers");
+    let source = job.checked("source_disk", line.source.open(), |_| opened(&line.source.path))?;
+    let destination =
+        job.checked("destination_disk", line.destination.open(), |_| opened(&line.destination.path))?;
+    let record = job.checked("record", read_record(line, &source.1), |record| {
+        format!("generation {}, {} files", record.generation, record.manifest.files().len())
+    })?;
+    let source_dir = job.checked("files", check_files(line, &source.0, &record), |_| {
+        format!("{} bytes, as the record says", record.manifest.total_bytes())
+    })?;
+    let space = job.checked("space", check_space(line, &destination.0, &record.manifest), String::clone)?;
+    let clear = make_way(line).and_then(|()| check_nothing_in_the_way(line, &destination.1));
+    job.checked("nothing_in_the_way", clear, |()| {
+        format!("{} has nothing of the tablet", line.destination.path)
+    })?;
     {
         let mut row = line.job.lock();
         row.counters.total_bytes = record.manifest.total_bytes();
@@ -48,6 +50,19 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
         line.destination.path
     ));
     Ok(Passed { source, destination, record, source_dir })
+}
+
+/// The files of the tablet, by name and size, in the directory that its record names.
+fn check_files(line: &Line<'_>, source: &Root, record: &TabletRecord) -> Result<Dir, Failure> {
+    let dir = tablet_dir(record.shard_id, line.key);
+    let opened = source.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?;
+    let files = opened.ok_or_else(|| {
+        let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
+        Failure::new(ErrorCode::SourceDamaged, why)
+    })?;
+    check_source(&files, &record.manifest)
+        .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
+    Ok(files)
 }
 
 /// The source's record, which must be the one the catalog goes by.

@@ -6,12 +6,45 @@ use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::retry::Leave;
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
-    Dir, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine, read_owner,
-    read_place, remove_empty_parents, remove_staging,
+    Dir, DiskError, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine,
+    read_owner, read_place, remove_empty_parents, remove_staging,
 };
 
-/// Removes this migration's copy. Says where it is kept instead, where it may be the only one, or is to be kept.
-pub(super) fn undo(line: &Line<'_>, leave: Leave) -> Result<Option<String>, Failure> {
+/// What became of a copy.
+#[derive(Debug, PartialEq, Eq)]
+pub(in crate::engine) enum Undone {
+    /// It is gone, or there was none.
+    Removed(Removed),
+    /// It is kept there: it may be the only one, or is to be kept.
+    KeptIn(String),
+}
+
+/// What was removed of a copy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(in crate::engine) struct Removed {
+    files: u64,
+    bytes: u64,
+}
+
+impl Undone {
+    /// For the log of the step that did it, on the disk at `path`.
+    pub(in crate::engine) fn in_words(&self, path: &str) -> String {
+        match self {
+            Self::Removed(Removed { files: 0, .. }) => format!("nothing was copied to {path} yet"),
+            Self::Removed(Removed { files, bytes }) => {
+                format!("removed the copy from {path}: {files} files, {bytes} bytes")
+            }
+            Self::KeptIn(place) => format!("the copy is kept in {place}: it may be the only one"),
+        }
+    }
+
+    fn aside(place: Option<String>) -> Self {
+        place.map_or(Self::Removed(Removed::default()), Self::KeptIn)
+    }
+}
+
+/// Removes this migration's copy, or keeps it elsewhere, where it may be the only one or is to be kept.
+pub(super) fn undo(line: &Line<'_>, leave: Leave) -> Result<Undone, Failure> {
     let shard = line.job.lock().destination_shard;
     let (root, store) = line.destination.open()?;
     let name = line.id.to_string();
@@ -19,13 +52,13 @@ pub(super) fn undo(line: &Line<'_>, leave: Leave) -> Result<Option<String>, Fail
         Leave::Nothing => undo_copy(line.node, &root, &store, &name, line.key, shard),
         Leave::Copy => {
             let why = "a verified copy whose source turned out bad";
-            Ok(set_copy_aside(&root, &store, &name, line.key, shard, why)?)
+            Ok(Undone::aside(set_copy_aside(&root, &store, &name, line.key, shard, why)?))
         }
     }
 }
 
 /// Removes what a migration copied, while its tablet is served by a disk that can be read; else it may be the only copy
-/// there is and goes to quarantine. Says where it is then.
+/// there is and goes to quarantine.
 ///
 /// # Errors
 /// As the calls made; what is left is settled by the next start.
@@ -36,12 +69,12 @@ pub(in crate::engine) fn undo_copy(
     name: &str,
     key: TabletKey,
     noted: Option<ShardId>,
-) -> Result<Option<String>, Failure> {
+) -> Result<Undone, Failure> {
     if owner_is_seen(node, key) {
-        return Ok(remove_copy(root, store, name, key, noted).map(|()| None)?);
+        return Ok(Undone::Removed(remove_copy(root, store, name, key, noted)?));
     }
     let why = "an unfinished copy; its tablet is served by no disk that can be read";
-    Ok(set_copy_aside(root, store, name, key, noted, why)?)
+    Ok(Undone::aside(set_copy_aside(root, store, name, key, noted, why)?))
 }
 
 /// Whether a disk serves the tablet and can be read.
@@ -82,12 +115,29 @@ pub(in crate::engine) fn remove_copy(
     name: &str,
     key: TabletKey,
     noted: Option<ShardId>,
-) -> Result<(), StorageError> {
+) -> Result<Removed, StorageError> {
     root.check_identity()?;
     let shard = reclaim_placed(root, store, name, key, noted)?;
-    remove_staging(&root.dir().open(MIGRATING)?, name)?;
+    let migrating = root.dir().open(MIGRATING)?;
+    // For the log alone: what cannot be counted is removed all the same.
+    let removed = count_files(&migrating, name).unwrap_or_default();
+    remove_staging(&migrating, name)?;
     // A rename that failed leaves the parents that were made for it.
-    Ok(shard.map_or(Ok(()), |shard| remove_empty_parents(root.dir(), shard, key))?)
+    shard.map_or(Ok(()), |shard| remove_empty_parents(root.dir(), shard, key))?;
+    Ok(removed)
+}
+
+fn count_files(migrating: &Dir, name: &str) -> Result<Removed, DiskError> {
+    let mut found = Removed::default();
+    if let Some(files) = migrating.open_if_exists(format!("{name}/{FILES}"))? {
+        files.for_each::<DiskError>(|name, _| {
+            found.files += 1;
+            let size = files.stat(&name)?.map_or(0, |stat| stat.st_size);
+            found.bytes += u64::try_from(size).unwrap_or(0);
+            Ok(())
+        })?;
+    }
+    Ok(found)
 }
 
 /// Takes a copy that was placed, but never committed, back into the staging directory it came from. Returns the shard of

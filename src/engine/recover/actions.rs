@@ -36,7 +36,9 @@ pub(in crate::engine) fn act(root: &Root, store: &NativeStore, action: Action) -
         }
         Action::RemoveBareTrash { entry } => remove_bare_entry(root.dir(), &entry)?,
         Action::Read { path } => look_at_entry(root.dir(), &path)?,
-        Action::RemoveCopy { name, key, shard } => remove_copy(root, store, &name, key, shard)?,
+        Action::RemoveCopy { name, key, shard } => {
+            remove_copy(root, store, &name, key, shard)?;
+        }
         Action::RemoveStaging { name } => {
             let migrating = root.dir().open(MIGRATING)?;
             if migrating.kind(&name)? == Some(EntryKind::Directory) {

@@ -27,6 +27,7 @@ pub(super) fn sample(tablet_id: i64) -> Migration {
             started_ms: 1_700_000_000_000,
             ended_ms: Some(1_700_000_000_020),
             logs: vec![LogEntry { at_ms: 1_700_000_000_010, text: "12 files, 1073741824 bytes".to_owned() }],
+            checks: Vec::new(),
         }],
         request_reason: "drain /data/disk1".to_owned(),
         updated_ms: 1_700_000_000_020,
@@ -47,7 +48,14 @@ fn any_disk() -> impl Strategy<Value = DiskRef> {
 fn any_step() -> impl Strategy<Value = StepRecord> {
     let log = (any::<i64>(), any::<String>()).prop_map(|(at_ms, text)| LogEntry { at_ms, text });
     (select(Step::ALL), select(StepStatus::ALL), any::<i64>(), any::<Option<i64>>(), vec(log, 0..4)).prop_map(
-        |(step, status, started_ms, ended_ms, logs)| StepRecord { step, status, started_ms, ended_ms, logs },
+        |(step, status, started_ms, ended_ms, logs)| StepRecord {
+            step,
+            status,
+            started_ms,
+            ended_ms,
+            logs,
+            checks: Vec::new(),
+        },
     )
 }
 

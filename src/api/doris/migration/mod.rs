@@ -96,7 +96,7 @@ struct Request {
 async fn submit(app: &App, caller: &Caller, key: TabletKey, disk: String) -> Result<Migration, Failure> {
     caller.asks(format_args!("move tablet {key} to {disk:?}"));
     let submit = Submit {
-        reason: format!("/api/tablet_migration, called from {caller}"),
+        reason: caller.reason_or("", "/api/tablet_migration"),
         requested_by: caller.to_string(),
         ..Submit::new(key, disk)
     };
