@@ -73,6 +73,9 @@ fn an_aborted_migration_leaves_nothing_behind() {
     daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"abort": {}}));
     let migration = daemon.wait_for(id, &["aborted", "completed", "failed"]);
     assert_eq!(migration["status"], "aborted", "{migration:#}");
+    let undone = migration["steps"].as_array().expect("steps").iter().find(|step| step["step"] == "abort");
+    let said = undone.expect("the step that undid it")["logs"].to_string();
+    assert!(said.contains(&format!("removed the copy from {}: ", node.disk(1))), "{migration:#}");
     assert_eq!(daemon.status(key)["msg"], "migration task failed.");
     assert_eq!(node.assert_whole()[&key], 0);
     // The disk and the tablet are free again, at once.
