@@ -6,9 +6,9 @@ use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
     Adopt, ConfigChangeError, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
     NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
-    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
-    TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView,
-    Validation,
+    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, SetAside, Submit, TabletFilter, TabletView,
+    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter,
+    UnrecordedView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -81,6 +81,8 @@ pub trait Node: Send + Sync + 'static {
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
     fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure>;
+    /// See [`Engine::set_aside`].
+    fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure>;
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure>;
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure>;
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure>;
@@ -284,6 +286,9 @@ impl Node for Engine {
     }
     fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
         Self::adopt(self, request)
+    }
+    fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure> {
+        Self::set_aside(self, request)
     }
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
         Self::unrecorded(self, filter)

@@ -8,7 +8,7 @@ use super::jobs::remainder;
 use super::offline::read_header_file;
 use super::operations;
 use super::table::{Align, Table, human_bytes};
-use crate::api::wire::{AdoptTablet, Disk, List, Operation, Unrecorded};
+use crate::api::wire::{AdoptTablet, Disk, List, Operation, SetAsideDirectory, Unrecorded};
 
 /// `tablet unrecorded`: every directory below `data/` that no record names, and where that is not known yet.
 pub(super) fn unrecorded(client: &Client, args: &UnrecordedArgs, output: Output) -> Result<(), CliError> {
@@ -60,5 +60,12 @@ pub(super) fn adopt(client: &Client, args: &AdoptArgs, output: Output) -> Result
         accept_older: args.accept_older,
     };
     let begun: Answer<Operation> = client.post("/api/v1/tablets/adopt", &request)?;
+    operations::follow(client, begun, output)
+}
+
+/// `tablet set-aside`: asks for it and follows it to its end.
+pub(super) fn set_aside(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
+    let request = SetAsideDirectory { path: path.to_owned() };
+    let begun: Answer<Operation> = client.post("/api/v1/unrecorded/set_aside", &request)?;
     operations::follow(client, begun, output)
 }

@@ -264,6 +264,11 @@ pub enum TabletCommand {
     },
     /// Show directories below data/ that no record names.
     Unrecorded(UnrecordedArgs),
+    /// Move a directory that no record names to quarantine, while its tablet is served from elsewhere; waits for the end.
+    SetAside {
+        /// The directory, as tablet unrecorded lists it.
+        path: String,
+    },
     /// Make files a tablet that no good record names, or take back a copy that was set aside; waits for the end.
     Adopt(AdoptArgs),
     /// Make a directory of files a tablet of a root, in the way a migration would write it.

@@ -129,6 +129,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
         Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
         Command::Tablet { command: TabletCommand::Adopt(args) } => adopt::adopt(&client()?, args, output),
+        Command::Tablet { command: TabletCommand::SetAside { path } } => {
+            adopt::set_aside(&client()?, path, output)
+        }
         Command::Tablet { command: TabletCommand::Unrecorded(args) } => {
             adopt::unrecorded(&client()?, args, output)
         }
@@ -256,6 +259,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         | TabletCommand::Show { root: None, .. }
         | TabletCommand::Unrecorded(_)
         | TabletCommand::Adopt(_)
+        | TabletCommand::SetAside { .. }
         | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }

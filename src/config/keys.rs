@@ -235,6 +235,10 @@ config_keys! {
     /// Time between two health checks of every disk, in seconds.
     disk_stat_monitor_interval: u32 = 5, Mutable, Range(1, 86_400);
 
+    /// How many directories below `data/` the walk for files without a record looks at in a second, on each disk; 0 is no
+    /// limit.
+    unrecorded_walk_dirs_per_sec: u32 = 2_000, Mutable, Range(0, MAX_I32);
+
     /// Time after which a call that has not returned makes its disk hung, in seconds.
     disk_hang_timeout_sec: u32 = 30, Mutable, Range(1, 86_400);
 

@@ -89,8 +89,8 @@ impl Expected {
         let when = DateTime::from_timestamp_millis(lost.since_ms).unwrap_or_default();
         Err(format!(
             "this is disk {found}, which was given up as lost on {} by {} (it was {}) and does not join again; with a new \
-             file system it is a new disk, and single tablets of it come back with tabletctl tablet import of their \
-             directories while the daemon is stopped",
+             file system it is a new disk; while it can be read, single tablets of it come back with tabletctl tablet \
+             adopt <its mount point>/data/<shard>/<tablet_id>/<schema_hash>",
             when.format("%Y-%m-%d"),
             lost.by,
             lost.path

@@ -34,6 +34,7 @@ mod facts;
 mod flush;
 mod gentle;
 mod grants;
+mod guest;
 mod heal;
 mod histogram;
 mod housekeeping;
@@ -64,6 +65,7 @@ mod removal;
 mod reservation;
 mod rewrite;
 mod scheduler;
+mod set_aside;
 mod settings;
 mod start;
 mod steer;
@@ -91,7 +93,7 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined,
+    RestoreQuarantined, SetAside,
 };
 pub use settings::{ConfigChangeError, Persistence};
 pub use start::StartError;

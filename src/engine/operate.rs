@@ -7,14 +7,15 @@ use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined,
+    RestoreQuarantined, SetAside,
 };
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
     UnrecordedView,
 };
 use super::{
-    Engine, disk_look, gentle, heal, marks, operations, quarantine, register, tasks, unrecorded, verify,
+    Engine, disk_look, gentle, heal, marks, operations, quarantine, register, set_aside, tasks, unrecorded,
+    verify,
 };
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
@@ -229,6 +230,14 @@ impl Engine {
     /// `INVALID_ARGUMENT`, `RECORD_DAMAGED`; as [`Engine::restore`].
     pub fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
         heal::adopt(&self.0, request)
+    }
+
+    /// Sets a directory aside that no record names, in quarantine, while its tablet is served from elsewhere. An operation.
+    ///
+    /// # Errors
+    /// `INVALID_ARGUMENT`; `TABLET_UNAVAILABLE` for what may be the last copy; as [`Engine::heal`].
+    pub fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure> {
+        set_aside::begin(&self.0, request)
     }
 
     /// Directories below `data/` that no record names, as far as each disk has been looked through.

@@ -92,6 +92,15 @@ pub struct Adopt {
     pub requested_by: String,
 }
 
+/// A directory without a record that is to go to quarantine.
+#[derive(Debug, Clone)]
+pub struct SetAside {
+    /// Where it is, with the path of its disk.
+    pub path: String,
+    /// Who asks.
+    pub requested_by: String,
+}
+
 /// A copy that an operator names.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CopyNamed {

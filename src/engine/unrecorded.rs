@@ -7,13 +7,17 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::disk::{Disk, visit};
+use super::gentle::wear_io_class;
 use super::node::Node;
 use super::query::PAGE_DEFAULT;
 use super::thread::spawn_isolated;
 use super::view::{Page, UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
-use crate::model::Failure;
+use crate::model::{DiskIndex, Failure};
 use crate::storage::{DataDir, Unnamed, data_dirs, look_unnamed, shard_names};
+use crate::transfer::Limiter;
 
+/// Directories of one request that are looked at again before they are shown.
+const SHOWN_AGAIN_MAX: usize = 1000;
 /// How long a look at some of them may take.
 const LOOK_WAIT: Duration = Duration::from_secs(20);
 /// Directories that are looked at in one visit.
@@ -29,6 +33,8 @@ pub(super) struct Walk {
 #[derive(Debug, Default)]
 struct Found {
     state: State,
+    /// Directories below `data/` that were walked, and their number.
+    shards: (usize, usize),
     dirs: BTreeMap<String, (DataDir, Unnamed)>,
     bytes: u64,
 }
@@ -68,7 +74,11 @@ impl Walk {
             not_looked_at: match &found.state {
                 State::Ended => None,
                 State::Failed(why) => Some(format!("not yet looked at: {why}")),
-                State::NotYet | State::Walking => Some("not yet looked at".to_owned()),
+                State::NotYet => Some("not yet looked at".to_owned()),
+                State::Walking => {
+                    let (done, all) = found.shards;
+                    Some(format!("not yet looked at: {done} of {all} shards so far"))
+                }
             },
         }
     }
@@ -86,11 +96,17 @@ impl Walk {
         };
         Some(format!(
             "{what} below data/ that no record names: tabletctl tablet unrecorded --disk {path} lists them, tabletctl tablet adopt takes \
-             them in"
+             them in, and tabletctl tablet set-aside moves what is left over to quarantine"
         ))
     }
 
-    fn note(&self, dir: DataDir, unnamed: Option<Unnamed>) {
+    /// What was found at this path below the root.
+    pub(super) fn find(&self, path: &str) -> Option<DataDir> {
+        self.lock().dirs.get(path).map(|(dir, _)| dir.clone())
+    }
+
+    /// Notes what is in a directory, or that it is none of these.
+    pub(super) fn note(&self, dir: DataDir, unnamed: Option<Unnamed>) {
         let mut found = self.lock();
         let before = match unnamed {
             Some(unnamed) => {
@@ -100,6 +116,19 @@ impl Walk {
             None => found.dirs.remove(&dir.path),
         };
         found.bytes -= before.map_or(0, |(_, unnamed)| unnamed.size_bytes);
+    }
+
+    fn shown(&self, disk: &Disk, dir: &DataDir) -> Option<UnrecordedView> {
+        let found = self.lock();
+        let (_, unnamed) = found.dirs.get(&dir.path)?;
+        Some(UnrecordedView {
+            disk: disk.path.clone(),
+            path: format!("{}/{}", disk.path, dir.path),
+            key: dir.place.map(|(_, key)| key),
+            entries: unnamed.entries,
+            size_bytes: unnamed.size_bytes,
+            remark: unnamed.remark.clone(),
+        })
     }
 
     fn known(&self) -> Vec<DataDir> {
@@ -177,25 +206,44 @@ fn walk(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), Failure> {
         let _call = disk.enter("a look for files without a record");
         shard_names(root.dir())?
     };
+    disk.unrecorded.lock().shards = (0, shards.len());
+    let pace = Limiter::new(0);
+    let go_on = || if node.is_stopping() || disk.is_forgotten() { Err(BrokenOff) } else { Ok(()) };
     for shard in shards {
-        if node.is_stopping() || disk.is_forgotten() {
+        let (class, dirs_per_sec) = {
+            let config = node.config();
+            (config.migration_io_class, config.unrecorded_walk_dirs_per_sec)
+        };
+        wear_io_class(class);
+        pace.set_rate(u64::from(dirs_per_sec));
+        if go_on().is_err() {
             return Ok(());
         }
         let dirs = {
             let _call = disk.enter("a look for files without a record");
             data_dirs(root.dir(), &shard)?
         };
-        for dir in dirs.into_iter().filter(|dir| !is_owners(node, disk, dir)) {
+        for dir in dirs {
+            if pace.take(1, go_on).is_err() {
+                return Ok(());
+            }
+            if is_owners(node, disk, &dir) {
+                continue;
+            }
             let _call = disk.enter("a look for files without a record");
             if let Some(unnamed) = look_unnamed(root.dir(), &store, &dir) {
                 disk.unrecorded.note(dir, Some(unnamed));
             }
         }
+        disk.unrecorded.lock().shards.0 += 1;
     }
     drop((root, store));
     // What was being swapped in at that moment has its record by now.
     look_again(disk)
 }
+
+/// The daemon stops, or the disk was forgotten: the walk ends where it is.
+struct BrokenOff;
 
 /// The place of a tablet that this disk serves: its record was read.
 fn is_owners(node: &Node, disk: &Disk, dir: &DataDir) -> bool {
@@ -209,8 +257,12 @@ fn is_owners(node: &Node, disk: &Disk, dir: &DataDir) -> bool {
 ///
 /// # Errors
 /// The disk did not answer.
-pub(super) fn look_again(disk: &Arc<Disk>) -> Result<(), Failure> {
-    for some in disk.unrecorded.known().chunks(DIRS_PER_VISIT) {
+fn look_again(disk: &Arc<Disk>) -> Result<(), Failure> {
+    look_again_at(disk, &disk.unrecorded.known())
+}
+
+fn look_again_at(disk: &Arc<Disk>, dirs: &[DataDir]) -> Result<(), Failure> {
+    for some in dirs.chunks(DIRS_PER_VISIT) {
         let some = some.to_vec();
         let looked = visit(disk, LOOK_WAIT, move |root, store| {
             let look = |dir: DataDir| (look_unnamed(root.dir(), store, &dir), dir);
@@ -223,40 +275,58 @@ pub(super) fn look_again(disk: &Arc<Disk>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// One page of them, by path on each disk.
+/// One page of them, by path on each disk. What is on it is looked at again, and nothing else.
 ///
 /// # Errors
 /// `DISK_NOT_FOUND`; the disk that is named did not answer.
 pub(super) fn list(node: &Node, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let only = filter.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
-    let mut page = Page { total: 0, items: Vec::new() };
-    let mut is_behind = filter.after.is_none();
-    for disk in node.shown_disks().filter(|disk| only.is_none_or(|only| only.index == disk.index)) {
-        match look_again(disk) {
-            Err(failure) if only.is_some() => return Err(failure),
-            _ => {}
-        }
-        for (dir, unnamed) in disk.unrecorded.lock().dirs.values() {
-            let key = dir.place.map(|(_, key)| key);
-            if filter.tablet_id.is_some_and(|id| key.is_none_or(|key| key.tablet_id != id)) {
-                continue;
-            }
-            page.total += 1;
-            let path = format!("{}/{}", disk.path, dir.path);
-            if is_behind && page.items.len() < limit {
-                page.items.push(UnrecordedView {
-                    disk: disk.path.clone(),
-                    path,
-                    key,
-                    entries: unnamed.entries,
-                    size_bytes: unnamed.size_bytes,
-                    remark: unnamed.remark.clone(),
-                });
-            } else if !is_behind {
-                is_behind = filter.after.as_ref() == Some(&path);
-            }
+    let disks = || node.shown_disks().filter(|disk| only.is_none_or(|only| only.index == disk.index));
+    let after = filter.after.as_ref().and_then(|path| {
+        node.shown_disks()
+            .find_map(|disk| Some((disk.index, path.strip_prefix(&disk.path)?.strip_prefix('/')?)))
+    });
+    let mut left = SHOWN_AGAIN_MAX;
+    for (disk, dirs) in chosen(disks(), after, filter).1 {
+        let again = &dirs[..dirs.len().min(left)];
+        left -= again.len();
+        if let Err(failure) = look_again_at(disk, again)
+            && only.is_some()
+        {
+            return Err(failure);
         }
     }
-    Ok(page)
+    let (total, chosen) = chosen(disks(), after, filter);
+    let shown = chosen.into_iter().flat_map(|(disk, dirs)| dirs.into_iter().map(move |dir| (disk, dir)));
+    Ok(Page { total, items: shown.filter_map(|(disk, dir)| disk.unrecorded.shown(disk, &dir)).collect() })
+}
+
+/// Disks, and what of each is on a page.
+type Chosen<'n> = Vec<(&'n Arc<Disk>, Vec<DataDir>)>;
+
+/// How many the filter chooses, and those of the page.
+fn chosen<'n>(
+    disks: impl Iterator<Item = &'n Arc<Disk>>,
+    after: Option<(DiskIndex, &str)>,
+    filter: &UnrecordedFilter,
+) -> (u64, Chosen<'n>) {
+    let mut room = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let (mut total, mut page) = (0, Vec::new());
+    for disk in disks {
+        let mut dirs = Vec::new();
+        for (dir, _) in disk.unrecorded.lock().dirs.values() {
+            let id = dir.place.map(|(_, key)| key.tablet_id);
+            if filter.tablet_id.is_some_and(|wanted| id != Some(wanted)) {
+                continue;
+            }
+            total += 1;
+            let is_behind = after.is_none_or(|after| (disk.index, dir.path.as_str()) > after);
+            if is_behind && room > 0 {
+                room -= 1;
+                dirs.push(dir.clone());
+            }
+        }
+        page.push((disk, dirs));
+    }
+    (total, page)
 }

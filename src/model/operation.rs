@@ -14,6 +14,8 @@ pub enum OperationKind {
     Restore,
     /// Files that no good record names become a tablet.
     Adopt,
+    /// A directory that no record names goes to quarantine.
+    SetAside,
     /// What is not needed any more goes from trash.
     PurgeTrash,
     /// What was set aside goes for good.
@@ -27,6 +29,7 @@ impl OperationKind {
             Self::Heal => "heal",
             Self::Restore => "restore",
             Self::Adopt => "adopt",
+            Self::SetAside => "set_aside",
             Self::PurgeTrash => "purge_trash",
             Self::PurgeQuarantine => "purge_quarantine",
         }

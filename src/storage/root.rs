@@ -118,6 +118,18 @@ impl Root {
         Ok(Self { dir, identity: RootIdentity { uuid, device, inode } })
     }
 
+    /// Opens the root at `path` to read it: nothing is made there and nothing written. `None` where there is none.
+    ///
+    /// # Errors
+    /// As `open(2)`; its `disk.json` cannot be read.
+    pub fn look(path: &str) -> Result<Option<Self>, RootError> {
+        let dir = Dir::open_absolute(Path::new(path))?;
+        let refused = |why: String| RootError::Refused { path: path.to_owned(), why };
+        let Some(uuid) = read_uuid(&dir).map_err(refused)? else { return Ok(None) };
+        let (device, inode) = dir.device_and_inode()?;
+        Ok(Some(Self { dir, identity: RootIdentity { uuid, device, inode } }))
+    }
+
     /// Opens a root that was opened before; anything else at the path is refused.
     ///
     /// # Errors

@@ -255,6 +255,11 @@ pub enum Quarantined<'a> {
         /// The record that named it, where that is known: the header beside it.
         record: Option<&'a TabletRecord>,
     },
+    /// A directory below `data/` whose name is no tablet's.
+    Foreign {
+        /// Its path below the root.
+        path: &'a str,
+    },
     /// A file below `meta/` that is not a good record.
     Record {
         /// Its name.
@@ -308,6 +313,10 @@ pub fn quarantine(
             let parent = root.open(tablet_parent(*shard, key.tablet_id))?;
             parent.rename(&key.schema_hash.to_string(), &entry, FILES)?;
             remove_empty_parents(root, *shard, *key)?;
+        }
+        Quarantined::Foreign { path } => {
+            let (parent, name) = path.rsplit_once('/').unwrap_or((".", path));
+            root.open(parent)?.rename(name, &entry, FILES)?;
         }
         Quarantined::Record { name } => root.open("meta")?.rename(name, &entry, name)?,
         Quarantined::ReplacedRecord { name } => root.open("meta")?.link(name, &entry, name)?,

@@ -108,6 +108,7 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("heal_tablet", 404, v1("/tablets/99/heal"), json!({})),
         ("adopt_tablet", 400, v1("/tablets/adopt"), json!({"path": "/nowhere"})),
         ("adopt_tablet", 409, v1("/tablets/adopt"), json!({"path": format!("{there}/data/11/11/555")})),
+        ("set_aside_unrecorded", 400, v1("/unrecorded/set_aside"), json!({"path": "/nowhere"})),
         ("list_unrecorded", 200, v1("/unrecorded"), none.clone()),
         ("list_quarantine", 200, v1("/quarantine"), none.clone()),
         (

@@ -138,7 +138,7 @@ fn a_blank_disk_takes_the_place_of_a_dead_one_after_what_is_lost_was_said() {
     assert!(mounted.success());
     let again = refused(&daemon, &["disk", "register", &there, "--medium", "ssd"]);
     nix::mount::umount2(&elsewhere, nix::mount::MntFlags::MNT_DETACH).expect("mounted");
-    assert!(again.contains("given up as lost") && again.contains("tablet import"), "{again}");
+    assert!(again.contains("given up as lost") && again.contains("tablet adopt"), "{again}");
     daemon.stop();
 }
 

@@ -11,7 +11,7 @@ use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
     Adopt, ConfigChangeError, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss,
     MigrationFilter, NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect,
-    QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, Submit,
+    QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, SetAside, Submit,
     TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage,
     UnrecordedFilter, UnrecordedView, Validation,
 };
@@ -341,6 +341,10 @@ impl Node for FakeNode {
     fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
         self.on_disk(format!("adopt {} to {:?}, {:?}", request.path, request.to, request.older))?;
         Ok(sample::operation(OperationKind::Adopt))
+    }
+    fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure> {
+        self.on_disk(format!("set aside {}", request.path))?;
+        Ok(sample::operation(OperationKind::SetAside))
     }
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
         self.on_disk(format!("unrecorded {:?} {:?}", filter.disk, filter.tablet_id))?;

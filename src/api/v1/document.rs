@@ -63,6 +63,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::trash::purge,
         super::unrecorded::list,
         super::unrecorded::adopt,
+        super::unrecorded::set_aside,
         super::quarantine::list,
         super::quarantine::show,
         super::quarantine::restore,

@@ -14,8 +14,8 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::wire::{AdoptTablet, List, Operation, Unrecorded};
-use crate::engine::{Adopt, UnrecordedFilter};
+use crate::api::wire::{AdoptTablet, List, Operation, SetAsideDirectory, Unrecorded};
+use crate::engine::{Adopt, SetAside, UnrecordedFilter};
 use crate::model::TabletId;
 
 const MAX_LIMIT: i64 = 100_000;
@@ -70,4 +70,27 @@ pub(super) async fn adopt(
     let older = older(accept_older);
     let request = Adopt { path, header, to, older, requested_by: caller.to_string() };
     Ok(accepted(app.try_ask(Touches::Disk, move |node| node.adopt(&request)).await?))
+}
+
+/// `POST /unrecorded/set_aside`: a directory that no record names goes to quarantine, while its tablet is served from
+/// elsewhere.
+#[utoipa::path(
+    post,
+    path = "/api/v1/unrecorded/set_aside",
+    operation_id = "set_aside_unrecorded",
+    tag = "tablets",
+    request_body = SetAsideDirectory,
+    responses((status = 202, body = Operation, description = "It is looked into")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn set_aside(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    parts: Parts,
+    Body(SetAsideDirectory { path }): Body<SetAsideDirectory>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    caller.asks(format_args!("set {path:?} aside"));
+    let request = SetAside { path, requested_by: caller.to_string() };
+    Ok(accepted(app.try_ask(Touches::Disk, move |node| node.set_aside(&request)).await?))
 }

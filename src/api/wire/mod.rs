@@ -41,7 +41,7 @@ pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, Whic
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, TaskReplan, UpdateTask};
 pub use time::Timestamp;
 pub use trash::{PurgeTrash, PurgedItem, RestoreTablet, Trash, TrashItem};
-pub use unrecorded::{AdoptTablet, Unrecorded};
+pub use unrecorded::{AdoptTablet, SetAsideDirectory, Unrecorded};
 
 use serde::{Deserialize, Serialize};
 

@@ -30,7 +30,8 @@ pub struct Unrecorded {
 #[serde(deny_unknown_fields)]
 pub struct AdoptTablet {
     /// Where the files are: `<disk>/data/<shard>/<tablet_id>/<schema_hash>`, `<disk>/quarantine/<entry>` or
-    /// `<disk>/migrating/<name>`.
+    /// `<disk>/migrating/<name>`. Of a disk that was given up and can be read again, the first form with the path at which
+    /// it is now.
     pub path: String,
     /// The tablet's header, a `TabletMetaPB` in the JSON form that Doris prints, kept as it is; left out, a record of the
     /// same files is looked for on every disk.
@@ -43,4 +44,12 @@ pub struct AdoptTablet {
     /// They may be older than the tablet was. Refused without it, with what would be missing.
     #[serde(default)]
     pub accept_older: bool,
+}
+
+/// `POST /api/v1/unrecorded/set_aside`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetAsideDirectory {
+    /// Where it is, as listed.
+    pub path: String,
 }

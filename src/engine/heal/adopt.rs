@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::Wish;
 use super::find::{Found, Search};
 use crate::engine::disk::{Disk, visit};
+use crate::engine::guest::{self, is_guest};
 use crate::engine::node::Node;
 use crate::engine::operation_view::{Adopt, CopyNamed, OperationView, Restore};
 use crate::engine::operations::Operation;
@@ -21,8 +22,8 @@ use crate::model::{
 use crate::rules::healing::{FoundIn, missing_files, same_files};
 use crate::storage::layout::{DATA, META, MIGRATING, QUARANTINE, RECORD_FILE, record_name};
 use crate::storage::{
-    Dir, EntryKind, ReadFrom, decode_record, quarantine_entries, read_header, read_quarantined,
-    read_quarantined_record, read_small, read_unsealed_record,
+    Dir, EntryKind, MetadataStore, ReadFrom, decode_record, quarantine_entries, read_header,
+    read_quarantined, read_quarantined_record, read_small, read_unsealed_record,
 };
 use crate::transfer::{CheckRequest, CopyOptions, check_source, sum_files};
 
@@ -35,6 +36,7 @@ const LOOK_WAIT: Duration = Duration::from_secs(20);
 /// [`super::restore`].
 pub(in crate::engine) fn adopt(node: &Arc<Node>, request: &Adopt) -> Result<OperationView, Failure> {
     let (disk, below) = place_of(node, &request.path)?;
+    let disk = &disk;
     let parts: Vec<&str> = below.split('/').collect();
     let (key, from) = match (parts.as_slice(), &request.header) {
         ([DATA, shard, tablet_id, schema_hash], _) => {
@@ -69,6 +71,12 @@ pub(in crate::engine) fn adopt(node: &Arc<Node>, request: &Adopt) -> Result<Oper
         return Err(invalid(text));
     }
     super::refuse_served(node, key)?;
+    if is_guest(disk)
+        && let Ok(Some(record)) = visit(disk, LOOK_WAIT, move |_, store| Ok(store.get(key)?))
+    {
+        // The tablet is to stand above what that disk has.
+        node.catalog_mut().was_given(key, record.generation);
+    }
     let restore = Restore {
         key,
         from: Some(from),
@@ -95,13 +103,24 @@ fn key_of(header: &RawValue) -> Result<TabletKey, Failure> {
     Ok(read_header(header.get()).map_err(|why| invalid(format!("the header: {why}")))?.key)
 }
 
-/// The disk that a path is on, and the rest of the path.
-fn place_of<'n>(node: &'n Node, path: &str) -> Result<(&'n Arc<Disk>, String), Failure> {
-    let below =
-        |disk: &&'n Arc<Disk>| path.strip_prefix(&disk.path).is_some_and(|rest| rest.starts_with('/'));
-    let disk = node.shown_disks().filter(below).max_by_key(|disk| disk.path.len());
-    let disk = disk.ok_or_else(|| invalid(format!("{path} is on no disk of this node")))?;
-    Ok((disk, path[disk.path.len()..].trim_matches('/').to_owned()))
+/// The disk that a path is on, and the rest of the path: one of this node, or one that was given up and can be read again.
+fn place_of(node: &Node, path: &str) -> Result<(Arc<Disk>, String), Failure> {
+    let below = |disk: &&Arc<Disk>| path.strip_prefix(&disk.path).is_some_and(|rest| rest.starts_with('/'));
+    let on = node.shown_disks().filter(below).max_by_key(|disk| disk.path.len());
+    let root = match (on, path.rsplit_once("/data/")) {
+        (Some(disk), _) => &disk.path,
+        (None, Some((root, _))) if root.starts_with('/') => root,
+        (None, _) => return Err(invalid(format!("{path} is on no disk of this node"))),
+    };
+    Ok((disk_at(node, root)?, path[root.len()..].trim_matches('/').to_owned()))
+}
+
+/// A disk of this node, or one that was given up, opened to be read.
+fn disk_at(node: &Node, path: &str) -> Result<Arc<Disk>, Failure> {
+    match node.disk_at(path) {
+        Some(disk) if disk.opened.get().is_some() => Ok(Arc::clone(disk)),
+        _ => guest::open(node, path),
+    }
 }
 
 fn staged_key(disk: &Arc<Disk>, name: &str, path: &str) -> Result<TabletKey, Failure> {
@@ -125,7 +144,7 @@ pub(super) fn make(
     search: &Search,
 ) -> Result<Option<Found>, Failure> {
     let Some(CopyNamed::Unrecorded(path, below)) = &wish.from else { return Ok(None) };
-    let disk = node.find_disk(path)?;
+    let disk = &disk_at(node, path)?;
     operation.note(format!("reading the files in {path}/{below}"));
     let (root, _) = disk.open()?;
     let files = root.dir().open(below)?;
@@ -214,6 +233,13 @@ fn known_record(
         .map(|copy| (copy.record.clone(), format!("the record of {}", copy.place())))
         .collect();
     let hang_after = node.hang_after();
+    if is_guest(disk)
+        && let Ok(Some(record)) = visit(disk, LOOK_WAIT, move |_, store| Ok(store.get(key)?))
+    {
+        known.insert(0, (record, format!("its record on {}", disk.path)));
+    }
+    let staged = visit(disk, LOOK_WAIT, move |root, _| staged_records(root.dir(), key));
+    known.extend(staged.unwrap_or_default());
     for on in node.shown_disks().filter(|on| on.condition(hang_after).is_readable()) {
         let records = visit(on, LOOK_WAIT, move |root, _| quarantined_records(root.dir(), key));
         let named =
@@ -240,6 +266,24 @@ fn known_record(
             other.unwrap_or_default()
         ))
     })
+}
+
+/// Records that are staged for a tablet on a disk, whose files may have gone to their place already. A staged record has
+/// the number it would have got, which says nothing of what it holds.
+fn staged_records(root: &Dir, key: TabletKey) -> Result<Vec<(TabletRecord, String)>, Failure> {
+    let migrating = root.open(MIGRATING)?;
+    let mut found = Vec::new();
+    for entry in migrating.entries()?.into_iter().filter(|entry| entry.kind == EntryKind::Directory) {
+        let Ok(Some(dir)) = migrating.open_if_exists(&entry.name) else { continue };
+        let bytes = read_small(&dir, RECORD_FILE, ReadFrom::Cache).ok().flatten();
+        if let Some(record) = bytes.and_then(|bytes| decode_record(&bytes).ok())
+            && record.key == key
+        {
+            let place = format!("the record in {}", dir.path().display());
+            found.push((TabletRecord { generation: 0, ..record }, place));
+        }
+    }
+    Ok(found)
 }
 
 fn quarantined_records(root: &Dir, key: TabletKey) -> Result<Vec<(TabletRecord, String)>, Failure> {

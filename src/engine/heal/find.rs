@@ -73,11 +73,21 @@ pub(super) struct Search {
 ///
 /// # Errors
 /// The operation was stopped.
-pub(super) fn search(node: &Node, operation: &Operation, key: TabletKey) -> Result<Search, Failure> {
+pub(super) fn search(
+    node: &Node,
+    operation: &Operation,
+    key: TabletKey,
+    named: Option<&CopyNamed>,
+) -> Result<Search, Failure> {
     let mut search = Search::default();
     let hang_after = node.hang_after();
     for disk in node.shown_disks() {
         operation.checkpoint(node)?;
+        // Given up, and its copy is named: it is read without its joining.
+        let is_named = matches!(named, Some(CopyNamed::Unrecorded(path, _)) if *path == disk.path);
+        if is_named && disk.opened.get().is_none() {
+            continue;
+        }
         let condition = disk.condition(hang_after);
         let looked = match disk.opened.get() {
             Some(_) if condition.is_readable() => look(disk, key, &mut search),

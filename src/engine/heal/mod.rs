@@ -21,6 +21,7 @@ use serde_json::value::RawValue;
 use super::catalog::Entry;
 use super::check;
 use super::disk::Disk;
+use super::guest::is_guest;
 use super::ledger::note_owner;
 use super::line::content_crc32;
 use super::node::Node;
@@ -169,7 +170,7 @@ fn run(node: &Arc<Node>, operation: &Operation, wish: &Wish) -> Result<String, F
         confirm_damage(node, operation, key, node.disk(entry.disk))?;
     }
     operation.note("looking for good copies on every disk");
-    let mut found = search(node, operation, key)?;
+    let mut found = search(node, operation, key, wish.from.as_ref())?;
     let adopted = adopt::make(node, operation, wish, &found)?;
     found.found.extend(adopted);
     let picture = Picture::of(node, wish, served.as_ref(), &found);
@@ -286,7 +287,10 @@ impl Picture {
         // What lies in trash or quarantine may have been the newest once.
         let is_owned_here = reference.is_some_and(|copy| copy.found_in == FoundIn::Place);
         let reference = reference.map(|copy| copy.record.clone());
-        let (newest, why_unsure) = how_sure(node, key, highest, is_owned_here, found);
+        let (mut newest, mut why_unsure) = how_sure(node, key, highest, is_owned_here, found);
+        if is_newest_again(node, key, highest, found) {
+            (newest, why_unsure) = (Newest::Here, String::new());
+        }
         let candidates: Vec<usize> = (0..found.found.len())
             .filter(|index| {
                 let copy = &found.found[*index];
@@ -300,6 +304,12 @@ impl Picture {
             .map(|index| {
                 let Found { record, found_in, .. } = &found.found[*index];
                 let content = match &reference {
+                    // What a disk that was given up had, and nobody here has: there is nothing newer to hold it against.
+                    Some(newest)
+                        if is_guest(&found.found[*index].disk) && record.generation > newest.generation =>
+                    {
+                        Content::Unknown
+                    }
                     Some(newest) if same_files(&newest.manifest, &record.manifest) => Content::Same,
                     Some(_) => Content::Other,
                     None => compared_with_ledger(node, key, highest, record),
@@ -365,6 +375,16 @@ impl Picture {
             count => format!("{count} files would be missing: {shown}"),
         }
     }
+}
+
+/// Whether the newest of all is on a disk that was given up and can be read again: no disk is away that may have a newer
+/// one.
+fn is_newest_again(node: &Node, key: TabletKey, highest: u64, found: &Search) -> bool {
+    let again = found.found.iter().find(|copy| is_guest(&copy.disk)).map(|copy| copy.record.generation);
+    let line = node.journal.ledger_line(key).ok().flatten();
+    let owned = line.and_then(|line| line.owner).map(|owner| owner.generation);
+    let elsewhere = node.catalog().claimed_elsewhere(key, None);
+    again >= Some(highest).max(owned).max(elsewhere) && found.away.is_empty()
 }
 
 /// How sure it is that nothing newer exists, and why it is not.

@@ -25,6 +25,9 @@ const LOOK_WAIT: Duration = Duration::from_secs(3600);
 /// Rows of the journal that are asked for at once.
 const ROWS: u32 = 1000;
 
+/// The way back of what is given up, in words.
+const AGAIN: &str = "Should the disk be readable again, tabletctl tablet adopt takes it from there";
+
 /// A verified copy in staging whose source is the lost disk.
 #[derive(Debug, Clone)]
 pub(super) struct Staged {
@@ -263,7 +266,7 @@ impl Held {
                     lost_generation: tablet.facts.lost,
                     fate,
                     left_on: left_on.map(|index| node.disk(index).path.clone()),
-                    detail: tablet.in_words(fate),
+                    detail: tablet.in_words(key, fate),
                 }
             })
             .collect();
@@ -305,14 +308,14 @@ impl Tablet {
         self.fate = settle_tablet(&self.facts, older);
     }
 
-    fn in_words(&self, fate: TabletFate) -> String {
+    fn in_words(&self, key: TabletKey, fate: TabletFate) -> String {
         let aside = self.staged_damage.as_ref();
         let aside =
             aside.map_or_else(String::new, |why| format!("; its staged copy is in quarantine: {why}"));
-        self.fate_in_words(fate) + &aside
+        self.fate_in_words(key, fate) + &aside
     }
 
-    fn fate_in_words(&self, fate: TabletFate) -> String {
+    fn fate_in_words(&self, key: TabletKey, fate: TabletFate) -> String {
         let lost =
             self.facts.lost.map_or_else(String::new, |generation| format!(" (generation {generation})"));
         match fate {
@@ -326,14 +329,16 @@ impl Tablet {
                 format!("what the disk had{lost} is lost; an older copy is served as generation {to}")
             }
             TabletFate::OlderLeft => format!(
-                "what the disk had{lost} is lost; an older copy is here and not served: say --accept-older to serve it"
+                "what the disk had{lost} is lost; an older copy is here and not served: tabletctl tablet heal {0} \
+                 --accept-older serves it. {AGAIN}",
+                key.tablet_id
             ),
             TabletFate::Elsewhere => "another disk that is not here may have it".to_owned(),
             TabletFate::GivenUp => match &self.trash_on {
                 Some(path) => {
                     format!("lost{lost}; trash on {path} has an older one: tabletctl trash restore")
                 }
-                None => format!("lost{lost}; no copy of it is here"),
+                None => format!("lost{lost}; no copy of it is here. {AGAIN}"),
             },
         }
     }

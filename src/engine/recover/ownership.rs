@@ -321,9 +321,9 @@ impl Recovery<'_> {
         match moved_to {
             None => "on a disk that is not here".to_owned(),
             Some(disk) if self.findings.lost.contains(&disk.uuid) => format!(
-                "lost with disk {0} ({1}), and only an older copy is here; tabletctl disk forget {0} --lost \
-                 --accept-older serves it",
-                disk.path, disk.uuid
+                "lost with disk {} ({}), and only an older copy is here: tabletctl tablet heal {} --accept-older serves \
+                 it. Should the disk be readable again, tabletctl tablet adopt takes it from there",
+                disk.path, disk.uuid, key.tablet_id
             ),
             Some(disk) => format!("on disk {} ({}), which is not here now", disk.path, disk.uuid),
         }

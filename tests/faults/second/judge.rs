@@ -120,28 +120,34 @@ fn check_promises(story: &Story, next: Next, rows: &[Value]) -> Result<(), Strin
 enum Verb {
     Heal,
     Restore,
+    Adopt,
     GiveUp,
     HealElsewhere,
     HealOlder,
     HealOlderElsewhere,
+    AdoptOlder,
     GiveUpOlder,
 }
 
 impl Verb {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 9] = [
         Self::Heal,
         Self::Restore,
         Self::HealElsewhere,
+        Self::Adopt,
         Self::GiveUp,
         Self::HealOlder,
         Self::HealOlderElsewhere,
+        Self::AdoptOlder,
         Self::GiveUpOlder,
     ];
 
     /// Types it. What it was answered with.
     fn say(self, place: &mut Place, daemon: &Daemon, key: TabletKey) -> Result<String, String> {
-        let accept_older = matches!(self, Self::HealOlder | Self::HealOlderElsewhere | Self::GiveUpOlder);
+        let accept_older =
+            matches!(self, Self::HealOlder | Self::HealOlderElsewhere | Self::AdoptOlder | Self::GiveUpOlder);
         match self {
+            Self::Adopt | Self::AdoptOlder => adopt(place, daemon, key, accept_older),
             Self::Heal | Self::HealElsewhere | Self::HealOlder | Self::HealOlderElsewhere => {
                 let elsewhere = matches!(self, Self::HealElsewhere | Self::HealOlderElsewhere);
                 let to = elsewhere.then(|| place.path(THIRD));
@@ -162,6 +168,8 @@ impl fmt::Display for Verb {
         f.write_str(match self {
             Self::Heal => "tablet heal",
             Self::Restore => "trash restore",
+            Self::Adopt => "tablet adopt, or quarantine restore",
+            Self::AdoptOlder => "tablet adopt --accept-older, or quarantine restore --accept-older",
             Self::GiveUp => "disk forget --lost, or disk replace",
             Self::HealElsewhere => "tablet heal --to DISK",
             Self::HealOlder => "tablet heal --accept-older",
@@ -210,6 +218,34 @@ fn operate(daemon: &Daemon, path: &str, body: &Value) -> Result<String, String> 
         Ok(last["state"] != "running")
     })?;
     Ok(format!("{} {}", last["state"], last["error"]["message"]))
+}
+
+/// Takes in what no record names, and what was set aside, until the tablet is served.
+fn adopt(place: &Place, daemon: &Daemon, key: TabletKey, accept_older: bool) -> Result<String, String> {
+    wait("the disks are not looked through", || {
+        let disks = daemon.try_get("/api/v1/disks")?;
+        let here =
+            disks["data"].as_array().into_iter().flatten().filter(|disk| disk["condition"] != "broken");
+        Ok(here.into_iter().all(|disk| disk["unrecorded_not_looked_at"].is_null()))
+    })?;
+    let mut asked = Vec::new();
+    let left = daemon.try_get(&format!("/api/v1/unrecorded?tablet_id={}", key.tablet_id))?;
+    for dir in left["data"].as_array().into_iter().flatten() {
+        asked.push(("/api/v1/tablets/adopt", json!({"path": dir["path"], "accept_older": accept_older})));
+    }
+    let aside = daemon.try_get(&format!("/api/v1/quarantine?tablet_id={}", key.tablet_id))?;
+    for item in aside["data"].as_array().into_iter().flatten() {
+        let body = json!({"disk": item["disk"], "entry": item["entry"], "accept_older": accept_older});
+        asked.push(("/api/v1/quarantine/restore", body));
+    }
+    let mut answers = Vec::new();
+    for (route, body) in asked {
+        answers.push(operate(daemon, route, &body)?);
+        if place.is_served(daemon, key).is_ok() {
+            break;
+        }
+    }
+    Ok(answers.join("; "))
 }
 
 /// Gives up every disk that is not here, as its operator would: by replacing where a blank one stands there.
