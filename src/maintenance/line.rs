@@ -282,6 +282,7 @@ fn delete_at_source(
     keep_meta(&source.disk, run)?;
     keep_record(&source.disk, row.id, row.key, record)?;
     source.disk.dir().sync_file_system()?;
+    fault::point("record_kept");
     source.disk.check_identity()?;
     source.store.commit(&batches.delete, &[]).map_err(StorageError::from)?;
     fault::point("source_record_retired");
@@ -295,6 +296,7 @@ pub(super) fn put_away(row: &mut Migration, source: &Root) {
         let path = retire_directory(&source.disk, row.id, shard, row.key)?;
         fault::point("source_directory_retired");
         source.disk.dir().sync_file_system()?;
+        fault::point("source_synced");
         Ok(path)
     };
     match away() {

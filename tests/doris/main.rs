@@ -3,6 +3,8 @@
 mod adding;
 mod databases;
 mod fixtures;
+#[cfg(feature = "fault-injection")]
+mod kills;
 mod moves;
 mod one_shot;
 mod start_model;
