@@ -49,6 +49,30 @@ pub enum DorisCommand {
         #[command(flatten)]
         how: DorisMoving,
     },
+    /// Take the newest run back, while no backend has started since.
+    Undo {
+        /// The node.
+        #[command(flatten)]
+        node: DorisNode,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Compare what was moved with what the backend has now, once it has started again. Takes no lock.
+    Confirm {
+        /// The backend's be.conf.
+        #[arg(long, value_name = "FILE")]
+        conf: PathBuf,
+    },
+    /// Free what confirmed moves left at their sources, and what their runs kept. Safe while the backend runs.
+    Purge {
+        /// The backend's be.conf.
+        #[arg(long, value_name = "FILE")]
+        conf: PathBuf,
+        /// Do not ask.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Bring to an end what a run left that was killed, or that could not retire a source. The next run does the same first.
     Resume {
         /// The node.

@@ -67,6 +67,7 @@ pub(super) fn begin(
         after_sha256: String::new(),
         swap: Swap::Open,
         retired_run: None,
+        confirmed_ms: None,
         files: Vec::new(),
     };
     let batches = written(ids, &before, &doris, shard)?;

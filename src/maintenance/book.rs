@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::journal::{Journal, Operation};
+use crate::journal::{Filter, Journal, Operation, Order};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId};
 use crate::rules::transition::{Event, transition};
 
@@ -21,6 +21,21 @@ impl Book {
         let rows = self.0.unfinished().map_err(unavailable)?;
         let moves = rows.migrations.into_iter().filter(|row| row.doris.is_some()).collect();
         Ok((moves, rows.damaged.iter().map(ToString::to_string).collect()))
+    }
+
+    /// Every move of Doris roots that the journal still has, oldest first.
+    pub(super) fn all(&self) -> Result<Vec<Migration>, Failure> {
+        const PAGE_ROWS: u32 = 1000;
+        let mut filter = Filter { order: Order::OldestFirst, limit: PAGE_ROWS, ..Filter::default() };
+        let mut moves = Vec::new();
+        loop {
+            let page = self.0.list(&filter).map_err(unavailable)?;
+            moves.extend(page.rows.migrations.into_iter().filter(|row| row.doris.is_some()));
+            filter.after = page.next_after;
+            if filter.after.is_none() {
+                return Ok(moves);
+            }
+        }
     }
 
     /// Records a new move, durably; it has its number when this returns.

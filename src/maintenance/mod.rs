@@ -5,6 +5,8 @@
 //!   settle         what an earlier run left unfinished, by a table over what both databases say
 //!   plan           who can move, where to, and who stays for which reason; nothing is written
 //!   carry_out      one tablet after the other, a straight line that ends in one synced batch and then another
+//!   undo           the newest run taken back, while no backend has started since
+//! confirm, purge   once it has: look as a guest, then free what nobody needs
 //! ```
 //!
 //! The order of durable writes is that of `doris-roots` 5.3, and [`line`] can be read beside it. Journal, copy engine and
@@ -13,6 +15,7 @@
 //! Nothing of a backend's is changed in place, and outside `.tabletd/` nothing is made but what a moved tablet needs.
 
 mod accept;
+mod after;
 mod book;
 mod bytes;
 mod line;
@@ -20,9 +23,12 @@ mod node;
 mod plan;
 mod session;
 mod settle;
+mod undo;
 mod wishes;
 
+pub use after::{Confirmed, Now, Purged, confirm, purge};
 pub use node::{Node, NotOpened, Root};
 pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
 pub use session::{Moved, Outcome, Session, Told};
+pub use undo::TakenBack;
 pub use wishes::{Committed, OtherMedia, Wishes};

@@ -9,6 +9,7 @@ use super::line::{Stop, commit, retire};
 use super::node::{Node, NotOpened};
 use super::plan::{Plan, Planned, Request, plan};
 use super::settle::{Settled, doubt, end_at_source, settle};
+use super::undo::{TakenBack, undo};
 use super::wishes::Wishes;
 use crate::config::Loaded;
 use crate::doris::keys::TabletIds;
@@ -141,6 +142,15 @@ impl Session {
             self.node.read_again().map_err(failed)?;
         }
         Ok(ended)
+    }
+
+    /// Takes the newest run back, while no backend has started since.
+    ///
+    /// # Errors
+    /// Refused, with nothing touched; or a failed call, after which it can be done again.
+    pub fn undo(&mut self) -> Result<TakenBack, Failure> {
+        let mut book = Book::open(&self.state_dir, self.highest_number()?)?;
+        undo(&self.node, &mut book)
     }
 
     /// The highest number of a move that any root has seen.

@@ -26,6 +26,9 @@ pub struct DorisMove {
     /// The run that retired its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_run: Option<String>,
+    /// When it was confirmed by what its backend had of it afterwards, in milliseconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirmed_ms: Option<i64>,
     /// What was moved, each file with its checksum; empty before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileEntry>,

@@ -31,8 +31,8 @@ pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
 pub use disk_list::{get_disk_list, put_disk_list};
 pub use doris::{
     AddedLog, DORIS_ROOM, DorisFiles, DorisLock, DorisLockError, DorisRoot, DorisStore, Judged, SinceKept,
-    bring_back, doris_directory, give_as, judge, keep_meta, keep_record, list_tablet, look_at_tablet,
-    retire_directory, retired_path, since_kept, sum_of_pairs,
+    bring_back, doris_directory, forget_kept, give_as, judge, keep_meta, keep_record, kept_runs, list_tablet,
+    look_at_tablet, purge_retired, read_one_state, retire_directory, retired_path, since_kept, sum_of_pairs,
 };
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};

@@ -1,6 +1,7 @@
 //! Real Doris roots: databases that RocksDB 5.14.2 wrote with a backend's options, and what they must read as.
 
 mod adding;
+mod afterwards;
 mod databases;
 mod fixtures;
 #[cfg(feature = "fault-injection")]

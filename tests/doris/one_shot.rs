@@ -37,7 +37,7 @@ impl Node {
         let mut roots = Vec::new();
         for name in names {
             let to = dir.path().join(name);
-            copy(&root(node, name), &to);
+            copy_without_empty_shards(&root(node, name), &to);
             roots.push(to);
         }
         let made = Self { dir, roots, node, names: names.to_vec() };
@@ -108,6 +108,21 @@ impl Node {
         args.extend(["--to".to_owned(), self.path(to), "--yes".to_owned()]);
         args
     }
+}
+
+/// A root with those shard directories alone that have something in them: the others are made when they are needed.
+fn copy_without_empty_shards(from: &Path, to: &Path) {
+    let children = |dir: &Path| -> Vec<PathBuf> {
+        fs::read_dir(dir).expect("readable").map(|entry| entry.expect("readable").path()).collect()
+    };
+    let into = |paths: Vec<PathBuf>, to: &Path| {
+        fs::create_dir_all(to).expect("writable");
+        let status = Command::new("cp").arg("-a").args(paths).arg(to).status();
+        assert!(status.expect("cp runs").success());
+    };
+    into(children(from).into_iter().filter(|path| !path.ends_with("data")).collect(), to);
+    let shards = children(&from.join("data")).into_iter().filter(|shard| !children(shard).is_empty());
+    into(shards.collect(), &to.join("data"));
 }
 
 fn copy(from: &Path, to: &Path) {

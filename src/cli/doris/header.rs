@@ -2,12 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::look::read_one_state;
 use crate::cli::exit::{CliError, Exit};
 use crate::doris::database::{Pair, Strictness};
 use crate::doris::display::tablet_json;
 use crate::doris::keys::{Key, TabletIds};
-use crate::storage::Dir;
+use crate::storage::{Dir, read_one_state};
 
 /// The record of a tablet in the one root that has it.
 ///

@@ -9,15 +9,11 @@ use std::path::Path;
 
 use super::report::{RootReport, TabletReport};
 use super::walk::{Place, walk};
-use crate::doris::database::{Database, Strictness};
+use crate::doris::database::Strictness;
 use crate::doris::error::DorisError;
 use crate::doris::inventory::{Found, Inventory};
 use crate::doris::keys::TabletIds;
-use crate::doris::source::MetaFiles;
-use crate::storage::{Dir, DiskError, DorisFiles, ReadFrom, judge, look_at_tablet, read_small};
-
-/// How often the database is read anew because its backend changed it meanwhile.
-const ATTEMPTS: u32 = 5;
+use crate::storage::{Dir, DiskError, ReadFrom, judge, look_at_tablet, read_one_state, read_small};
 
 /// Looks at one root.
 pub(super) fn look(root: &Path, rescue: bool) -> RootReport {
@@ -95,27 +91,4 @@ fn small_text(dir: &Dir, name: &str) -> Result<Option<String>, String> {
 /// Reads all keys of one state of the database.
 fn read_database(root: &Dir, strictness: Strictness) -> Result<(Inventory, Vec<DorisError>), String> {
     read_one_state(root, strictness, |database| Ok((Inventory::read(database)?, database.damage().to_vec())))
-}
-
-/// Reads from one state of the database, whatever its backend does meanwhile.
-pub(super) fn read_one_state<T>(
-    root: &Dir,
-    strictness: Strictness,
-    read: impl Fn(&Database) -> Result<T, DorisError>,
-) -> Result<T, String> {
-    let meta = || root.open("meta").map(DorisFiles).map_err(|error| error.to_string());
-    let state = |files: &DorisFiles| files.names().map(|names| names.into_iter().collect::<BTreeSet<_>>());
-    let words = |error: DorisError| error.to_string();
-    for _ in 0..ATTEMPTS {
-        let files = meta()?;
-        let before = state(&files).map_err(words)?;
-        let found = Database::open(&files, strictness).and_then(|database| read(&database));
-        let after = state(&files).map_err(words)?;
-        // A table or a log that came or went: what was read may be of two states.
-        if before == after {
-            return found.map_err(words);
-        }
-    }
-    Err("its database changed while it was read, again and again; stop the backend, or try at a quieter hour"
-        .to_owned())
 }

@@ -1,5 +1,6 @@
 //! `tabletctl doris ...`: the roots of a real Doris backend, looked at; and, while it is stopped, tablets moved between them.
 
+mod after;
 mod header;
 mod look;
 mod moving;
@@ -29,6 +30,9 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
             moving::run(&Request::Move { tablets: tablets.clone(), to: to.clone() }, how, output)
         }
         DorisCommand::Drain { root, how } => moving::run(&Request::Drain { root: root.clone() }, how, output),
+        DorisCommand::Undo { node, yes } => after::undo(node, *yes, output),
+        DorisCommand::Confirm { conf } => after::confirm(conf, output),
+        DorisCommand::Purge { conf, yes } => after::purge(conf, *yes, output),
         DorisCommand::Resume { node } => moving::resume(node, output),
     }
 }

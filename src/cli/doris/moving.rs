@@ -1,6 +1,7 @@
 //! `tabletctl doris move`, `drain` and `resume`: one run on a stopped node, planned, asked for, made and told.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use serde::Serialize;
 
@@ -8,7 +9,7 @@ use crate::cli::args::Output;
 use crate::cli::doris_args::{DorisMoving, DorisNode};
 use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
 use crate::cli::table::{Align, Table, human_bytes};
-use crate::config::Config;
+use crate::config::{Config, Loaded};
 use crate::maintenance::{
     Committed, Moved, NotOpened, OtherMedia, Outcome, Plan, Request, Session, Told, Wishes,
 };
@@ -124,10 +125,13 @@ pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
     }
 }
 
-fn open(node: &DorisNode) -> Result<Session, CliError> {
-    let loaded = Config::load(&node.conf, &|name| std::env::var(name).ok())
-        .map_err(|errors| CliError::new(Exit::Usage, errors))?;
-    Session::open(loaded, &node.without).map_err(|refused: NotOpened| CliError::new(Exit::Refused, refused))
+pub(super) fn open(node: &DorisNode) -> Result<Session, CliError> {
+    Session::open(load(&node.conf)?, &node.without)
+        .map_err(|refused: NotOpened| CliError::new(Exit::Refused, refused))
+}
+
+pub(super) fn load(conf: &Path) -> Result<Loaded, CliError> {
+    Config::load(conf, &|name| std::env::var(name).ok()).map_err(|errors| CliError::new(Exit::Usage, errors))
 }
 
 fn tell_settled(settled: &[Moved], output: Output) {

@@ -54,6 +54,33 @@ fn copy(from: &Dir, name: &str, to: &Dir) -> Result<(), DiskError> {
         .map_err(|error| DiskError::from_io("copy", to.path().join(name), &error))
 }
 
+/// The runs that kept `meta/`, oldest first.
+///
+/// # Errors
+/// As the calls made.
+pub fn kept_runs(root: &DorisRoot) -> Result<Vec<String>, DiskError> {
+    let Some(room) = root.room()? else { return Ok(Vec::new()) };
+    let Some(kept) = room.open_if_exists(KEPT)? else { return Ok(Vec::new()) };
+    let names = kept.entries()?.into_iter().filter_map(|entry| entry.name.into_string().ok());
+    Ok(names.filter(|name| !name.ends_with(".part")).collect())
+}
+
+/// Removes what a run kept.
+///
+/// # Errors
+/// As the calls made.
+pub fn forget_kept(root: &DorisRoot, run: &str) -> Result<(), DiskError> {
+    let Some(room) = root.room()? else { return Ok(()) };
+    let Some(kept) = room.open_if_exists(KEPT)? else { return Ok(()) };
+    // Under another name first: half of it would be taken for the whole.
+    let going = format!("{run}.part");
+    if kept.kind(run)?.is_some() {
+        kept.remove_tree(&going)?;
+        kept.rename(run, &kept, &going)?;
+    }
+    kept.remove_tree(&going)
+}
+
 /// What has become of `meta/` since a run kept it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SinceKept {

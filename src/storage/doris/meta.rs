@@ -1,10 +1,12 @@
 //! The `meta/` directory of a Doris root, for reading only. Takes no lock and changes nothing, access times included.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::OFlag;
 
+use crate::doris::database::{Database, Strictness};
 use crate::doris::error::DorisError;
 use crate::doris::source::{MetaFiles, ReadAt};
 use crate::storage::Dir;
@@ -54,4 +56,33 @@ impl MetaFiles for DorisFiles {
         }
         Ok(Some(Box::new(OpenFile { file, length_bytes: metadata.len() })))
     }
+}
+
+/// How often the database is read anew because its backend changed it meanwhile.
+const ATTEMPTS: u32 = 5;
+
+/// Reads from one state of the database, whatever its backend does meanwhile.
+///
+/// # Errors
+/// In words: it is damaged, or changes under every reading.
+pub fn read_one_state<T>(
+    root: &Dir,
+    strictness: Strictness,
+    read: impl Fn(&Database) -> Result<T, DorisError>,
+) -> Result<T, String> {
+    let meta = || root.open("meta").map(DorisFiles).map_err(|error| error.to_string());
+    let state = |files: &DorisFiles| files.names().map(|names| names.into_iter().collect::<BTreeSet<_>>());
+    let words = |error: DorisError| error.to_string();
+    for _ in 0..ATTEMPTS {
+        let files = meta()?;
+        let before = state(&files).map_err(words)?;
+        let found = Database::open(&files, strictness).and_then(|database| read(&database));
+        let after = state(&files).map_err(words)?;
+        // A table or a log that came or went: what was read may be of two states.
+        if before == after {
+            return found.map_err(words);
+        }
+    }
+    Err("its database changed while it was read, again and again; stop the backend, or try at a quieter hour"
+        .to_owned())
 }

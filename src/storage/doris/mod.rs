@@ -14,9 +14,9 @@ mod store;
 
 pub use added_log::AddedLog;
 pub use directory::{Judged, doris_directory, judge, list_tablet, look_at_tablet};
-pub use keep::{SinceKept, keep_meta, since_kept};
+pub use keep::{SinceKept, forget_kept, keep_meta, kept_runs, since_kept};
 pub use lock::{DorisLock, DorisLockError};
-pub use meta::DorisFiles;
-pub use retire::{bring_back, keep_record, retire_directory, retired_path};
+pub use meta::{DorisFiles, read_one_state};
+pub use retire::{bring_back, keep_record, purge_retired, retire_directory, retired_path};
 pub use root::{DORIS_ROOM, DorisRoot, give_as};
 pub use store::{DorisStore, sum_of_pairs};

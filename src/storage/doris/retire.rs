@@ -6,7 +6,7 @@ use super::DorisRoot;
 use super::root::RETIRED;
 use crate::model::{MigrationId, ShardId, TabletKey};
 use crate::storage::layout::tablet_parent;
-use crate::storage::{Dir, DiskError, remove_empty_parents, write_new};
+use crate::storage::{Dir, DiskError, EntryKind, remove_empty_parents, write_new};
 
 /// Where the move of that number leaves its source, below the root.
 pub fn retired_path(id: MigrationId, key: TabletKey) -> String {
@@ -86,6 +86,34 @@ pub fn bring_back(
         retired.rename(&older_name(key), &retired, &header_name(key))?;
     }
     from.rename(&hash, &parent, &hash)
+}
+
+/// Removes what a move left of its source. Says how many bytes that frees, and nothing where nothing is left.
+///
+/// # Errors
+/// As the calls made.
+pub fn purge_retired(root: &DorisRoot, id: MigrationId) -> Result<Option<u64>, DiskError> {
+    let Some(room) = root.room()? else { return Ok(None) };
+    let Some(retired) = room.open_if_exists(RETIRED)? else { return Ok(None) };
+    let name = id.to_string();
+    let Some(dir) = retired.open_if_exists(&name)? else { return Ok(None) };
+    let bytes = bytes_in(&dir)?;
+    drop(dir);
+    retired.remove_tree(&name)?;
+    Ok(Some(bytes))
+}
+
+fn bytes_in(dir: &Dir) -> Result<u64, DiskError> {
+    let mut sum = 0;
+    for entry in dir.entries()? {
+        sum += match (entry.kind, dir.stat(&entry.name)?) {
+            (EntryKind::Directory, _) => bytes_in(&dir.open(&entry.name)?)?,
+            // A file with a further name elsewhere stays there.
+            (_, Some(stat)) if stat.st_nlink == 1 => u64::try_from(stat.st_size).unwrap_or(0),
+            _ => 0,
+        };
+    }
+    Ok(sum)
 }
 
 fn header_name(key: TabletKey) -> String {
