@@ -6,9 +6,9 @@ use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
     Adopt, ConfigChangeError, DiskView, Engine, EventBatch, EventCursor, GiveUp, Heal, Loss, MigrationFilter,
     NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
-    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, SetAside, Submit, TabletFilter, TabletView,
-    TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage, UnrecordedFilter,
-    UnrecordedView, Validation,
+    QuarantineView, Restore, RestoreQuarantined, RuleAnswer, SalvageTo, SetAside, Submit, TabletFilter,
+    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage,
+    UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -77,6 +77,7 @@ pub trait Node: Send + Sync + 'static {
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
     fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure>;
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure>;
+    fn salvage(&self, request: &SalvageTo) -> Result<OperationView, Failure>;
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure>;
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
@@ -274,6 +275,9 @@ impl Node for Engine {
     }
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
         Self::heal(self, request)
+    }
+    fn salvage(&self, request: &SalvageTo) -> Result<OperationView, Failure> {
+        Self::salvage(self, request)
     }
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
         Self::restore(self, request)

@@ -262,6 +262,19 @@ pub enum TabletCommand {
         #[arg(long)]
         accept_older: bool,
     },
+    /// Copy what can be read of an unreadable or damaged tablet to another disk's quarantine, with the list of what is lost; waits for the end.
+    ///
+    /// The copy is never served. The tablet stays where it is, and whoever owns it goes on owning it.
+    Salvage {
+        /// The tablet.
+        tablet_id: TabletId,
+        /// Its schema hash; looked up when left out.
+        #[arg(long, value_name = "N")]
+        schema_hash: Option<SchemaHash>,
+        /// The disk whose quarantine takes it.
+        #[arg(long, value_name = "DISK")]
+        to: String,
+    },
     /// Show directories below data/ that no record names.
     Unrecorded(UnrecordedArgs),
     /// Move a directory that no record names to quarantine, while its tablet is served from elsewhere; waits for the end.

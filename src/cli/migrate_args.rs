@@ -41,6 +41,9 @@ pub struct MigrateArgs {
     /// Watch it to its end, with a progress bar; the exit status says how it ended.
     #[arg(long)]
     pub follow: bool,
+    /// Only copy what can be read, to that disk's quarantine, as `tablet salvage` does: for a tablet that is unreadable or damaged.
+    #[arg(long, requires = "disk", conflicts_with_all = ["dry_run", "mode", "rate", "idempotency_key"])]
+    pub salvage: bool,
     /// Order of service.
     #[arg(long, value_enum, default_value = "normal")]
     pub priority: PriorityArg,

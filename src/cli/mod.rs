@@ -49,19 +49,32 @@ use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand};
 use client::{Client, Query, Service};
 use disk_args::DiskCommand;
 use exit::{CliError, Exit};
-use migrate_args::StatusArgs;
+use migrate_args::{MigrateArgs, StatusArgs};
 use offline::CheckedRoots;
 use steer_args::{MigrationCommand, One};
 use task_args::TaskCommand;
 use trash_args::TrashCommand;
 
 use crate::api::wire::{
-    Action, Extend, HealTablet, Limits, NoParameters, OnDisks, PinTablet, TaskAction, UpdateTask,
+    Action, Extend, HealTablet, Limits, NoParameters, OnDisks, PinTablet, SalvageTablet, TaskAction,
+    UpdateTask,
 };
-use crate::model::ReplanPolicy;
+use crate::model::{ReplanPolicy, SchemaHash, TabletId};
 
 /// Of the actions that take no parameters.
 const AT_ONCE: Option<NoParameters> = Some(NoParameters {});
+
+/// `tablet salvage` and `migrate --salvage`.
+fn salvage(
+    client: &Client,
+    tablet_id: TabletId,
+    schema_hash: Option<SchemaHash>,
+    to: &str,
+    output: Output,
+) -> Result<(), CliError> {
+    let request = SalvageTablet { schema_hash, to: to.to_owned() };
+    operations::follow(client, client.salvage(tablet_id, &request)?, output)
+}
 
 /// Does what the command line says.
 ///
@@ -71,6 +84,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
     let output = if cli.json { Output::Json } else { Output::Text };
     let client = || Client::new(&cli.addr, &cli.trust);
     match &cli.command {
+        Command::Migrate(MigrateArgs { salvage: true, tablet_id, schema_hash, disk: Some(to), .. }) => {
+            salvage(&client()?, *tablet_id, *schema_hash, to, output)
+        }
         Command::Migrate(args) => jobs::migrate(&client()?, args, output),
         Command::Status(StatusArgs { migration_id: None, tablet: None }) => {
             glance::status(&client()?, output)
@@ -156,6 +172,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
                 HealTablet { schema_hash: *schema_hash, to: to.clone(), accept_older: *accept_older };
             let client = client()?;
             operations::follow(&client, client.heal(*tablet_id, &request)?, output)
+        }
+        Command::Tablet { command: TabletCommand::Salvage { tablet_id, schema_hash, to } } => {
+            salvage(&client()?, *tablet_id, *schema_hash, to, output)
         }
         Command::Quarantine { command } => quarantine::run(&client()?, command, output),
         Command::Config { command } => config::run(&client()?, command, output),
@@ -264,6 +283,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }
         | TabletCommand::Verify { .. }
+        | TabletCommand::Salvage { .. }
         | TabletCommand::Heal { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root: Some(root) } => {
             offline::show(*tablet_id, *schema_hash, root, output)

@@ -8,7 +8,10 @@ use super::exit::{CliError, Exit, print};
 use super::jobs::remainder;
 use super::operation_args::OperationCommand;
 use super::table::{Align, Table, human_bytes};
-use crate::api::wire::{HealTablet, List, Operation, OperationItem, PurgeTrash, PurgedItem, RestoreTablet};
+use crate::api::wire::{
+    HealTablet, List, Operation, OperationItem, PurgeTrash, PurgedItem, RestoreTablet, SalvageTablet,
+    Salvaged,
+};
 use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId, printable};
 
 /// Between two looks: short at first, since most are over soon.
@@ -19,6 +22,15 @@ impl Client {
     /// Brings a damaged or lost tablet back.
     pub(super) fn heal(&self, id: TabletId, request: &HealTablet) -> Result<Answer<Operation>, CliError> {
         self.post(&format!("/api/v1/tablets/{id}/heal"), request)
+    }
+
+    /// Copies what can be read of a tablet to another disk.
+    pub(super) fn salvage(
+        &self,
+        id: TabletId,
+        request: &SalvageTablet,
+    ) -> Result<Answer<Operation>, CliError> {
+        self.post(&format!("/api/v1/tablets/{id}/salvage"), request)
     }
 
     /// One operation.
@@ -160,11 +172,24 @@ fn in_words(operation: &Operation) -> String {
             printable(note)
         ),
     };
+    if let Some(salvaged) = &operation.salvaged {
+        out += &what_is_lost(salvaged);
+    }
     let is_purge = matches!(kind, OperationKind::PurgeTrash | OperationKind::PurgeQuarantine);
     if is_purge && !operation.items.is_empty() {
         out = items(&operation.items) + &out;
     }
     out
+}
+
+/// What a salvaged tablet lacks, a line each.
+pub(super) fn what_is_lost(salvaged: &Salvaged) -> String {
+    let lost = salvaged.lost.iter().map(|range| format!("lost         {}\n", printable(&range.to_string())));
+    let damaged = salvaged
+        .damaged
+        .iter()
+        .map(|file| format!("damaged      {}: {}\n", printable(&file.name), printable(&file.reason)));
+    lost.chain(damaged).collect()
 }
 
 fn items(items: &[OperationItem]) -> String {

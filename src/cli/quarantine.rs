@@ -84,7 +84,9 @@ fn in_words(item: &QuarantineItem) -> String {
         ("generation", item.generation.map(|generation| generation.to_string()).unwrap_or_default()),
         ("files", format!("{}, {}", item.file_count, human_bytes(item.size_bytes))),
     ];
-    lines.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect()
+    let said: String =
+        lines.iter().map(|(name, value)| format!("{name:<12} {}\n", printable(value))).collect();
+    said + &item.salvaged.as_ref().map(operations::what_is_lost).unwrap_or_default()
 }
 
 fn table<'a>(items: impl Iterator<Item = &'a QuarantineItem>) -> String {

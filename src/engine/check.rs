@@ -237,13 +237,27 @@ pub(super) fn in_words(check: &TabletCheck) -> String {
         let files = check.unreadable.iter().map(|file| (file.name.as_str(), file.reason.as_str()));
         text += &named("unreadable", files.collect());
     }
-    text + &way_out(check.key)
+    let id = check.key.tablet_id;
+    if check.damaged.is_empty() {
+        text += &format!("tabletctl tablet verify {id} reads it again, ");
+    }
+    text + &way_out(check.key) + &format!(", tabletctl tablet salvage {id} --to DISK copies what can be read")
 }
 
 /// What to type when a tablet is damaged or cannot be read.
 pub(super) fn way_out(key: TabletKey) -> String {
     let id = key.tablet_id;
     format!("tabletctl tablet heal {id} brings its newest good copy back")
+}
+
+/// A failure that is about unreadable bytes, with what to type.
+pub(super) fn with_way_out(key: TabletKey, failure: Failure) -> Failure {
+    if failure.code != ErrorCode::SourceUnreadable {
+        return failure;
+    }
+    let id = key.tablet_id;
+    let text = format!("{failure}; tabletctl tablet salvage {id} --to DISK copies what can be read");
+    Failure::new(failure.code, text)
 }
 
 /// Tablets that something was found wrong with and that have not moved since.

@@ -93,7 +93,7 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined, SetAside,
+    RestoreQuarantined, SalvageTo, SetAside,
 };
 pub use settings::{ConfigChangeError, Persistence};
 pub use start::StartError;

@@ -7,7 +7,7 @@ use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined, SetAside,
+    RestoreQuarantined, SalvageTo, SetAside,
 };
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
@@ -181,6 +181,14 @@ impl Engine {
     /// `TABLET_NOT_FOUND`, `DISK_NOT_FOUND`; `OPERATION_EXISTS`, `MIGRATION_EXISTS` when somebody has the tablet.
     pub fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
         heal::heal(&self.0, request)
+    }
+
+    /// Copies what can be read of an unreadable or damaged tablet to another disk's quarantine. An operation.
+    ///
+    /// # Errors
+    /// `TABLET_NOT_FOUND`, `DISK_NOT_FOUND`; `NOT_DAMAGED` when nothing is known to be wrong with it; as [`Engine::heal`].
+    pub fn salvage(&self, request: &SalvageTo) -> Result<OperationView, Failure> {
+        heal::salvage(&self.0, request)
     }
 
     /// Brings a tablet back that nobody serves: the newest good copy, or that of a trash entry. An operation.

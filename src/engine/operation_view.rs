@@ -4,8 +4,8 @@ use serde_json::value::RawValue;
 
 use super::view::TrashMarker;
 use crate::model::{
-    Failure, OperationId, OperationItem, OperationKind, OperationState, SchemaHash, TabletId, TabletKey,
-    TimestampMs,
+    Failure, OperationId, OperationItem, OperationKind, OperationState, Salvage, SchemaHash, TabletId,
+    TabletKey, TimestampMs,
 };
 use crate::rules::giving_up::Older;
 use crate::rules::trash::LastCopy;
@@ -37,6 +37,8 @@ pub struct OperationView {
     pub read_bytes: u64,
     /// What became of each tablet; the first ten thousand.
     pub items: Vec<OperationItem>,
+    /// What was saved of its tablet, and what was not.
+    pub salvaged: Option<Salvage>,
     /// Why it did not do what it was for.
     pub failure: Option<Failure>,
     /// When it was asked for.
@@ -56,6 +58,19 @@ pub struct Heal {
     pub to: Option<String>,
     /// Whether an older copy will do.
     pub older: Older,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// How what can be read of a tablet is to be saved.
+#[derive(Debug, Clone)]
+pub struct SalvageTo {
+    /// The tablet.
+    pub tablet_id: TabletId,
+    /// Its schema; needed where it is known under several.
+    pub schema_hash: Option<SchemaHash>,
+    /// The disk whose quarantine takes it.
+    pub to: String,
     /// Who asks.
     pub requested_by: String,
 }
@@ -193,6 +208,10 @@ pub struct QuarantineView {
     pub file_count: u64,
     /// Bytes of all of it.
     pub size_bytes: u64,
+    /// Whether it is, as far as it could be read, a salvaged tablet: never brought back.
+    pub is_salvaged: bool,
+    /// What was saved then, and what was not.
+    pub salvaged: Option<Salvage>,
 }
 
 impl QuarantineView {
@@ -212,6 +231,8 @@ impl QuarantineView {
             has_files: false,
             file_count: 0,
             size_bytes: 0,
+            is_salvaged: false,
+            salvaged: None,
         }
     }
 }

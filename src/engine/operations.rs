@@ -12,7 +12,7 @@ use super::operation_view::OperationView;
 use super::thread::spawn_isolated;
 use super::view::Page;
 use crate::model::{
-    ErrorCode, Failure, OperationId, OperationItem, OperationKind, OperationState, TabletKey,
+    ErrorCode, Failure, OperationId, OperationItem, OperationKind, OperationState, Salvage, TabletKey,
 };
 
 /// Operations that may be under way at once.
@@ -86,6 +86,11 @@ impl Operation {
     /// Whether somebody has stopped it, for a thread that does a part of it.
     pub(super) fn stopper(&self) -> Stopper {
         Stopper(Arc::clone(&self.cancelled))
+    }
+
+    /// What was saved of its tablet.
+    pub(super) fn salvaged(&self, receipt: Salvage) {
+        self.lock().salvaged = Some(receipt);
     }
 
     fn end(&self, node: &Node, ended: Result<String, Failure>) {
@@ -233,6 +238,7 @@ fn enter(node: &Node, new: &NewOperation) -> Result<Arc<Operation>, Failure> {
         total_tablets: 0,
         read_bytes: 0,
         items: Vec::new(),
+        salvaged: None,
         failure: None,
         started_ms: node.now_ms(),
         finished_ms: None,

@@ -14,7 +14,7 @@ use super::view::Page;
 use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::LastCopy;
 use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
-use crate::storage::{purge_quarantined, quarantine_entries, read_quarantined};
+use crate::storage::{Salvaged, purge_quarantined, quarantine_entries, read_quarantined};
 
 /// How long a look may take, and the removal of one entry.
 const LOOK_WAIT: Duration = Duration::from_secs(20);
@@ -83,6 +83,7 @@ type Entries = (Arc<Disk>, Vec<String>);
 /// # Errors
 /// `RECORD_DAMAGED`: it has no good record, or no files.
 pub(super) fn restorable(view: &QuarantineView) -> Result<TabletKey, Failure> {
+    refuse_salvaged(view)?;
     view.key.filter(|_| view.has_files && view.generation.is_some()).ok_or_else(|| {
         let text = format!(
             "{0} holds no tablet with a good record ({1}); with its header, its files are taken in by tabletctl tablet \
@@ -91,6 +92,22 @@ pub(super) fn restorable(view: &QuarantineView) -> Result<TabletKey, Failure> {
         );
         Failure::new(ErrorCode::RecordDamaged, text)
     })
+}
+
+/// What was salvaged is never served: some of it is not there.
+///
+/// # Errors
+/// `SOURCE_DAMAGED`.
+pub(super) fn refuse_salvaged(view: &QuarantineView) -> Result<(), Failure> {
+    if !view.is_salvaged {
+        return Ok(());
+    }
+    let text = format!(
+        "{} is a salvage ({}): it is never served; copy single files out of it, tabletctl quarantine show {} --disk {} lists \
+         what they lack",
+        view.path, view.reason, view.entry, view.disk
+    );
+    Err(Failure::new(ErrorCode::SourceDamaged, text))
 }
 
 /// All entries of each readable disk, oldest first. A disk that does not answer hides nothing of the others.
@@ -125,12 +142,14 @@ fn look_into(disk: &Arc<Disk>, entry: &str) -> Result<Option<QuarantineView>, Fa
         path: format!("{path}/{QUARANTINE}/{}", item.entry),
         disk: path,
         entry: item.entry,
+        is_salvaged: item.salvaged != Salvaged::No,
         reason: item.reason.unwrap_or_else(|| "its reason cannot be read".to_owned()),
         key: item.key,
         generation: item.record.map(|record| record.generation),
         has_files: item.files.is_some(),
         file_count: item.file_count,
         size_bytes: item.size_bytes,
+        salvaged: item.salvaged.receipt().cloned(),
     }))
 }
 

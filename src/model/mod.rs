@@ -13,6 +13,7 @@ mod migration;
 mod operation;
 mod replan;
 mod rowsets;
+mod salvage;
 mod status;
 mod steering;
 mod tablet;
@@ -38,6 +39,7 @@ pub use migration::{
 pub use operation::{OperationItem, OperationKind, OperationState};
 pub use replan::{ReplanPolicy, Replanned};
 pub use rowsets::HeaderClaims;
+pub use salvage::{LostRange, Salvage, SalvageState};
 pub use status::{Phase, Status, Step, StepStatus};
 pub use steering::{Haste, Hold, Idempotency, KnownBy, Steering, UndoneFor};
 pub use tablet::{Reached, RecordSummary, TabletRecord, TabletState};

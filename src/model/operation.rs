@@ -16,6 +16,8 @@ pub enum OperationKind {
     Adopt,
     /// A directory that no record names goes to quarantine.
     SetAside,
+    /// What can be read of a tablet is copied to another disk.
+    Salvage,
     /// What is not needed any more goes from trash.
     PurgeTrash,
     /// What was set aside goes for good.
@@ -30,6 +32,7 @@ impl OperationKind {
             Self::Restore => "restore",
             Self::Adopt => "adopt",
             Self::SetAside => "set_aside",
+            Self::Salvage => "salvage",
             Self::PurgeTrash => "purge_trash",
             Self::PurgeQuarantine => "purge_quarantine",
         }

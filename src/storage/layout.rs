@@ -32,6 +32,8 @@ pub const RECORD_FILE: &str = "record.json";
 pub const FILES: &str = "files";
 /// In a trash entry: who retired it and where the tablet went.
 pub const RETIRED_FILE: &str = "retired.json";
+/// In a quarantine entry: that it is a salvage, its receipt, and the tablet's record as it was.
+pub const SALVAGED_FILE: &str = "salvaged.json";
 /// In a quarantine entry: why.
 pub const REASON_FILE: &str = "reason.json";
 

@@ -21,6 +21,7 @@ mod quarantine;
 mod record;
 mod retire;
 mod root;
+mod salvaged;
 mod scan;
 mod staging;
 mod store;
@@ -48,6 +49,7 @@ pub use record::{
 };
 pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
+pub use salvaged::{Salvaged, SalvagedEntry};
 pub use scan::{
     LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
 };

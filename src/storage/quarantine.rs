@@ -5,13 +5,15 @@
 //! quarantine/<entry>/files/              a tablet's files, and <tablet_id>.hdr.json beside them: its record
 //! quarantine/<entry>/<name>.json         or a record alone
 //! quarantine/<entry>/<name>/             or a staging directory, as it was
+//! quarantine/<entry>/salvaged.json       the files are what could be read of a tablet (`salvaged`)
 //! ```
 
 use super::dir::{Dir, EntryKind};
 use super::error::DiskError;
 use super::file::{ReadFrom, read_small};
-use super::layout::{FILES, QUARANTINE, REASON_FILE, RECORD_FILE, parse_record_name};
+use super::layout::{FILES, QUARANTINE, REASON_FILE, RECORD_FILE, SALVAGED_FILE, parse_record_name};
 use super::record::{decode_record, decode_summary};
+use super::salvaged::{Salvaged, read_mark};
 use super::staging::read_owner;
 use super::trash::trash_entries;
 use crate::model::{RecordSummary, TabletKey, TabletRecord};
@@ -35,6 +37,8 @@ pub struct QuarantineItem {
     pub file_count: u64,
     /// Bytes of everything in the entry.
     pub size_bytes: u64,
+    /// Whether it is what could be read of a tablet.
+    pub salvaged: Salvaged,
 }
 
 #[derive(serde::Deserialize)]
@@ -62,6 +66,10 @@ pub fn read_quarantined(root: &Dir, entry: &str) -> Result<Option<QuarantineItem
         match child.kind {
             EntryKind::Directory if name == FILES => look_at_files(&mut item, &dir.open(name)?, name)?,
             EntryKind::Directory => look_at_staging(&mut item, &dir.open(name)?, name)?,
+            EntryKind::File if name == SALVAGED_FILE => {
+                item.salvaged = read_mark(&dir)?;
+                item.key = item.key.or(item.salvaged.receipt().map(|receipt| receipt.key));
+            }
             EntryKind::File if name == REASON_FILE => {
                 let bytes = read_small(&dir, name, ReadFrom::Cache)?.unwrap_or_default();
                 item.reason = serde_json::from_slice(&bytes).ok().map(|Reason { reason }| reason);

@@ -12,6 +12,7 @@ use super::file::{ReadFrom, read_small};
 use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
+use super::salvaged::{generation_of, read_mark};
 use super::staging::{Owner, Place, StagedContent, read_owner, read_place, staged_content};
 use super::store::{MetadataStore, ScannedRecord, Share};
 use super::trash::{TrashItem, UnfinishedEntry, read_entry, trash_entries, unfinished};
@@ -283,7 +284,7 @@ pub fn look_at_entry(root: &Dir, path: &str) -> Result<(), DiskError> {
 
 /// Of the records in one entry.
 fn generations_in(dir: &Dir) -> Result<Vec<(TabletKey, u64)>, DiskError> {
-    let mut seen = Vec::new();
+    let mut seen: Vec<_> = generation_of(&read_mark(dir)?).into_iter().collect();
     for file in dir.entries()?.into_iter().filter(|file| file.kind == EntryKind::File) {
         let Some(name) = file.name.to_str().filter(|name| name.ends_with(".json")) else { continue };
         let bytes = read_small(dir, name, ReadFrom::Cache)?;

@@ -106,6 +106,7 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("restore_tablet", 404, v1("/trash/restore"), json!({"tablet_id": 99, "schema_hash": HASH})),
         ("heal_tablet", 202, v1("/tablets/11/heal"), json!({})),
         ("heal_tablet", 404, v1("/tablets/99/heal"), json!({})),
+        ("salvage_tablet", 409, v1("/tablets/11/salvage"), json!({"to": here})),
         ("adopt_tablet", 400, v1("/tablets/adopt"), json!({"path": "/nowhere"})),
         ("adopt_tablet", 409, v1("/tablets/adopt"), json!({"path": format!("{there}/data/11/11/555")})),
         ("set_aside_unrecorded", 400, v1("/unrecorded/set_aside"), json!({"path": "/nowhere"})),

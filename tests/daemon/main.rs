@@ -29,6 +29,7 @@ mod reload;
 mod replan;
 mod requests;
 mod runbooks;
+mod salvage;
 mod service;
 mod space;
 mod steering;

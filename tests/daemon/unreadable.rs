@@ -9,7 +9,7 @@ use crate::harness::{Daemon, Node};
 const MIB: u64 = 1 << 20;
 
 /// A node of a disk with a bad sector in tablet 7 and of a good one, and tablets 9 and 11 beside it.
-fn with_a_bad_sector() -> Option<(Node, BadDisk, TabletKey)> {
+pub(crate) fn with_a_bad_sector() -> Option<(Node, BadDisk, TabletKey)> {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let bad = BadDisk::ext4(dir.path(), "disk0", 48 * MIB)?;
     let good = dir.path().join("disk1");

@@ -11,9 +11,9 @@ use crate::config::{Config, Dialect, Reload, ShownKey};
 use crate::engine::{
     Adopt, ConfigChangeError, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss,
     MigrationFilter, NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect,
-    QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, SetAside, Submit,
-    TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage,
-    UnrecordedFilter, UnrecordedView, Validation,
+    QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, SalvageTo,
+    SetAside, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
+    TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -330,6 +330,10 @@ impl Node for FakeNode {
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
         self.note(format!("heal {} to {:?}, {:?}", request.tablet_id, request.to, request.older))?;
         Ok(sample::operation(OperationKind::Heal))
+    }
+    fn salvage(&self, request: &SalvageTo) -> Result<OperationView, Failure> {
+        self.note(format!("salvage {} to {}", request.tablet_id, request.to))?;
+        Ok(sample::operation(OperationKind::Salvage))
     }
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
         self.on_disk(format!("restore {} {:?}", request.key, request.from))?;

@@ -145,6 +145,8 @@ pub(crate) fn quarantined() -> QuarantineView {
         has_files: true,
         file_count: 3,
         size_bytes: 100,
+        is_salvaged: false,
+        salvaged: None,
     }
 }
 
@@ -175,6 +177,7 @@ pub(crate) fn operation(kind: OperationKind) -> OperationView {
         total_tablets: 1,
         read_bytes: 0,
         items: Vec::new(),
+        salvaged: None,
         failure: None,
         started_ms: DATA_STARTED_MS,
         finished_ms: None,

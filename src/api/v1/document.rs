@@ -35,6 +35,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::tablets::show,
         super::tablets::explain,
         super::tablets::heal,
+        super::tablets::salvage,
         super::tablets::pin,
         super::tablets::unpin,
         super::tablets::verify,

@@ -61,6 +61,7 @@ pub(super) fn routes() -> Routes {
         .route("/tasks", get(tasks::list).post(tasks::create))
         .route("/tablets/{tablet_id}/verify", get(tablets::last_verification).post(tablets::verify))
         .route("/tablets/{tablet_id}/heal", post(tablets::heal))
+        .route("/tablets/{tablet_id}/salvage", post(tablets::salvage))
         .route("/tablets/{tablet_id}/pin", post(tablets::pin))
         .route("/tablets/{tablet_id}/unpin", post(tablets::unpin))
         .route("/tasks/{id}", get(tasks::show).patch(tasks::update).put(tasks::put).delete(tasks::delete))

@@ -6,7 +6,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 
-use super::body::MaybeBody;
+use super::body::{Body, MaybeBody};
 use super::operations::accepted;
 use super::parameters;
 use super::shape::{page, whole};
@@ -17,7 +17,7 @@ use crate::api::error::Problem;
 use crate::api::node::Node;
 use crate::api::query::{invalid, read_id};
 use crate::api::wire::{
-    HealTablet, List, Operation, PinTablet, RuleAnswer, Tablet, TabletCheck, WhichSchema,
+    HealTablet, List, Operation, PinTablet, RuleAnswer, SalvageTablet, Tablet, TabletCheck, WhichSchema,
 };
 use crate::engine::{self, Older, Pin, TabletFilter};
 use crate::model::{Failure, SchemaHash, TabletId, TabletKey};
@@ -224,6 +224,34 @@ pub(super) async fn heal(
         requested_by: caller.to_string(),
     };
     Ok(accepted(app.try_ask(Touches::Memory, move |node| node.heal(&request)).await?))
+}
+
+/// `POST /tablets/{tablet_id}/salvage`: what can be read of an unreadable or damaged tablet is copied to another disk's
+/// quarantine, with the list of what cannot. Who owns the tablet does not change, and its source stays as it is.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/{tablet_id}/salvage",
+    operation_id = "salvage_tablet",
+    tag = "tablets",
+    params(
+        ("tablet_id" = TabletId, Path, description = "Its id"),
+    ),
+    request_body = SalvageTablet,
+    responses((status = 202, body = Operation, description = "It is under way")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn salvage(
+    State(app): State<App>,
+    Extension(caller): Extension<Caller>,
+    Path(id): Path<String>,
+    parts: Parts,
+    Body(SalvageTablet { schema_hash, to }): Body<SalvageTablet>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let tablet_id = read_id(&id)?;
+    caller.asks(format_args!("salvage tablet {id} to {to}"));
+    let request = engine::SalvageTo { tablet_id, schema_hash, to, requested_by: caller.to_string() };
+    Ok(accepted(app.try_ask(Touches::Memory, move |node| node.salvage(&request)).await?))
 }
 
 /// What `accept_older` says.

@@ -1,6 +1,6 @@
 //! From the operations of the engine to what goes over the wire. Pure.
 
-use super::{Operation, OperationItem, QuarantineItem, Timestamp};
+use super::{Operation, OperationItem, QuarantineItem, Salvaged, Timestamp};
 use crate::engine::{OperationView, QuarantineView};
 use crate::model;
 
@@ -20,6 +20,7 @@ impl From<OperationView> for Operation {
             total_tablets: view.total_tablets,
             read_bytes: view.read_bytes,
             items: view.items.into_iter().map(OperationItem::from).collect(),
+            salvaged: view.salvaged.map(Into::into),
             error: view.failure.map(Into::into),
             started_at: Timestamp(view.started_ms),
             finished_at: view.finished_ms.map(Timestamp),
@@ -54,6 +55,24 @@ impl From<QuarantineView> for QuarantineItem {
             has_files: view.has_files,
             file_count: view.file_count,
             size_bytes: view.size_bytes,
+            is_salvaged: view.is_salvaged,
+            salvaged: view.salvaged.map(Into::into),
+        }
+    }
+}
+
+impl From<model::Salvage> for Salvaged {
+    fn from(receipt: model::Salvage) -> Self {
+        Self {
+            state: receipt.state,
+            source: receipt.source.path,
+            generation: receipt.generation,
+            total_files: receipt.total_files,
+            saved_bytes: receipt.saved_bytes,
+            lost_bytes: receipt.lost_bytes,
+            lost: receipt.lost,
+            damaged: receipt.damaged,
+            begun_at: Timestamp(receipt.begun_ms),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{FailureBody, Timestamp};
+use super::{FailureBody, Salvaged, Timestamp};
 use crate::model::{OperationId, OperationKind, OperationState, SchemaHash, TabletId};
 
 /// A call that may take long, as a job: healing, restoring, purging.
@@ -10,7 +10,7 @@ use crate::model::{OperationId, OperationKind, OperationState, SchemaHash, Table
 pub struct Operation {
     /// Its number, counted from 1 in each run of the daemon.
     pub id: OperationId,
-    /// `heal`, `restore` or `purge_trash`.
+    /// `heal`, `restore`, `adopt`, `salvage`, `purge_trash` or `purge_quarantine`.
     pub kind: OperationKind,
     /// `running`, `completed`, `failed` or `cancelled`.
     pub state: OperationState,
@@ -34,6 +34,9 @@ pub struct Operation {
     pub read_bytes: u64,
     /// What became of each tablet, the first ten thousand; empty in lists.
     pub items: Vec<OperationItem>,
+    /// What was saved of its tablet, and what was not; `null` unless it is a salvage that came to its end.
+    #[serde(default)]
+    pub salvaged: Option<Salvaged>,
     /// Why it did not do what it was for.
     pub error: Option<FailureBody>,
     /// When it was asked for.
@@ -73,4 +76,15 @@ pub struct HealTablet {
     pub to: Option<String>,
     /// An older copy will do, also while a newer one may be on a disk that is away.
     pub accept_older: bool,
+}
+
+/// `POST /api/v1/tablets/{id}/salvage`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SalvageTablet {
+    /// Its schema hash; looked up when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_hash: Option<SchemaHash>,
+    /// The disk whose quarantine takes what can be read.
+    pub to: String,
 }

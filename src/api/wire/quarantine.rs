@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{SchemaHash, TabletId};
+use super::Timestamp;
+use crate::model::{DamagedFile, LostRange, SalvageState, SchemaHash, TabletId};
 
 /// One entry of a quarantine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -27,6 +28,35 @@ pub struct QuarantineItem {
     pub file_count: u64,
     /// Bytes of all of it.
     pub size_bytes: u64,
+    /// Whether it is what could be read of a tablet: never brought back.
+    #[serde(default)]
+    pub is_salvaged: bool,
+    /// What was saved then, and what was not; `null` where it is no salvage, or its mark is damaged.
+    #[serde(default)]
+    pub salvaged: Option<Salvaged>,
+}
+
+/// The receipt of a salvage.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct Salvaged {
+    /// `begun` while it is under way or where it was cut short, `done`.
+    pub state: SalvageState,
+    /// Path of the disk it was read from, and that owns the tablet.
+    pub source: String,
+    /// Generation of the tablet there.
+    pub generation: u64,
+    /// Files of its manifest.
+    pub total_files: u64,
+    /// Bytes that were read and copied.
+    pub saved_bytes: u64,
+    /// Bytes that were not given.
+    pub lost_bytes: u64,
+    /// Which, in the order of the manifest: the copy has holes there.
+    pub lost: Vec<LostRange>,
+    /// Files that are not as the manifest says although every byte of them was given.
+    pub damaged: Vec<DamagedFile>,
+    /// When it began.
+    pub begun_at: Timestamp,
 }
 
 /// `POST /api/v1/quarantine/restore`.

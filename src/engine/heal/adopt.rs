@@ -56,6 +56,7 @@ pub(in crate::engine) fn adopt(node: &Arc<Node>, request: &Adopt) -> Result<Oper
             (quarantine::restorable(&view)?, CopyNamed::InQuarantine(view.disk, view.entry))
         }
         ([QUARANTINE, entry, ..], Some(header)) => {
+            quarantine::refuse_salvaged(&quarantine::show(node, &disk.path, entry)?)?;
             let (at, name) = (Arc::clone(disk), (*entry).to_owned());
             let item = visit(&at, LOOK_WAIT, move |root, _| Ok(read_quarantined(root.dir(), &name)?))?;
             let files = item.and_then(|item| item.files).ok_or_else(|| no_place(&request.path))?;

@@ -4,13 +4,12 @@
 //! are copied and read back. A copy that stands in its place already only gets a record of a higher generation.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use super::Wish;
+use super::copying::Copying;
 use super::find::Found;
 use crate::engine::disk::{Disk, note_storage_error};
 use crate::engine::flush::SharedBarrier;
-use crate::engine::gentle::wear_io_class;
 use crate::engine::line::take_back_placed;
 use crate::engine::node::Node;
 use crate::engine::operations::Operation;
@@ -24,10 +23,7 @@ use crate::storage::{
     Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging,
     StorageError, is_placed, quarantine,
 };
-use crate::transfer::{
-    CallToken, CheckRequest, CopyHooks, CopyOptions, CopyRequest, Side, Strangers, Traffic, copy,
-    verify_files,
-};
+use crate::transfer::{CheckRequest, CopyOptions, CopyRequest, Strangers, copy, verify_files};
 
 /// What owns the tablet now.
 pub(super) struct Brought {
@@ -237,7 +233,12 @@ impl Work<'_> {
             barrier,
             options: &CopyOptions { strangers: Strangers::LeftOut, ..self.node.copy_options() },
             budget: &self.node.budget,
-            hooks: &Copying(self),
+            hooks: &Copying {
+                node: self.node,
+                operation: self.operation,
+                source: &self.found.disk,
+                destination: self.disk,
+            },
         });
         self.disk.unreserve(need);
         let copied = copied.inspect_err(|failure| match failure.code {
@@ -310,56 +311,4 @@ impl Work<'_> {
             error.into()
         })
     }
-}
-
-/// A copy to another disk, within the limits of both.
-struct Copying<'a>(&'a Work<'a>);
-
-impl Copying<'_> {
-    fn disk_of(&self, side: Side) -> &Disk {
-        match side {
-            Side::Source => &self.0.found.disk,
-            Side::Destination => self.0.disk,
-        }
-    }
-}
-
-impl CopyHooks for Copying<'_> {
-    fn checkpoint(&self) -> Result<(), Failure> {
-        self.0.operation.checkpoint(self.0.node)
-    }
-
-    fn take(
-        &self,
-        traffic: Traffic,
-        bytes: u64,
-        go_on: &dyn Fn() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        let Work { node, operation, found, disk, .. } = self.0;
-        wear_io_class(node.config().migration_io_class);
-        disk.take(traffic, bytes, go_on)?;
-        if traffic == Traffic::Copy {
-            add(&operation.read_bytes, bytes);
-            found.disk.take(traffic, bytes, go_on)?;
-            node.limiter.take(bytes, go_on)?;
-        }
-        Ok(())
-    }
-
-    fn log(&self, text: String) {
-        tracing::info!(tablet = %self.0.key(), "{text}");
-    }
-
-    fn enter_call(&self, side: Side, operation: &'static str) -> CallToken {
-        CallToken(self.disk_of(side).begin_call(operation) << 1 | u64::from(side == Side::Destination))
-    }
-
-    fn leave_call(&self, token: CallToken) {
-        let side = if token.0 & 1 == 1 { Side::Destination } else { Side::Source };
-        self.disk_of(side).end_call(token.0 >> 1);
-    }
-}
-
-fn add(counter: &AtomicU64, n: u64) {
-    counter.fetch_add(n, std::sync::atomic::Ordering::Relaxed);
 }

@@ -11,7 +11,9 @@
 
 mod adopt;
 mod bring;
+mod copying;
 mod find;
+mod salvage;
 mod settle;
 
 use std::sync::Arc;
@@ -38,6 +40,7 @@ use crate::rules::healing::{
 use crate::rules::recovery::Unavailable;
 pub(super) use adopt::adopt;
 use find::{Found, Search, search};
+pub(super) use salvage::salvage;
 use settle::Judged;
 
 /// Files that are named when an older copy would lack them.

@@ -23,7 +23,7 @@ mod undo;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::check::note_failed_read;
+use super::check::{self, note_failed_read};
 use super::disk::{Disk, note_storage_error};
 use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::node::{Counts, Node};
@@ -268,6 +268,7 @@ impl<'a> Line<'a> {
             }
             Verdict::GiveUp(leave) => {
                 self.undo(leave);
+                let failure = check::with_way_out(self.key, failure);
                 let reason = failure.message.clone();
                 self.job.lock().failure = Some(failure);
                 self.node.end(self.job, Event::Fail, reason);
