@@ -23,6 +23,7 @@ pub(super) enum Transport {
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     address: Address,
+    request_id: Arc<str>,
     token: Option<Arc<str>>,
     /// What the header `X-Reason` says.
     reason: Option<Arc<str>>,
@@ -49,10 +50,16 @@ impl fmt::Display for Caller {
 }
 
 impl Caller {
-    /// The holder of the token of this name, at that address, with the reason its head gives.
-    pub(super) fn new(address: Address, token: Option<String>, reason: Option<String>) -> Self {
+    /// The holder of the token of this name, at that address, with a request of that id and the reason its head gives.
+    pub(super) fn new(
+        address: Address,
+        request_id: &str,
+        token: Option<String>,
+        reason: Option<String>,
+    ) -> Self {
         let reason = reason.filter(|reason| !reason.is_empty()).map(Into::into);
-        Self { address, token: token.map(Into::into), reason, notes: Arc::default() }
+        let (request_id, token) = (request_id.into(), token.map(Into::into));
+        Self { address, request_id, token, reason, notes: Arc::default() }
     }
 
     /// Why it asks: as its body says, else as its head does, else that it called `path`.
@@ -67,7 +74,7 @@ impl Caller {
     /// Logs that this caller asks for `what`, before it is done, and has the audit log say so too.
     pub(super) fn asks(&self, what: fmt::Arguments<'_>) {
         let what = cut(what.to_string());
-        tracing::info!(caller = %self, "asked to {what}");
+        tracing::info!(caller = %self, request_id = %self.request_id, "asked to {what}");
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).asked.push(what);
     }
 

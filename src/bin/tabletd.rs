@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::io::Write;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,9 +10,9 @@ use std::time::Duration;
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Tls};
-use tabletd::config::{Config, Loaded};
+use tabletd::config::{Config, Loaded, LogFormat};
 use tabletd::engine::Engine;
-use tabletd::logging;
+use tabletd::logging::{self, Rolling};
 use tabletd::page;
 use tabletd::service::{Arguments, Notify, check_kernel};
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -32,9 +33,11 @@ fn main() -> ExitCode {
     if arguments.check_config {
         return check(&loaded);
     }
-    let log = logging::start(loaded.config.sys_log_level.filter()).expect("threads can be started");
-    let ended = run(loaded);
-    drop(log);
+    let ended = begin_log(&loaded.config).and_then(|log| {
+        let ended = run(loaded);
+        drop(log);
+        ended
+    });
     match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(reason) => {
@@ -67,6 +70,19 @@ fn check(loaded: &Loaded) -> ExitCode {
     }
     println!("{}: no problem found", loaded.be_conf);
     ExitCode::SUCCESS
+}
+
+fn begin_log(config: &Config) -> Result<logging::Log, String> {
+    let form = match config.log_format {
+        LogFormat::Text => logging::Form::Text,
+        LogFormat::Json => logging::Form::Json,
+    };
+    let file = (!config.log_file.is_empty())
+        .then(|| Rolling::open(Path::new(&config.log_file), config.log_max_bytes, config.log_keep_files))
+        .transpose()
+        .map_err(|error| format!("log_file {}: {error}", config.log_file))?;
+    logging::start(config.sys_log_level.filter(), form, file)
+        .map_err(|error| format!("the log cannot begin: {error}"))
 }
 
 fn run(loaded: Loaded) -> Result<(), String> {

@@ -10,7 +10,7 @@ use super::rates::DiskRates;
 use super::schema::{Key, Mutability, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogLevel, LoopbackAccess,
+    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle, Value,
 };
 use crate::model::DailyWindows;
@@ -246,6 +246,18 @@ config_keys! {
 
     /// How much is logged.
     sys_log_level: LogLevel = LogLevel::Info, Mutable, Any;
+
+    /// How an event is logged: as text, or as a line of JSON.
+    log_format: LogFormat = LogFormat::Text, Fixed, Any;
+
+    /// File of the log. Empty: standard error, which a service manager keeps.
+    log_file: String = String::new(), Fixed, AbsolutePath;
+
+    /// Size from which the file of the log is put aside and begun anew, in bytes.
+    log_max_bytes: u64 = 134_217_728, Fixed, Range(4096, i64::MAX);
+
+    /// Files of the log put aside that are kept.
+    log_keep_files: u32 = 8, Fixed, Range(1, 1000);
 
     /// File of one line per request that changes, or tried to change, something. Default `${DORIS_HOME}/log/audit.log`;
     /// without DORIS_HOME `log/audit.log` beside the default of state_dir.

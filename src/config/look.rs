@@ -41,10 +41,12 @@ impl Loaded {
         self.look_at_roots(&mut found);
         let folder = |key: &str, path: &str| self.problem(key, path, folder_trouble(Path::new(path))?);
         found.problems.extend(folder("state_dir", &self.config.state_dir));
-        let audit = &self.config.audit_log_file;
-        found.problems.extend(
-            log_trouble(Path::new(audit)).and_then(|what| self.problem("audit_log_file", audit, what)),
-        );
+        for (key, path) in
+            [("audit_log_file", &self.config.audit_log_file), ("log_file", &self.config.log_file)]
+        {
+            let trouble = (!path.is_empty()).then(|| log_trouble(Path::new(path))).flatten();
+            found.problems.extend(trouble.and_then(|what| self.problem(key, path, what)));
+        }
         for (key, path) in [
             ("tls_certificate_file", &self.config.tls_certificate_file),
             ("tls_private_key_file", &self.config.tls_private_key_file),

@@ -275,6 +275,14 @@ words! {
         And = "and",
     }
 
+    /// How an event is logged (`log_format`).
+    LogFormat as "std::string" {
+        /// A line for people.
+        Text = "text",
+        /// A line of JSON.
+        Json = "json",
+    }
+
     /// How much is logged (`sys_log_level`).
     LogLevel as "std::string" {
         /// Everything.

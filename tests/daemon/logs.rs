@@ -110,3 +110,50 @@ fn the_level_changes_at_run_time_and_nothing_forges_a_line() {
     let said = daemon.said();
     assert!(!said.lines().any(|line| line.starts_with("2026-01-01T00:00:00")), "{said}");
 }
+
+#[test]
+fn a_log_of_json_goes_to_a_file_that_rolls_and_a_request_is_found_in_all_three() {
+    let mut node = Node::new(1);
+    node.add_tablet(0, 10, &[1000]);
+    let log = node.dir.path().join("log/tabletd.log");
+    node.settings = format!(
+        "log_format = json\nlog_file = {}\nlog_max_bytes = 4096\nlog_keep_files = 2\n",
+        log.display()
+    );
+    // Its first lines are the only ones on standard error: where it listens is in the file.
+    let child = node.command().spawn().expect("the daemon's binary");
+    let objects = || -> Vec<serde_json::Value> {
+        let text = ["log/tabletd.log.1", "log/tabletd.log"]
+            .map(|name| fs::read_to_string(node.dir.path().join(name)).unwrap_or_default());
+        text.concat().lines().map(|line| serde_json::from_str(line).expect("a line of JSON")).collect()
+    };
+    let deadline = Instant::now() + PATIENCE;
+    let url = loop {
+        let listening = objects().iter().find_map(|line| url_in(line["message"].as_str()?));
+        match listening {
+            Some(url) => break url,
+            None => assert!(Instant::now() < deadline, "{:?}", objects()),
+        }
+        std::thread::yield_now();
+    };
+    let daemon = Daemon::of(child, url);
+    let path = "/api/v1/tablets/10/pin";
+    let answer = ureq::post(daemon.url(path)).header("X-Request-Id", "night-shift-7").send_json(json!({}));
+    let answer = answer.expect("an answer");
+    assert_eq!(answer.headers().get("x-request-id").and_then(|id| id.to_str().ok()), Some("night-shift-7"));
+    let forged =
+        ureq::post(daemon.url(path)).header("X-Request-Id", "a b").send_json(json!({})).expect("an answer");
+    let id = forged.headers().get("x-request-id").and_then(|id| id.to_str().ok()).expect("an id").to_owned();
+    assert!(!id.contains(' ') && id.len() > 20, "{id}");
+    for id in ["night-shift-7", &id] {
+        assert!(daemon.becomes(|| objects().iter().any(|line| line["request_id"] == id)), "{:?}", objects());
+        let audit = || fs::read_to_string(node.dir.path().join("log/audit.log")).unwrap_or_default();
+        assert!(daemon.becomes(|| audit().contains(&format!("\"request_id\":\"{id}\""))), "{}", audit());
+    }
+    for _ in 0..60 {
+        daemon.post(path, &json!({}));
+    }
+    let aside = log.with_extension("log.2");
+    assert!(daemon.becomes(|| aside.exists()), "nothing was put aside twice");
+    daemon.stop();
+}

@@ -3,10 +3,8 @@
 //! A thread of its own writes, so that no request waits for the log's disk. A line that cannot be written, or that finds
 //! the queue full, goes to the daemon's log instead of being lost. Lines are not synced: a power cut may take the last.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
@@ -14,6 +12,7 @@ use serde::Serialize;
 
 use crate::access::Role;
 use crate::api::wire::Timestamp;
+use crate::logging::Rolling;
 use crate::storage::os::own_descriptor_table;
 
 /// Lines that may wait for the disk.
@@ -39,6 +38,7 @@ pub(super) enum Outcome {
 #[derive(Debug, Serialize)]
 pub(super) struct Line {
     pub(super) time: Timestamp,
+    pub(super) request_id: String,
     pub(super) caller: String,
     pub(super) token: Option<String>,
     pub(super) role: Option<Role>,
@@ -68,17 +68,13 @@ impl Audit {
     /// # Errors
     /// The file cannot be written, or no thread be started.
     pub(super) fn open(path: &Path, max_bytes: u64, keep: u32) -> io::Result<Self> {
-        if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
-        }
-        append_to(path)?;
+        let mut file = Rolling::open(path, max_bytes, keep)?;
         let (lines, waiting) = sync_channel(QUEUE);
-        let path = path.to_owned();
         std::thread::Builder::new().name("audit".to_owned()).spawn(move || {
             if let Err(errno) = own_descriptor_table() {
                 tracing::error!("the audit log's thread shares the process's descriptors: {errno}");
             }
-            write_all(&waiting, &mut LogFile { path, max_bytes, keep, open: None });
+            write_all(&waiting, &mut file);
         })?;
         Ok(Self { lines })
     }
@@ -104,13 +100,12 @@ impl Drop for Audit {
     }
 }
 
-fn write_all(waiting: &Receiver<Message>, file: &mut LogFile) {
+fn write_all(waiting: &Receiver<Message>, file: &mut Rolling) {
     for message in waiting {
         match message {
             Message::Line(text) => {
-                if let Err(error) = file.append(&text) {
-                    file.open = None;
-                    tracing::error!("{} cannot be written ({error}): {text}", file.path.display());
+                if let Err(error) = file.append(format!("{text}\n").as_bytes()) {
+                    tracing::error!("{} cannot be written ({error}): {text}", file.path().display());
                 }
             }
             Message::Stop(done) => {
@@ -121,52 +116,6 @@ fn write_all(waiting: &Receiver<Message>, file: &mut LogFile) {
     }
 }
 
-struct LogFile {
-    path: PathBuf,
-    max_bytes: u64,
-    keep: u32,
-    open: Option<(File, u64)>,
-}
-
-impl LogFile {
-    fn append(&mut self, line: &str) -> io::Result<()> {
-        let added = line.len() as u64 + 1;
-        if self.open.as_ref().is_some_and(|(_, size)| size + added > self.max_bytes) {
-            self.open = None;
-            self.put_aside()?;
-        }
-        if self.open.is_none() {
-            let file = append_to(&self.path)?;
-            let size = file.metadata()?.len();
-            self.open = Some((file, size));
-        }
-        let Some((file, size)) = &mut self.open else { return Ok(()) };
-        // One write, so that a line is never half of one.
-        file.write_all(format!("{line}\n").as_bytes())?;
-        *size += added;
-        Ok(())
-    }
-
-    fn put_aside(&self) -> io::Result<()> {
-        let numbered = |number: u32| PathBuf::from(format!("{}.{number}", self.path.display()));
-        for number in (1..self.keep).rev() {
-            match fs::rename(numbered(number), numbered(number + 1)) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(&self.path, numbered(1))
-    }
-}
-
-fn append_to(path: &Path) -> io::Result<File> {
-    // A pipe whose other end nobody opens would hold up the start, or every line, for ever.
-    if fs::metadata(path).is_ok_and(|meta| !meta.is_file()) {
-        return Err(io::Error::other("it is not a regular file"));
-    }
-    OpenOptions::new().create(true).append(true).mode(0o640).open(path)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -174,6 +123,7 @@ mod tests {
     fn line(target: &str) -> Line {
         Line {
             time: Timestamp(0),
+            request_id: "r-1".into(),
             caller: "127.0.0.1:1".into(),
             token: Some("ops".into()),
             role: Some(Role::Operator),
@@ -195,27 +145,11 @@ mod tests {
             let audit = Audit::open(&path, 1 << 20, 1).unwrap();
             audit.write(&line(target));
         }
-        let text = fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         let targets: Vec<String> = text
             .lines()
             .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["target"].to_string())
             .collect();
         assert_eq!(targets, ["\"/a\"", "\"/b\""]);
-    }
-
-    #[test]
-    fn a_full_log_is_put_aside_and_only_so_many_are_kept() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.log");
-        let mut log = LogFile { path: path.clone(), max_bytes: 10, keep: 2, open: None };
-        for text in ["first", "second", "third", "fourth"] {
-            log.append(text).unwrap();
-        }
-        let read = |name: &str| fs::read_to_string(folder.path().join(name)).unwrap();
-        assert_eq!(
-            [read("audit.log"), read("audit.log.1"), read("audit.log.2")],
-            ["fourth\n", "third\n", "second\n"]
-        );
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

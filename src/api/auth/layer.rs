@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use serde::Deserialize;
+use uuid::Uuid;
 
 use super::Access;
 use super::audit::{Audit, Line, Outcome};
@@ -33,6 +34,9 @@ const FORM: &str = "application/x-www-form-urlencoded";
 const REASON_FIELD: &str = "text:reason";
 /// For calls whose body has no room for a reason.
 const REASON_HEADER: &str = "x-reason";
+
+/// What ties an answer to the lines about it in the log and in the audit log; a client may bring its own.
+const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// The target of a request as the client sent it; Digest is computed over it.
 #[derive(Debug, Clone)]
@@ -60,11 +64,13 @@ pub(in crate::api) async fn let_in(
     let target =
         extensions.get::<Target>().map_or_else(|| request.uri().to_string(), |target| target.0.clone());
     let now = Timestamp::now();
+    let request_id = request_id(request.headers());
     let (mut need, changes) = what_it_is(&request);
     if access.open_metrics && request.uri().path() == METRICS_PATH && !changes {
         need = Need::Nothing;
     }
     let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
+    record.line.request_id.clone_from(&request_id);
 
     if let Some(problem) = guard::refusal(&request, &target, changes, &hosts) {
         return record.end(problem.into_response());
@@ -99,7 +105,8 @@ pub(in crate::api) async fn let_in(
         }
     };
     record.is_by(&known);
-    let caller = Caller::new(address, known.token.clone(), reason_in_head(request.headers()));
+    let reason = reason_in_head(request.headers());
+    let caller = Caller::new(address, &request_id, known.token.clone(), reason);
     record.caller = Some(caller.clone());
     request.extensions_mut().insert(caller.clone());
     if changes {
@@ -201,6 +208,17 @@ fn reason_in_head(headers: &HeaderMap) -> Option<String> {
     Some(short(&String::from_utf8_lossy(value.as_bytes())))
 }
 
+/// The caller's own, where it can stand in a log as it is; else a new one.
+fn request_id(headers: &HeaderMap) -> String {
+    const LONGEST: usize = 64;
+    let plain = |text: &str| {
+        let harmless = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.:/".contains(&byte);
+        !text.is_empty() && text.len() <= LONGEST && text.bytes().all(harmless)
+    };
+    let theirs = headers.get(REQUEST_ID_HEADER).and_then(|value| value.to_str().ok());
+    theirs.filter(|text| plain(text)).map_or_else(|| Uuid::new_v4().to_string(), str::to_owned)
+}
+
 fn short(text: &str) -> String {
     text.chars().take(TEXT_MAX).collect()
 }
@@ -222,6 +240,7 @@ impl Record {
     ) -> Self {
         let line = Line {
             time,
+            request_id: String::new(),
             caller: address.0.to_string(),
             token: None,
             role: None,
@@ -244,6 +263,13 @@ impl Record {
     /// As [`Self::end`], where a browser is told something else than the log.
     fn end_with(&mut self, status: StatusCode, response: Response) -> Response {
         self.end(status.into_response());
+        self.named(response)
+    }
+
+    fn named(&self, mut response: Response) -> Response {
+        if let Ok(id) = HeaderValue::from_str(&self.line.request_id) {
+            response.headers_mut().insert(REQUEST_ID_HEADER, id);
+        }
         response
     }
 
@@ -262,7 +288,7 @@ impl Record {
             None if status.is_client_error() => Outcome::Refused,
             None => Outcome::Accepted,
         };
-        response
+        self.named(response)
     }
 }
 

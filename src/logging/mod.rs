@@ -1,8 +1,12 @@
-//! The daemon's log: to standard error, by a thread of its own.
+//! The daemon's log: to standard error or a file, by a thread of its own.
 //!
 //! Nobody waits for the log and nobody dies of it. A line that cannot be written, because the disk behind it is full or
 //! the pipe is closed, and one that finds too many before it, because the disk hangs, is dropped and counted. One event is
 //! one line: what a path or a reason brings along cannot forge another.
+
+mod rolling;
+
+pub use rolling::Rolling;
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -11,8 +15,10 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use tracing::Subscriber;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::model::printable;
 use crate::storage::os::own_descriptor_table;
@@ -76,31 +82,56 @@ enum Message {
     Flush(SyncSender<()>),
 }
 
-/// Begins the log: events of `level` and above, or what the environment's `TABLETD_LOG` says.
+/// How an event is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// A line for people.
+    Text,
+    /// A line of JSON.
+    Json,
+}
+
+/// Begins the log: events of `level` and above, or what the environment's `TABLETD_LOG` says; into `file`, or to standard
+/// error.
 ///
 /// # Errors
 /// No thread can be started.
-pub fn start(level: &str) -> io::Result<Log> {
+pub fn start(level: &str, form: Form, file: Option<Rolling>) -> io::Result<Log> {
     let (lines, waiting) = sync_channel(QUEUE);
+    let mut out: Box<dyn Write + Send> = match file {
+        Some(file) => Box::new(file),
+        None => Box::new(io::stderr()),
+    };
     std::thread::Builder::new().name("log".to_owned()).spawn(move || {
         // On a disk that hangs, this thread alone keeps what it has open.
         let _ = own_descriptor_table();
-        write_all(&waiting, &mut io::stderr());
+        write_all(&waiting, &mut out);
     })?;
     let said = std::env::var("TABLETD_LOG").ok().filter(|text| text.parse::<EnvFilter>().is_ok());
     let level = said.unwrap_or_else(|| level.to_owned());
     let filter = EnvFilter::new(&level);
     levels().all = level;
-    let subscriber = tracing_subscriber::fmt()
-        .log_internal_errors(false)
-        .with_ansi(false)
-        .with_writer(Lines(lines.clone()))
-        .with_env_filter(filter)
-        .with_filter_reloading();
-    let handle = subscriber.reload_handle();
-    let _ = FILTER.set(Box::new(move |filter| handle.reload(filter).is_ok()));
-    subscriber.init();
+    let writer = Lines { form, queue: lines.clone() };
+    let plain = tracing_subscriber::fmt().log_internal_errors(false).with_ansi(false).with_writer(writer);
+    match form {
+        Form::Text => {
+            let subscriber = plain.with_env_filter(filter).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            begin(subscriber.finish(), Box::new(move |filter| handle.reload(filter).is_ok()));
+        }
+        Form::Json => {
+            let flat = plain.json().flatten_event(true).with_span_list(false).with_current_span(false);
+            let subscriber = flat.with_env_filter(filter).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            begin(subscriber.finish(), Box::new(move |filter| handle.reload(filter).is_ok()));
+        }
+    }
     Ok(Log(lines))
+}
+
+fn begin(subscriber: impl Subscriber + Send + Sync + 'static, set_filter: SetFilter) {
+    let _ = FILTER.set(set_filter);
+    subscriber.init();
 }
 
 /// From now on, events of `level` and above.
@@ -133,7 +164,10 @@ fn apply(levels: &Levels) {
 }
 
 #[derive(Debug, Clone)]
-struct Lines(SyncSender<Message>);
+struct Lines {
+    form: Form,
+    queue: SyncSender<Message>,
+}
 
 impl<'a> MakeWriter<'a> for Lines {
     type Writer = Self;
@@ -146,7 +180,11 @@ impl<'a> MakeWriter<'a> for Lines {
 impl Write for Lines {
     /// Is handed one event at a time, whole.
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
-        if self.0.try_send(Message::Line(one_line(event))).is_err() {
+        let line = match self.form {
+            Form::Text => one_line(event),
+            Form::Json => json_line(event),
+        };
+        if self.queue.try_send(Message::Line(line)).is_err() {
             DROPPED.fetch_add(1, Ordering::Relaxed);
         }
         Ok(event.len())
@@ -155,6 +193,31 @@ impl Write for Lines {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// An event of JSON, which escapes control characters itself. Where it is too long its message is cut, so that it still
+/// is one object.
+fn json_line(event: &[u8]) -> Vec<u8> {
+    if event.len() <= LINE_BYTES_MAX {
+        return event.to_vec();
+    }
+    let Ok(mut object) = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(event) else {
+        return one_line(event);
+    };
+    for value in object.values_mut() {
+        if let serde_json::Value::String(text) = value {
+            const KEPT: usize = LINE_BYTES_MAX / 8;
+            let kept = text.floor_char_boundary(KEPT.min(text.len()));
+            if kept < text.len() {
+                let cut_off = text.len() - kept;
+                text.truncate(kept);
+                text.push_str(&format!("... ({cut_off} bytes cut off)"));
+            }
+        }
+    }
+    let mut line = serde_json::Value::from(object).to_string();
+    line.push('\n');
+    line.into_bytes()
 }
 
 /// An event as one line, with its control characters escaped and its end cut off where it is too long.
@@ -213,6 +276,16 @@ mod tests {
         ] {
             assert_eq!(String::from_utf8(one_line(event.as_bytes())).unwrap(), line);
         }
+    }
+
+    #[test]
+    fn a_long_event_of_json_is_still_an_object() {
+        let event = serde_json::json!({"level": "INFO", "message": "é".repeat(20_000)}).to_string() + "\n";
+        let line = json_line(event.as_bytes());
+        assert!(line.len() < LINE_BYTES_MAX && line.ends_with(b"\n"));
+        let object: serde_json::Value = serde_json::from_slice(&line).unwrap();
+        assert_eq!(object["level"], "INFO");
+        assert!(object["message"].as_str().is_some_and(|text| text.ends_with(" bytes cut off)")));
     }
 
     /// Takes so many bytes, then nothing.
