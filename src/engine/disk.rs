@@ -15,6 +15,7 @@ use super::disk_space::SpaceBooks;
 use super::grants::Grants;
 use super::known_disks::if_lost;
 use super::pace::Pace;
+use super::purging::Purging;
 use super::thread::spawn_isolated;
 use super::unrecorded::Walk;
 use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
@@ -46,6 +47,8 @@ pub(super) struct Disk {
     /// Milliseconds copies have waited for the limits of this disk.
     pub(super) throttled_ms: AtomicU64,
     pub(super) trash_bytes: AtomicU64,
+    /// What is being purged from it.
+    pub(super) purging: Purging,
     /// Migrations that have a barrier of this disk to pass, now or later.
     pub(super) barriers: AtomicUsize,
     /// Held by the tablet of this disk that is being verified.
@@ -95,6 +98,7 @@ impl Disk {
             pace: Pace::default(),
             throttled_ms: AtomicU64::new(0),
             trash_bytes: AtomicU64::new(0),
+            purging: Purging::default(),
             barriers: AtomicUsize::new(0),
             verifying: Mutex::default(),
             grants: Grants::default(),

@@ -57,6 +57,7 @@ mod operations;
 mod pace;
 mod pressure;
 mod progress;
+mod purging;
 mod quarantine;
 mod query;
 mod recover;

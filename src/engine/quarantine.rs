@@ -8,6 +8,7 @@ use super::disk::{Disk, stay, visit};
 use super::node::Node;
 use super::operation_view::{OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView};
 use super::operations::{self, NewOperation, Operation};
+use super::purging::GONE;
 use super::query::PAGE_DEFAULT;
 use super::trash;
 use super::view::Page;
@@ -230,6 +231,8 @@ fn purge_one(
     if disk.is_read_only() {
         return Err(format!("{} is read-only", disk.path));
     }
+    let what = format!("{QUARANTINE}/{}", view.entry);
+    let _claim = disk.purging.claim(what.clone())?;
     // What says of no tablet that it is its copy is nobody's last one.
     if let (Some(key), LastCopy::Keep) = (view.key, last_copy) {
         trash::is_superfluous(node, key, view.generation, Some(operation)).map_err(|why| {
@@ -239,6 +242,9 @@ fn purge_one(
     let (own, entry) = (Arc::clone(disk), view.entry.clone());
     let removed = stay(disk, REMOVE_WAIT, move |root, _| {
         root.check_identity()?;
+        if root.dir().kind(&what)?.is_none() {
+            return Err(Failure::new(ErrorCode::QuarantineNotFound, GONE));
+        }
         purge_quarantined(root.dir(), &entry, &|| own.enter("unlink"))?;
         own.measure(root)?;
         Ok(())

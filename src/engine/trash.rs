@@ -13,10 +13,11 @@ use super::job::now_ms;
 use super::node::{Counts, Node};
 use super::operation_view::OperationView;
 use super::operations::{self, NewOperation, Operation, Stopper};
+use super::purging::GONE;
 use super::query::{PAGE_DEFAULT, read_record};
 use super::verify::{Reading, open_tablet};
 use super::view::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
-use crate::model::{Failure, MigrationId, OperationItem, OperationKind, TabletKey};
+use crate::model::{ErrorCode, Failure, MigrationId, OperationItem, OperationKind, TabletKey};
 use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
 use crate::storage::layout::{TRASH, parse_trash_entry_name};
 use crate::storage::{
@@ -361,11 +362,16 @@ fn purge_one(
     if disk.is_read_only() {
         return Err(format!("{} is read-only", disk.path));
     }
-    is_superfluous(node, item.key, generation_of(item), operation)?;
     let (entry, own, key) = (item.entry.clone(), Arc::clone(disk), item.key);
+    let what = format!("{TRASH}/{entry}/{}/{}", key.tablet_id, key.schema_hash);
+    let _claim = disk.purging.claim(what.clone())?;
+    is_superfluous(node, key, generation_of(item), operation)?;
     // Each removal is a call of its own: many files take long on a disk in good health.
     stay(disk, READ_WAIT, move |root, _| {
         root.check_identity()?;
+        if root.dir().kind(&what)?.is_none() {
+            return Err(Failure::new(ErrorCode::TrashNotFound, GONE));
+        }
         purge_entry(root.dir(), &entry, key, &|| own.enter("unlink"))?;
         // A plan that is made next may count on the room.
         own.measure(root)?;

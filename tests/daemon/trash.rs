@@ -165,6 +165,39 @@ fn what_reads_a_large_tablet_keeps_to_limits_and_makes_no_disk_look_hung() {
 }
 
 #[test]
+fn of_two_purges_at_once_one_removes_a_tablet_and_it_is_counted_once() {
+    let mut node = Node::new(2);
+    let keys = [7, 8].map(|id| node.add_tablet(0, id, &[1_000_000; 3]));
+    let mut daemon = node.start();
+    for key in keys {
+        daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    }
+    daemon.stop();
+    // The live copy is read first: both have begun before the first has removed anything.
+    node.settings = "disk_rate_limit_bytes_per_sec = 2000000".to_owned();
+    daemon = node.start();
+    let purge =
+        || daemon.post("/api/v1/trash/purge", &json!({"tablet_id": 7}))["id"].as_u64().expect("begun");
+    let purges = [purge(), purge()].map(|id| {
+        let look = || daemon.get(&format!("/api/v1/operations/{id}"));
+        assert!(daemon.becomes(|| look()["state"] != "running"), "{:#}", look());
+        look()
+    });
+    let items: Vec<_> =
+        purges.iter().flat_map(|one| one["items"].as_array().expect("items").clone()).collect();
+    let done = items.iter().filter(|item| item["done"] == true).count();
+    assert_eq!(done, 1, "{items:#?}");
+    for item in items.iter().filter(|item| item["done"] == false) {
+        assert!(item["not_done_because"].to_string().contains("another purge"), "{item:#}");
+    }
+    let metrics = daemon.get_text("/metrics");
+    let counted = metrics.lines().find(|line| line.starts_with("tabletd_trash_purged_total "));
+    assert!(counted.is_some_and(|line| line.ends_with(" 1")), "{counted:?}");
+    assert_eq!(daemon.get("/api/v1/disks")["data"][0]["trash_bytes"], 3_000_000);
+    daemon.stop();
+}
+
+#[test]
 fn trash_is_listed_in_pages_by_disk_and_by_tablet() {
     let mut node = Node::new(3);
     let keys: Vec<_> = (1..=70).map(|id| node.add_tablet(usize::from(id % 7 == 0), id, &[100])).collect();
