@@ -93,8 +93,14 @@ fn stop_the_stuck(node: &Node) {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
-        if since > 0 && steady_ms() - since > patience_ms(timeout_secs, job.size_bytes) {
-            job.ask(Order::TimeOut);
+        let silent_ms = steady_ms() - since;
+        if since > 0
+            && silent_ms > patience_ms(timeout_secs, job.size_bytes)
+            && job.order() == Order::Run
+            && job.ask(Order::TimeOut)
+        {
+            let id = job.lock().id;
+            tracing::warn!(migration = %id, "nothing was heard of it for {silent_ms} ms; it is stopped and tried again");
         }
     }
 }

@@ -7,7 +7,32 @@ use serde_json::json;
 use tabletd::model::TabletRecord;
 
 use crate::harness::mounts::Mounted;
-use crate::harness::{Node, make_root, pseudo_random, read_dir_names, records};
+use crate::harness::{Daemon, Node, make_root, pseudo_random, read_dir_names, records};
+
+#[test]
+fn the_bound_of_history_bounds_the_journal_and_what_lists_show_of_it() {
+    let mut node = Node::new(2);
+    let key = node.add_tablet(0, 1, &[1000]);
+    // One in memory, ten in the journal.
+    node.settings = "finished_migration_tasks_size = 1".to_owned();
+    let daemon = node.start();
+    let ids: Vec<_> = (0..13)
+        .map(|n| {
+            let id = daemon.accept(key, &node.disk(1 - n % 2));
+            daemon.wait_for(id, &["completed"]);
+            id
+        })
+        .collect();
+    let total = |daemon: &Daemon| daemon.get("/api/v1/migrations")["total"].as_u64();
+    assert!(daemon.becomes(|| total(&daemon) == Some(10)), "{:#}", daemon.get("/api/v1/migrations"));
+    daemon.stop();
+    let daemon = node.start();
+    assert_eq!(total(&daemon), Some(10));
+    let kept: Vec<_> = ids.into_iter().filter(|id| daemon.migration(*id)["id"] == *id).collect();
+    assert_eq!(kept.len(), 10, "the last ones: {kept:?}");
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
+}
 
 #[test]
 fn a_tablet_moves_and_everything_says_so() {

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::harness::mounts::Image;
 use crate::harness::{Daemon, Node, make_root};
 use crate::modes::submit;
+use crate::waiting::Ext4;
 
 const MIB: usize = 1 << 20;
 
@@ -113,6 +114,19 @@ fn a_verified_copy_is_kept_and_cut_over_on_a_disk_that_has_filled_up_since() {
 }
 
 #[test]
+fn a_completed_move_shows_as_used_before_what_was_reserved_for_it_is_given_back() {
+    let Some((mut node, _image)) = onto_small_disk(64) else { return };
+    let keys = [1, 2].map(|id| node.add_tablet(0, id, &[32 * MIB]));
+    // Nothing else looks at the disk in this test's time.
+    node.settings += "disk_stat_monitor_interval = 3600\n";
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(keys[0], &node.disk(1)), &["completed"]);
+    let refused = daemon.run(keys[1], &node.disk(1));
+    assert_eq!(refused["error_code"], "DISK_FULL", "{refused:#}");
+    daemon.stop();
+}
+
+#[test]
 fn a_copy_that_waits_for_memory_is_not_taken_for_stuck() {
     let mut node = Node::new(2);
     let keys = [1, 2].map(|id| node.add_tablet(0, id, &[1_300_000]));
@@ -135,6 +149,28 @@ fn a_copy_that_waits_for_memory_is_not_taken_for_stuck() {
     }
     daemon.stop();
     assert!(node.assert_whole().values().all(|root| *root == 1));
+}
+
+#[test]
+fn a_copy_that_gives_no_sign_of_life_is_stopped_and_tried_again() {
+    let mut node = Node::new(2);
+    let Some(disk) = Ext4::on(&node.roots[1], &node.dir.path().join("image")) else { return };
+    let key = node.add_tablet(0, 1, &[8_000_000]);
+    node.settings = "migration_task_timeout_secs = 1\nsmall_migration_bytes = 0\n\
+                     disk_rate_limit_bytes_per_sec = 2000000\nmigration_retry_backoff_ms = 100\n"
+        .to_owned();
+    let daemon = node.start();
+    let id = daemon.accept(key, &node.disk(1));
+    let copied = || daemon.migration(id)["disk_processed_bytes"].as_u64().unwrap_or(0);
+    assert!(daemon.becomes(|| copied() > 0), "{:#}", daemon.migration(id));
+    disk.freeze("--freeze");
+    assert!(daemon.becomes(|| daemon.said().contains("nothing was heard of it")), "{}", daemon.said());
+    disk.freeze("--unfreeze");
+    let done = daemon.wait_for(id, &["completed", "failed"]);
+    assert_eq!(done["status"], "completed", "{done:#}");
+    assert!(done.to_string().contains("migration_task_timeout_secs"), "its log says why: {done:#}");
+    daemon.stop();
+    drop(disk);
 }
 
 /// A destination with few inodes and plenty of bytes.

@@ -240,6 +240,8 @@ impl Work<'_> {
                 destination: self.disk,
             },
         });
+        // What was copied shows as used before others may count on what was meant for it.
+        let _ = self.disk.measure(self.root);
         self.disk.unreserve(need);
         let copied = copied.inspect_err(|failure| match failure.code {
             ErrorCode::SyncFailed => self.disk.sync_failed(&failure.message),
