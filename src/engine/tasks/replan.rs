@@ -79,7 +79,9 @@ pub(super) fn look(node: &Node, task: &Task) {
         }
         entry.looked_for_way = Some(Instant::now());
     }
-    let way_out = match find(node, task.id).ok().filter(|_| waits(node, task)) {
+    // Most tasks wait for nothing: no picture is taken for them.
+    let found = if waits(node, task) { find(node, task.id).ok() } else { None };
+    let way_out = match found {
         None => None,
         Some(found) if !found.at.is_empty() && task.options.replan == ReplanPolicy::Automatic => {
             match apply(node, task.id, &found, &format!("task {}, by --replan", task.id)) {
