@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use nix::errno::Errno;
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 use proptest::prelude::*;
-use tabletd::model::{ErrorCode, Failure, FileEntry, Manifest};
+use tabletd::model::{ErrorCode, Failure, FileEntry, FileOwner, Manifest};
 use tabletd::storage::{Barrier, Dir, DirectBarrier, DiskError, os};
 use tabletd::transfer::{
     BufferBudget, CallToken, CheckRequest, Coldness, CopyHooks, CopyOptions, CopyRequest, SharedBytes, Side,
@@ -769,10 +769,15 @@ fn every_sync_comes_before_its_read_back_and_none_is_wasted(place: &Place) {
         "destination open",
         "source read",
         "destination write",
+        // What is kept beside the bytes comes before the sync, and is looked at once per copy.
+        "destination fstat",
+        "destination futimens",
         "destination fdatasync",
         "destination open",
         "destination fadvise",
         "destination read",
+        "source fstat",
+        "destination fstat",
         "destination fsync",
     ];
     let mut calls = calls_of(place, &one, &one_thread());
@@ -795,6 +800,9 @@ fn every_sync_comes_before_its_read_back_and_none_is_wasted(place: &Place) {
     let writes = calls.iter().rposition(|call| call == "destination write").unwrap();
     let reads = calls.iter().position(|call| call == "destination read").unwrap();
     assert!(writes < syncs[0] && syncs[0] < reads);
+    let times: Vec<usize> = (0..calls.len()).filter(|at| calls[*at].ends_with("futimens")).collect();
+    assert!(times.len() == 40 && times.iter().all(|at| *at < syncs[0]), "each file once, before the barrier");
+    assert!(!calls.iter().any(|call| call.ends_with("fchown") || call.ends_with("fchmod")), "they are right");
 }
 
 proptest! {
@@ -818,6 +826,7 @@ proptest! {
         let options = CopyOptions {
             threads, block_bytes, window_min_bytes, window_max_bytes, direct_io_min_file_bytes, barrier_min_files,
             batch_files, shared_bytes, strangers: Strangers::Refused,
+            owner: FileOwner::Keep,
         };
         let verified = place.copy(&manifest, &options, &Owner::default()).unwrap();
         prop_assert_eq!(verified.manifest(), &manifest);

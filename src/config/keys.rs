@@ -13,7 +13,7 @@ use super::value::{
     BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle, Value,
 };
-use crate::model::DailyWindows;
+use crate::model::{DailyWindows, FileOwner};
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;
@@ -212,6 +212,10 @@ config_keys! {
 
     /// Memory of all copy buffers together, in bytes.
     copy_memory_limit_bytes: u64 = 67_108_864, Fixed, Range(4096, i64::MAX);
+
+    /// Whose the files of a tablet are once it was copied: `keep`, as they were on the source, or `USER:GROUP`. Mode and time
+    /// of change are kept in any case. What may not be kept (only root gives files away) is in the step log.
+    tablet_file_owner: FileOwner = FileOwner::Keep, Mutable, Any;
 
     // Trash.
 

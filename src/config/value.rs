@@ -4,7 +4,9 @@
 
 use std::net::IpAddr;
 
-use crate::model::DailyWindows;
+use nix::unistd::{Group, User};
+
+use crate::model::{DailyWindows, FileOwner};
 
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,6 +144,30 @@ impl Value for DailyWindows {
     }
     fn accepted() -> String {
         "windows such as 22:00-06:00, separated by commas, or nothing".to_owned()
+    }
+}
+
+impl Value for FileOwner {
+    const TYPE_NAME: &'static str = "std::string";
+    /// Names become numbers here: a user who is renamed later does not take his files along.
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        if let Ok(owner) = text.parse() {
+            return Ok(owner);
+        }
+        let (user, group) = text.split_once(':').ok_or(Refusal::Validate)?;
+        let uid = user.parse().ok().or_else(|| Some(User::from_name(user).ok()??.uid.as_raw()));
+        let gid = group.parse().ok().or_else(|| Some(Group::from_name(group).ok()??.gid.as_raw()));
+        match (uid, gid) {
+            (Some(uid), Some(gid)) => format!("{uid}:{gid}").parse().map_err(|_| Refusal::Validate),
+            _ => Err(Refusal::Validate),
+        }
+    }
+    fn render(&self) -> String {
+        self.to_string()
+    }
+    fn accepted() -> String {
+        "keep, or a user and a group that this system knows, by name or number, such as doris:doris or 1000:1000"
+            .to_owned()
     }
 }
 

@@ -334,6 +334,7 @@ impl Node {
             threads: config.copy_threads_per_migration as usize,
             block_bytes: usize::try_from(config.copy_block_bytes).unwrap_or(1 << 20),
             direct_io_min_file_bytes: config.direct_io_min_file_bytes,
+            owner: config.tablet_file_owner,
             shared_bytes: match config.migration_same_file_system {
                 config::SameFileSystem::Clone => SharedBytes::WhereOneDevice,
                 config::SameFileSystem::Copy => SharedBytes::Never,

@@ -4,6 +4,7 @@ mod check;
 mod disk;
 mod doris_move;
 mod error;
+mod file_owner;
 mod header;
 mod ids;
 mod ledger;
@@ -26,6 +27,7 @@ pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
 pub use doris_move::{DorisMove, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure, cut, printable};
+pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use header::HeaderTable;
 pub use ids::{
     InvalidId, MigrationId, OperationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId,

@@ -189,9 +189,20 @@ impl Dir {
     /// # Errors
     /// As `openat2(2)`.
     pub fn open_file(&self, name: impl AsRef<Path>, flags: OFlag) -> Result<File, DiskError> {
-        let name = name.as_ref();
         let mode =
             if flags.contains(OFlag::O_CREAT) { Mode::from_bits_truncate(0o644) } else { Mode::empty() };
+        self.open_with_mode(name.as_ref(), flags, mode)
+    }
+
+    /// Makes a file that must not exist, with this mode, for writing.
+    ///
+    /// # Errors
+    /// As `openat2(2)`.
+    pub fn create_file(&self, name: impl AsRef<Path>, mode: Mode) -> Result<File, DiskError> {
+        self.open_with_mode(name.as_ref(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode)
+    }
+
+    fn open_with_mode(&self, name: &Path, flags: OFlag, mode: Mode) -> Result<File, DiskError> {
         self.resolve(name, flags | OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK, mode)
             .map(File::from)
             .map_err(self.error("open", name))

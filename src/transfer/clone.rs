@@ -61,7 +61,8 @@ fn clone_and_sync(shared: &Shared<'_>, wanted: &[usize]) -> Result<Option<Vec<us
         let FileEntry { name, size_bytes, .. } = &shared.manifest.files()[file];
         watch.checkpoint()?;
         let from = shared.source.open(watch, name, *size_bytes)?;
-        let to = shared.destination.create(watch, name, *size_bytes, Access::Buffered)?;
+        let original = from.attributes()?;
+        let to = shared.destination.create(watch, name, *size_bytes, Access::Buffered, original)?;
         if to.clone_from(watch, &from)? == Cloned::NotHere {
             // One file that cannot be shared, and none can: kinds of files do not differ within a tablet.
             drop((to, open));
@@ -71,6 +72,7 @@ fn clone_and_sync(shared: &Shared<'_>, wanted: &[usize]) -> Result<Option<Vec<us
             shared.names_unsynced.store(true, Ordering::Relaxed);
             return Ok(None);
         }
+        to.keep(watch, &shared.keeper, original)?;
         if !with_barrier {
             open.push(to);
         }

@@ -4,6 +4,7 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use super::attributes::Keeper;
 use super::buffer::BufferBudget;
 use super::check::check_listed;
 use super::clone::clone_files;
@@ -78,6 +79,7 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         source: End::new(source, Side::Source, hooks),
         destination: End::new(destination, Side::Destination, hooks),
         barrier,
+        keeper: Keeper::new(options.owner),
         source_sums: Mutex::new(vec![RangeSums::default(); manifest.files().len()]),
         coverage: Mutex::new(Coverage::new(manifest)),
         names_unsynced: AtomicBool::new(false),
@@ -105,6 +107,8 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         Ok(())
     })?;
 
+    shared.keeper.give_directory(&watch, source, destination)?;
+    shared.keeper.say_lost(&watch);
     if shared.names_unsynced.load(Ordering::Relaxed) {
         watch.call(Side::Destination, "fsync", || destination.sync()).map_err(|error| sync_failed(&error))?;
     }

@@ -11,8 +11,10 @@ use nix::fcntl::{FallocateFlags, FcntlArg, OFlag, PosixFadviseAdvice, fallocate,
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, TMPFS_MAGIC, fstatfs};
 use nix::sys::uio::{pread, pwrite};
 
+use super::attributes::{Attributes, Keeper};
 use super::buffer::{ALIGN_BYTES, align_up};
 use super::crew::Watch;
+use super::holes::data_in;
 use super::hooks::{CopyHooks, Side};
 use super::verified::{Coldness, coldness_of};
 use crate::fault;
@@ -127,19 +129,28 @@ impl<'a> End<'a> {
             let why = format!("it has {} bytes, the manifest says {size_bytes}", metadata.len());
             return Err(self.damaged(name, &why));
         }
-        Ok(OpenFile { end: self, name, file, wished: Access::Direct, access, size_bytes })
+        let attributes = Some(Attributes::of(&metadata));
+        Ok(OpenFile { end: self, name, file, wished: Access::Direct, access, size_bytes, attributes })
     }
 
-    /// Makes a file that must not exist. `access` is what is wished; the file system may not have it.
+    /// What is kept of a file, by name; the open of it says whether it is a regular one.
+    pub(super) fn attributes(&self, watch: &Watch<'_>, name: &str) -> Result<Option<Attributes>, Failure> {
+        let stat = watch.call(self.side, "stat", || self.dir.stat(name))?;
+        Ok(stat.as_ref().map(Attributes::of_stat))
+    }
+
+    /// Makes a file that must not exist, a copy of one with these attributes. `access` is what is wished; the file system
+    /// may not have it.
     pub(super) fn create<'n>(
         &self,
         watch: &Watch<'_>,
         name: &'n str,
         size_bytes: u64,
         access: Access,
+        original: Attributes,
     ) -> Result<OpenFile<'_, 'a, 'n>, Failure> {
-        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL;
-        let file = watch.call(self.side, "open", || self.dir.open_file(name, flags))?;
+        let mode = original.mode_to_create();
+        let file = watch.call(self.side, "open", || self.dir.create_file(name, mode))?;
         Ok(self.open_to_write(file, name, size_bytes, access))
     }
 
@@ -170,7 +181,7 @@ impl<'a> End<'a> {
                 Err(errno) => self.use_cache(errno.desc()),
             }
         }
-        OpenFile { end: self, name, file, wished, access, size_bytes }
+        OpenFile { end: self, name, file, wished, access, size_bytes, attributes: None }
     }
 }
 
@@ -182,6 +193,8 @@ pub(super) struct OpenFile<'e, 'a, 'n> {
     wished: Access,
     access: Access,
     size_bytes: u64,
+    /// Of a file that was opened for reading.
+    attributes: Option<Attributes>,
 }
 
 impl OpenFile<'_, '_, '_> {
@@ -288,6 +301,50 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
+    /// Writes the first `length` bytes of `buffer`, that were read at `offset_bytes` of `from`, to the same place, but for
+    /// what is a hole there.
+    ///
+    /// # Errors
+    /// A call's.
+    pub(super) fn write_around_holes(
+        &mut self,
+        watch: &Watch<'_>,
+        from: &OpenFile<'_, '_, '_>,
+        buffer: &[u8],
+        offset_bytes: u64,
+        length: usize,
+    ) -> Result<(), Failure> {
+        let look = || data_in(&from.file, &buffer[..length], offset_bytes);
+        let ranges = watch.call(from.end.side, "lseek", look).map_err(|errno| from.error("lseek", errno))?;
+        for range in ranges {
+            let at = offset_bytes + range.start as u64;
+            self.write(watch, &buffer[range.clone()], at, range.len())?;
+        }
+        Ok(())
+    }
+
+    /// What the file was when it was opened for reading.
+    ///
+    /// # Errors
+    /// `INTERNAL` for one that was made.
+    pub(super) fn attributes(&self) -> Result<Attributes, Failure> {
+        let missing = || Failure::new(ErrorCode::Internal, "a file that is written is no original");
+        self.attributes.ok_or_else(missing)
+    }
+
+    /// Gives this file what its original has; nothing is written to it any more.
+    ///
+    /// # Errors
+    /// As [`Keeper::give`].
+    pub(super) fn keep(
+        &self,
+        watch: &Watch<'_>,
+        keeper: &Keeper,
+        original: Attributes,
+    ) -> Result<(), Failure> {
+        keeper.give(watch, &self.file, &self.end.path(self.name), original)
+    }
+
     /// Writes the first `length` bytes of `buffer` at `offset_bytes`. What is left over of the last block of a file, less
     /// than an aligned unit, goes through the page cache: padded and cut off again, the file would for a moment be longer
     /// than the manifest says, while another thread reads back one of its windows.
@@ -341,21 +398,29 @@ impl OpenFile<'_, '_, '_> {
         }
     }
 
-    /// Gives the file its size and reserves its blocks, so that a full disk is known before bytes are copied.
+    /// Gives the file its size and, unless its original has holes, reserves its blocks, so that a full disk is known before
+    /// bytes are copied.
     ///
     /// # Errors
     /// As `fallocate(2)`; on a file system without it the file only gets its size.
-    pub(super) fn reserve(&self, watch: &Watch<'_>) -> Result<(), Failure> {
+    pub(super) fn reserve(&self, watch: &Watch<'_>, original: Attributes) -> Result<(), Failure> {
         let size = signed(self.size_bytes);
         let side = self.end.side;
+        if original.is_sparse {
+            return self.set_size(watch);
+        }
         match watch.call(side, "fallocate", || fallocate(&self.file, FallocateFlags::empty(), 0, size)) {
-            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => watch
-                .call(side, "ftruncate", || nix::unistd::ftruncate(&self.file, size))
-                .map_err(|errno| self.error("ftruncate", errno)),
+            Err(Errno::EOPNOTSUPP | Errno::ENOSYS) => self.set_size(watch),
             answer => answer
                 .map(|()| watch.hooks().allocated(self.size_bytes))
                 .map_err(|errno| self.error("fallocate", errno)),
         }
+    }
+
+    fn set_size(&self, watch: &Watch<'_>) -> Result<(), Failure> {
+        watch
+            .call(self.end.side, "ftruncate", || nix::unistd::ftruncate(&self.file, signed(self.size_bytes)))
+            .map_err(|errno| self.error("ftruncate", errno))
     }
 
     /// Makes this empty file share all blocks of `from`, of which what is not yet on the medium is written first.

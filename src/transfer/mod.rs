@@ -7,12 +7,14 @@
 //!
 //! Nothing here knows who owns a tablet, decides a retry, or ever writes to a source.
 
+mod attributes;
 mod buffer;
 mod check;
 mod clone;
 mod copy;
 mod crew;
 mod end;
+mod holes;
 mod hooks;
 mod limiter;
 mod narrow;

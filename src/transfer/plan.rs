@@ -1,6 +1,7 @@
 //! How the files of a tablet are cut into batches. Pure: sizes in, ranges out.
 
 use super::buffer::{ALIGN_BYTES, align_up};
+use crate::model::FileOwner;
 
 /// Batches a tablet is cut into, where the bounds of a window allow it. A read-back is free only while something else is
 /// being copied: with as few batches as threads, all copy and then all read back, which on disks of 200 MB/s took twice
@@ -27,6 +28,8 @@ pub struct CopyOptions {
     pub barrier_min_files: usize,
     /// What is done where source and destination are on one file system.
     pub shared_bytes: SharedBytes,
+    /// Whose the copied files are.
+    pub owner: FileOwner,
     /// What is done about entries of the source that its manifest does not list.
     pub strangers: Strangers,
 }
@@ -60,6 +63,7 @@ impl Default for CopyOptions {
             direct_io_min_file_bytes: 128 << 10,
             barrier_min_files: 16,
             shared_bytes: SharedBytes::Never,
+            owner: FileOwner::Keep,
             strangers: Strangers::Refused,
         }
     }

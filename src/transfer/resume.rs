@@ -3,15 +3,13 @@
 use std::ffi::OsString;
 use std::sync::atomic::Ordering;
 
+use super::attributes::{Attributes, BLOCK_BYTES};
 use super::crew::lock;
 use super::hooks::Side;
 use super::read_back::read_files;
 use super::stages::{Shared, VerifiedRange};
 use crate::model::{Failure, FileEntry, Manifest};
 use crate::storage::{Dir, DiskError, EntryKind};
-
-/// The unit of `st_blocks`, whatever the file system uses.
-const BLOCK_BYTES: u64 = 512;
 
 /// Looks at every name on the destination. Says for each file of the manifest whether it is still to be copied.
 ///
@@ -32,14 +30,14 @@ pub(super) fn settle(shared: &Shared<'_>, before: Option<&Manifest>) -> Result<V
             continue;
         };
         let entry = &manifest.files()[file];
-        let has_size =
-            dir.stat(&found.name)?.is_some_and(|stat| u64::try_from(stat.st_size) == Ok(entry.size_bytes));
-        if !has_size {
+        let stat = dir.stat(&found.name)?.filter(|stat| u64::try_from(stat.st_size) == Ok(entry.size_bytes));
+        if stat.is_none() {
             strangers.push((found.name, found.kind));
         } else if let Some(crc32) = verified_before(before, entry) {
             lock(&shared.coverage).add(&VerifiedRange::of_verified_before(file, entry, crc32));
             to_copy[file] = false;
-        } else if entry.crc32.is_some() {
+        } else if let (Some(stat), Some(_)) = (stat, entry.crc32) {
+            keep_attributes(shared, &entry.name, Attributes::of_stat(&stat))?;
             candidates.push(file);
         } else {
             strangers.push((found.name, found.kind));
@@ -66,6 +64,13 @@ pub(super) fn settle(shared: &Shared<'_>, before: Option<&Manifest>) -> Result<V
 
 fn index_of(manifest: &Manifest, name: &str) -> Option<usize> {
     manifest.files().binary_search_by(|file| file.name.as_str().cmp(name)).ok()
+}
+
+/// What was cut short after its last byte may lack what is set then.
+fn keep_attributes(shared: &Shared<'_>, name: &str, is: Attributes) -> Result<(), Failure> {
+    let watch = shared.crew.watch;
+    let Some(original) = shared.source.attributes(watch, name)? else { return Ok(()) };
+    shared.keeper.give_found(watch, shared.destination.dir(), name, (original, is))
 }
 
 /// The checksum under which the very same file was verified before.

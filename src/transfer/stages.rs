@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use crc32fast::Hasher;
 
+use super::attributes::{Attributes, Keeper};
 use super::buffer::Buffer;
 use super::crew::{Crew, lock};
 use super::end::{Access, End, OpenFile, sync_failed};
@@ -27,6 +28,8 @@ pub(super) struct Shared<'a> {
     pub(super) source: End<'a>,
     pub(super) destination: End<'a>,
     pub(super) barrier: &'a (dyn Barrier + Sync),
+    /// What is kept of files beside their bytes.
+    pub(super) keeper: Keeper,
     /// Sums of what was read from the source.
     pub(super) source_sums: Mutex<Vec<RangeSums>>,
     /// What was read back and compared.
@@ -39,6 +42,20 @@ pub(super) struct Shared<'a> {
 struct WrittenRange {
     piece: Piece,
     crc32: u32,
+}
+
+/// A piece that was written, in its file.
+struct Copied<'s, 'a> {
+    crc32: u32,
+    file: OpenFile<'s, 'a, 's>,
+    original: Attributes,
+}
+
+/// How much of a file was read so far.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Extent {
+    Part,
+    Whole,
 }
 
 /// Written to the destination; lost at a power cut.
@@ -128,11 +145,14 @@ impl Batch {
         let mut unreserved_bytes = 0;
         for piece in self.pieces {
             let size_bytes = shared.manifest.files()[piece.file].size_bytes;
-            if fits_a_block(size_bytes, buffer) {
+            let Copied { crc32, file, original } = shared.copy_piece(&piece, buffer)?;
+            if fits_a_block(size_bytes, buffer) && !original.is_sparse {
                 unreserved_bytes += size_bytes;
             }
-            let (crc32, file) = shared.copy_piece(&piece, buffer)?;
-            shared.compare_with_manifest(&piece, crc32, buffer)?;
+            // The one who reads the last range of a file finds every range of it written.
+            if shared.compare_with_manifest(&piece, crc32, buffer)? == Extent::Whole {
+                file.keep(shared.crew.watch, &shared.keeper, original)?;
+            }
             if let Pending::EachFile(files) = &mut pending {
                 files.push(file);
             }
@@ -232,23 +252,24 @@ impl<'a> Shared<'a> {
             if piece.length_bytes < entry.size_bytes {
                 let watch = self.crew.watch;
                 watch.checkpoint()?;
-                let file = self.destination.create(watch, &entry.name, entry.size_bytes, Access::Buffered)?;
-                file.reserve(watch)?;
+                let Some(original) = self.source.attributes(watch, &entry.name)? else {
+                    return Err(self.source.damaged(&entry.name, "it is missing, and the manifest lists it"));
+                };
+                let (name, size_bytes) = (&entry.name, entry.size_bytes);
+                let file = self.destination.create(watch, name, size_bytes, Access::Buffered, original)?;
+                file.reserve(watch, original)?;
             }
         }
         Ok(())
     }
 
-    fn copy_piece<'s>(
-        &'s self,
-        piece: &Piece,
-        buffer: &mut Buffer<'_>,
-    ) -> Result<(u32, OpenFile<'s, 'a, 's>), Failure> {
+    fn copy_piece<'s>(&'s self, piece: &Piece, buffer: &mut Buffer<'_>) -> Result<Copied<'s, 'a>, Failure> {
         let Crew { watch, options, .. } = self.crew;
         let FileEntry { name, size_bytes, .. } = &self.manifest.files()[piece.file];
         let size_bytes = *size_bytes;
         watch.checkpoint()?;
         let mut from = self.source.open(watch, name, size_bytes)?;
+        let original = from.attributes()?;
         // Pages that somebody else reads the tablet from are not ours to drop.
         let cached_by_others = from.access() == Access::Buffered && from.cached_pages() > 0;
 
@@ -256,13 +277,13 @@ impl<'a> Shared<'a> {
         let access = if is_large { Access::Direct } else { Access::Buffered };
         let is_whole = piece.length_bytes == size_bytes;
         let mut to = if is_whole {
-            self.destination.create(watch, name, size_bytes, access)?
+            self.destination.create(watch, name, size_bytes, access, original)?
         } else {
             self.destination.reopen_to_write(watch, name, size_bytes, access)?
         };
         let block_bytes = buffer.block_bytes();
-        if is_whole && !fits_a_block(size_bytes, buffer) {
-            to.reserve(watch)?;
+        if is_whole && (original.is_sparse || !fits_a_block(size_bytes, buffer)) {
+            to.reserve(watch, original)?;
         }
 
         let mut sum = Hasher::new();
@@ -274,7 +295,11 @@ impl<'a> Shared<'a> {
                 let bytes = buffer.bytes();
                 from.read(watch, bytes, offset_bytes, length)?;
                 sum.update(&bytes[..length]);
-                to.write(watch, bytes, offset_bytes, length)?;
+                if original.is_sparse {
+                    to.write_around_holes(watch, &from, bytes, offset_bytes, length)?;
+                } else {
+                    to.write(watch, bytes, offset_bytes, length)?;
+                }
                 watch.hooks().copied(length as u64);
                 Ok(())
             },
@@ -282,16 +307,16 @@ impl<'a> Shared<'a> {
         if from.access() == Access::Buffered && !cached_by_others {
             from.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
         }
-        Ok((sum.finalize(), to))
+        Ok(Copied { crc32: sum.finalize(), file: to, original })
     }
 
-    /// Once the last range of a file was read: is it what the manifest records?
+    /// Once the last range of a file was read: is it what the manifest records? Says whether this was the last.
     fn compare_with_manifest(
         &self,
         piece: &Piece,
         crc32: u32,
         buffer: &mut Buffer<'_>,
-    ) -> Result<(), Failure> {
+    ) -> Result<Extent, Failure> {
         let entry = &self.manifest.files()[piece.file];
         let whole = lock(&self.source_sums)[piece.file].add(
             piece.offset_bytes,
@@ -303,7 +328,8 @@ impl<'a> Shared<'a> {
             (Some(read), Some(recorded)) if read != recorded => {
                 Err(self.second_opinion(entry, piece.file, read, recorded, buffer)?)
             }
-            _ => Ok(()),
+            (Some(_), _) => Ok(Extent::Whole),
+            (None, _) => Ok(Extent::Part),
         }
     }
 

@@ -37,7 +37,7 @@ impl Drop for Mounted {
     }
 }
 
-/// A disk of a test: an ext4 image on a loop device, mounted beside it; unmounted when dropped.
+/// A disk of a test: an image on a loop device, mounted beside it; unmounted when dropped.
 pub(crate) struct Image {
     file: PathBuf,
     at: PathBuf,
@@ -57,16 +57,27 @@ impl Image {
     /// # Panics
     /// As [`Mounted::on`].
     pub(crate) fn ext4_with(dir: &Path, name: &str, bytes: u64, options: &[&str]) -> Option<Self> {
+        let made =
+            Self::made_by("mkfs.ext4", &[&["-q", "-F", "-m", "0"], options].concat(), dir, name, bytes)?;
+        fs::remove_dir(made.at.join("lost+found")).expect("mkfs made it");
+        Some(made)
+    }
+
+    /// As [`Image::ext4`], of xfs: at least 300 MiB, which mkfs.xfs demands.
+    ///
+    /// # Panics
+    /// As [`Mounted::on`].
+    pub(crate) fn xfs(dir: &Path, name: &str, bytes: u64) -> Option<Self> {
+        Self::made_by("mkfs.xfs", &["-q"], dir, name, bytes)
+    }
+
+    fn made_by(mkfs: &str, options: &[&str], dir: &Path, name: &str, bytes: u64) -> Option<Self> {
         let image = Self { file: dir.join(format!("{name}.img")), at: dir.join(name) };
         let made = File::create(&image.file).and_then(|file| file.set_len(bytes));
         made.and_then(|()| fs::create_dir_all(&image.at)).expect("the test has room");
         let file = image.file.display().to_string();
-        let made = run("mkfs.ext4", &[&["-q", "-F", "-m", "0"], options, &[&file]].concat());
-        match made.and_then(|()| image.mount()) {
-            Ok(()) => {
-                fs::remove_dir(image.at.join("lost+found")).expect("mkfs made it");
-                Some(image)
-            }
+        match run(mkfs, &[options, &[&file]].concat()).and_then(|()| image.mount()) {
+            Ok(()) => Some(image),
             Err(why) => {
                 skip(&why);
                 None
