@@ -8,7 +8,7 @@ use crate::engine::{
     NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect, QuarantineFilter,
     QuarantineView, Restore, RestoreQuarantined, RuleAnswer, SalvageTo, SetAside, Submit, TabletFilter,
     TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashPage,
-    UnrecordedFilter, UnrecordedView, Validation,
+    UnrecordedFilter, UnrecordedView, Validation, VerifyMany,
 };
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
@@ -82,6 +82,8 @@ pub trait Node: Send + Sync + 'static {
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure>;
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure>;
     fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure>;
+    /// See [`Engine::verify_many`].
+    fn verify_many(&self, request: &VerifyMany) -> Result<OperationView, Failure>;
     /// See [`Engine::set_aside`].
     fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure>;
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure>;
@@ -233,6 +235,9 @@ impl Node for Engine {
     }
     fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         Self::verify(self, key)
+    }
+    fn verify_many(&self, request: &VerifyMany) -> Result<OperationView, Failure> {
+        Self::verify_many(self, request)
     }
     fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         Self::last_verification(self, key)

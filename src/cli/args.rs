@@ -10,7 +10,7 @@ use super::config_args::ConfigCommand;
 use super::disk_args::DiskCommand;
 use super::doris_args::DorisCommand;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
-use super::operation_args::OperationCommand;
+use super::operation_args::{OperationCommand, VerifyArgs};
 use super::quarantine_args::QuarantineCommand;
 use super::steer_args::{EventsArgs, MigrationCommand};
 use super::task_args::TaskCommand;
@@ -238,14 +238,10 @@ pub enum TabletCommand {
         #[arg(long, value_name = "N")]
         schema_hash: Option<SchemaHash>,
     },
-    /// Read a tablet again past the page cache, in the daemon, and compare it with its manifest; waits for the end.
-    Verify {
-        /// The tablet.
-        tablet_id: TabletId,
-        /// Its schema hash; looked up when left out.
-        #[arg(long, value_name = "N")]
-        schema_hash: Option<SchemaHash>,
-    },
+    /// Read tablets again past the page cache, in the daemon, and compare them with their manifests; waits for the end.
+    ///
+    /// Several are one operation, which operation follow and operation cancel take. It fails unless every tablet is good.
+    Verify(VerifyArgs),
     /// Bring the newest good copy of a damaged or lost tablet back, from trash or wherever one is; waits for the end.
     ///
     /// The copy is read past the page cache before it is believed. The damaged one is set aside in quarantine after that.

@@ -164,9 +164,10 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Tablet { command: TabletCommand::Unpin { tablet_id, schema_hash } } => {
             tablet::unpin(&client()?, *tablet_id, *schema_hash, output)
         }
-        Command::Tablet { command: TabletCommand::Verify { tablet_id, schema_hash } } => {
-            tablet::verify(&client()?, *tablet_id, *schema_hash, output)
-        }
+        Command::Tablet { command: TabletCommand::Verify(args) } => match (&*args.tablet_ids, &args.disk) {
+            ([one], None) => tablet::verify(&client()?, *one, args.schema_hash, output),
+            _ => operations::verify(&client()?, args, output),
+        },
         Command::Tablet { command: TabletCommand::Heal { tablet_id, schema_hash, to, accept_older } } => {
             let request =
                 HealTablet { schema_hash: *schema_hash, to: to.clone(), accept_older: *accept_older };
@@ -282,7 +283,7 @@ fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> 
         | TabletCommand::Explain { .. }
         | TabletCommand::Pin { .. }
         | TabletCommand::Unpin { .. }
-        | TabletCommand::Verify { .. }
+        | TabletCommand::Verify(_)
         | TabletCommand::Salvage { .. }
         | TabletCommand::Heal { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
         TabletCommand::Show { tablet_id, schema_hash, root: Some(root) } => {

@@ -1,8 +1,8 @@
 //! The part of the command line that is about operations, as clap reads it. Nothing is done here.
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
-use crate::model::OperationId;
+use crate::model::{OperationId, SchemaHash, TabletId};
 
 /// `operation ...`.
 #[derive(Debug, Subcommand)]
@@ -28,4 +28,21 @@ pub enum OperationCommand {
         /// Its number.
         id: OperationId,
     },
+}
+
+/// `tablet verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The tablets.
+    #[arg(required_unless_present_any = ["disk", "all"])]
+    pub tablet_ids: Vec<TabletId>,
+    /// Of one tablet its schema hash; looked up when left out.
+    #[arg(long, value_name = "N", conflicts_with_all = ["disk", "all"])]
+    pub schema_hash: Option<SchemaHash>,
+    /// Those that this disk serves; without ids all of them.
+    #[arg(long, value_name = "PATH", conflicts_with = "all")]
+    pub disk: Option<String>,
+    /// Every tablet of the node.
+    #[arg(long, conflicts_with = "tablet_ids")]
+    pub all: bool,
 }

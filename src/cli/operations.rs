@@ -6,11 +6,11 @@ use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
 use super::jobs::remainder;
-use super::operation_args::OperationCommand;
+use super::operation_args::{OperationCommand, VerifyArgs};
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{
     HealTablet, List, Operation, OperationItem, PurgeTrash, PurgedItem, RestoreTablet, SalvageTablet,
-    Salvaged,
+    Salvaged, VerifyTablets,
 };
 use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId, printable};
 
@@ -74,6 +74,20 @@ pub(super) fn run(client: &Client, command: &OperationCommand, output: Output) -
     }
 }
 
+/// `tablet verify` of many: asks for it and follows it to its end.
+///
+/// # Errors
+/// [`Exit::Failed`] unless every tablet is good; [`Exit::Usage`] for a schema hash of several.
+pub(super) fn verify(client: &Client, args: &VerifyArgs, output: Output) -> Result<(), CliError> {
+    if args.schema_hash.is_some() {
+        return Err(CliError::new(Exit::Usage, "--schema-hash is for one tablet"));
+    }
+    let request =
+        VerifyTablets { disk: args.disk.clone(), tablet_ids: args.tablet_ids.clone(), all: args.all };
+    let begun: Answer<Operation> = client.post("/api/v1/tablets/verify", &request)?;
+    follow(client, begun, output)
+}
+
 fn list(client: &Client, query: &Query<'_>, output: Output) -> Result<(), CliError> {
     let Answer { value: list, text } = client.operations(query)?;
     if output == Output::Json {
@@ -118,11 +132,19 @@ fn shown(answer: &Answer<Operation>, output: Output) -> Result<(), CliError> {
 pub(super) fn follow(client: &Client, mut answer: Answer<Operation>, output: Output) -> Result<(), CliError> {
     let started_at = answer.value.started_at;
     let (mut told, mut poll) = (String::new(), POLL_FIRST);
+    let mut told_percent = None;
     while !answer.value.state.is_settled() {
         let operation = &answer.value;
         if output == Output::Text && told != operation.note {
             eprintln!("operation {}: {}", operation.id, printable(&operation.note));
             told.clone_from(&operation.note);
+        }
+        let percent = operation.total_bytes.and_then(|total| (operation.read_bytes * 100).checked_div(total));
+        if let Some(percent) =
+            percent.filter(|percent| output == Output::Text && told_percent != Some(percent / 10))
+        {
+            eprintln!("{}", progress(operation));
+            told_percent = Some(percent / 10);
         }
         std::thread::sleep(poll);
         poll = (poll * 2).min(POLL);
@@ -133,6 +155,13 @@ pub(super) fn follow(client: &Client, mut answer: Answer<Operation>, output: Out
         }
     }
     end(&answer, output)
+}
+
+/// How far one is that knows how much it has to read.
+fn progress(operation: &Operation) -> String {
+    let (read, total) = (human_bytes(operation.read_bytes), human_bytes(operation.total_bytes.unwrap_or(0)));
+    let Operation { id, done_tablets, total_tablets, .. } = operation;
+    format!("operation {id}: {read} of {total} read, {done_tablets} of {total_tablets} tablets")
 }
 
 fn end(answer: &Answer<Operation>, output: Output) -> Result<(), CliError> {
@@ -174,6 +203,13 @@ fn in_words(operation: &Operation) -> String {
     };
     if let Some(salvaged) = &operation.salvaged {
         out += &what_is_lost(salvaged);
+    }
+    if *kind == OperationKind::Verify {
+        let bad = operation.items.iter().filter_map(|item| {
+            let (id, why) = (item.tablet_id?, item.not_done_because.as_ref()?);
+            Some(format!("tablet {id} on {}: {}\n", printable(&item.disk), printable(why)))
+        });
+        out = bad.collect::<String>() + &out;
     }
     let is_purge = matches!(kind, OperationKind::PurgeTrash | OperationKind::PurgeQuarantine);
     if is_purge && !operation.items.is_empty() {

@@ -30,7 +30,7 @@ pub(super) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(Stri
     let digests = stay(&disk, DIGESTS_WAIT, move |root, store| {
         let record = read_record(store, key)?;
         let dir = open_tablet(root, &record)?;
-        let reading = Reading { node: &at, disk: &on, bytes: &AtomicU64::new(0), stop: None };
+        let reading = Reading { node: &at, disk: &on, bytes: &AtomicU64::new(0), stop: None, count: None };
         let digest = |file: &FileEntry| Ok((file.name.clone(), md5_of(&dir, &file.name, &reading)?));
         record.manifest.files().iter().map(digest).collect()
     });

@@ -83,6 +83,7 @@ mod undone_view;
 mod unrecorded;
 mod unrecorded_view;
 mod verify;
+mod verify_many;
 mod view;
 
 use std::sync::Arc;
@@ -94,7 +95,7 @@ pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined, SalvageTo, SetAside,
+    RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
 pub use settings::{ConfigChangeError, Persistence};
 pub use start::StartError;

@@ -7,7 +7,7 @@ use super::disk::{Disk, TURNED_READ_ONLY, visit};
 use super::lost::{self, GiveUp, Loss};
 use super::operation_view::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
-    RestoreQuarantined, SalvageTo, SetAside,
+    RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
@@ -15,7 +15,7 @@ use super::view::{
 };
 use super::{
     Engine, disk_look, gentle, heal, marks, operations, quarantine, register, set_aside, tasks, unrecorded,
-    verify,
+    verify, verify_many,
 };
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
@@ -165,6 +165,14 @@ impl Engine {
     /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
     pub fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         verify::verify(&self.0, key)
+    }
+
+    /// The same with many tablets: of a disk, of a list, of the node. An operation.
+    ///
+    /// # Errors
+    /// `DISK_NOT_FOUND`, `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE` for what it names; `QUEUE_FULL`.
+    pub fn verify_many(&self, request: &VerifyMany) -> Result<OperationView, Failure> {
+        verify_many::begin(&self.0, request)
     }
 
     /// How the last verification of a tablet stands.

@@ -35,7 +35,9 @@ pub struct OperationView {
     pub total_tablets: u64,
     /// Bytes read so far.
     pub read_bytes: u64,
-    /// What became of each tablet; the first ten thousand.
+    /// Bytes there are to read, where that is known beforehand.
+    pub total_bytes: Option<u64>,
+    /// What became of each tablet, the first ten thousand; of a verification only of those that are not good.
     pub items: Vec<OperationItem>,
     /// What was saved of its tablet, and what was not.
     pub salvaged: Option<Salvage>,
@@ -112,6 +114,17 @@ pub struct Adopt {
 pub struct SetAside {
     /// Where it is, with the path of its disk.
     pub path: String,
+    /// Who asks.
+    pub requested_by: String,
+}
+
+/// Which tablets are to be verified. Empty fields match everything.
+#[derive(Debug, Clone, Default)]
+pub struct VerifyMany {
+    /// Those that the disk at this path serves.
+    pub disk: Option<String>,
+    /// Those of these ids.
+    pub tablet_ids: Vec<TabletId>,
     /// Who asks.
     pub requested_by: String,
 }

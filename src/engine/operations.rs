@@ -61,6 +61,23 @@ impl Operation {
         self.lock().total_tablets += tablets;
     }
 
+    /// Bytes it has to read.
+    pub(super) fn expect_bytes(&self, bytes: u64) {
+        self.lock().total_bytes = Some(bytes);
+    }
+
+    /// Done with one that need not be named.
+    pub(super) fn done_well(&self) {
+        let mut seen = self.lock();
+        seen.done_tablets += 1;
+        seen.total_tablets = seen.total_tablets.max(seen.done_tablets);
+    }
+
+    /// Nothing further of it begins.
+    pub(super) fn stop(&self) {
+        self.cancelled.store(true, Ordering::SeqCst);
+    }
+
     /// Done with one.
     pub(super) fn done_with(&self, item: OperationItem) {
         let mut seen = self.lock();
@@ -152,7 +169,7 @@ pub(super) struct NewOperation {
 pub(super) fn begin(
     node: &Arc<Node>,
     new: &NewOperation,
-    work: impl FnOnce(&Arc<Node>, &Operation) -> Result<String, Failure> + Send + 'static,
+    work: impl FnOnce(&Arc<Node>, &Arc<Operation>) -> Result<String, Failure> + Send + 'static,
 ) -> Result<OperationView, Failure> {
     if node.is_stopping() {
         return Err(Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping; nothing new is accepted"));
@@ -237,6 +254,7 @@ fn enter(node: &Node, new: &NewOperation) -> Result<Arc<Operation>, Failure> {
         done_tablets: 0,
         total_tablets: 0,
         read_bytes: 0,
+        total_bytes: None,
         items: Vec::new(),
         salvaged: None,
         failure: None,
@@ -255,7 +273,7 @@ fn enter(node: &Node, new: &NewOperation) -> Result<Arc<Operation>, Failure> {
 
 fn find(node: &Node, id: OperationId) -> Result<Arc<Operation>, Failure> {
     node.operations().known.get(&id).cloned().ok_or_else(|| {
-        let text = format!("no operation {id} is remembered; they are forgotten when the daemon ends");
+        let text = format!("no operation {id} is remembered: they end with the daemon. What one had done stays; ask for the rest again");
         Failure::new(ErrorCode::OperationNotFound, text)
     })
 }
@@ -281,7 +299,7 @@ pub(super) fn list(node: &Node, limit: usize) -> Page<OperationView> {
 /// `OPERATION_NOT_FOUND`.
 pub(super) fn cancel(node: &Node, id: OperationId) -> Result<OperationView, Failure> {
     let operation = find(node, id)?;
-    operation.cancelled.store(true, Ordering::SeqCst);
+    operation.stop();
     node.limiter.wake();
     Ok(operation.view())
 }

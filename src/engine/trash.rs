@@ -403,7 +403,13 @@ fn check_cold(
             manifest: &record.manifest,
             options: &CopyOptions { threads: 1, ..at.copy_options() },
             budget: &at.budget,
-            hooks: &Reading { node: &at, disk: &on, bytes: &AtomicU64::new(0), stop: Some(&stop) },
+            hooks: &Reading {
+                node: &at,
+                disk: &on,
+                bytes: &AtomicU64::new(0),
+                stop: Some(&stop),
+                count: None,
+            },
         })
         .map(drop)
     });

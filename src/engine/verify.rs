@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -24,6 +24,8 @@ use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_c
 
 /// How long a request waits for the end: small tablets are verified by then.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// Between two looks whether a disk is read for another verification still.
+const NAP: Duration = Duration::from_millis(20);
 /// Verifications that may be under way or waiting at once.
 const OPEN_MAX: usize = 64;
 
@@ -63,27 +65,95 @@ pub(super) fn last(node: &Node, key: TabletKey) -> Result<TabletCheck, Failure> 
     known.map_or_else(|| Ok(unasked(key, super::query::owner(node, key)?.path.clone())), Ok)
 }
 
+/// A verification on a thread of its own.
 fn begin(
     node: &Arc<Node>,
     key: TabletKey,
     disk: &Arc<Disk>,
     trouble_before: Option<Trouble>,
 ) -> Result<Arc<Check>, Failure> {
+    let check = queued(node, key, disk, trouble_before);
+    let (node, disk, own) = (Arc::clone(node), Arc::clone(disk), Arc::clone(&check));
+    spawn_isolated("verify", move || {
+        let _turn = disk.verifying.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = read(&node, &disk, key, &own, None);
+        settle(&node, &own, outcome);
+    })?;
+    Ok(check)
+}
+
+fn queued(node: &Node, key: TabletKey, disk: &Disk, trouble_before: Option<Trouble>) -> Arc<Check> {
     let seen = TabletCheck {
         generation: node.catalog().get(key).map_or(0, |entry| entry.generation),
         state: CheckState::Queued,
         started_ms: Some(node.now_ms()),
         ..unasked(key, disk.path.clone())
     };
-    let check = Arc::new(Check::of(seen).after(trouble_before));
-    let (node, disk, own) = (Arc::clone(node), Arc::clone(disk), Arc::clone(&check));
-    spawn_isolated("verify", move || {
-        // One at a time: two readers of one disk only disturb each other.
-        let _turn = disk.verifying.lock().unwrap_or_else(PoisonError::into_inner);
-        let outcome = read(&node, &disk, key, &own);
-        settle(&node, &own, outcome);
-    })?;
-    Ok(check)
+    Arc::new(Check::of(seen).after(trouble_before))
+}
+
+/// Who looks on while a tablet is verified.
+pub(super) struct Watch<'a> {
+    /// May end it in the middle.
+    pub(super) stop: &'a (dyn Fn() -> Result<(), Failure> + Sync),
+    /// Counts what is read.
+    pub(super) read_bytes: &'a AtomicU64,
+}
+
+/// Verifies a tablet on the calling thread, which has a descriptor table of its own; joins a verification that is under
+/// way.
+///
+/// # Errors
+/// What `watch` said, while another verification was waited for.
+pub(super) fn verify_here(
+    node: &Arc<Node>,
+    key: TabletKey,
+    disk: &Arc<Disk>,
+    watch: &Watch<'_>,
+) -> Result<TabletCheck, Failure> {
+    let (check, is_ours) = {
+        let mut checks = node.checks();
+        let running = checks.get(&key).filter(|check| !check.lock().state.is_settled()).cloned();
+        let is_ours = running.is_none();
+        let check = running.unwrap_or_else(|| {
+            forget_oldest(node, &mut checks);
+            let check = queued(node, key, disk, checks.get(&key).and_then(|check| check.trouble()));
+            checks.insert(key, Arc::clone(&check));
+            check
+        });
+        (check, is_ours)
+    };
+    if !is_ours {
+        return wait_for(&check, watch.stop);
+    }
+    let outcome = turn(disk, watch.stop).and_then(|_turn| read(node, disk, key, &check, Some(watch)));
+    settle(node, &check, outcome);
+    Ok(check.view())
+}
+
+/// One at a time: two readers of one disk only disturb each other.
+fn turn<'d>(
+    disk: &'d Disk,
+    stop: &(dyn Fn() -> Result<(), Failure> + Sync),
+) -> Result<MutexGuard<'d, ()>, Failure> {
+    loop {
+        stop()?;
+        match disk.verifying.try_lock() {
+            Ok(turn) => return Ok(turn),
+            Err(TryLockError::Poisoned(turn)) => return Ok(turn.into_inner()),
+            Err(TryLockError::WouldBlock) => std::thread::sleep(NAP),
+        }
+    }
+}
+
+fn wait_for(check: &Check, go_on: impl Fn() -> Result<(), Failure>) -> Result<TabletCheck, Failure> {
+    loop {
+        let seen = check.wait(PATIENCE);
+        if seen.state.is_settled() {
+            return Ok(seen);
+        }
+        go_on()?;
+    }
 }
 
 fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
@@ -142,7 +212,13 @@ const fn found(seen: &TabletCheck) -> CheckState {
     }
 }
 
-fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<Coldness, Failure> {
+fn read(
+    node: &Arc<Node>,
+    disk: &Disk,
+    key: TabletKey,
+    check: &Check,
+    watch: Option<&Watch<'_>>,
+) -> Result<Coldness, Failure> {
     let (root, store) = disk.open()?;
     let record = read_record(&store, key)?;
     let dir = open_tablet(&root, &record);
@@ -156,7 +232,9 @@ fn read(node: &Arc<Node>, disk: &Disk, key: TabletKey, check: &Check) -> Result<
     find_unlisted(&dir, &record, check)?;
     let mut coldness = Coldness::Cold;
     for file in record.manifest.files() {
-        let hooks = Reading { node, disk, bytes: &check.bytes, stop: None };
+        let stop = watch.map(|watch| watch.stop);
+        let count = watch.map(|watch| watch.read_bytes);
+        let hooks = Reading { node, disk, bytes: &check.bytes, stop, count };
         let summed =
             read_cold_crc(&dir, &file.name, file.size_bytes, &node.copy_options(), &node.budget, &hooks);
         check.bytes.store(0, Ordering::Relaxed);
@@ -224,14 +302,7 @@ pub(super) fn verify_to_the_end(
     go_on: impl Fn() -> Result<(), Failure>,
 ) -> Result<TabletCheck, Failure> {
     let disk = super::query::owner(node, key)?;
-    let check = ask(node, key, &disk)?;
-    loop {
-        let seen = check.wait(PATIENCE);
-        if seen.state.is_settled() {
-            return Ok(seen);
-        }
-        go_on()?;
-    }
+    wait_for(&*ask(node, key, &disk)?, go_on)
 }
 
 /// Reads a tablet at length: stops when the daemon does, keeps to the limits of the disk and of the node, and to the
@@ -243,6 +314,8 @@ pub(super) struct Reading<'a> {
     pub(super) bytes: &'a AtomicU64,
     /// Who else may stop it.
     pub(super) stop: Option<&'a (dyn Fn() -> Result<(), Failure> + Sync)>,
+    /// Counts it as well, over many tablets.
+    pub(super) count: Option<&'a AtomicU64>,
 }
 
 impl CopyHooks for Reading<'_> {
@@ -262,6 +335,9 @@ impl CopyHooks for Reading<'_> {
     ) -> Result<(), Failure> {
         wear_io_class(self.node.config().migration_io_class);
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(count) = self.count {
+            count.fetch_add(bytes, Ordering::Relaxed);
+        }
         self.disk.take(traffic, bytes, go_on)?;
         self.node.limiter.take(bytes, go_on).map(drop)
     }

@@ -18,6 +18,8 @@ pub enum OperationKind {
     SetAside,
     /// What can be read of a tablet is copied to another disk.
     Salvage,
+    /// Tablets are read again and compared with their manifests.
+    Verify,
     /// What is not needed any more goes from trash.
     PurgeTrash,
     /// What was set aside goes for good.
@@ -33,6 +35,7 @@ impl OperationKind {
             Self::Adopt => "adopt",
             Self::SetAside => "set_aside",
             Self::Salvage => "salvage",
+            Self::Verify => "verify",
             Self::PurgeTrash => "purge_trash",
             Self::PurgeQuarantine => "purge_quarantine",
         }

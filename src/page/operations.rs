@@ -24,7 +24,7 @@ pub(super) async fn list(ask: Ask) -> Response {
 async fn list_view(ask: &Ask) -> Result<View, Refused> {
     let list: List<Operation> = ask.get(&format!("/api/v1/operations?limit={SHOWN_MAX}")).await?;
     let body = html! {
-        p { "Healing, restoring and purging, since the start of the daemon." }
+        p { "Healing, restoring, purging and verifying, since the start of the daemon." }
         div.wide id="operations" data-live {
             table {
                 caption.quiet { "Operations" }
@@ -66,7 +66,10 @@ fn standing(one: &Operation) -> Markup {
         p { (badge(one.state.as_str())) " " (one.subject) ": " (one.note) }
         dl.figures {
             div { dt { "Tablets" } dd { (one.done_tablets) " of " (one.total_tablets) } }
-            div { dt { "Read" } dd { (bytes(one.read_bytes)) } }
+            div { dt { "Read" } dd {
+                (bytes(one.read_bytes))
+                @if let Some(total) = one.total_bytes { " of " (bytes(total)) }
+            } }
             div { dt { "Asked by" } dd { (one.requested_by) } }
             div { dt { "Begun" } dd { (one.started_at) } }
             @if let Some(at) = one.finished_at { div { dt { "Ended" } dd { (at) } } }

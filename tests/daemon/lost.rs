@@ -25,7 +25,7 @@ fn disk_and_node() -> Option<(Image, Node)> {
     Some((image, node))
 }
 
-fn tabletctl(daemon: &Daemon, args: &[&str]) -> Output {
+pub(crate) fn tabletctl(daemon: &Daemon, args: &[&str]) -> Output {
     let mut tabletctl = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
     tabletctl.env("TABLETD_ADDR", daemon.url("")).args(args);
     tabletctl.stdin(std::process::Stdio::null()).output().expect("tabletctl")

@@ -13,7 +13,7 @@ use crate::engine::{
     MigrationFilter, NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect,
     QuarantineFilter, QuarantineView, Restore, RestoreQuarantined, RuleAnswer, RuleBinds, SalvageTo,
     SetAside, Submit, TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals,
-    TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation,
+    TrashFilter, TrashPage, UnrecordedFilter, UnrecordedView, Validation, VerifyMany,
 };
 use crate::model::{
     CheckState, ErrorCode, Failure, FileEntry, Manifest, Medium, MigrateTarget, Migration, MigrationId,
@@ -266,6 +266,10 @@ impl Node for FakeNode {
     fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         self.on_disk(format!("verify {key}"))?;
         Ok(sample::check(key, CheckState::Running))
+    }
+    fn verify_many(&self, request: &VerifyMany) -> Result<OperationView, Failure> {
+        self.on_disk(format!("verify {:?} of {:?}", request.tablet_ids, request.disk))?;
+        Ok(sample::operation(OperationKind::Verify))
     }
     fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure> {
         Ok(sample::check(key, CheckState::Damaged))

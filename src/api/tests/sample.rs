@@ -176,6 +176,7 @@ pub(crate) fn operation(kind: OperationKind) -> OperationView {
         done_tablets: 0,
         total_tablets: 1,
         read_bytes: 0,
+        total_bytes: None,
         items: Vec::new(),
         salvaged: None,
         failure: None,

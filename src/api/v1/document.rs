@@ -70,6 +70,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::quarantine::restore,
         super::quarantine::purge,
         super::config::reload,
+        super::operations::verify,
         super::operations::list,
         super::operations::show,
         super::operations::cancel,

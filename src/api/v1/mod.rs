@@ -80,6 +80,7 @@ pub(super) fn routes() -> Routes {
         .route("/trash", get(trash::list))
         .route("/trash/restore", post(trash::restore))
         .route("/trash/purge", post(trash::purge))
+        .route("/tablets/verify", post(operations::verify))
         .route("/tablets/adopt", post(unrecorded::adopt))
         .route("/unrecorded/set_aside", post(unrecorded::set_aside))
         .route("/unrecorded", get(unrecorded::list))

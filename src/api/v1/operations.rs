@@ -6,6 +6,7 @@ use axum::http::request::Parts;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::body::Body;
 use super::parameters;
 use super::shape::page;
 use crate::api::app::App;
@@ -13,9 +14,9 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::query::read_id;
-use crate::api::wire::{List, Operation};
-use crate::engine::OperationView;
-use crate::model::OperationId;
+use crate::api::wire::{List, Operation, VerifyTablets};
+use crate::engine::{OperationView, VerifyMany};
+use crate::model::{ErrorCode, Failure, OperationId};
 
 const MAX_LIMIT: i64 = 1000;
 
@@ -92,4 +93,31 @@ pub(super) async fn cancel(
     let id: OperationId = read_id(&id)?;
     caller.asks(format_args!("stop operation {id}"));
     Ok(accepted(app.try_ask(Touches::Memory, move |node| node.cancel_operation(id)).await?))
+}
+
+/// `POST /tablets/verify`: many tablets are read again past the page cache and compared with their manifests.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tablets/verify",
+    operation_id = "verify_tablets",
+    tag = "tablets",
+    request_body = VerifyTablets,
+    responses((status = 202, body = Operation, description = "They are read; its items are the tablets that are not good")),
+    extensions(("x-execution" = json!("asynchronous")))
+)]
+pub(super) async fn verify(
+    State(app): State<App>,
+    axum::Extension(caller): axum::Extension<Caller>,
+    parts: Parts,
+    Body(request): Body<VerifyTablets>,
+) -> Result<Response, Problem> {
+    parameters(&parts, &[])?;
+    let VerifyTablets { disk, tablet_ids, all } = request;
+    if all == (disk.is_some() || !tablet_ids.is_empty()) {
+        let text = "say which tablets: disk, tablet_ids, or all: true";
+        return Err(Failure::new(ErrorCode::InvalidArgument, text).into());
+    }
+    caller.asks(format_args!("verify tablets {tablet_ids:?} of {disk:?}"));
+    let request = VerifyMany { disk, tablet_ids, requested_by: caller.to_string() };
+    Ok(accepted(app.try_ask(Touches::Memory, move |node| node.verify_many(&request)).await?))
 }

@@ -19,6 +19,7 @@ impl From<OperationView> for Operation {
             done_tablets: view.done_tablets,
             total_tablets: view.total_tablets,
             read_bytes: view.read_bytes,
+            total_bytes: view.total_bytes,
             items: view.items.into_iter().map(OperationItem::from).collect(),
             salvaged: view.salvaged.map(Into::into),
             error: view.failure.map(Into::into),

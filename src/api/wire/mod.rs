@@ -32,7 +32,7 @@ pub use migration::{
     Action, Blocker, Check, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,
 };
-pub use operation::{HealTablet, Operation, OperationItem, SalvageTablet};
+pub use operation::{HealTablet, Operation, OperationItem, SalvageTablet, VerifyTablets};
 pub use quarantine::{PurgeQuarantine, QuarantineItem, RestoreQuarantined, Salvaged};
 pub use status::{
     DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet, UnreadableTablet,

@@ -5,12 +5,12 @@ use serde::{Deserialize, Serialize};
 use super::{FailureBody, Salvaged, Timestamp};
 use crate::model::{OperationId, OperationKind, OperationState, SchemaHash, TabletId};
 
-/// A call that may take long, as a job: healing, restoring, purging.
+/// A call that may take long, as a job: healing, restoring, purging, verifying.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Operation {
     /// Its number, counted from 1 in each run of the daemon.
     pub id: OperationId,
-    /// `heal`, `restore`, `adopt`, `salvage`, `purge_trash` or `purge_quarantine`.
+    /// What is done.
     pub kind: OperationKind,
     /// `running`, `completed`, `failed` or `cancelled`.
     pub state: OperationState,
@@ -32,7 +32,10 @@ pub struct Operation {
     pub total_tablets: u64,
     /// Bytes read so far.
     pub read_bytes: u64,
-    /// What became of each tablet, the first ten thousand; empty in lists.
+    /// Bytes there are to read, where that is known beforehand.
+    pub total_bytes: Option<u64>,
+    /// What became of each tablet, the first ten thousand, of a verification only of those that are not good; empty in
+    /// lists.
     pub items: Vec<OperationItem>,
     /// What was saved of its tablet, and what was not; `null` unless it is a salvage that came to its end.
     #[serde(default)]
@@ -87,4 +90,18 @@ pub struct SalvageTablet {
     pub schema_hash: Option<SchemaHash>,
     /// The disk whose quarantine takes what can be read.
     pub to: String,
+}
+
+/// `POST /api/v1/tablets/verify`: of a disk, of a list, of both, or all.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct VerifyTablets {
+    /// Those that the disk at this path serves.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub disk: Option<String>,
+    /// Those of these ids.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub tablet_ids: Vec<TabletId>,
+    /// Every tablet of the node.
+    pub all: bool,
 }

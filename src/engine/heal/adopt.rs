@@ -189,7 +189,7 @@ fn sum(node: &Node, operation: &Operation, disk: &Disk, files: &Dir) -> Result<M
         manifest: &listed,
         options: &CopyOptions { threads: 1, ..node.copy_options() },
         budget: &node.budget,
-        hooks: &Reading { node, disk, bytes: &operation.read_bytes, stop: Some(&stop) },
+        hooks: &Reading { node, disk, bytes: &operation.read_bytes, stop: Some(&stop), count: None },
     })?;
     check_source(files, &manifest)?;
     Ok(manifest)

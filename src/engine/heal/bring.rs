@@ -263,6 +263,7 @@ impl Work<'_> {
                 disk: self.disk,
                 bytes: &self.operation.read_bytes,
                 stop: Some(&stop),
+                count: None,
             },
         })
         .map(drop)

@@ -193,6 +193,7 @@ impl Work<'_> {
                 disk: self.destination,
                 bytes: &self.operation.read_bytes,
                 stop: Some(&stop),
+                count: None,
             },
         });
         compared.inspect_err(|failure| {

@@ -134,7 +134,7 @@ fn look_whole(node: &Node, disk: &Disk, staging: &Staging, key: TabletKey) -> Re
         manifest: &record.manifest,
         options: &CopyOptions { threads: 1, ..node.copy_options() },
         budget: &node.budget,
-        hooks: &Reading { node, disk, bytes: &AtomicU64::new(0), stop: None },
+        hooks: &Reading { node, disk, bytes: &AtomicU64::new(0), stop: None, count: None },
     })?;
     Ok(record)
 }
