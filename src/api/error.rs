@@ -97,9 +97,8 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::QueueFull => "repeat later; migration_queue_size bounds the queue",
         ErrorCode::TooManyRequests => "nothing was done; repeat later, with fewer requests at once",
         ErrorCode::ShuttingDown => "repeat when the daemon is back",
-        ErrorCode::JournalUnavailable | ErrorCode::DiskUnavailable => {
-            "GET /api/v1/disks says how each disk is"
-        }
+        ErrorCode::DiskUnavailable => "GET /api/v1/disks says how each disk is",
+        ErrorCode::JournalUnavailable => "GET /api/v1/status says how state_dir and the journal are",
         ErrorCode::Internal => "the daemon's log says where",
         _ => return None,
     })

@@ -95,6 +95,8 @@ pub trait Node: Send + Sync + 'static {
     fn operations(&self, limit: usize) -> Page<OperationView>;
     fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure>;
     fn totals(&self) -> Totals;
+    /// Waits for nothing.
+    fn journal_trouble(&self) -> Option<String>;
     /// Whose answers `/api/tablet_migration` gives; can change at run time.
     fn dialect(&self) -> Dialect;
     /// Every key with its present value, sorted by name.
@@ -325,6 +327,9 @@ impl Node for Engine {
     }
     fn totals(&self) -> Totals {
         Self::totals(self)
+    }
+    fn journal_trouble(&self) -> Option<String> {
+        Self::journal_trouble(self)
     }
     fn dialect(&self) -> Dialect {
         self.with_config(|config| config.tablet_migration_dialect)

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
 use std::time::Duration;
 
-use super::journal_batch::Batch;
+use super::journal_batch::{Batch, Next};
 use super::journal_health::JournalHealth;
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Opened, Page};
@@ -22,6 +22,9 @@ use crate::model::{
 
 /// How long a stop waits for what is still to be written.
 const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How often somebody who waits looks whether it is for space.
+const LOOK_AT_SPACE: Duration = Duration::from_millis(50);
 
 pub(super) type Reply<T> = SyncSender<Result<T, Failure>>;
 
@@ -48,6 +51,35 @@ pub(super) enum Request {
     Stop,
 }
 
+impl Request {
+    /// Whether it says something that is so already, and that is written later rather than never when there is no space.
+    const fn is_kept(&self) -> bool {
+        match self {
+            Self::Update(..)
+            | Self::UpdateTask(..)
+            | Self::DeleteTask(..)
+            | Self::NoteOwners(..)
+            | Self::SetCheck(..)
+            | Self::ClearCheck(..) => true,
+            // Who asks for something new hears that it is not done. A prune comes again.
+            Self::Accept(..)
+            | Self::Reopen(..)
+            | Self::AddTask(..)
+            | Self::SetMark(..)
+            | Self::RaiseNextId(..)
+            | Self::AddUptime(..)
+            | Self::Prune(..) => false,
+            Self::Get(..)
+            | Self::LatestFor(..)
+            | Self::ByRequestKey(..)
+            | Self::List(..)
+            | Self::LedgerLine(..)
+            | Self::LedgerOf(..)
+            | Self::Stop => false,
+        }
+    }
+}
+
 /// What the journal held when it was opened.
 pub(super) struct Loaded {
     pub(super) opened: Opened,
@@ -63,16 +95,42 @@ pub(super) struct Loaded {
 
 /// A write that has its place in the order of writes, and may not be durable yet.
 #[must_use = "it may fail"]
-pub(super) struct Posted<T>(Receiver<Result<T, Failure>>);
+pub(super) struct Posted<T> {
+    answer: Receiver<Result<T, Failure>>,
+    health: Arc<JournalHealth>,
+}
 
 impl<T> Posted<T> {
-    /// Waits until it is durable.
+    /// Waits until it is durable, also until there is space for it.
     ///
     /// # Errors
     /// `JOURNAL_UNAVAILABLE`.
     pub(super) fn wait(self) -> Result<T, Failure> {
-        self.0.recv().map_err(|_| unavailable("the journal is closed"))?
+        self.answer.recv().map_err(|_| closed())?
     }
+
+    /// As [`Self::wait`], but not for space: for whoever answers somebody. What is so already is written later all the same.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(super) fn wait_unless_full(self) -> Result<T, Failure> {
+        loop {
+            match self.answer.recv_timeout(LOOK_AT_SPACE) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(closed()),
+                Err(RecvTimeoutError::Timeout) if self.health.wants_space() => {
+                    return Err(unavailable(
+                        "it is so, but not written down yet: there is no space in state_dir",
+                    ));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn closed() -> Failure {
+    unavailable("the journal is closed")
 }
 
 /// The way to the journal thread.
@@ -96,12 +154,13 @@ impl JournalHandle {
         let (sender, receiver) = mpsc::channel();
         let (loaded_sender, loaded) = mpsc::sync_channel(1);
         let state_dir = state_dir.to_owned();
-        let health = Arc::new(JournalHealth::default());
+        let health = Arc::new(JournalHealth::of(state_dir.clone()));
         let told = Arc::clone(&health);
         let (running, ended) = mpsc::sync_channel(0);
         spawn_isolated("journal", move || match load(&state_dir, finished) {
             Ok((journal, loaded)) => {
                 if loaded_sender.send(Ok(loaded)).is_ok() {
+                    told.measure();
                     serve(journal, &receiver, &told);
                 }
                 drop::<SyncSender<()>>(running);
@@ -120,7 +179,20 @@ impl JournalHandle {
         let (reply, answer) = mpsc::sync_channel(1);
         // A closed journal drops the request and with it the way back: whoever waits is told.
         let _ = self.sender.send(request(reply));
-        Posted(answer)
+        Posted { answer, health: Arc::clone(&self.health) }
+    }
+
+    /// Refuses what asks for a change while nothing can be written for want of space.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(super) fn check_space(&self) -> Result<(), Failure> {
+        if self.health.wants_space() { Err(self.health.refusal()) } else { Ok(()) }
+    }
+
+    /// The daemon stops: whoever waits for space is told that there is none. Called once everybody knows that it stops.
+    pub(super) fn expect_stop(&self) {
+        self.health.expect_stop();
     }
 
     /// Records a new task, durably, and returns its number.
@@ -191,9 +263,9 @@ impl JournalHandle {
         self.ask(|reply| Request::List(Box::new(filter), reply))
     }
 
-    /// Writes who owns these tablets, durably, where no migration's row says so.
+    /// Writes who owns these tablets, durably, where no migration's row says so. Without space it is written later.
     pub(super) fn note_owners(&self, owners: Vec<(TabletKey, LedgerOwner)>) -> Result<(), Failure> {
-        self.ask(|reply| Request::NoteOwners(owners, reply))
+        self.post(|reply| Request::NoteOwners(owners, reply)).wait_unless_full()
     }
 
     /// What the ledger knows of a tablet.
@@ -268,65 +340,90 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
 }
 
 fn serve(mut journal: Journal, requests: &Receiver<Request>, health: &JournalHealth) {
-    while let Ok(first) = requests.recv() {
-        let mut batch = Batch::default();
-        let mut next = Some(first);
-        while let Some(request) = next {
-            match request {
-                Request::Accept(migration, reply) => batch.accept(migration, reply),
-                Request::Update(migration, reply) => batch.update(migration, reply),
-                Request::Reopen(migration, reply) => batch.reopen(migration, reply),
+    let mut batch = Batch::default();
+    loop {
+        match batch.next(requests) {
+            Next::Asked(Request::Accept(_, reply) | Request::Reopen(_, reply)) if batch.wants_space() => {
+                let _ = reply.send(Err(health.refusal()));
+            }
+            Next::Asked(Request::Accept(migration, reply)) => batch.accept(migration, reply),
+            Next::Asked(Request::Update(migration, reply)) => batch.update(migration, reply),
+            Next::Asked(Request::Reopen(migration, reply)) => batch.reopen(migration, reply),
+            Next::Asked(Request::Stop) | Next::Closed => break,
+            // Behind what waits for space already.
+            Next::Asked(request) if batch.wants_space() && request.is_kept() => batch.keep(request),
+            Next::Asked(request) => {
+                let measures = matches!(request, Request::AddUptime(..));
                 // What is asked sees what was written before it.
-                other => {
-                    std::mem::take(&mut batch).commit(&mut journal, health);
-                    if !answer(&mut journal, other) {
-                        if let Err(error) = journal.close() {
-                            tracing::error!("closing the journal: {error}");
-                        }
-                        return;
-                    }
+                if !batch.wants_space() {
+                    batch.commit(&mut journal, health);
+                }
+                if let Err(request) = answer(&mut journal, request) {
+                    batch.keep(request);
+                }
+                batch.look(&journal, health);
+                if measures {
+                    health.measure();
                 }
             }
-            next = batch.next(requests);
+            Next::Due => batch.commit(&mut journal, health),
         }
-        batch.commit(&mut journal, health);
-        health.look(&journal);
+    }
+    batch.commit(&mut journal, health);
+    drop(batch);
+    if let Err(error) = journal.close() {
+        tracing::error!("closing the journal: {error}");
     }
 }
 
-/// Answers everything that is not a write of a migration. False when the thread is to end.
-fn answer(journal: &mut Journal, request: Request) -> bool {
+/// Answers everything that is not a write of a migration. A write that is to be kept comes back when there is no space for it.
+pub(super) fn answer(journal: &mut Journal, request: Request) -> Result<(), Request> {
     fn send<T>(reply: &Reply<T>, answer: Result<T, JournalError>) {
         // Who asked may have gone; that is their business.
         let _ = reply.send(answer.map_err(unavailable));
     }
-    fn tell(done: Result<impl Sized, JournalError>) {
-        if let Err(error) = done {
-            tracing::error!("journal: {error}");
+    /// False when there is no space.
+    fn send_unless_full<T>(reply: &Reply<T>, answer: Result<T, JournalError>) -> bool {
+        let found_space = answer.as_ref().err().is_none_or(|error| !error.is_want_of_space());
+        if found_space {
+            send(reply, answer);
+        }
+        found_space
+    }
+    /// The same, where nobody waits.
+    fn tell(done: Result<impl Sized, JournalError>) -> bool {
+        match done {
+            Err(error) if error.is_want_of_space() => return false,
+            Err(error) => tracing::error!("journal: {error}"),
+            Ok(_) => {}
+        }
+        true
+    }
+    let mut found_space = true;
+    match &request {
+        Request::Get(id, reply) => send(reply, journal.get(*id)),
+        Request::LatestFor(key, reply) => send(reply, journal.latest_for(*key)),
+        Request::ByRequestKey(key, reply) => send(reply, journal.by_request_key(key)),
+        Request::List(filter, reply) => send(reply, journal.list(filter)),
+        Request::LedgerLine(key, reply) => send(reply, journal.ledger_line(*key)),
+        Request::LedgerOf(disk, reply) => send(reply, journal.ledger_of(*disk)),
+        Request::RaiseNextId(id, reply) => send(reply, journal.ensure_next_id_above(*id)),
+        Request::AddUptime(seconds, reply) => send(reply, journal.add_uptime(*seconds)),
+        Request::AddTask(task, reply) => send(reply, journal.add_task(task)),
+        Request::SetMark(marked, Some(mark), reply) => send(reply, journal.set_mark(*marked, mark)),
+        Request::SetMark(marked, None, reply) => send(reply, journal.clear_mark(*marked)),
+        // What is left over is pruned the next time.
+        Request::Prune(keep) => drop(tell(journal.prune_finished(*keep))),
+        Request::NoteOwners(owners, reply) => {
+            found_space = send_unless_full(reply, journal.note_owners(owners));
+        }
+        Request::UpdateTask(task, reply) => found_space = send_unless_full(reply, journal.update_task(task)),
+        Request::DeleteTask(id, reply) => found_space = send_unless_full(reply, journal.delete_task(*id)),
+        Request::SetCheck(check) => found_space = tell(journal.set_check(check)),
+        Request::ClearCheck(key) => found_space = tell(journal.clear_check(*key)),
+        Request::Accept(..) | Request::Update(..) | Request::Reopen(..) | Request::Stop => {
+            unreachable!("taken by the caller")
         }
     }
-    match request {
-        Request::Get(id, reply) => send(&reply, journal.get(id)),
-        Request::LatestFor(key, reply) => send(&reply, journal.latest_for(key)),
-        Request::ByRequestKey(key, reply) => send(&reply, journal.by_request_key(&key)),
-        Request::List(filter, reply) => send(&reply, journal.list(&filter)),
-        Request::RaiseNextId(id, reply) => send(&reply, journal.ensure_next_id_above(id)),
-        Request::AddUptime(seconds, reply) => send(&reply, journal.add_uptime(seconds)),
-        Request::Prune(keep) => tell(journal.prune_finished(keep)),
-        Request::NoteOwners(owners, reply) => send(&reply, journal.note_owners(&owners)),
-        Request::LedgerLine(key, reply) => send(&reply, journal.ledger_line(key)),
-        Request::LedgerOf(disk, reply) => send(&reply, journal.ledger_of(disk)),
-        Request::SetCheck(check) => tell(journal.set_check(&check)),
-        Request::ClearCheck(key) => tell(journal.clear_check(key)),
-        Request::AddTask(task, reply) => send(&reply, journal.add_task(&task)),
-        Request::UpdateTask(task, reply) => send(&reply, journal.update_task(&task)),
-        Request::DeleteTask(id, reply) => send(&reply, journal.delete_task(id)),
-        Request::SetMark(marked, Some(mark), reply) => send(&reply, journal.set_mark(marked, &mark)),
-        Request::SetMark(marked, None, reply) => send(&reply, journal.clear_mark(marked)),
-        Request::Stop => return false,
-        Request::Accept(..) | Request::Update(..) | Request::Reopen(..) => {
-            unreachable!("batched by the caller")
-        }
-    }
-    true
+    if found_space { Ok(()) } else { Err(request) }
 }

@@ -30,7 +30,7 @@ pub(super) fn note_owners<'a>(node: &Node, owners: impl IntoIterator<Item = (Tab
     let count = owners.len();
     if let Err(failure) = node.journal.note_owners(owners) {
         tracing::warn!(
-            "who owns {count} tablets is not in the ledger, and is written at the next start: {failure}"
+            "who owns {count} tablets is not in the ledger yet, and is written at the next start at the latest: {failure}"
         );
     }
 }

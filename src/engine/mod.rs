@@ -102,9 +102,10 @@ pub use start::StartError;
 pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
     Destination, DiskView, HistogramView, JournalView, ListOrder, MigrationFilter, NewTask, PaceView, Page,
-    Pin, Precondition, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StepTotals, Submit, TabletFilter,
-    TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter, TrashMarker, TrashPage,
-    TrashView, UndoneOnDisk, UndoneView, UnrecordedFilter, UnrecordedOnDisk, UnrecordedView, Validation,
+    Pin, Precondition, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StateSpace, StepTotals, Submit,
+    TabletFilter, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, Totals, TrashFilter,
+    TrashMarker, TrashPage, TrashView, UndoneOnDisk, UndoneView, UnrecordedFilter, UnrecordedOnDisk,
+    UnrecordedView, Validation,
 };
 
 use crate::config::{self, Config, Reload};
@@ -361,6 +362,11 @@ impl Engine {
     /// Counters since the start of the process.
     pub fn totals(&self) -> Totals {
         query::totals(&self.0)
+    }
+
+    /// What is wrong with the journal or with the directory it is in, and the way out. Waits for nothing.
+    pub fn journal_trouble(&self) -> Option<String> {
+        self.0.journal.health.view().trouble
     }
 
     /// Reads the configuration in force.

@@ -135,6 +135,8 @@ pub(super) fn drain(node: &Node, grace: Duration) {
     for job in &jobs {
         job.ask(super::job::Order::Stop);
     }
+    // Only now: a thread that is told that there is no space must know that it is to stop, not to fail.
+    node.journal.expect_stop();
     let mut schedule = node.schedule();
     while schedule.running_count() > 0 {
         let left = deadline.saturating_duration_since(std::time::Instant::now());

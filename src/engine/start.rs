@@ -230,7 +230,9 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
         Status::Completed => Ended::Completed,
         _ => Ended::Undone,
     };
-    let ended = remembered.finished.iter().map(|migration| (migration.id, how(migration))).collect();
+    let is_cut_short = matches!(remembered.opened.origin, Origin::CutShort { .. });
+    let ended = remembered.finished.iter().map(|migration| (migration.id, how(migration)));
+    let ended = ended.filter(|(_, how)| !is_cut_short || *how == Ended::Completed).collect();
     let mut known = Known { ended, unreadable_rows: HashSet::new() };
     let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
     for id in staged.filter_map(|item| item.owner.as_ref()?.migration_id) {
@@ -238,6 +240,8 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
             continue;
         }
         match journal.get(id) {
+            // A journal that lost its end may have forgotten that this one was to be tried again.
+            Ok(Some(migration)) if is_cut_short && migration.status != Status::Completed => {}
             Ok(Some(migration)) if migration.status.is_final() => {
                 known.ended.insert(id, how(&migration));
             }

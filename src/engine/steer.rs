@@ -93,7 +93,7 @@ fn changed(
 ) -> Result<(), Failure> {
     // The turn is over before the journal is waited for.
     let posted = job.turn().change(&node.journal, how)?;
-    posted.wait().map(drop)
+    posted.wait_unless_full().map(drop)
 }
 
 /// Lets a migration through its gate, up to and including `step`.
@@ -109,7 +109,7 @@ pub(super) fn open_gate(
         let reason = format!("{} asked for; waiting for its turn", verb.name());
         let_through(row, step, reason)
     })?;
-    let posted = posted.wait();
+    let posted = posted.wait_unless_full();
     // Also when the journal did not take it: queued is what it is now.
     scheduler::requeue(node, &job);
     node.ring();
@@ -137,7 +137,7 @@ pub(super) fn force_complete(node: &Arc<Node>, id: MigrationId) -> Result<Migrat
         row.updated_ms = now_ms();
         Ok(())
     })?;
-    let posted = posted.wait();
+    let posted = posted.wait_unless_full();
     job.force();
     node.limiter.wake();
     scheduler::requeue(node, &job);
@@ -249,7 +249,7 @@ pub(super) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
     let mut ended = ended;
     ended.steering.reverted_by = Some(back.id);
     let keep = node.config().finished_migration_tasks_size as usize;
-    if let Err(failure) = node.journal.post_update(ended.clone()).wait() {
+    if let Err(failure) = node.journal.post_update(ended.clone()).wait_unless_full() {
         tracing::warn!(migration = %id, "that migration {} takes it back could not be noted: {failure}", back.id);
     }
     let mut board = node.board();

@@ -115,7 +115,7 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
         drop((schedule, turn));
         node.limiter.wake();
         job.limiter.wake();
-        return posted.map_or(Ok(()), |posted| posted.wait().map(drop));
+        return posted.map_or(Ok(()), |posted| posted.wait_unless_full().map(drop));
     }
     let posted = turn.change(&node.journal, |row| match wish {
         Wish::Pause(by) => {
@@ -132,7 +132,7 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
         reservation::release(disk, job);
     }
     drop((schedule, turn));
-    let posted = posted.wait().map(drop);
+    let posted = posted.wait_unless_full().map(drop);
     if let Some(why) = wish.undoes() {
         // Also when the journal did not take it: nobody else would ever undo it.
         undo_parked(node, id, job, why);
@@ -212,7 +212,7 @@ pub(super) fn stop_at_gate(
             apply(row, Event::Expire, "its deadline has passed; removing what was copied".to_owned())
         })?
     };
-    let posted = posted.wait().map(drop);
+    let posted = posted.wait_unless_full().map(drop);
     undo_parked(node, id, job, UndoneFor::Deadline);
     posted
 }
@@ -287,6 +287,9 @@ pub(super) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
 
 /// Undoes what has waited at a gate past its deadline.
 pub(super) fn expire_overdue(node: &Arc<Node>) {
+    if node.journal.check_space().is_err() {
+        return;
+    }
     let now = now_ms();
     let jobs: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
     let overdue = |job: &Job| {

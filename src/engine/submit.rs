@@ -177,8 +177,11 @@ fn give_back(node: &Node, key: TabletKey, row: &Migration, need: Space) {
 /// The migration of that number while it has not ended, for a verb that nothing ended takes.
 ///
 /// # Errors
-/// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`.
+/// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`; `JOURNAL_UNAVAILABLE` while there is no space to
+/// write down what would be changed.
 pub(super) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>, Failure> {
+    // Before its turn is waited for: whoever has it may wait for that space.
+    node.journal.check_space()?;
     node.job(id).ok_or_else(|| match query::migration(node, id) {
         Ok(Some(ended)) => steer::refusal(&ended, verb),
         Ok(None) => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
@@ -201,7 +204,7 @@ pub(super) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
         job.reset_order();
         Ok(())
     })?;
-    let posted = posted.wait();
+    let posted = posted.wait_unless_full();
     // Also when the journal did not take it: queued is what it is now.
     scheduler::requeue(node, &job);
     node.ring();

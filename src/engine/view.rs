@@ -1,7 +1,7 @@
 //! What the engine shows of itself: plain values, copied out under a short lock.
 
 pub use super::histogram::HistogramView;
-pub use super::journal_health::JournalView;
+pub use super::journal_health::{JournalView, StateSpace};
 pub use super::task_view::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 pub use super::undone_view::{UndoneOnDisk, UndoneView};
 pub use super::unrecorded_view::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};

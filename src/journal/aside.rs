@@ -12,10 +12,10 @@ use super::JournalError;
 /// What SQLite appends to a database's name for the files beside it.
 const SIDE_FILES: [&str; 3] = ["-wal", "-shm", "-journal"];
 
-/// A damaged journal that was moved out of the way.
+/// A damaged journal that was moved out of the way, or copied.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetAside {
-    /// Its new name; the `-wal` beside it, if there was one, was renamed along, so that `sqlite3` can still try it.
+    /// Its new name; the `-wal` beside it, if there was one, came along, so that `sqlite3` can still try it.
     pub file: PathBuf,
     /// What was wrong with it.
     pub reason: String,
@@ -65,9 +65,8 @@ impl Files {
             }
             Err(TryLockError::Error(source)) => return io_error("locking", &self.lock, Err(source)),
         }
-        // For the message above only, hence not synced.
-        let note = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        io_error("writing", &self.lock, note)?;
+        // For the message above only, hence not synced, and on a full disk not there.
+        let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(file)
     }
 
@@ -116,13 +115,7 @@ impl Files {
     /// The database goes first: were the write-ahead log renamed first and the power lost, the next start would take
     /// what is left for a whole journal.
     pub(super) fn set_aside(&self, reason: String) -> Result<SetAside, JournalError> {
-        let taken = |target: &PathBuf| {
-            is_there(target) || SIDE_FILES.iter().any(|end| is_there(&with_end(target, end)))
-        };
-        let target = (1_u64..)
-            .map(|n| with_end(&self.db, &format!(".damaged-{n}")))
-            .find(|target| !taken(target))
-            .expect("a directory holds fewer than 2^64 names");
+        let target = self.free_name();
         for end in [""].into_iter().chain(SIDE_FILES) {
             let from = with_end(&self.db, end);
             if is_there(&from) {
@@ -131,6 +124,43 @@ impl Files {
             }
         }
         Ok(SetAside { file: target, reason })
+    }
+
+    /// Copies the database and its log to the first free `journal.db.damaged-<n>`, durably.
+    ///
+    /// A start that was killed on the way leaves a copy that is not whole, and the next one makes another.
+    pub(super) fn keep_copies(&self, reason: String) -> Result<SetAside, JournalError> {
+        let target = self.free_name();
+        for end in ["", "-wal"] {
+            let (from, to) = (with_end(&self.db, end), with_end(&target, end));
+            if is_there(&from) {
+                let copied = fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all());
+                io_error("copying", &from, copied)?;
+            }
+        }
+        sync_dir(&self.dir)?;
+        Ok(SetAside { file: target, reason })
+    }
+
+    /// The first free name for what is damaged.
+    fn free_name(&self) -> PathBuf {
+        let taken = |target: &PathBuf| {
+            is_there(target) || SIDE_FILES.iter().any(|end| is_there(&with_end(target, end)))
+        };
+        (1_u64..)
+            .map(|n| with_end(&self.db, &format!(".damaged-{n}")))
+            .find(|target| !taken(target))
+            .expect("a directory holds fewer than 2^64 names")
+    }
+
+    /// The bytes of the write-ahead log, at most `most_bytes` of them; `None` when there is none.
+    pub(super) fn log(&self, most_bytes: u64) -> Result<Option<Vec<u8>>, JournalError> {
+        let path = with_end(&self.db, "-wal");
+        let mut bytes = Vec::new();
+        match File::open(&path).and_then(|file| file.take(most_bytes).read_to_end(&mut bytes)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            read => io_error("reading", &path, read).map(|_| Some(bytes)),
+        }
     }
 
     /// A path to build a fresh database at; leftovers of a build that was interrupted are removed, nothing was ever

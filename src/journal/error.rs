@@ -78,6 +78,18 @@ pub enum JournalError {
         /// What SQLite said.
         source: rusqlite::Error,
     },
+    /// There is no space below the journal. Nothing was written, and nothing but space is missing.
+    #[error(
+        "state_dir {} is full ({doing}): nothing is accepted or changed until there is space; free some on its file \
+         system, and the journal goes on by itself",
+        dir.display()
+    )]
+    Full {
+        /// The directory it is in.
+        dir: PathBuf,
+        /// What was being done.
+        doing: &'static str,
+    },
     /// An earlier error stopped all writing.
     #[error(
         "journal {file:?} takes no more writes since an earlier error ({first_error}); check the disk below it, then \
@@ -100,6 +112,11 @@ pub enum JournalError {
 }
 
 impl JournalError {
+    /// Whether nothing but space was missing.
+    pub const fn is_want_of_space(&self) -> bool {
+        matches!(self, Self::Full { .. })
+    }
+
     /// The code clients see.
     pub const fn code(&self) -> ErrorCode {
         match self {
@@ -111,6 +128,7 @@ impl JournalError {
             | Self::Foreign { .. }
             | Self::FreshUnreadable { .. }
             | Self::Sqlite { .. }
+            | Self::Full { .. }
             | Self::Unavailable { .. } => ErrorCode::JournalUnavailable,
         }
     }

@@ -10,7 +10,8 @@
 //!
 //! * What [`Journal::commit`] returned `Ok` for survives a crash of the process or of the machine. A batch is there
 //!   whole or not at all.
-//! * After the first error from SQLite nothing more is written to the file: a sync that failed once must not be asked
+//! * A write that a full disk refused changed nothing, and can be asked for again ([`JournalError::Full`]).
+//! * After any other error from SQLite nothing more is written to the file: a sync that failed once must not be asked
 //!   again and believed. A batch that failed may still be found after a restart, because its bytes may have reached the
 //!   disk before the error did.
 //! * A migration number is never given out twice, also after its row was pruned.
@@ -19,12 +20,13 @@
 //!
 //! # Rooms
 //!
-//! `open` (examine, create), `aside` (lock, renames, syncs), `schema` (the tables), `row` (a migration as a row),
-//! `write` and `query`, `ledger` (what is never pruned), and `task`, `mark` and `check`, which do both for tasks, for what operators have said and for what
-//! verifications have found.
+//! `open` (examine, create), `wal` (the log, before SQLite sees it), `distrust` (what lost its end), `aside` (lock, renames, copies, syncs), `schema` (the
+//! tables), `row` (a migration as a row), `write` and `query`, `ledger` (what is never pruned), and `task`, `mark` and
+//! `check`, which do both for tasks, for what operators have said and for what verifications have found.
 
 mod aside;
 mod check;
+mod distrust;
 mod error;
 mod ledger;
 mod mark;
@@ -33,12 +35,13 @@ mod query;
 mod row;
 mod schema;
 mod task;
+mod wal;
 mod write;
 
 #[cfg(test)]
 mod tests;
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
@@ -51,6 +54,7 @@ pub use mark::MarkRow;
 pub use open::{Opened, Origin};
 pub use query::{DiskMatch, Filter, Order, Page, Rows};
 pub use row::DamagedRow;
+pub use wal::LogDamage;
 pub use write::{Operation, PRUNE_CHUNK_ROWS, Pruned, Rest};
 
 /// The open journal. `Send`, not `Sync`: it has one owner at a time.
@@ -63,8 +67,10 @@ pub struct Journal {
     conn: Connection,
     file: PathBuf,
     next_id: u64,
-    /// The first error from SQLite, in words. Once set, nothing is written any more.
+    /// The first error from SQLite but a full disk, in words. Once set, nothing is written any more.
     first_error: OnceCell<String>,
+    /// The last write found no space.
+    wants_space: Cell<bool>,
     _lock: File,
 }
 
@@ -87,6 +93,11 @@ impl Journal {
         }
     }
 
+    /// Whether the last write found no space. Any later one may be tried.
+    pub fn wants_space(&self) -> bool {
+        self.wants_space.get() && self.first_error.get().is_none()
+    }
+
     /// Folds the write-ahead log into the file and closes it. Dropping does the same, but cannot report.
     ///
     /// # Errors
@@ -101,8 +112,15 @@ impl Journal {
         })
     }
 
-    /// Turns an error from SQLite into ours and latches it.
+    /// Turns an error from SQLite into ours and latches it, unless nothing but space was missing: what a full disk does
+    /// not take was never written, so nothing that was to be synced is in doubt. A sync that fails for want of space is
+    /// another error.
     fn fail(&self, doing: &'static str, source: rusqlite::Error) -> JournalError {
+        if source.sqlite_error_code() == Some(rusqlite::ErrorCode::DiskFull) {
+            self.wants_space.set(true);
+            let dir = self.file.parent().unwrap_or(Path::new(".")).to_owned();
+            return JournalError::Full { dir, doing };
+        }
         // Closing would copy the write-ahead log into the file and delete it: after a failed sync neither is to be
         // believed, so both stay as they are for the next start. Best effort: there is nothing to do if it fails.
         let _ = self.conn.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true);

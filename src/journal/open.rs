@@ -2,7 +2,7 @@
 //!
 //! Nothing is written to a file before it was found to be a whole journal of a version this release knows.
 
-use std::cell::OnceCell;
+use std::cell::{Cell, OnceCell};
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode};
 use crate::model::MigrationId;
 
 use super::aside::{Files, SetAside};
+use super::wal::{self, LogDamage};
 use super::{Journal, JournalError, schema};
 
 /// What opening found, for the log and for alarms.
@@ -34,7 +35,42 @@ pub enum Origin {
     /// What was there was damaged and kept under another name; a fresh one was begun, without history and with an
     /// up-time of 0. Raise an alarm, and recover from what the disks hold.
     Replaced(SetAside),
+    /// It was there, but its log is damaged: what was committed from some point on is lost, and copies of the files were
+    /// kept. What it says may be outdated. Raise an alarm, and believe the disks.
+    CutShort {
+        /// The copies, and what is wrong in words.
+        kept: SetAside,
+        /// Where the log is damaged, and how much of it is lost.
+        damage: LogDamage,
+    },
 }
+
+impl Origin {
+    /// What was lost, in words; `None` when everything that was ever committed is there, as far as the file can tell.
+    pub fn loss(&self) -> Option<String> {
+        match self {
+            Self::Existing | Self::Created => None,
+            Self::Replaced(aside) => Some(format!(
+                "the journal was damaged ({}) and is kept as {}; what the disks hold decides",
+                aside.reason,
+                aside.file.display()
+            )),
+            Self::CutShort { kept, .. } => Some(format!(
+                "the journal's log was damaged ({}), and all that it said behind that is lost: what was accepted, ended, \
+                 pinned or disabled last; the files as they were are kept as {}; what the disks hold decides, and no \
+                 migration or task of before goes on unasked",
+                kept.reason,
+                kept.file.display()
+            )),
+        }
+    }
+}
+
+/// Rows of migrations that a page of the database holds at most, generously: none is shorter than 256 bytes.
+const ROWS_PER_FRAME_MAX: u64 = 16;
+
+/// Bytes of the log that are looked at: many times what it grows to.
+const LOG_BYTES_MAX: u64 = 1 << 30;
 
 /// What is at the journal's path.
 enum Finding {
@@ -66,16 +102,24 @@ impl Journal {
     pub fn open(state_dir: &Path) -> Result<(Self, Opened), JournalError> {
         let files = Files::in_dir(state_dir)?;
         let lock = files.lock()?;
+        // Before SQLite writes: it forgets what is behind a bad frame, and then writes over it.
+        let damage = files.log(LOG_BYTES_MAX)?.as_deref().and_then(wal::damage);
         let (conn, origin, salvaged) = match examine_twice(&files)? {
-            Finding::Good(conn) => (conn, Origin::Existing, None),
+            Finding::Good(conn) => (conn, existing(&files, damage)?, None),
             Finding::Nothing => (create(&files)?, Origin::Created, None),
             Finding::Damaged { reason, last_id } => {
                 let aside = files.set_aside(reason)?;
                 (create(&files)?, Origin::Replaced(aside), last_id)
             }
         };
-        let mut journal =
-            Self { conn, file: files.db, next_id: 1, first_error: OnceCell::new(), _lock: lock };
+        let mut journal = Self {
+            conn,
+            file: files.db,
+            next_id: 1,
+            first_error: OnceCell::new(),
+            wants_space: Cell::new(false),
+            _lock: lock,
+        };
         schema::allow_writes(&journal.conn)
             .and_then(|()| schema::upgrade(&journal.conn))
             .map_err(|source| journal.fail("setting up the journal", source))?;
@@ -87,11 +131,27 @@ impl Journal {
         if let Some(id) = salvaged {
             journal.ensure_next_id_above(MigrationId(id))?;
         }
+        if let Origin::CutShort { damage, .. } = &origin {
+            // Numbers that were given out in what is lost are not given out again.
+            let given_out = damage.frames_lost.saturating_mul(ROWS_PER_FRAME_MAX);
+            journal.distrust(MigrationId(journal.next_id.saturating_add(given_out)))?;
+        }
+        schema::fold_log(&journal.conn).map_err(|source| journal.fail("folding the log in", source))?;
         let next_id = MigrationId(journal.next_id);
         // One that does not say may have begun after another was lost: then nothing counts as pruned.
         let history_from = journal.history_from()?.map_or(next_id, MigrationId);
         Ok((journal, Opened { origin, next_id, history_from }))
     }
+}
+
+/// Keeps a copy of everything when the log is damaged.
+fn existing(files: &Files, damage: Option<LogDamage>) -> Result<Origin, JournalError> {
+    let Some(damage) = damage else { return Ok(Origin::Existing) };
+    let reason = format!(
+        "a bad frame at byte {} of journal.db-wal, and {} sound ones of later transactions behind it",
+        damage.at_byte, damage.frames_lost
+    );
+    Ok(Origin::CutShort { kept: files.keep_copies(reason)?, damage })
 }
 
 /// [`examine`], and once more before anything is called damaged. SQLite answers a read that failed with "malformed"

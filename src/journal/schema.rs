@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, TransactionBehavior};
 
 /// `application_id` of the file: "tbJ1" (<https://sqlite.org/pragma.html#pragma_application_id>).
 pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
@@ -194,4 +194,13 @@ pub(super) fn allow_writes(conn: &Connection) -> rusqlite::Result<()> {
          PRAGMA cache_size = -16384;
          PRAGMA journal_size_limit = 67108864;",
     )
+}
+
+/// Folds the write-ahead log into the file and empties it: what lies behind its end, torn or damaged, is not found there by
+/// a later start. A full disk is no reason not to start.
+pub(super) fn fold_log(conn: &Connection) -> rusqlite::Result<()> {
+    match conn.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        Err(error) if error.sqlite_error_code() == Some(ErrorCode::DiskFull) => Ok(()),
+        done => done,
+    }
 }

@@ -36,15 +36,7 @@ impl Journal {
     /// As [`Self::commit`].
     pub fn update_task(&mut self, task: &Task) -> Result<(), JournalError> {
         self.check_available()?;
-        self.transact("writing a task", |tx| {
-            write(
-                tx,
-                "UPDATE task SET status = :status, created_ms = :created_ms, updated_ms = :updated_ms,
-                 doc_crc32 = :doc_crc32, doc = :doc WHERE id = :id",
-                task,
-            )
-            .map(drop)
-        })
+        self.transact("writing a task", |tx| replace(tx, task))
     }
 
     /// Removes a task, durably. Its number is not given out again.
@@ -83,6 +75,12 @@ impl Journal {
         }
         Ok((tasks, damaged))
     }
+}
+
+pub(super) fn replace(tx: &rusqlite::Transaction<'_>, task: &Task) -> rusqlite::Result<()> {
+    let sql = "UPDATE task SET status = :status, created_ms = :created_ms, updated_ms = :updated_ms,
+        doc_crc32 = :doc_crc32, doc = :doc WHERE id = :id";
+    write(tx, sql, task).map(drop)
 }
 
 fn write(tx: &rusqlite::Transaction<'_>, sql: &str, task: &Task) -> rusqlite::Result<usize> {

@@ -47,8 +47,9 @@ impl Journal {
     /// order: the number of the migration, or why this one alone was not applied.
     ///
     /// # Errors
-    /// The batch as a whole failed. Nothing more is written from then on, and whether this batch is in the file is
-    /// known only after a restart.
+    /// The batch as a whole failed. For want of space alone ([`JournalError::Full`]) it is not in the file, and may be
+    /// committed again. Otherwise nothing more is written from then on, and whether this batch is in the file is known
+    /// only after a restart.
     pub fn commit(
         &mut self,
         operations: &[Operation<'_>],
@@ -75,16 +76,8 @@ impl Journal {
         if self.next_id > id.0 {
             return Ok(());
         }
-        let last = id.0.min(LAST_NUMBER).cast_signed();
-        self.transact("raising the next number", |tx| {
-            // SQLite adds the table's line here with its first row, hence maybe later.
-            let changed =
-                tx.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'migration'", [last])?;
-            if changed == 0 {
-                tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('migration', ?1)", [last])?;
-            }
-            set_state(tx, schema::HISTORY_FROM, last.saturating_add(1))
-        })?;
+        let last = highest_number(id.0);
+        self.transact("raising the next number", |tx| begin_history_above(tx, last))?;
         self.next_id = last.cast_unsigned() + 1;
         Ok(())
     }
@@ -130,7 +123,9 @@ impl Journal {
         doing: &'static str,
         work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T>,
     ) -> Result<T, JournalError> {
-        transact(&mut self.conn, work).map_err(|source| self.fail(doing, source))
+        let done = transact(&mut self.conn, work).map_err(|source| self.fail(doing, source))?;
+        self.wants_space.set(false);
+        Ok(done)
     }
 }
 
@@ -143,6 +138,21 @@ fn transact<T>(
     let done = work(&tx)?;
     tx.commit()?;
     Ok(done)
+}
+
+/// A number as SQLite holds it, the highest one at most.
+pub(super) fn highest_number(number: u64) -> i64 {
+    number.min(LAST_NUMBER).cast_signed()
+}
+
+/// The next number is the one above `last`, and what has no row and a lower one was never in this journal.
+pub(super) fn begin_history_above(tx: &Transaction<'_>, last: i64) -> rusqlite::Result<()> {
+    // SQLite adds the table's line here with its first row, hence maybe later.
+    let changed = tx.execute("UPDATE sqlite_sequence SET seq = ?1 WHERE name = 'migration'", [last])?;
+    if changed == 0 {
+        tx.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('migration', ?1)", [last])?;
+    }
+    set_state(tx, schema::HISTORY_FROM, last.saturating_add(1))
 }
 
 fn set_state(tx: &Transaction<'_>, key: &str, value: i64) -> rusqlite::Result<()> {

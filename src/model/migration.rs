@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    DiskUuid, DorisMove, Failure, MigrationId, Phase, ShardId, Status, Steering, Step, StepStatus, TabletKey,
-    TaskId,
+    DiskUuid, DorisMove, Failure, Haste, KnownBy, MigrationId, Phase, ShardId, Status, Steering, Step,
+    StepStatus, TabletKey, TaskId,
 };
 
 /// Milliseconds since the Unix epoch. For people to read; no rule ever compares two of them to decide ownership.
@@ -224,6 +224,17 @@ pub struct Migration {
 }
 
 impl Migration {
+    /// Lets it go as far as a verified copy and wait there for an operator, as long as that takes: what is known of it may
+    /// not be the last that was decided.
+    pub fn await_operator(&mut self) {
+        if self.mode == Mode::Auto {
+            self.mode = Mode::ManualCutover;
+        }
+        let steering = &mut self.steering;
+        (steering.released, steering.haste, steering.deadline_ms) = (None, Haste::Normal, None);
+        steering.known_by = KnownBy::Staging;
+    }
+
     /// One that has just been asked for: queued, without a number, a mode of its own or a byte moved.
     pub fn new(key: TabletKey, source: DiskRef, destination: DiskRef, created_ms: TimestampMs) -> Self {
         Self {

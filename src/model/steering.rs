@@ -23,8 +23,8 @@ pub enum KnownBy {
     /// The request, or a row of the journal that was made of it.
     #[default]
     Request,
-    /// What its staging directory says, after the journal was lost: nobody knows what was decided since, so that it waits
-    /// before its swap for an operator, as long as that takes.
+    /// What its staging directory says, after the journal was lost, or a row of a journal that lost its end: nobody knows
+    /// what was decided since, so that it waits before its swap for an operator, as long as that takes.
     Staging,
 }
 

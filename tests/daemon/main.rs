@@ -15,6 +15,7 @@ mod harness;
 mod heal;
 mod inputs;
 mod joining;
+mod journal;
 mod kept;
 mod kills;
 mod last_word;

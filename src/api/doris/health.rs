@@ -1,14 +1,17 @@
-//! `/api/health` and `/api/be_version_info`. Neither asks the node anything.
+//! `/api/health` and `/api/be_version_info`. Neither waits for anything.
 
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::json;
+use crate::api::app::App;
 
-/// Doris's answer, byte for byte; it says no more than that the process answers.
+/// Doris's answer, byte for byte, on a good day; it says no more than that the process answers.
 const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 
-/// Whether the process answers.
+/// Whether the process answers. It is `OK` as long as tablets are served; `msg` says so when nothing can be accepted, or
+/// when this start found the journal damaged.
 #[utoipa::path(
     get,
     path = "/api/health",
@@ -16,8 +19,12 @@ const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
     tag = "doris",
     responses((status = 200, body = serde_json::Value, description = "The process answers"))
 )]
-pub(super) async fn health() -> Response {
-    json(StatusCode::OK, HEALTHY.to_owned())
+pub(super) async fn health(State(app): State<App>) -> Response {
+    let body = app.node().journal_trouble().map_or_else(
+        || HEALTHY.to_owned(),
+        |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", serde_json::Value::from(trouble)),
+    );
+    json(StatusCode::OK, body)
 }
 
 /// Which release this is, in the form of Doris.

@@ -69,7 +69,7 @@ fn families(node: &dyn Node, now: TimestampMs) -> Vec<Family> {
 mod tests {
     use super::*;
     use crate::api::tests::sample;
-    use crate::engine::{DiskView, HistogramView, JournalView, StepTotals, TaskView, Totals};
+    use crate::engine::{DiskView, HistogramView, JournalView, StateSpace, StepTotals, TaskView, Totals};
     use crate::model::{DiskCondition, ErrorCode, Step, TaskDisk, TaskStatus};
 
     fn render(totals: &Totals, disks: &[DiskView]) -> String {
@@ -98,7 +98,12 @@ mod tests {
             refused: vec![(ErrorCode::DiskFull, 3)],
             steps: vec![StepTotals { step: Step::Data, seconds: 1.5, done: 3, failed: 1 }],
             step_seconds: vec![(Step::Data, HistogramView { bounds: &[1.0], counts: vec![1, 2], sum: 7.5 })],
-            journal: JournalView { failed: true, ..JournalView::default() },
+            journal: JournalView {
+                failed: true,
+                full: true,
+                space: Some(StateSpace { available_bytes: 1, total_bytes: 8 }),
+                ..JournalView::default()
+            },
             ..Totals::default()
         };
         let mut hung = sample::disk("/d\"2");
@@ -130,6 +135,8 @@ mod tests {
             "tabletd_step_duration_seconds_count{step=\"data\"} 3",
             "tabletd_journal_failed 1",
             "tabletd_journal_lost 0",
+            "tabletd_state_dir_full 1",
+            "tabletd_state_dir_available_bytes 1",
             concat!("tabletd_build_info{version=\"", env!("CARGO_PKG_VERSION"), "\"} 1"),
             "tabletd_task_finished_bytes{task=\"3\"} 500",
             "tabletd_task_eta_seconds{task=\"3\"} 50",

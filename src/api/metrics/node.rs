@@ -89,7 +89,7 @@ fn steps(totals: &Totals) -> Vec<Family> {
 
 fn journal(totals: &Totals) -> Vec<Family> {
     let journal = &totals.journal;
-    vec![
+    let mut families = vec![
         Family::one(
             "tabletd_journal_commit_duration_seconds",
             Histogram,
@@ -108,7 +108,31 @@ fn journal(totals: &Totals) -> Vec<Family> {
             "1 when this start found the journal damaged, or gone although tablets of these disks were moved before.",
             journal.lost,
         ),
-    ]
+        Family::one(
+            "tabletd_state_dir_full",
+            Gauge,
+            "1 while state_dir has no space: nothing is accepted until it has, and then the journal goes on by itself.",
+            journal.full,
+        ),
+        Family::one(
+            "tabletd_journal_waiting_rows",
+            Gauge,
+            "Rows of the journal that wait for space.",
+            journal.waiting_rows,
+        ),
+    ];
+    if let Some(space) = journal.space {
+        let measured = [
+            (
+                "tabletd_state_dir_available_bytes",
+                "Bytes that the file system of state_dir has left.",
+                space.available_bytes,
+            ),
+            ("tabletd_state_dir_total_bytes", "Bytes of the file system of state_dir.", space.total_bytes),
+        ];
+        families.extend(measured.map(|(name, help, bytes)| Family::one(name, Gauge, help, bytes)));
+    }
+    families
 }
 
 fn gauges(totals: &Totals) -> Vec<Family> {

@@ -255,6 +255,11 @@ fn the_rest_of_the_surface() {
     let health = server.get("/api/health");
     assert_json_200(&health);
     assert_eq!(health.text(), r#"{"status": "OK","msg": "To Be Added"}"#);
+    server.node.answers().journal_trouble = Some("state_dir \"/s\" is full".into());
+    let health = server.get("/api/health");
+    assert_json_200(&health);
+    assert_eq!(health.text(), r#"{"status": "OK","msg": "state_dir \"/s\" is full"}"#);
+    server.node.answers().journal_trouble = None;
     assert_eq!(
         server.get("/api/be_version_info").json()["data"]["beVersionInfo"]["dorisBuildVersionPrefix"],
         "tabletd"

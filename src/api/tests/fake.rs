@@ -27,6 +27,7 @@ pub(super) struct Answers {
     pub(super) migration: Option<Migration>,
     /// Why what only the journal knows cannot be told.
     pub(super) unreadable: Option<Failure>,
+    pub(super) journal_trouble: Option<String>,
     pub(super) tablets: Vec<TabletView>,
     pub(super) disks: Vec<DiskView>,
     pub(super) config: Config,
@@ -46,6 +47,7 @@ impl FakeNode {
             refusal: None,
             migration: None,
             unreadable: None,
+            journal_trouble: None,
             tablets: vec![sample::tablet(KEY, "/d1"), sample::tablet(TabletKey::new(3, 4), "/d2")],
             disks: vec![sample::disk("/d1"), sample::disk("/d2")],
             config: Config::default(),
@@ -403,6 +405,9 @@ impl Node for FakeNode {
     }
     fn totals(&self) -> Totals {
         Totals { tablets: 2, queued: 3, uptime_seconds: 11, ..Totals::default() }
+    }
+    fn journal_trouble(&self) -> Option<String> {
+        self.answers().journal_trouble.clone()
     }
     fn dialect(&self) -> Dialect {
         self.answers().config.tablet_migration_dialect

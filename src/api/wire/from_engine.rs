@@ -2,10 +2,10 @@
 
 use super::{
     Blocker, Check, DamagedTablet, Disk, DiskCounters, DiskMigrations, FailureBody, LogLine, Migration,
-    MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, Step, StepTotal, Timestamp, TrashItem,
-    UnavailableTablet, UnreadableTablet, Validation,
+    MigrationTotals, NodeStatus, Pace, PurgedItem, Receipt, Slots, StateDir, Step, StepTotal, Timestamp,
+    TrashItem, UnavailableTablet, UnreadableTablet, Validation,
 };
-use crate::engine::{self, DiskView, PurgeOutcome, StepTotals, Totals, TrashView};
+use crate::engine::{self, DiskView, JournalView, PurgeOutcome, StepTotals, Totals, TrashView};
 use crate::model::{self, DiskCondition, Hold, Status, StepStatus, TabletKey, TimestampMs};
 
 impl Migration {
@@ -281,6 +281,7 @@ impl NodeStatus {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             uptime_seconds: totals.uptime_seconds,
             disks: by_condition,
+            state_dir: (&totals.journal).into(),
             tablets: totals.tablets,
             tablets_unavailable: totals.unavailable,
             unavailable_tablets: unavailable
@@ -316,6 +317,21 @@ impl NodeStatus {
             queued: totals.queued,
             running: totals.running,
             totals: totals.into(),
+        }
+    }
+}
+
+impl From<&JournalView> for StateDir {
+    fn from(journal: &JournalView) -> Self {
+        Self {
+            path: journal.state_dir.clone(),
+            available_bytes: journal.space.map(|space| space.available_bytes),
+            total_bytes: journal.space.map(|space| space.total_bytes),
+            is_full: journal.full,
+            waiting_rows: journal.waiting_rows,
+            journal_failed: journal.failed,
+            journal_lost: journal.lost,
+            trouble: journal.trouble.clone(),
         }
     }
 }

@@ -35,7 +35,7 @@ pub use migration::{
 pub use operation::{HealTablet, Operation, OperationItem, SalvageTablet, VerifyTablets};
 pub use quarantine::{PurgeQuarantine, QuarantineItem, RestoreQuarantined, Salvaged};
 pub use status::{
-    DamagedTablet, MigrationTotals, NodeStatus, StepTotal, UnavailableTablet, UnreadableTablet,
+    DamagedTablet, MigrationTotals, NodeStatus, StateDir, StepTotal, UnavailableTablet, UnreadableTablet,
 };
 pub use tablet::{PinTablet, Pinned, RuleAnswer, Table, Tablet, TabletCheck, WhichSchema};
 pub use task::{CreateTask, DrainDisk, OnDisks, Task, TaskAction, TaskReplan, UpdateTask};

@@ -16,6 +16,9 @@ pub struct NodeStatus {
     pub uptime_seconds: u64,
     /// Number of disks by condition (`online`, `suspect`, `read-only`, `hung`, `broken`, `disabled`); every condition is listed.
     pub disks: BTreeMap<String, u64>,
+    /// The state directory and the journal in it.
+    #[serde(default)]
+    pub state_dir: StateDir,
     /// Tablets known.
     pub tablets: u64,
     /// Tablets known but not served.
@@ -41,6 +44,27 @@ pub struct NodeStatus {
     pub running: u64,
     /// Since the start of the process.
     pub totals: MigrationTotals,
+}
+
+/// The state directory and the journal in it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct StateDir {
+    /// Where it is.
+    pub path: String,
+    /// Bytes that its file system has left; absent before it was measured.
+    pub available_bytes: Option<u64>,
+    /// Bytes of its file system; absent before it was measured.
+    pub total_bytes: Option<u64>,
+    /// There is no space for the journal: nothing is accepted or changed until there is, and then it goes on by itself.
+    pub is_full: bool,
+    /// Rows that wait for that space.
+    pub waiting_rows: u64,
+    /// The journal has failed, and takes nothing more until a restart.
+    pub journal_failed: bool,
+    /// This start found the journal damaged, or none although tablets of these disks were moved before.
+    pub journal_lost: bool,
+    /// What is wrong, with the way out; absent on a good day.
+    pub trouble: Option<String>,
 }
 
 /// A tablet that this node knows of and does not serve.

@@ -17,6 +17,13 @@ pub(super) struct Alarm {
 /// All alarms, what is lost or wrong first.
 pub(super) fn alarms(status: &NodeStatus, disks: &[Disk]) -> Vec<Alarm> {
     let mut all = Vec::new();
+    all.extend(
+        status
+            .state_dir
+            .trouble
+            .as_ref()
+            .map(|trouble| Alarm { what: trouble.clone(), command: "tabletctl --json status".to_owned() }),
+    );
     let named = status.damaged_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
         what: format!("tablet {} on {} is damaged: {}", tablet.tablet_id, tablet.disk, tablet.damaged),
         command: format!("tabletctl tablet heal {}", tablet.tablet_id),

@@ -209,6 +209,9 @@ mod tests {
         ] {
             assert!(shown.contains(told), "{told} is missing:\n{shown}");
         }
+        let mut full = glance(&[disk("/d2", "online")], 0);
+        full.status.state_dir.trouble = Some("state_dir /s is full".into());
+        assert!(plain(&screen(&full)).contains("! state_dir /s is full"));
         let calm = glance(&[disk("/d2", "online")], 0);
         assert!(plain(&screen(&calm)).contains("nothing is wrong"));
         assert_eq!(line_of(&calm), "2 running, 1 queued, 0 B/s");

@@ -359,7 +359,7 @@ fn finish(node: &Node, task: &Task) {
             task.result = Some(result);
         })
     };
-    if let Err(failure) = posted.wait() {
+    if let Err(failure) = posted.wait_unless_full() {
         tracing::error!(task = %task.id, "its end could not be journalled: {failure}; the next start sees it again");
     }
 }

@@ -128,6 +128,7 @@ pub(super) fn targets(
 
 /// Lets a task submit its moves.
 pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     let task = Arc::clone(&node.tasks().get(id)?.task);
     if task.started_ms.is_none() && task.status == TaskStatus::Stopped {
         frozen::check_ready(node, &task)?;
@@ -160,7 +161,7 @@ pub(super) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
             (task.finished_ms, task.result) = (None, None);
         })
     };
-    posted.wait()?;
+    posted.wait_unless_full()?;
     node.ring();
     show(node, id)
 }
@@ -183,6 +184,7 @@ pub(super) fn pause(node: &Node, id: TaskId, disks: &[String]) -> Result<TaskVie
 
 /// It submits its moves again, and what was paused with it goes on: all, or what is from some of its source disks.
 pub(super) fn resume(node: &Node, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     if !disks.is_empty() {
         return on_disks(node, id, disks, |paused, named| paused.retain(|disk| !named.contains(disk)));
     }
@@ -195,7 +197,7 @@ pub(super) fn resume(node: &Node, id: TaskId, disks: &[String]) -> Result<TaskVi
         // The whole of it goes on.
         TaskStatus::Running if some_paused => {
             let posted = change(node, node.tasks().get_mut(id)?, |task, _| task.paused_disks.clear());
-            posted.wait()?;
+            posted.wait_unless_full()?;
             node.ring();
             show(node, id)
         }
@@ -210,6 +212,7 @@ fn on_disks(
     disks: &[String],
     how: impl FnOnce(&mut Vec<DiskUuid>, Vec<DiskUuid>),
 ) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     let posted = {
         let mut book = node.tasks();
         let entry = book.get_mut(id)?;
@@ -229,7 +232,7 @@ fn on_disks(
         let named = named.collect::<Result<Vec<_>, _>>()?;
         change(node, entry, |task, _| how(&mut task.paused_disks, named))
     };
-    posted.wait()?;
+    posted.wait_unless_full()?;
     node.ring();
     show(node, id)
 }
@@ -252,6 +255,7 @@ pub(super) fn cancel_drains(node: &Node, path: &str) -> Result<Vec<TaskView>, Fa
 
 /// Changes a task's status and leaves the rest to the feeder, which sees what follows from it.
 fn turn(node: &Node, id: TaskId, from: &[TaskStatus], to: TaskStatus) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     let posted = {
         let mut book = node.tasks();
         let entry = book.get_mut(id)?;
@@ -273,13 +277,14 @@ fn turn(node: &Node, id: TaskId, from: &[TaskStatus], to: TaskStatus) -> Result<
             }
         })
     };
-    posted.wait()?;
+    posted.wait_unless_full()?;
     node.ring();
     show(node, id)
 }
 
 /// Changes what may be changed of a task that submits nothing.
 pub(super) fn update(node: &Node, id: TaskId, asked: &TaskChange) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     let posted = {
         let mut book = node.tasks();
         let entry = book.get_mut(id)?;
@@ -298,12 +303,13 @@ pub(super) fn update(node: &Node, id: TaskId, asked: &TaskChange) -> Result<Task
             }
         })
     };
-    posted.wait()?;
+    posted.wait_unless_full()?;
     show(node, id)
 }
 
 /// Forgets a task.
 pub(super) fn delete(node: &Node, id: TaskId) -> Result<(), Failure> {
+    node.journal.check_space()?;
     let posted = {
         let mut book = node.tasks();
         let task = &book.get(id)?.task;
@@ -319,7 +325,7 @@ pub(super) fn delete(node: &Node, id: TaskId) -> Result<(), Failure> {
         book.entries.remove(&id);
         node.journal.delete_task(id)
     };
-    posted.wait()
+    posted.wait_unless_full()
 }
 
 /// Changes what the journal has of a task. Called under the lock, so that the journal hears of changes in their order.

@@ -36,6 +36,7 @@ struct Found {
 
 /// Gives moves that cannot go on other destinations, because an operator says so.
 pub(super) fn replan(node: &Node, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+    node.journal.check_space()?;
     {
         let book = node.tasks();
         let task = &book.get(id)?.task;
@@ -199,7 +200,7 @@ fn apply(node: &Node, id: TaskId, found: &Found, requested_by: &str) -> Result<(
             }
         })
     };
-    posted.wait()?;
+    posted.wait_unless_full()?;
     node.ring();
     Ok(())
 }

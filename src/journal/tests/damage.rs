@@ -133,7 +133,7 @@ fn flipped_bytes_never_stop_the_start_with_a_panic_and_no_byte_is_lost() {
                         prop_assert_eq!(migration, &written);
                     }
                 }
-                Origin::Created => prop_assert!(false, "the file was there"),
+                other => prop_assert!(false, "the file was there, and no log: {:?}", other),
             },
             Err(error) => {
                 prop_assert!(

@@ -126,7 +126,7 @@ fn after_a_failed_commit_nothing_more_is_written_and_reading_goes_on() {
     let dir = tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
     let before = accept(&mut journal, &sample(1));
-    journal.conn.pragma_update_and_check(None, "max_page_count", 1, |_| Ok(())).unwrap();
+    journal.conn.pragma_update(None, "query_only", true).unwrap();
     let many: Vec<_> = (2..200).map(sample).collect();
     let operations: Vec<_> = many.iter().map(Operation::Accept).collect();
     let error = journal.commit(&operations).unwrap_err();
@@ -134,7 +134,7 @@ fn after_a_failed_commit_nothing_more_is_written_and_reading_goes_on() {
     assert_eq!(error.code(), ErrorCode::JournalUnavailable);
 
     // The cause is gone, the latch stays.
-    journal.conn.pragma_update_and_check(None, "max_page_count", 1_000_000, |_| Ok(())).unwrap();
+    journal.conn.pragma_update(None, "query_only", false).unwrap();
     let refusals = [
         journal.commit(&operations).unwrap_err(),
         journal.commit(&[]).unwrap_err(),
@@ -146,7 +146,7 @@ fn after_a_failed_commit_nothing_more_is_written_and_reading_goes_on() {
     for refusal in refusals {
         assert!(matches!(refusal, JournalError::Unavailable { .. }), "{refusal}");
         assert!(refusal.to_string().contains("journal.db"), "{refusal}");
-        assert!(refusal.to_string().contains("full"), "{refusal}");
+        assert!(refusal.to_string().contains("readonly"), "{refusal}");
     }
     assert_eq!(ids(&journal.unfinished().unwrap().migrations), [before.0]);
 
@@ -296,4 +296,33 @@ fn an_end_is_the_last_word_but_for_a_new_beginning() {
     let stranger = Migration { id: MigrationId(99), ..sample(5) };
     let answers = journal.commit(&[Operation::Reopen(&stranger)]).unwrap();
     assert_eq!(answers, [Err(Refused::UnknownMigration { id: stranger.id, key: stranger.key })]);
+}
+
+#[test]
+fn what_finds_no_space_is_not_written_and_can_be_written_later() {
+    let dir = tempdir().unwrap();
+    let (mut journal, _) = open(dir.path());
+    let first = accept(&mut journal, &sample(1));
+    let pages: i64 = journal.conn.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    journal.conn.pragma_update(None, "max_page_count", pages).unwrap();
+    let many: Vec<_> = (2..200).map(sample).collect();
+    let accepts: Vec<_> = many.iter().map(Operation::Accept).collect();
+    for _ in 0..3 {
+        let error = journal.commit(&accepts).unwrap_err();
+        assert!(error.is_want_of_space() && error.code() == ErrorCode::JournalUnavailable, "{error}");
+        assert!(error.to_string().contains(&dir.path().display().to_string()), "{error}");
+        assert!(journal.wants_space());
+        journal.check_available().unwrap();
+        assert_eq!(ids(&journal.unfinished().unwrap().migrations), [first.0]);
+    }
+    // What needs no more space is written meanwhile, and says that there is some.
+    update(&mut journal, &Migration { id: first, ..sample_in(1, Status::Copying) });
+    assert!(!journal.wants_space());
+    journal.conn.pragma_update(None, "max_page_count", 1 << 20).unwrap();
+    assert_eq!(journal.commit(&accepts).unwrap()[0], Ok(MigrationId(2)));
+    let killed = tempdir().unwrap();
+    copy_as_killed(dir.path(), killed.path());
+    let (journal, _) = open(killed.path());
+    assert_eq!(journal.unfinished().unwrap().migrations.len(), 199);
+    assert_eq!(journal.get(first).unwrap().unwrap().status, Status::Copying);
 }
