@@ -2,6 +2,7 @@
 //! daemon on real file systems. A section without a scene fails, and so does a command that nobody knows how to type.
 
 use std::fs;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::process::{Command, Output, Stdio};
 
@@ -72,6 +73,14 @@ const SCENES: &[Scene] = &[
         },
     },
     Scene {
+        title: "A full state directory",
+        before: full_state_dir,
+        after: |machine| {
+            machine.serves(9, 1);
+            assert_eq!(machine.daemon().get("/api/v1/status")["state_dir"]["waiting_rows"], 0);
+        },
+    },
+    Scene {
         title: "A lost journal",
         before: |machine| {
             machine.start();
@@ -136,6 +145,19 @@ fn full_disk(machine: &mut Machine) {
             break;
         }
     }
+}
+
+fn full_state_dir(machine: &mut Machine) {
+    let Some(disk) = Image::ext4(machine.node.dir.path(), "state", 16 << 20) else { return };
+    machine.start();
+    let mut file = fs::File::create(disk.path().join("core.4711")).expect("an inode");
+    machine.images.push(disk);
+    for bytes in [1 << 20, 4096, 1] {
+        while file.write_all(&vec![b'x'; bytes]).and_then(|()| file.sync_data()).is_ok() {}
+    }
+    let pin =
+        || machine.daemon().send("/api/v1/tablets/7/pin", &[], &serde_json::json!({"reason": "full"})).0;
+    assert!(machine.daemon().becomes(|| pin() == 503), "the journal writes on a full disk");
 }
 
 fn damaged(machine: &mut Machine) {
@@ -216,6 +238,12 @@ impl Machine {
                 run(tabletctl.env("TABLETD_ADDR", self.daemon().url("")).args(rest))
             }
             ["tabletd", rest @ ..] => run(Command::new(env!("CARGO_BIN_EXE_tabletd")).args(rest)),
+            ["rm", file] => {
+                fs::remove_file(file).unwrap_or_else(|why| panic!("{line}: {why}"));
+                // The page says "within a second".
+                let has_space = || self.daemon().get("/api/v1/status")["state_dir"]["is_full"] == false;
+                return assert!(self.daemon().becomes(has_space), "{line}");
+            }
             ["mkfs.ext4", device] => run(Command::new("mkfs.ext4").args(["-q", "-F", device])),
             ["mount", device, at] => run(Command::new("mount").args(["-o", "loop", device, at])),
             ["mount", at] => return self.image(at).mount().unwrap_or_else(|why| panic!("{line}: {why}")),
@@ -238,6 +266,9 @@ impl Machine {
     /// What the page calls it is this here.
     fn here(&self, word: &str) -> String {
         match word {
+            "/var/lib/tabletd/core.4711" => {
+                self.node.dir.path().join("state/core.4711").display().to_string()
+            }
             "/mnt/disk1" => self.node.disk(0),
             "/mnt/disk2" => self.node.disk(1),
             "/dev/sdb1" => format!("{}.img", self.node.disk(1)),
@@ -297,6 +328,7 @@ scenes! {
     a_full_disk: "A full disk",
     a_replaced_disk: "A replaced disk",
     a_damaged_tablet: "A damaged tablet",
+    a_full_state_directory: "A full state directory",
     a_lost_journal: "A lost journal",
     a_swap_in_doubt: "A swap in doubt",
     a_refused_start: "A refused start",
