@@ -3,8 +3,8 @@
 //! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc::{self, SyncSender};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -14,12 +14,13 @@ use super::disk_calls::{Calls, InCall};
 use super::disk_space::SpaceBooks;
 use super::grants::Grants;
 use super::known_disks::if_lost;
+use super::opened::OpenedSlot;
 use super::pace::Pace;
 use super::purging::Purging;
 use super::thread::spawn_isolated;
 use super::unrecorded::Walk;
 use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
-use crate::storage::{FileSystem, NativeStore, Root, RootIdentity, RootScan, StorageError};
+use crate::storage::{NativeStore, Root, RootScan, StorageError, leads_elsewhere};
 use crate::transfer::{Limiter, Traffic};
 
 /// Threads that may be at work on one disk for other things than migrations: a bound on what a hung disk can tie up.
@@ -38,7 +39,7 @@ pub(super) struct Disk {
     pub(super) path: String,
     pub(super) medium: Medium,
     /// Set once the root has been opened.
-    pub(super) opened: OnceLock<Opened>,
+    pub(super) opened: OpenedSlot,
     pub(super) limiter: Limiter,
     /// Of the same rate, for what is read back only to compare: it takes nothing from what is copied.
     read_back_limiter: Limiter,
@@ -53,6 +54,8 @@ pub(super) struct Disk {
     pub(super) barriers: AtomicUsize,
     /// Held by the tablet of this disk that is being verified.
     pub(super) verifying: Mutex<()>,
+    /// Held by whoever writes the probe's file.
+    pub(super) probing: Mutex<()>,
     pub(super) grants: Grants,
     pub(super) space: SpaceBooks,
     /// What the walk for files without a record has found.
@@ -64,14 +67,6 @@ pub(super) struct Disk {
     something_aside: AtomicBool,
     /// Raised by every failed sync: whoever wrote since the last good one must not believe its copy.
     write_epoch: AtomicU64,
-}
-
-/// What an opened root turned out to be.
-pub(super) struct Opened {
-    pub(super) identity: RootIdentity,
-    pub(super) file_system: FileSystem,
-    /// The way to the thread that syncs this disk's file system.
-    pub(super) syncs: mpsc::Sender<SyncSender<Result<(), Failure>>>,
 }
 
 #[derive(Default)]
@@ -92,7 +87,7 @@ impl Disk {
             index,
             path,
             medium,
-            opened: OnceLock::new(),
+            opened: OpenedSlot::default(),
             limiter: Limiter::new(rate_bytes_per_sec),
             read_back_limiter: Limiter::new(rate_bytes_per_sec),
             pace: Pace::default(),
@@ -101,6 +96,7 @@ impl Disk {
             purging: Purging::default(),
             barriers: AtomicUsize::new(0),
             verifying: Mutex::default(),
+            probing: Mutex::default(),
             grants: Grants::default(),
             space: SpaceBooks::default(),
             unrecorded: Walk::default(),
@@ -226,6 +222,25 @@ impl Disk {
                 let _ = answer.recv_timeout(FORGET_WAIT);
             }
         }
+    }
+
+    /// Lets go of a file system that is no longer at the disk's path: what is in flight on it fails, and it can be
+    /// unmounted. Whether its path leads elsewhere since it was opened, or nothing is held of it.
+    pub(super) fn let_go_if_elsewhere(&self) -> bool {
+        let Some(opened) = self.opened.get() else { return false };
+        if self.opened.is_let_go() {
+            return true;
+        }
+        let is_elsewhere = {
+            let _call = self.enter("a look at the root");
+            leads_elsewhere(&self.path, &opened.identity)
+        };
+        drop(opened);
+        if is_elsewhere && self.opened.let_go() {
+            self.write_epoch.fetch_add(1, Ordering::SeqCst);
+            tracing::warn!(disk = self.path, "its path leads elsewhere: what was opened there is let go of");
+        }
+        is_elsewhere
     }
 
     /// Whether it is only kept for its number.

@@ -64,9 +64,9 @@ impl DiskLook {
             node.schedule().slots_in_use(disk.index, &|index| self.slots[usize::from(index.0)]);
         let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
         let opened = disk.opened.get();
-        let uuid = opened.map(|opened| opened.identity.uuid);
+        let uuid = opened.as_ref().map(|opened| opened.identity.uuid);
         let (from, to) = (self.count(uuid, |row| row.1), self.count(uuid, |row| row.2));
-        let shares = |other: &Arc<Disk>| match (opened, other.opened.get()) {
+        let shares = |other: &Arc<Disk>| match (&opened, &other.opened.get()) {
             (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
             _ => false,
         };
@@ -81,7 +81,7 @@ impl DiskLook {
             tablet_count,
             tablet_bytes,
             trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
-            file_system: opened.map_or_else(String::new, |opened| opened.file_system.kind.clone()),
+            file_system: opened.as_ref().map_or_else(String::new, |opened| opened.file_system.kind.clone()),
             shares_file_system_with: others
                 .filter(|other| shares(other))
                 .map(|other| other.path.clone())

@@ -5,9 +5,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use super::disk::{Disk, Opened};
+use super::disk::Disk;
 use super::gentle::disk_rate;
 use super::node::Node;
+use super::opened::Opened;
 use super::register::change_known_disks;
 use super::thread::spawn_isolated;
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, Medium};

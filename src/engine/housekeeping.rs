@@ -10,6 +10,7 @@ use super::job::Order;
 use super::joining;
 use super::node::Node;
 use super::pace;
+use super::probe;
 use super::stop::expire_overdue;
 use super::thread::spawn_isolated;
 use super::tidy;
@@ -18,7 +19,7 @@ use super::unrecorded;
 use crate::config;
 use crate::model::{DiskCondition, ErrorCode, Failure, Status};
 use crate::rules::retry::patience_ms;
-use crate::storage::StorageError;
+use crate::storage::{StorageError, ensure_spares};
 
 /// How often up-time is counted and deadlines are looked at.
 const TICK: Duration = Duration::from_secs(5);
@@ -134,18 +135,12 @@ fn watch(node: &Arc<Node>, disk: &Arc<Disk>) {
     while nap(node, interval()) && !disk.is_forgotten() {
         let condition = disk.condition(Duration::MAX);
         if matches!(condition, DiskCondition::ReadOnly { .. } | DiskCondition::Broken { .. }) {
-            if takes_writes(disk) && retry.is_due() {
-                match joining::take_back(node, disk) {
-                    Ok(()) => retry = Backoff::default(),
-                    Err(why) => {
-                        tracing::error!(disk = disk.path, "it is not taken back: {why}");
-                        if disk.is_read_only() {
-                            disk.mark_read_only(why);
-                        } else {
-                            disk.mark_broken(why);
-                        }
-                        retry.failed();
-                    }
+            if let Some(Err(why)) = take_back(node, disk, &mut retry) {
+                tracing::error!(disk = disk.path, "it is not taken back: {why}");
+                if disk.is_read_only() {
+                    disk.mark_read_only(why);
+                } else {
+                    disk.mark_broken(why);
                 }
             }
             continue;
@@ -157,6 +152,28 @@ fn watch(node: &Arc<Node>, disk: &Arc<Disk>) {
             _ => {}
         }
     }
+}
+
+/// Takes a disk back if it is there again, whole and writable; one that was mounted anew is opened anew. `None` where it
+/// is not, or is not to be looked through again yet.
+fn take_back(node: &Arc<Node>, disk: &Arc<Disk>, retry: &mut Backoff) -> Option<Result<(), String>> {
+    let is_elsewhere = disk.let_go_if_elsewhere();
+    let is_back = if is_elsewhere { joining::is_there(disk) } else { takes_writes(disk) };
+    if is_elsewhere && !is_back {
+        disk.mark_broken(format!("no disk is at {} any more: was it unmounted?", disk.path));
+    }
+    if !is_back || !retry.is_due() {
+        return None;
+    }
+    let taken = match is_elsewhere {
+        true => joining::join_late(node, disk),
+        false => joining::take_back(node, disk),
+    };
+    match taken {
+        Ok(()) => *retry = Backoff::default(),
+        Err(_) => retry.failed(),
+    }
+    Some(taken)
 }
 
 /// Looking through a disk takes its time: one that was refused is looked at less and less often.
@@ -196,11 +213,15 @@ fn probe(disk: &Disk) -> Result<(), Failure> {
         disk.turned_read_only();
         return Err(Failure::new(ErrorCode::DiskUnavailable, TURNED_READ_ONLY));
     }
-    root.probe().map_err(|error| {
+    probe::probe(disk, &root).map_err(|error| {
         let error = StorageError::from(error);
         note_storage_error(disk, &error);
         Failure::from(error)
-    })
+    })?;
+    if let Err(error) = ensure_spares(root.dir()) {
+        tracing::debug!(disk = disk.path, "no entry of trash could be made in advance: {error}");
+    }
+    Ok(())
 }
 
 /// Sweeps the trash. The fuller the fullest disk, the more often, between Doris's two intervals.

@@ -16,6 +16,7 @@ use super::known_disks::{self, KnownDisks};
 use super::marks;
 use super::node::Node;
 use super::open::open_beside;
+use super::probe::probe;
 use super::recover::{Look, look};
 use super::start::{where_tablet_is, with_verdict};
 use super::submit::NOT_YET_NUMBERED;
@@ -39,7 +40,7 @@ const RETIRE_WAIT: Duration = Duration::from_secs(600);
 /// What is said of a disk while it is looked through.
 const LOOKED_THROUGH: &str = "it is being looked through before anything is written to it";
 
-/// Opens a disk that could not be opened at the start, if it is there now, and lets it join.
+/// Opens a disk that could not be opened at the start, or was let go of since, if it is there now, and lets it join.
 ///
 /// # Errors
 /// Why not, in words; the disk is marked broken with them.
@@ -48,12 +49,7 @@ pub(super) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
     if disk.is_forgotten() {
         return Err(disk.condition(Duration::MAX).reason().to_owned());
     }
-    let at = PathBuf::from(&disk.path);
-    // Nothing is made, locked or said at a mount point that is still bare.
-    let is_there = run_isolated("disk-join", move || {
-        Dir::open_absolute(&at).and_then(|dir| dir.kind(DISK_FILE)).is_ok_and(|kind| kind.is_some())
-    });
-    if !is_there.map_err(|failure| failure.message)? {
+    if !is_there(disk) {
         return Err(disk.condition(Duration::MAX).reason().to_owned());
     }
     disk.mark_read_only(LOOKED_THROUGH);
@@ -70,7 +66,7 @@ pub(super) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
     });
     let settled =
         opened.map_err(|failure| failure.message).and_then(|opened| opened).and_then(|(scan, opened)| {
-            disk.opened.set(opened).map_err(|_| "it was opened twice".to_owned())?;
+            disk.opened.set(opened)?;
             settle(node, disk, &scan)
         });
     match settled {
@@ -81,6 +77,15 @@ pub(super) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
             Err(why)
         }
     }
+}
+
+/// Whether a root is at the disk's path. Nothing is made, locked or said at a mount point that is still bare.
+pub(super) fn is_there(disk: &Disk) -> bool {
+    let at = PathBuf::from(&disk.path);
+    let found = run_isolated("disk-join", move || {
+        Dir::open_absolute(&at).and_then(|dir| dir.kind(DISK_FILE)).is_ok_and(|kind| kind.is_some())
+    });
+    found.unwrap_or(false)
 }
 
 /// Looks through a disk that was opened before and has been read-only or away since, and takes it back.
@@ -99,7 +104,8 @@ pub(super) fn take_back(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
 
 /// The first write comes after everything is settled.
 fn take_into_service(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String> {
-    let probed = visit(disk, RETIRE_WAIT, |root, _| Ok(root.probe()?));
+    let own = Arc::clone(disk);
+    let probed = visit(disk, RETIRE_WAIT, move |root, _| Ok(probe(&own, root)?));
     // A full disk is no fault: its tablets are served, and it is the one that needs draining.
     probed.or_else(|failure| match failure.code {
         ErrorCode::NoSpace => Ok(()),

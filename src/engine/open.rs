@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
 use std::time::{Duration, Instant};
 
-use super::disk::{Disk, Opened, TURNED_READ_ONLY};
+use super::disk::{Disk, TURNED_READ_ONLY};
 use super::flush::{self, SyncCounts};
 use super::known_disks::{Expected, KnownDisks};
+use super::opened::Opened;
+use super::probe::probe;
 use super::thread::spawn_isolated;
 use crate::config::{BrokenDisks, CatalogCheck, Config};
 use crate::model::{Capacity, DiskUuid, ErrorCode, Failure};
@@ -70,7 +72,7 @@ pub(super) fn open_and_scan(
         match disk.opened.set(opened) {
             // Only what was scanned counts as opened: nothing may be moved to a disk that may hold an older copy.
             Ok(()) => scans[usize::from(disk.index.0)] = Some(scan),
-            Err(_) => disk.mark_broken("it was opened twice"),
+            Err(why) => disk.mark_broken(why),
         }
     }
     Ok(scans)
@@ -273,7 +275,7 @@ fn keep(
         Err(why) => return drop(answers.report.send(Err(why))),
     };
     let Ok(order) = go_on.recv() else { return };
-    let _lock = match lock_and_probe(&root, access) {
+    let _lock = match lock_and_probe(disk, &root, access) {
         Ok(lock) => lock,
         Err(why) => return drop(answers.ready.send(Err(why))),
     };
@@ -292,12 +294,12 @@ fn keep(
 }
 
 /// Takes the lock only now: of two paths to one directory the second is told so, not that it is in use by ourselves.
-fn lock_and_probe(root: &Root, access: Access) -> Result<RootLock, String> {
+fn lock_and_probe(disk: &Disk, root: &Root, access: Access) -> Result<RootLock, String> {
     let lock = RootLock::acquire(root.dir()).map_err(|error| error.to_string())?;
     if access == Access::ReadOnly {
         return Ok(lock);
     }
-    match root.probe() {
+    match probe(disk, root) {
         // A full disk is no fault: its tablets are served, and it is the one that needs draining.
         Ok(()) => Ok(lock),
         Err(error) if error.code() == ErrorCode::NoSpace => Ok(lock),

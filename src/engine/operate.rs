@@ -9,6 +9,7 @@ use super::operation_view::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
     RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
+use super::probe::probe;
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
     UnrecordedView,
@@ -340,13 +341,14 @@ impl Engine {
     /// `DISK_NOT_FOUND`; the probe's failure.
     pub fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
         let disk = self.find_disk(path)?;
-        visit(&disk, PROBE_WAIT, |root, _| {
+        let own = Arc::clone(&disk);
+        visit(&disk, PROBE_WAIT, move |root, _| {
             root.check_identity()?;
             if root.is_read_only()? {
                 let why = format!("disk {} is not enabled: {TURNED_READ_ONLY}", root.dir().path().display());
                 return Err(Failure::new(ErrorCode::DiskUnavailable, why));
             }
-            Ok(root.probe()?)
+            Ok(probe(&own, root)?)
         })?;
         if let Some(reference) = disk.reference() {
             marks::set(&self.0, Marked::Disabled(reference.uuid), None)?;

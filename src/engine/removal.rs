@@ -7,10 +7,11 @@ use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::disk::{Disk, Opened};
+use super::disk::Disk;
 use super::job::Job;
 use super::known_disks::if_lost;
 use super::node::Node;
+use super::opened::Opened;
 use super::tasks;
 use crate::storage::same_file_system;
 
@@ -19,15 +20,15 @@ use crate::storage::same_file_system;
 /// not ended, taken before the catalog is looked at: a tablet that arrives meanwhile is seen in one of the two.
 pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
     let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
-    let mut reasons = of_its_own(node, disk, opened, alive);
-    reasons.extend(of_its_neighbours(node, disk, opened));
+    let mut reasons = of_its_own(node, disk, &opened, alive);
+    reasons.extend(of_its_neighbours(node, disk, &opened));
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Why the daemon must not forget `disk`, every reason; `None` when nothing of it would be missed.
 pub(super) fn in_use(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
     let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
-    let reasons = of_its_own(node, disk, opened, alive);
+    let reasons = of_its_own(node, disk, &opened, alive);
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 

@@ -13,6 +13,8 @@ pub const DISK_LIST_FILE: &str = "node_disks.json";
 pub const LOCK_FILE: &str = ".tabletd.lock";
 /// Written, read back and removed by the health probe, as Doris's.
 pub const PROBE_FILE: &str = ".testfile";
+/// Trash entries made in advance, for a disk that is full.
+pub const SPARE: &str = ".spare";
 /// Tablets.
 pub const DATA: &str = "data";
 /// Metadata records.

@@ -23,6 +23,7 @@ mod retire;
 mod root;
 mod salvaged;
 mod scan;
+mod spare;
 mod staging;
 mod store;
 mod trash;
@@ -48,11 +49,12 @@ pub use record::{
     read_unsealed_record, synthesize_header, synthesize_header_in,
 };
 pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
-pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, read_disk_uuid};
+pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, leads_elsewhere, read_disk_uuid};
 pub use salvaged::{Salvaged, SalvagedEntry};
 pub use scan::{
     LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
 };
+pub use spare::ensure_spares;
 pub use staging::{
     Asked, Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place,
     remove_empty_parents, remove_staging, remove_unowned_tablet,

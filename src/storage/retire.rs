@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::dir::Dir;
@@ -10,6 +11,7 @@ use super::file::{ReadFrom, read_small, write_new};
 use super::layout::{
     RETIRED_FILE, TRASH, parse_trash_entry_name, tablet_parent, trash_entry_name, trashed_header_name,
 };
+use super::spare::take_spare;
 use super::staging::remove_empty_parents;
 use super::store::MetadataStore;
 use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TimestampMs};
@@ -48,20 +50,23 @@ fn next_number(second: i64) -> u64 {
 
 /// Makes an entry directory with a name of its own.
 pub(super) fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
+    with_new_name(|name| Ok((parent.create(name)?, name.to_owned())))
+}
+
+/// Tries names that no entry of this process has had.
+fn with_new_name<T>(make: impl Fn(&str) -> Result<T, DiskError>) -> Result<T, DiskError> {
     let now = chrono::Local::now() + chrono::TimeDelta::milliseconds(crate::fault::clock_offset_ms());
     loop {
-        let name = trash_entry_name(now, next_number(now.timestamp()));
-        match parent.create(&name) {
-            Ok(dir) => return Ok((dir, name)),
+        match make(&trash_entry_name(now, next_number(now.timestamp()))) {
             // Of another process, or of one that was killed within this second.
-            Err(error) if error.errno == nix::errno::Errno::EEXIST => {}
-            Err(error) => return Err(error),
+            Err(error) if error.errno == Errno::EEXIST => {}
+            answer => return answer,
         }
     }
 }
 
 /// Moves a retired source to trash: first its record, which becomes the header inside, then its directory. Not durable
-/// before the caller's barrier.
+/// before the caller's barrier. On a disk without room for a new entry one that was made in advance is taken.
 ///
 /// Returns the path below the root.
 ///
@@ -69,19 +74,49 @@ pub(super) fn create_entry(parent: &Dir) -> Result<(Dir, String), DiskError> {
 /// As the calls made. Where the record has not left the store, nothing has happened.
 pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Result<String, StorageError> {
     let trash = root.open(TRASH)?;
-    let (entry, name) = create_entry(&trash)?;
+    let (tablet, name) = match new_entry(&trash, note) {
+        Err(StorageError::Disk(error)) if is_want_of_room(error.errno) => {
+            spare_entry(root, &trash, note)?.ok_or(StorageError::Disk(error))?
+        }
+        made => made?,
+    };
     let key = note.key;
-    let ready = write_note(&entry, note)
-        .and_then(|()| Ok(entry.ensure(&key.tablet_id.to_string())?))
-        // The record waits beside the place its directory is renamed to, then joins it.
-        .and_then(|tablet| Ok(store.retire(key, &tablet, &trashed_header_name(key.tablet_id))?));
-    if let Err(error) = ready {
+    // The record waits beside the place its directory is renamed to, then joins it.
+    if let Err(error) = store.retire(key, &tablet, &trashed_header_name(key.tablet_id)) {
         // The next attempt makes an entry of its own.
         let _ = remove_prepared(&trash, &name, key);
-        return Err(error);
+        return Err(error.into());
     }
     crate::fault::point("source_record_retired");
     Ok(finish_retiring(root, note, &name)?)
+}
+
+const fn is_want_of_room(errno: Errno) -> bool {
+    matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+}
+
+/// An entry with its note; its directory for the tablet, and its name.
+fn new_entry(trash: &Dir, note: &RetiredNote) -> Result<(Dir, String), StorageError> {
+    let (entry, name) = create_entry(trash)?;
+    let made = write_note(&entry, note).and_then(|()| Ok(entry.ensure(&note.key.tablet_id.to_string())?));
+    if made.is_err() {
+        let _ = remove_prepared(trash, &name, note.key);
+    }
+    Ok((made?, name))
+}
+
+/// The same of an entry that was made in advance; `None` where there is none.
+fn spare_entry(root: &Dir, trash: &Dir, note: &RetiredNote) -> Result<Option<(Dir, String)>, StorageError> {
+    let text = note_text(trash, note)?;
+    let taken = with_new_name(|name| {
+        let taken = take_spare(root, trash, name, &text, note.key.tablet_id)?;
+        Ok(taken.map(|tablet| (tablet, name.to_owned())))
+    });
+    // Of two who take the same one, the second finds it gone.
+    match taken {
+        Err(error) if error.errno == Errno::ENOENT => Ok(None),
+        taken => Ok(taken?),
+    }
 }
 
 /// Removes an entry that was to take a tablet, unless the tablet's record has arrived.
@@ -167,11 +202,12 @@ pub fn rewrite_note(root: &Dir, note: &RetiredNote, entry: &str) -> Result<(), S
 }
 
 fn write_note(entry: &Dir, note: &RetiredNote) -> Result<(), StorageError> {
-    let text = serde_json::to_vec_pretty(note).map_err(|error| StorageError::Record {
-        path: entry.path().join(RETIRED_FILE),
-        why: error.to_string(),
-    })?;
-    Ok(write_new(entry, RETIRED_FILE, &text).map(drop)?)
+    Ok(write_new(entry, RETIRED_FILE, &note_text(entry, note)?).map(drop)?)
+}
+
+fn note_text(at: &Dir, note: &RetiredNote) -> Result<Vec<u8>, StorageError> {
+    serde_json::to_vec_pretty(note)
+        .map_err(|error| StorageError::Record { path: at.path().join(RETIRED_FILE), why: error.to_string() })
 }
 
 pub(super) fn read_note(entry: &Dir) -> Result<Option<RetiredNote>, DiskError> {

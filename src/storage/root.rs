@@ -214,6 +214,14 @@ impl Root {
     }
 }
 
+/// Whether the path of a root leads to another directory than the one that was opened there, or to none.
+pub fn leads_elsewhere(path: &str, opened: &RootIdentity) -> bool {
+    match Dir::open_absolute(Path::new(path)) {
+        Ok(dir) => dir.device_and_inode().is_ok_and(|found| found != (opened.device, opened.inode)),
+        Err(error) => error.errno == Errno::ENOENT,
+    }
+}
+
 /// What to type when the disk of a path never comes back.
 fn give_up(path: &str) -> String {
     format!(

@@ -142,3 +142,50 @@ fn a_disk_that_contradicts_what_is_served_is_refused_by_name() {
     serves(&daemon, 7, &node.disk(1));
     daemon.stop();
 }
+
+fn device(dir: &std::path::Path) -> u64 {
+    std::os::unix::fs::MetadataExt::dev(&fs::metadata(dir).expect("a directory"))
+}
+
+#[test]
+fn a_disk_that_is_mounted_again_by_another_device_is_used_again_without_a_restart() {
+    let Some((mut node, image)) = node_with_a_disk() else { return };
+    let stranger = Image::ext4(node.dir.path(), "stranger", 32 << 20).expect("one more");
+    let (on_it, to_it) = (node.add_tablet(1, 7, &[50_000]), node.add_tablet(0, 9, &[300_000]));
+    let (here, path) = (node.disk(0), node.disk(1));
+    let daemon = node.start();
+    let waits = submit(&daemon, to_it, &path, "manual_cutover");
+    daemon.wait_for(waits, &["ready"]);
+    let (before, again) = (device(image.path()), image.attach().expect("one more device"));
+
+    // Pulled: nothing of it is held, so that its file system ends, and nothing is written to the bare directory.
+    image.pull();
+    becomes(&daemon, 1, "broken");
+    assert!(daemon.becomes(|| image.devices() == [again.as_str()]), "its file system is still held");
+    assert_eq!(daemon.run(on_it, &here)["error_code"], "DISK_UNAVAILABLE");
+    assert!(read_dir_names(&node.roots[1]).is_empty(), "something was written to the bare mount point");
+
+    // Another disk at its path is refused by name, and not touched.
+    make_root(stranger.path());
+    stranger.unmount().expect("nobody holds it");
+    stranger.mount_at(&node.roots[1]).expect("mounted");
+    let why = || disk(&daemon, 1)["condition_reason"].as_str().unwrap_or_default().to_owned();
+    let is_refused = || why().contains("was here before") && why().contains("tabletctl disk replace");
+    assert!(daemon.becomes(is_refused), "{}", why());
+    image.pull();
+
+    image.mount_by(&again).expect("mounted again");
+    assert_ne!(device(image.path()), before);
+    becomes(&daemon, 1, "online");
+    serves(&daemon, 7, &path);
+    daemon.act(waits, &json!({"cutover": null}));
+    daemon.wait_for(waits, &["completed"]);
+    daemon.wait_for(daemon.accept(on_it, &here), &["completed"]);
+    // It is its lock's owner again.
+    let root = tabletd::storage::Dir::open_absolute(&node.roots[1]).expect("a root");
+    let other = tabletd::storage::RootLock::acquire(&root).expect_err("the root is in use");
+    assert!(other.to_string().contains("in use by process"), "{other}");
+    daemon.stop();
+    let owners = node.assert_whole();
+    assert_eq!((owners[&on_it], owners[&to_it]), (0, 1));
+}

@@ -201,6 +201,30 @@ fn what_a_full_disk_does_not_let_go_is_shown_survives_a_start_and_is_retired_by_
 }
 
 #[test]
+fn a_full_source_is_retired_by_what_was_made_in_advance() {
+    let Some((mut node, image)) = with_small_disk() else { return };
+    node.settings = "disk_stat_monitor_interval = 1\n".to_owned();
+    let key = node.add_tablet(0, 7, &[200_000]);
+    let daemon = node.start();
+    let made = || fs::read_dir(image.path().join(".spare")).map_or(0, Iterator::count) == 4;
+    assert!(daemon.becomes(made), "nothing is made in advance");
+    fill(image.path());
+    let row = daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    assert!(row["receipt"]["trash_path"].is_string(), "{row:#}");
+    assert_eq!(undone(&daemon), Vec::<Value>::new());
+    assert_eq!(daemon.get("/api/v1/trash")["data"][0]["moved_to"], node.disk(1));
+    assert!(!node.tablet_dir(0, key).exists());
+    daemon.kill();
+    let daemon = node.start();
+    assert_eq!(daemon.get("/api/v1/tablets/7")["disk"], node.disk(1));
+    make_room(&daemon, image.path());
+    daemon.act(1, &json!({"revert": {}}));
+    daemon.wait_until_idle();
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 0);
+}
+
+#[test]
 fn a_move_back_retires_what_is_left_of_the_old_copy_itself() {
     let Some((mut node, image)) = with_small_disk() else { return };
     node.settings = "min_garbage_sweep_interval = 3600\nmax_garbage_sweep_interval = 3600\n\

@@ -103,13 +103,56 @@ impl Image {
     }
 }
 
+impl Image {
+    /// # Errors
+    /// What `mount` says.
+    pub(crate) fn mount_at(&self, at: &Path) -> Result<(), String> {
+        run("mount", &["-o", "loop", &self.file.display().to_string(), &at.display().to_string()])
+    }
+
+    /// Gone from its path, as a disk that is pulled; whoever still holds it keeps it alive.
+    pub(crate) fn pull(&self) {
+        nix::mount::umount2(&self.at, MntFlags::MNT_DETACH).expect("it is mounted");
+    }
+
+    /// Gives it one more device, which goes when it is unmounted.
+    ///
+    /// # Errors
+    /// What `losetup` says.
+    pub(crate) fn attach(&self) -> Result<String, String> {
+        said(Command::new("losetup").args(["--find", "--show"]).arg(&self.file))
+    }
+
+    /// Mounts it by a device that [`Self::attach`] gave it.
+    ///
+    /// # Errors
+    /// What `mount` says.
+    pub(crate) fn mount_by(&self, device: &str) -> Result<(), String> {
+        run("mount", &[device, &self.at.display().to_string()])?;
+        // Only marked: it goes with the mount.
+        run("losetup", &["-d", device])
+    }
+
+    /// The devices it has.
+    pub(crate) fn devices(&self) -> Vec<String> {
+        let listed = said(Command::new("losetup").args(["-n", "-O", "NAME", "-j"]).arg(&self.file));
+        listed.expect("losetup").lines().map(|line| line.trim().to_owned()).collect()
+    }
+}
+
 impl Drop for Image {
     fn drop(&mut self) {
         let _ = nix::mount::umount2(&self.at, MntFlags::MNT_DETACH);
     }
 }
 
-pub(super) fn run(program: &str, args: &[&str]) -> Result<(), String> {
+pub(super) fn said(command: &mut Command) -> Result<String, String> {
+    let output = command.output().map_err(|error| error.to_string())?;
+    let why = || String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned()).ok_or_else(why)
+}
+
+pub(crate) fn run(program: &str, args: &[&str]) -> Result<(), String> {
     let output = Command::new(program).args(args).output().map_err(|error| format!("{program}: {error}"))?;
     let said = || format!("{program}: {}", String::from_utf8_lossy(&output.stderr).trim());
     output.status.success().then_some(()).ok_or_else(said)
