@@ -3,7 +3,7 @@
 //! Without the feature `fault-injection` every function here is empty or constant and compiles to nothing.
 //!
 //! * `TABLETD_FAIL_POINT=<name>[:<n>]=<action>` acts when the point `name` is reached for the n-th time (default 1):
-//!   `kill` (SIGKILL to oneself), `pause` (sleep until killed), `eio` (where the caller can fail).
+//!   `kill` (SIGKILL to oneself), `pause` (sleep until killed), `stop` (SIGSTOP to oneself, until somebody lets it go on).
 //! * `TABLETD_SHORT=<read|write>:<n>:<bytes>`: the n-th read or write of a tablet's bytes moves no more than that.
 //! * `TABLETD_CLOCK_FILE=<path>`: the wall clock is off by as many milliseconds as the file says, now.
 //! * `TABLETD_MUTANT=<rule>[,<rule>]` leaves rules of the protocol out.
@@ -87,6 +87,9 @@ mod active {
         match armed.action.as_str() {
             "kill" => {
                 let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
+            }
+            "stop" => {
+                let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGSTOP);
             }
             "pause" => loop {
                 std::thread::park();

@@ -90,7 +90,8 @@ impl Job {
         if migration.steering.in_doubt_since_ms.is_some() {
             return Gate::InDoubt;
         }
-        gate::gate(migration.status, migration.mode, migration.steering.released)
+        let mode = gate::mode_in_force(migration.mode, migration.steering.known_by);
+        gate::gate(migration.status, mode, migration.steering.released)
     }
 
     /// Whether limits and turns no longer hold for it.

@@ -412,7 +412,7 @@ fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
     let mut row = new_row(owner.key, source, owner.destination.clone(), entry.size_bytes, entry.file_count);
     let asked = owner.asked.clone();
     let mode = asked.as_ref().map_or(Mode::Auto, |asked| asked.mode);
-    row.mode = if mode == Mode::Auto { Mode::ManualCutover } else { mode };
+    row.mode = mode;
     row.steering.requested_by = asked.map(|asked| asked.by).unwrap_or_default();
     row.steering.known_by = KnownBy::Staging;
     row.status_reason = format!(

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::transition::{Event, transition};
-use crate::model::{Mode, Status, Step, TimestampMs};
+use crate::model::{KnownBy, Mode, Status, Step, TimestampMs};
 
 /// Whether a migration stands at a gate until it is asked to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -18,6 +18,15 @@ pub enum Gate {
     Passes,
     /// Its swap ended without anybody knowing which disk owns the tablet: it stands until that is settled.
     InDoubt,
+}
+
+/// How far a migration goes by itself, whatever it was asked for as: one that only its staging tells of stops before its
+/// swap, because what was decided about it since is not known.
+pub const fn mode_in_force(asked: Mode, known_by: KnownBy) -> Mode {
+    match (asked, known_by) {
+        (Mode::Auto, KnownBy::Staging) => Mode::ManualCutover,
+        (asked, _) => asked,
+    }
 }
 
 /// The last step a migration may do before it has to be asked: as its mode says, or as far as it was let.
@@ -237,6 +246,16 @@ mod tests {
                     assert_eq!(steps.last(), Some(&Step::Abort));
                 }
             }
+        }
+    }
+
+    #[test]
+    fn what_only_its_staging_tells_of_stops_before_its_swap() {
+        for mode in MODES {
+            assert_eq!(mode_in_force(mode, KnownBy::Request), mode);
+            let held = mode_in_force(mode, KnownBy::Staging);
+            assert_eq!(gate(Status::Ready, held, None), Gate::Waits, "{mode:?}");
+            assert_eq!(gate(Status::Ready, held, Some(Step::Finalize)), Gate::Passes, "{mode:?}");
         }
     }
 

@@ -25,6 +25,8 @@ mod lost;
 mod modes;
 mod ownership;
 mod quarantine;
+#[cfg(feature = "fault-injection")]
+mod record;
 mod recovery;
 mod register;
 mod reload;

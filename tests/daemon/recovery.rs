@@ -49,6 +49,12 @@ fn waits_for_an_operator(daemon: &Daemon, asked_for_as: &str) -> u64 {
     let id = stands_before_its_swap(daemon);
     let said = daemon.said();
     assert!(said.contains(&format!("asked for as {asked_for_as}")), "{said}");
+    let row = daemon.migration(id);
+    assert_eq!(
+        (&row["mode"], &row["blockers"][0]["kind"]),
+        (&json!(asked_for_as), &json!("operator")),
+        "{row:#}"
+    );
     id
 }
 
