@@ -305,8 +305,8 @@ impl Client {
     }
 
     /// Tables with tablets on a disk.
-    pub(super) fn tables(&self, disk: &str) -> Result<Answer<List<Table>>, CliError> {
-        self.get("/api/v1/tables", &vec![("disk", disk.to_owned()), ("limit", "100000".to_owned())])
+    pub(super) fn tables(&self, query: &Query<'_>) -> Result<Answer<List<Table>>, CliError> {
+        self.get("/api/v1/tables", query)
     }
 
     /// Tablets, ascending by id.

@@ -135,7 +135,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             lost::replace(&client()?, path, how, *yes, output)
         }
         Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
-        Command::Disk { command: DiskCommand::Tables { path } } => node::tables(&client()?, path, output),
+        Command::Disk { command: DiskCommand::Tables { path } } => {
+            node::tables(&client()?, Some(path), None, output)
+        }
         Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
             node::set_limits(&client()?, path, *rate, output)
         }
@@ -230,6 +232,7 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
             let status = status.iter().map(|status| status.as_str());
             tasks::targets(client, *id, &page(*limit, status, disk.as_ref()), output)
         }
+        TaskCommand::Tables { id, disk } => node::tables(client, disk.as_deref(), Some(*id), output),
         TaskCommand::Show { id } => tasks::show(client, *id, output),
         TaskCommand::Follow { id } => tasks::follow(client, *id, output),
         TaskCommand::Move(args) => plan::move_tablets(client, args, output),

@@ -10,7 +10,7 @@ use super::tablet::pin_in_words;
 use super::tasks::headline;
 use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem, Undone};
-use crate::model::{Medium, SchemaHash, TabletId, printable};
+use crate::model::{Medium, SchemaHash, TabletId, TaskId, printable};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -129,9 +129,17 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
     print(&out)
 }
 
-/// `disk tables`.
-pub(super) fn tables(client: &Client, path: &str, output: Output) -> Result<(), CliError> {
-    let Answer { value: list, text } = client.tables(path)?;
+/// `disk tables` and `task tables`: of a disk, of a task, or of what a task takes from a disk.
+pub(super) fn tables(
+    client: &Client,
+    disk: Option<&str>,
+    task: Option<TaskId>,
+    output: Output,
+) -> Result<(), CliError> {
+    let mut query: Query<'_> = vec![("limit", "100000".to_owned())];
+    query.extend(disk.map(|disk| ("disk", disk.to_owned())));
+    query.extend(task.map(|task| ("task", task.to_string())));
+    let Answer { value: list, text } = client.tables(&query)?;
     if output == Output::Json {
         return print(&text);
     }

@@ -145,6 +145,14 @@ pub enum TaskCommand {
         #[arg(long, value_name = "N", default_value_t = 1000)]
         limit: u32,
     },
+    /// List the tables that the plan of one moves, also before it starts.
+    Tables {
+        /// Its number.
+        id: TaskId,
+        /// Those it takes from this disk.
+        #[arg(long, value_name = "PATH")]
+        disk: Option<String>,
+    },
     /// Move selected tablets to disks or to a medium, by a plan that is shown first. Selectors narrow each other.
     Move(Box<MoveArgs>),
     /// Make the disks of a medium equally full, by a plan that is shown first.

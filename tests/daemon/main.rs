@@ -34,6 +34,7 @@ mod replan;
 mod requests;
 mod runbooks;
 mod salvage;
+mod seeds;
 mod service;
 mod space;
 mod steering;
