@@ -7,7 +7,8 @@
 use std::sync::atomic::Ordering;
 
 use super::crew::lock;
-use super::end::{Access, Cloned};
+use super::end::Access;
+use super::open_file::Cloned;
 use super::read_back::{Reading, read_files};
 use super::stages::{Shared, VerifiedRange};
 use crate::model::{Failure, FileEntry};

@@ -18,6 +18,7 @@ mod holes;
 mod hooks;
 mod limiter;
 mod narrow;
+mod open_file;
 mod plan;
 mod read_back;
 mod resume;

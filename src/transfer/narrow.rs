@@ -2,7 +2,7 @@
 
 use super::buffer::{ALIGN_BYTES, align_up};
 use super::crew::Watch;
-use super::end::OpenFile;
+use super::open_file::OpenFile;
 use crate::model::{ErrorCode, Failure};
 
 impl OpenFile<'_, '_, '_> {
