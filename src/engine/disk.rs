@@ -64,6 +64,7 @@ pub(super) struct Disk {
     calls: Calls,
     visitors: AtomicU64,
     forgotten: AtomicBool,
+    is_copy: AtomicBool,
     something_aside: AtomicBool,
     /// Raised by every failed sync: whoever wrote since the last good one must not believe its copy.
     write_epoch: AtomicU64,
@@ -104,6 +105,7 @@ impl Disk {
             calls: Calls::default(),
             visitors: AtomicU64::new(0),
             forgotten: AtomicBool::new(false),
+            is_copy: AtomicBool::new(false),
             something_aside: AtomicBool::new(false),
             write_epoch: AtomicU64::new(0),
         }
@@ -241,6 +243,17 @@ impl Disk {
             tracing::warn!(disk = self.path, "its path leads elsewhere: what was opened there is let go of");
         }
         is_elsewhere
+    }
+
+    /// It is a second one of a disk that serves: left out, for whatever is on it.
+    pub(super) fn leave_out_as_copy(&self, reason: String) {
+        self.is_copy.store(true, Ordering::SeqCst);
+        self.mark_broken(reason);
+    }
+
+    /// Whether it is a second one of a disk that serves.
+    pub(super) fn is_copy(&self) -> bool {
+        self.is_copy.load(Ordering::SeqCst)
     }
 
     /// Whether it is only kept for its number.

@@ -133,7 +133,11 @@ fn open_each<'a>(
     let readers = u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1);
     let order = ScanOrder { look, readers };
     let mut opening = Vec::new();
-    for disk in disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()) {
+    let mut in_turn: Vec<_> =
+        disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()).collect();
+    // Of a disk and its copy the one serves that was there before, wherever the other stands in the configuration.
+    in_turn.sort_by_key(|disk| known.at(&disk.path).is_none());
+    for disk in in_turn {
         let (report_sender, report) = mpsc::sync_channel(1);
         let (accepted, go_on) = mpsc::sync_channel::<ScanOrder>(1);
         let (ready_sender, ready) = mpsc::sync_channel(1);
@@ -161,6 +165,10 @@ fn open_each<'a>(
                 continue;
             }
         };
+        if let Some(why) = copy_of(&report, &seen) {
+            disk.leave_out_as_copy(why);
+            continue;
+        }
         if let Some(why) = conflict(&report, disk, &seen) {
             disk.mark_broken(why);
             continue;
@@ -326,6 +334,20 @@ fn open(path: &str, expected: &Expected) -> Result<(Root, Report), String> {
     Ok((root, report))
 }
 
+/// Why a root is left out that has the identity of one opened before it, in another place.
+fn copy_of(found: &Report, seen: &[(&Arc<Disk>, Report)]) -> Option<String> {
+    let place = |report: &Report| (report.identity.device, report.identity.inode);
+    let is_twin =
+        |report: &Report| report.identity.uuid == found.identity.uuid && place(report) != place(found);
+    let (original, _) = seen.iter().find(|(_, report)| is_twin(report))?;
+    Some(format!(
+        "it has the uuid of {0} ({1}): one disk mounted twice, or a copy of it, as ddrescue makes one; {0} serves, and \
+         nothing is done with this. Take one of the two out of storage_root_path and restart: a copy that is alone is the \
+         disk",
+        original.path, found.identity.uuid
+    ))
+}
+
 /// Why a root cannot serve beside those opened before it.
 fn conflict(found: &Report, disk: &Disk, seen: &[(&Arc<Disk>, Report)]) -> Option<String> {
     for (other, report) in seen {
@@ -333,12 +355,6 @@ fn conflict(found: &Report, disk: &Disk, seen: &[(&Arc<Disk>, Report)]) -> Optio
             (report.identity.device, report.identity.inode) == (found.identity.device, found.identity.inode);
         if same_place {
             return Some(format!("it is the same directory as {}; configure it once", other.path));
-        }
-        if report.identity.uuid == found.identity.uuid {
-            return Some(format!(
-                "its disk.json has the same uuid as {}: one disk mounted twice, or a copy of it",
-                other.path
-            ));
         }
         let inside =
             found.canonical.starts_with(&report.canonical) || report.canonical.starts_with(&found.canonical);

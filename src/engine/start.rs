@@ -200,7 +200,9 @@ fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartEr
     if reasons.len() == disks.len() {
         return Err(StartError([reasons, vec!["no disk can serve".to_owned()]].concat()));
     }
-    if broken == BrokenDisks::RefuseStart && !reasons.is_empty() {
+    // Nothing is missing where the disk that it is a copy of serves.
+    let is_missing = conditions.iter().any(|(disk, condition)| !condition.is_readable() && !disk.is_copy());
+    if broken == BrokenDisks::RefuseStart && is_missing {
         let way_out = "mend them, or set ignore_broken_disk = true to start with the others".to_owned();
         return Err(StartError([reasons, vec![way_out]].concat()));
     }

@@ -9,7 +9,8 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tabletd::model::TabletKey;
 
-use crate::harness::mounts::{Access, Image, remount};
+use crate::harness::bad_sectors::BadDisk;
+use crate::harness::mounts::{Access, Image, remount, skip};
 use crate::harness::{Daemon, HASH, Node, read_dir_names};
 
 /// The page.
@@ -78,6 +79,29 @@ const SCENES: &[Scene] = &[
         after: |machine| {
             machine.serves(9, 1);
             assert_eq!(machine.daemon().get("/api/v1/status")["state_dir"]["waiting_rows"], 0);
+        },
+    },
+    Scene {
+        title: "Unreadable sectors",
+        before: |machine| machine.start(),
+        after: |machine| {
+            machine.serves(9, 1);
+            let shown = machine.daemon().get("/api/v1/tablets/7");
+            assert_eq!(shown["disk"], machine.node.disk(0), "{shown:#}");
+            let aside = machine.daemon().get("/api/v1/quarantine");
+            assert_eq!(aside["data"][0]["salvaged"]["lost_bytes"], 4096, "{aside:#}");
+            let disk = machine.daemon().get(&format!("/api/v1/disks/show?path={}", machine.node.disk(0)));
+            assert_eq!(disk["safe_to_remove"], false, "{disk:#}");
+        },
+    },
+    Scene {
+        title: "A cloned disk",
+        before: |machine| machine.start(),
+        after: |machine| {
+            machine.serves(9, 0);
+            machine.disk_becomes(0, "online");
+            let shown = machine.daemon().get("/api/v1/tablets/7");
+            assert!(!shown["damaged"].is_null(), "{shown:#}");
         },
     },
     Scene {
@@ -173,21 +197,50 @@ fn damaged(machine: &mut Machine) {
 /// Two disks with a file system each, tablets 7 and 9 on the first, and somebody who types.
 struct Machine {
     node: Node,
+    /// The first disk, where the scene is about sectors that it does not give.
+    bad: Option<BadDisk>,
     images: Vec<Image>,
     daemon: Option<Daemon>,
 }
 
 impl Machine {
+    fn of(title: &str) -> Option<Self> {
+        match title {
+            "A cloned disk" if Command::new("ddrescue").arg("--version").output().is_err() => {
+                skip("ddrescue is not installed");
+                None
+            }
+            "Unreadable sectors" | "A cloned disk" => Self::with_a_bad_sector(),
+            _ => Self::new(),
+        }
+    }
+
+    /// Its first disk does not give a sector of tablet 7.
+    fn with_a_bad_sector() -> Option<Self> {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let bad = BadDisk::ext4(dir.path(), "disk1", 32 << 20)?;
+        let images = vec![Image::ext4(dir.path(), "disk2", 32 << 20)?];
+        let roots = vec![bad.path().to_owned(), images[0].path().to_owned()];
+        let machine = Self::with(dir, images, roots);
+        let file = machine.node.tablet_dir(0, TabletKey::new(7, HASH)).join("02000000_0.dat");
+        bad.spoil(&file, 8192..8193);
+        Some(Self { bad: Some(bad), ..machine })
+    }
+
     fn new() -> Option<Self> {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let disk = |name| Image::ext4(dir.path(), name, 32 << 20);
         let images = vec![disk("disk1")?, disk("disk2")?];
         let roots = images.iter().map(|image| image.path().to_owned()).collect();
+        Some(Self::with(dir, images, roots))
+    }
+
+    fn with(dir: tempfile::TempDir, images: Vec<Image>, roots: Vec<std::path::PathBuf>) -> Self {
         let mut node = Node::on(dir, roots);
         node.settings = "ignore_broken_disk = true\ndisk_stat_monitor_interval = 1".to_owned();
         node.add_tablet(0, 7, &[50_000, 3000]);
         node.add_tablet(0, 9, &[20_000]);
-        Some(Self { node, images, daemon: None })
+        Self { node, bad: None, images, daemon: None }
     }
 
     fn start(&mut self) {
@@ -246,7 +299,15 @@ impl Machine {
             }
             ["mkfs.ext4", device] => run(Command::new("mkfs.ext4").args(["-q", "-F", device])),
             ["mount", device, at] => run(Command::new("mount").args(["-o", "loop", device, at])),
+            ["ddrescue", rest @ ..] => run(Command::new("ddrescue").arg("-q").args(rest)),
+            ["e2fsck", rest @ ..] => run(Command::new("e2fsck").args(rest)),
             ["mount", at] => return self.image(at).mount().unwrap_or_else(|why| panic!("{line}: {why}")),
+            ["umount", at]
+                if self.bad.as_ref().is_some_and(|bad| bad.path().display().to_string() == *at) =>
+            {
+                let bad = self.bad.as_ref().expect("it was just looked at");
+                return bad.unmount().unwrap_or_else(|why| panic!("{line}: {why}"));
+            }
             ["umount", at] => return self.image(at).unmount().unwrap_or_else(|why| panic!("{line}: {why}")),
             _ => panic!("nobody knows how to type this: {line}"),
         };
@@ -272,6 +333,12 @@ impl Machine {
             "/mnt/disk1" => self.node.disk(0),
             "/mnt/disk2" => self.node.disk(1),
             "/dev/sdb1" => format!("{}.img", self.node.disk(1)),
+            "/dev/sda1" => match &self.bad {
+                Some(bad) => bad.device().display().to_string(),
+                None => word.to_owned(),
+            },
+            "/dev/sdc1" => self.node.dir.path().join("clone.img").display().to_string(),
+            "/root/disk1.map" => self.node.dir.path().join("disk1.map").display().to_string(),
             "/etc/tabletd/be.conf" => self.node.dir.path().join("be.conf").display().to_string(),
             other => other.to_owned(),
         }
@@ -304,7 +371,7 @@ fn each_section_has_a_scene_and_each_scene_a_section() {
 fn play(title: &str) {
     let scene = SCENES.iter().find(|scene| scene.title == title).expect("a scene");
     let (_, lines) = sections().into_iter().find(|(of, _)| of == title).expect("a section");
-    let Some(mut machine) = Machine::new() else { return };
+    let Some(mut machine) = Machine::of(title) else { return };
     (scene.before)(&mut machine);
     lines.iter().for_each(|line| machine.run(line));
     (scene.after)(&machine);
@@ -329,6 +396,8 @@ scenes! {
     a_replaced_disk: "A replaced disk",
     a_damaged_tablet: "A damaged tablet",
     a_full_state_directory: "A full state directory",
+    unreadable_sectors: "Unreadable sectors",
+    a_cloned_disk: "A cloned disk",
     a_lost_journal: "A lost journal",
     a_swap_in_doubt: "A swap in doubt",
     a_refused_start: "A refused start",

@@ -7,6 +7,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
@@ -60,10 +61,7 @@ impl BadDisk {
             }
         };
         match disk.mount() {
-            Ok(()) => {
-                fs::remove_dir(disk.at.join("lost+found")).expect("mkfs made it");
-                Some(disk)
-            }
+            Ok(()) => Some(disk),
             Err(why) => {
                 skip(&why);
                 None
@@ -79,6 +77,25 @@ impl BadDisk {
     /// The file that stands for its device: what a program that copies the disk reads.
     pub(crate) fn device(&self) -> PathBuf {
         self.served.join("image")
+    }
+
+    /// Copies the disk as `ddrescue` does, to `<name>.img` in `dir`; `None`, with a word, where that is not installed.
+    ///
+    /// # Panics
+    /// It does not copy.
+    pub(crate) fn rescue(&self, dir: &Path, name: &str) -> Option<()> {
+        if Command::new("ddrescue").arg("--version").output().is_err() {
+            skip("ddrescue is not installed");
+            return None;
+        }
+        let to = dir.join(format!("{name}.img"));
+        let map = dir.join(format!("{name}.map"));
+        let [from, to, map] = [self.device(), to, map].map(|path| path.display().to_string());
+        run("ddrescue", &["-q", "-f", "-r1", &from, &to, &map]).expect("ddrescue");
+        let map = fs::read_to_string(map).expect("a map");
+        let bad = map.lines().filter(|line| line.trim_end().ends_with('-')).count();
+        assert_eq!(bad > 0, !self.bad.lock().unwrap_or_else(PoisonError::into_inner).is_empty(), "{map}");
+        Some(())
     }
 
     /// # Errors

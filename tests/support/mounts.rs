@@ -85,6 +85,17 @@ impl Image {
         }
     }
 
+    /// The image `<name>.img` that is there already, mounted.
+    ///
+    /// # Panics
+    /// It is no file system.
+    pub(crate) fn of(dir: &Path, name: &str) -> Self {
+        let image = Self { file: dir.join(format!("{name}.img")), at: dir.join(name) };
+        fs::create_dir_all(&image.at).expect("the test has room");
+        image.mount().expect("a file system");
+        image
+    }
+
     /// Where it is mounted.
     pub(crate) fn path(&self) -> &Path {
         &self.at
