@@ -64,7 +64,8 @@ fn of_disk(ask: &Ask, disk: &Disk) -> Markup {
                         .command(&["disk", "enable", &disk.path]).show(&ask.visitor))
                 }
                 "suspect" | "read-only" => { "What is on it can be moved away: " a href=(link("/ui/tasks/plan", &[("kind", "drain"), ("disk", &disk.path)])) { "plan a drain" } },
-                "broken" | "hung" => { "When it does not come back: " code { "tabletctl disk replace " (disk.path) } },
+                "broken" => { "When it does not come back: " code { "tabletctl disk forget " (disk.path) " --lost --dry-run" } ", or with a blank disk in its place: " code { "tabletctl disk replace " (disk.path) " --dry-run" } },
+                "hung" => { "A call on it does not return. Nothing new is sent to it; see the kernel's log." },
                 _ => {},
             }
         }

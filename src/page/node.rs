@@ -108,6 +108,9 @@ pub(super) fn standing(disk: &Disk, all: &Disks) -> Markup {
                 svg.plot aria-hidden="true" viewBox="0 0 120 24" preserveAspectRatio="none" data-plot=(disk.path)
                     data-in=(traffic.in_bytes_per_sec) data-out=(traffic.out_bytes_per_sec) { polyline.in {} polyline.out {} }
             }
+            @if disk.total_inodes > 0 {
+                p.small { "inodes: " (disk.avail_inodes) " of " (disk.total_inodes) " left, " (disk.reserved_inodes) " reserved" }
+            }
             @match &disk.not_safe_because {
                 None if disk.safe_to_remove => p.safe { "Safe to remove." },
                 None => p.small { "Not safe to remove." },

@@ -62,6 +62,9 @@ fn standing(task: &Task, under_way: &[Migration]) -> Markup {
             div { dt { "Speed" } dd { (rate(speed)) } }
             div { dt { "Left" } dd { @if running && speed > 0 { (seconds(left / speed)) } @else { (bytes(left)) } } }
         }
+        @for one in &task.replans {
+            p { (one.moves) " moves were planned anew at " (one.at) " by " (one.requested_by) ": " (one.reason) }
+        }
         @if let Some(text) = &task.shortfall { p.trouble { (text) } }
         @if !task.reason.is_empty() { p { "Why: " (task.reason) } }
         @for disk in by_disk {
@@ -85,8 +88,9 @@ fn verbs(ask: &Ask, id: &str, task: &Task) -> Markup {
             @if status == TaskStatus::Running { (act("pause", "Pause").show(&ask.visitor)) (act("stop", "Stop").show(&ask.visitor)) }
             @if status == TaskStatus::Paused { (act("resume", "Resume").show(&ask.visitor)) }
             @if !status.is_over() {
+                (act("replan", "Plan what is left anew").show(&ask.visitor))
                 (act("cancel", "Cancel").warn("What is under way is undone, what has moved stays, and the task never starts again.").show(&ask.visitor))
-                (replan(task))
+                (ask_again(task))
             }
             @if matches!(status, TaskStatus::Stopped | TaskStatus::Finished | TaskStatus::Cancelled) {
                 (Action::post("Delete", format!("/api/v1/tasks/{id}"), serde_json::Value::Null, "/ui/tasks").method("DELETE")
@@ -97,7 +101,7 @@ fn verbs(ask: &Ask, id: &str, task: &Task) -> Markup {
 }
 
 /// The same question asked again of the node as it is now.
-fn replan(task: &Task) -> Markup {
+fn ask_again(task: &Task) -> Markup {
     let href = match &task.request {
         crate::model::TaskRequest::Drain { disks, .. } if disks.len() == 1 => {
             Some(link("/ui/tasks/plan", &[("kind", "drain"), ("disk", &disks[0])]))
@@ -105,7 +109,7 @@ fn replan(task: &Task) -> Markup {
         crate::model::TaskRequest::Rebalance { .. } => Some(link("/ui/tasks/plan", &[("kind", "rebalance")])),
         _ => None,
     };
-    html! { @if let Some(href) = href { a.button href=(href) { "Plan anew" } } }
+    html! { @if let Some(href) = href { a.button href=(href) { "Ask the same again" } } }
 }
 
 fn moves(id: &str, task: &Task, under_way: &List<Migration>) -> Markup {
