@@ -4,6 +4,9 @@ use std::path::PathBuf;
 
 use clap::Subcommand;
 
+use super::values::{parse_medium, parse_time_of_day};
+use crate::model::Medium;
+
 /// `doris ...`.
 #[derive(Debug, Subcommand)]
 pub enum DorisCommand {
@@ -73,6 +76,15 @@ pub enum DorisCommand {
         #[arg(long)]
         yes: bool,
     },
+    /// Make the roots of each medium of a stopped backend equally full. Experimental: not yet tried with a real backend.
+    Rebalance {
+        /// Of this medium only: ssd or hdd.
+        #[arg(long, value_parser = parse_medium)]
+        medium: Option<Medium>,
+        /// How.
+        #[command(flatten)]
+        how: DorisMoving,
+    },
     /// Bring to an end what a run left that was killed, or that could not retire a source. The next run does the same first.
     Resume {
         /// The node.
@@ -104,6 +116,9 @@ pub struct DorisMoving {
     /// Do not ask.
     #[arg(long)]
     pub yes: bool,
+    /// Stop at this time of day; a tablet that is being copied then stays where it is.
+    #[arg(long, value_name = "HH:MM", value_parser = parse_time_of_day)]
+    pub until: Option<chrono::NaiveTime>,
     /// Move tablets with loads that are not published as well.
     #[arg(long)]
     pub with_committed: bool,

@@ -51,6 +51,15 @@ pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
     text.parse().map_err(|()| format!("{text:?} is neither ssd nor hdd"))
 }
 
+/// A time of day.
+///
+/// # Errors
+/// Anything but `HH:MM`, in words.
+pub(super) fn parse_time_of_day(text: &str) -> Result<chrono::NaiveTime, String> {
+    chrono::NaiveTime::parse_from_str(text, "%H:%M")
+        .map_err(|_| format!("{text:?} is no time of day such as 04:30"))
+}
+
 /// A number of bytes with K, M, G or T for powers of 1024.
 ///
 /// # Errors

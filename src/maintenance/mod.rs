@@ -29,6 +29,6 @@ mod wishes;
 pub use after::{Confirmed, Now, Purged, confirm, purge};
 pub use node::{Node, NotOpened, Root};
 pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
-pub use session::{Moved, Outcome, Session, Told};
+pub use session::{GoOn, Moved, Outcome, Session, Told};
 pub use undo::TakenBack;
 pub use wishes::{Committed, OtherMedia, Wishes};

@@ -7,7 +7,7 @@ use super::node::{Node, Root};
 use super::wishes::{OtherMedia, Wishes};
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
-use crate::model::{DiskCondition, DiskIndex, TabletId, TabletKey};
+use crate::model::{DiskCondition, DiskIndex, Medium, TabletId, TabletKey};
 use crate::rules::planning::{
     self, Completeness, Disk, Inventory, Media, Pin, Selector, Settings, Tablet, Target,
 };
@@ -27,6 +27,11 @@ pub enum Request {
     Drain {
         /// As the configuration writes it.
         root: String,
+    },
+    /// Roots of one medium are made equally full.
+    Rebalance {
+        /// Of this medium only.
+        medium: Option<Medium>,
     },
 }
 
@@ -91,6 +96,14 @@ impl Plan {
     pub fn bytes(&self) -> u64 {
         self.moves.iter().map(|planned| planned.bytes).sum()
     }
+
+    /// How long it takes at least, in seconds, on disks that give 100 MB/s and take a fifth of a second for the syncs of
+    /// a tablet: what the backend is down for.
+    pub fn estimate_sec(&self) -> u64 {
+        const BYTES_PER_SEC: u64 = 100_000_000;
+        const TABLETS_PER_SEC: u64 = 5;
+        self.bytes().div_ceil(BYTES_PER_SEC) + (self.moves.len() as u64).div_ceil(TABLETS_PER_SEC)
+    }
 }
 
 /// Makes a plan. Looks at every tablet it is about, and writes nothing.
@@ -106,6 +119,7 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
     let (asked, wish) = match request {
         Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(root_at(to)?)),
         Request::Drain { root } => (Asked::On(root_at(root)?), planning_drain(root_at(root)?, wishes)),
+        Request::Rebalance { medium } => (Asked::All, planning::Request::Rebalance { medium: *medium }),
     };
     if let Asked::Tablets(ids) = asked {
         let here = |id: &&i64| {
@@ -121,6 +135,8 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
         for ids in root.inventory.tablets.keys().filter(|ids| asked.about(index, **ids)) {
             match look(index, root, *ids, wishes)? {
                 Ok(tablet) => tablets.push(tablet),
+                // A rebalance asks for no tablet in particular.
+                Err(_) if asked == Asked::All => {}
                 Err(left) => made.left.push(left),
             }
         }
@@ -135,9 +151,11 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
     place(node, &wish, tablets, made)
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Asked<'a> {
     Tablets(&'a [i64]),
     On(usize),
+    All,
 }
 
 impl Asked<'_> {
@@ -145,6 +163,7 @@ impl Asked<'_> {
         match self {
             Self::Tablets(wanted) => wanted.contains(&ids.tablet_id),
             Self::On(wanted) => root == *wanted,
+            Self::All => true,
         }
     }
 }
@@ -251,7 +270,8 @@ fn place(
             files: source_of(planned.key).map_or(0, |tablet| tablet.file_count),
         })
         .collect();
-    made.left.extend(plan.left_out.iter().map(|(key, reason)| LeftBehind {
+    let left_out = plan.left_out.iter().filter(|_| !matches!(request, planning::Request::Rebalance { .. }));
+    made.left.extend(left_out.map(|(key, reason)| LeftBehind {
         tablet_id: key.tablet_id.0,
         schema_hash: key.schema_hash.0,
         root: source_of(*key).map_or_else(String::new, |tablet| path(tablet.disk)),

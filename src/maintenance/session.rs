@@ -81,9 +81,16 @@ pub enum Told<'a> {
     Ended(&'a Moved),
 }
 
-struct Unwatched;
+/// Whether a run may go on; asked before every block.
+pub type GoOn<'a> = &'a (dyn Fn() -> Result<(), Failure> + Sync);
 
-impl CopyHooks for Unwatched {}
+struct Watched<'a>(GoOn<'a>);
+
+impl CopyHooks for Watched<'_> {
+    fn checkpoint(&self) -> Result<(), Failure> {
+        (self.0)()
+    }
+}
 
 impl Session {
     /// Opens the node: locks, reads and compares every root. Writes nothing.
@@ -118,7 +125,7 @@ impl Session {
     ///
     /// # Errors
     /// The journal cannot be opened, or a database cannot be read.
-    pub fn settle(&mut self) -> Result<Vec<Moved>, Failure> {
+    pub fn settle(&mut self, go_on: GoOn<'_>) -> Result<Vec<Moved>, Failure> {
         let mut book = Book::open(&self.state_dir, self.highest_number()?)?;
         let (rows, damaged) = book.unfinished()?;
         for row in damaged {
@@ -131,7 +138,7 @@ impl Session {
                 Settled::Row(row) => ended.push(told(*row)),
                 Settled::Waits(row) => ended.push(Moved { outcome: Outcome::Waits, ..told(*row) }),
                 Settled::GoesOn(accepted) => {
-                    let moved = carry_on(&mut self.node, &mut book, *accepted);
+                    let moved = carry_on(&mut self.node, &mut book, *accepted, go_on);
                     ended.push(moved);
                 }
             }
@@ -168,7 +175,8 @@ impl Session {
         Ok(highest)
     }
 
-    /// Makes the moves of a plan, one after the other. A move that fails does not hold up the others, unless it leaves a
+    /// Makes the moves of a plan, one after the other, until `go_on` says otherwise: then the one under way goes back, as long
+    /// as it is not committed, and no further one is begun. A move that fails does not hold up the others, unless it leaves a
     /// root in doubt: then nothing more is written in this run.
     ///
     /// # Errors
@@ -177,6 +185,7 @@ impl Session {
         &mut self,
         plan: &Plan,
         wishes: Wishes,
+        go_on: GoOn<'_>,
         tell: &mut dyn FnMut(Told<'_>),
     ) -> Result<Vec<Moved>, Failure> {
         let Some(book) = &mut self.book else {
@@ -184,8 +193,11 @@ impl Session {
         };
         let mut ended = Vec::new();
         for (nth, planned) in plan.moves.iter().enumerate() {
+            if go_on().is_err() {
+                break;
+            }
             tell(Told::Begins(planned, nth + 1, plan.moves.len()));
-            let moved = make(&mut self.node, book, planned, &wishes);
+            let moved = make(&mut self.node, book, planned, &wishes, go_on);
             tell(Told::Ended(&moved));
             let in_doubt = moved.outcome == Outcome::InDoubt;
             ended.push(moved);
@@ -197,7 +209,7 @@ impl Session {
     }
 }
 
-fn make(node: &mut Node, book: &mut Book, planned: &Planned, wishes: &Wishes) -> Moved {
+fn make(node: &mut Node, book: &mut Book, planned: &Planned, wishes: &Wishes, go_on: GoOn<'_>) -> Moved {
     let ids = TabletIds { tablet_id: planned.tablet_id, schema_hash: planned.schema_hash };
     let ends = node.root_at(&planned.from).zip(node.root_at(&planned.to));
     let accepted = match ends {
@@ -205,7 +217,7 @@ fn make(node: &mut Node, book: &mut Book, planned: &Planned, wishes: &Wishes) ->
         None => Err(Failure::new(ErrorCode::DiskNotFound, "a root of the plan is not open")),
     };
     match accepted {
-        Ok(accepted) => carry_on(node, book, accepted),
+        Ok(accepted) => carry_on(node, book, accepted, go_on),
         Err(failure) => Moved {
             id: 0,
             tablet_id: planned.tablet_id,
@@ -219,9 +231,9 @@ fn make(node: &mut Node, book: &mut Book, planned: &Planned, wishes: &Wishes) ->
     }
 }
 
-fn carry_on(node: &mut Node, book: &mut Book, accepted: super::accept::Accepted) -> Moved {
+fn carry_on(node: &mut Node, book: &mut Book, accepted: super::accept::Accepted, go_on: GoOn<'_>) -> Moved {
     let (from, to) = (accepted.from, accepted.to);
-    let row = match commit(node, book, accepted, &Means::new(), &Unwatched) {
+    let row = match commit(node, book, accepted, &Means::new(), &Watched(go_on)) {
         Ok(committed) => retire(node, book, committed),
         Err((row, Stop::BeforeCommit(failure))) => end_at_source(node, book, *row, to, failure),
         Err((row, Stop::InDoubt(failure))) => {

@@ -2,6 +2,7 @@
 
 mod adding;
 mod afterwards;
+mod calls;
 mod databases;
 mod fixtures;
 #[cfg(feature = "fault-injection")]

@@ -5,6 +5,7 @@ mod header;
 mod look;
 mod moving;
 mod report;
+mod stopping;
 mod walk;
 
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
             moving::run(&Request::Move { tablets: tablets.clone(), to: to.clone() }, how, output)
         }
         DorisCommand::Drain { root, how } => moving::run(&Request::Drain { root: root.clone() }, how, output),
+        DorisCommand::Rebalance { medium, how } => {
+            moving::run(&Request::Rebalance { medium: *medium }, how, output)
+        }
         DorisCommand::Undo { node, yes } => after::undo(node, *yes, output),
         DorisCommand::Confirm { conf } => after::confirm(conf, output),
         DorisCommand::Purge { conf, yes } => after::purge(conf, *yes, output),

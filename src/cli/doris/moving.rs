@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::stopping::Stop;
 use crate::cli::args::Output;
 use crate::cli::doris_args::{DorisMoving, DorisNode};
 use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
@@ -23,6 +24,7 @@ struct Report<'a> {
     dry_run: bool,
     run: &'a str,
     plan: &'a Plan,
+    estimate_sec: u64,
     settled: Vec<Line<'a>>,
     moves: Vec<Line<'a>>,
 }
@@ -67,8 +69,14 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
     let refused = |why| CliError::new(Exit::Refused, why);
     if how.dry_run {
         let plan = session.plan(request, wishes).map_err(refused)?;
-        let report =
-            Report { dry_run: true, run: session.run(), plan: &plan, settled: vec![], moves: vec![] };
+        let report = Report {
+            dry_run: true,
+            run: session.run(),
+            plan: &plan,
+            estimate_sec: plan.estimate_sec(),
+            settled: vec![],
+            moves: vec![],
+        };
         return match output {
             Output::Json => print_json(&report),
             Output::Text => print(&plan_text(&plan)),
@@ -78,22 +86,30 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
         let plan = session.plan(request, wishes).map_err(refused)?;
         confirm(&plan_text(&plan), "Move them?", "nothing was moved")?;
     }
-    let settled = session.settle()?;
+    let stop = Stop::at(how.until)?;
+    let go_on = || stop.go_on();
+    let settled = session.settle(&go_on)?;
     tell_settled(&settled, output);
     // What was settled may be what was asked for: planned on what is there now.
     let plan = session.plan(request, wishes).map_err(refused)?;
-    let moves = session.carry_out(&plan, wishes, &mut |told| tell(&told, output))?;
+    let moves = session.carry_out(&plan, wishes, &go_on, &mut |told| tell(&told, output))?;
     match output {
         Output::Json => print_json(&Report {
             dry_run: false,
             run: session.run(),
             plan: &plan,
+            estimate_sec: plan.estimate_sec(),
             settled: settled.iter().map(Into::into).collect(),
             moves: moves.iter().map(Into::into).collect(),
         })?,
         Output::Text => print(&end_text(&plan, &moves))?,
     }
     let failed = settled.iter().chain(&moves).filter(|moved| moved.outcome != Outcome::Moved).count();
+    let not_begun = plan.moves.len() - moves.len();
+    if not_begun > 0 && failed == 0 {
+        let text = format!("stopped: {not_begun} moves were not begun; the same command goes on");
+        return Err(CliError::new(Exit::Failed, text));
+    }
     let stay = plan.left.len() + plan.fits_nowhere.len();
     match (failed, stay, moves.len()) {
         (0, 0, _) => Ok(()),
@@ -113,7 +129,8 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
 /// [`Exit::Failed`] when something is still left.
 pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
     let mut session = open(node)?;
-    let settled = session.settle()?;
+    let stop = Stop::at(None)?;
+    let settled = session.settle(&|| stop.go_on())?;
     match output {
         Output::Json => print_json(&settled.iter().map(Line::from).collect::<Vec<_>>())?,
         Output::Text if settled.is_empty() => print("nothing was left unfinished\n")?,
@@ -174,6 +191,8 @@ fn line(moved: &Moved) -> String {
 fn plan_text(plan: &Plan) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} tablets move, {}", plan.moves.len(), human_bytes(plan.bytes()));
+    let minutes = plan.estimate_sec().div_ceil(60);
+    let _ = writeln!(out, "that takes about {minutes} minutes at 100 MB/s, and the backend is down so long");
     if !plan.moves.is_empty() {
         let columns =
             [("  TABLET", Align::Left), ("FROM", Align::Left), ("TO", Align::Left), ("SIZE", Align::Right)];
