@@ -8,12 +8,15 @@ use super::node::{Node, Root};
 use super::wishes::{Committed, Wishes};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
+use crate::doris::inventory::Found;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::moving::{Batches, NewPlace, Stale, batches};
+use crate::doris::record::TabletState;
 use crate::doris::uid::Uid;
 use crate::model::{
-    DorisMove, ErrorCode, Failure, Migration, SHARD_COUNT, ShardId, Space, StaleRowsets, Swap, TabletKey,
+    DorisMove, ErrorCode, Failure, Migration, Replaced, SHARD_COUNT, ShardId, Space, StaleRowsets, Swap,
+    TabletKey,
 };
 use crate::rules::capacity::fits;
 use crate::rules::transition::Event;
@@ -29,6 +32,8 @@ pub(super) struct Accepted {
     pub(super) files: TabletFiles,
     pub(super) before: Vec<Pair>,
     pub(super) batches: Batches,
+    /// All pairs of a copy that a backend had retired at the destination.
+    pub(super) replaced: Vec<Pair>,
 }
 
 pub(super) const fn ids_of(key: TabletKey) -> TabletIds {
@@ -52,7 +57,7 @@ pub(super) fn begin(
     let (source, destination) = (&node.roots[from], &node.roots[to]);
     let files = judged_files(source, ids, wishes)?;
     let before = pairs(source, ids)?;
-    check_nothing_in_the_way(destination, ids)?;
+    let replaced = retired_copy(destination, ids)?;
     let shard = free_shard(source, destination, ids)?;
     check_space(node, destination, &files)?;
     let stale = if files.stale_missing { StaleRowsets::Drop } else { StaleRowsets::Keep };
@@ -65,6 +70,7 @@ pub(super) fn begin(
         stale,
         before_sha256: sum_of_pairs(&before),
         after_sha256: String::new(),
+        replaces: replaces(destination, ids, &replaced)?,
         swap: Swap::Open,
         retired_run: None,
         confirmed_ms: None,
@@ -84,7 +90,7 @@ pub(super) fn begin(
     row.counters.total_files = files.files.len() as u64;
     row.doris = Some(Box::new(doris));
     book.accept(&mut row)?;
-    Ok(Accepted { row, from, to, ids, files, before, batches })
+    Ok(Accepted { row, from, to, ids, files, before, batches, replaced })
 }
 
 /// Takes up a move that an earlier run accepted and did not commit.
@@ -114,13 +120,18 @@ pub(super) fn take_up(
             let text = format!("tablet {ids} is not what it was when its move was accepted");
             return Err(Failure::new(ErrorCode::PreconditionFailed, text));
         }
-        Ok((files, before, batches))
+        let replaced = retired_copy(&node.roots[to], ids)?;
+        if replaces(&node.roots[to], ids, &replaced)? != doris.replaces {
+            let text = format!("what the destination had of tablet {ids} is not what it was");
+            return Err(Failure::new(ErrorCode::PreconditionFailed, text));
+        }
+        Ok((files, before, batches, replaced))
     };
     match again() {
-        Ok((files, before, batches)) => {
+        Ok((files, before, batches, replaced)) => {
             // It stands where a kill left it; nothing of that is believed but what is on the disks.
             let _ = advance(&mut row, Event::Interrupted, "goes on");
-            Ok(Accepted { row, from, to, ids, files, before, batches })
+            Ok(Accepted { row, from, to, ids, files, before, batches, replaced })
         }
         Err(failure) => Err((Box::new(row), failure)),
     }
@@ -185,15 +196,44 @@ pub(super) fn pairs(root: &Root, ids: TabletIds) -> Result<Vec<Pair>, Failure> {
     }
 }
 
-fn check_nothing_in_the_way(destination: &Root, ids: TabletIds) -> Result<(), Failure> {
+/// All pairs of a copy that a backend has retired at the destination, which goes in the batch that commits; none is usual.
+///
+/// # Errors
+/// A record is in the way that is not such a copy.
+fn retired_copy(destination: &Root, ids: TabletIds) -> Result<Vec<Pair>, Failure> {
     // Keys by number alone would be of both: whatever its schema.
-    let there = destination.inventory.tablets.keys().find(|known| known.tablet_id == ids.tablet_id);
-    let Some(there) = there else { return Ok(()) };
-    let text = format!(
-        "{} has a record of tablet {there} already; start the backend once and stop it again: it settles this",
-        destination.path
-    );
-    Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+    let of_number =
+        destination.inventory.tablets.iter().filter(|(known, _)| known.tablet_id == ids.tablet_id);
+    let there: Vec<_> = of_number.collect();
+    let is_garbage = |found: &Found| {
+        let state = found.record.as_ref().map(|tablet| tablet.state);
+        let odd = [
+            Reason::UnknownKey,
+            Reason::BinlogRow,
+            Reason::KeyAndRecordDiffer,
+            Reason::RowsetDamaged,
+            Reason::UidZero,
+        ];
+        state == Ok(TabletState::Shutdown) && !found.reasons().iter().any(|reason| odd.contains(reason))
+    };
+    match there[..] {
+        [] => Ok(Vec::new()),
+        [(known, found)] if *known == ids && is_garbage(found) => pairs(destination, ids),
+        [(there, _), ..] => {
+            let text = format!(
+                "{} has a record of tablet {there} already; start the backend once and stop it again: it settles this",
+                destination.path
+            );
+            Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+        }
+    }
+}
+
+fn replaces(destination: &Root, ids: TabletIds, pairs: &[Pair]) -> Result<Option<Replaced>, Failure> {
+    match pairs.is_empty() {
+        true => Ok(None),
+        false => Ok(Some(Replaced { shard: shard_of(destination, ids)?, sha256: sum_of_pairs(pairs) })),
+    }
 }
 
 fn shard_of(root: &Root, ids: TabletIds) -> Result<ShardId, Failure> {

@@ -7,13 +7,14 @@ use std::path::Path;
 
 use super::accept::ids_of;
 use super::book::{Book, now_ms};
+use super::node::uuid_of_path;
 use crate::config::Loaded;
 use crate::doris::database::Strictness;
 use crate::doris::files::Listing;
 use crate::doris::inventory::Inventory;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
-use crate::model::{Failure, FileEntry, Manifest, Migration, MigrationId, Status, Swap, TabletKey};
+use crate::model::{DiskRef, Failure, FileEntry, Manifest, Migration, MigrationId, Status, Swap, TabletKey};
 use crate::storage::{
     Dir, DiskError, DorisRoot, SinceKept, doris_directory, forget_kept, kept_runs, list_tablet,
     purge_retired, read_one_state, since_kept,
@@ -228,9 +229,12 @@ pub fn purge(loaded: &Loaded) -> Result<Purged, Failure> {
     let rows = book.all()?;
     let mut purged = Purged::default();
     let settled = |row: &Migration| row.status.is_final() && is_settled(row, &rows);
-    for (_, root) in roots(loaded) {
+    for (path, root) in roots(loaded) {
         let Ok(Some(uuid)) = root.uuid() else { continue };
-        for row in rows.iter().filter(|row| row.source.uuid == uuid && row.status == Status::Completed) {
+        let is_here = |disk: &DiskRef| disk.uuid == uuid || disk.uuid == uuid_of_path(&path);
+        let replaced = |row: &Migration| row.doris.as_ref().is_some_and(|doris| doris.replaces.is_some());
+        let left_here = |row: &&Migration| is_here(&row.source) || is_here(&row.destination) && replaced(row);
+        for row in rows.iter().filter(|row| row.status == Status::Completed).filter(left_here) {
             if !settled(row) {
                 purged.unconfirmed += 1;
             } else if let Some(bytes) = purge_retired(&root, row.id)? {

@@ -17,6 +17,7 @@ use super::bytes::{self, Means};
 use super::node::{Node, Root};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
+use crate::doris::inventory::Found;
 use crate::doris::keys::Key;
 use crate::doris::moving::Batches;
 use crate::doris::record::Tablet;
@@ -153,7 +154,11 @@ pub(super) fn take_back(destination: &Root, row: &Migration) -> Result<(), Failu
     let Some(staging) = room.open_if_exists(format!("{MIGRATING}/{}", row.id))? else { return Ok(()) };
     let is_ours = read_owner(&staging)?.is_some_and(|owner| owner.key == row.key && owner.shard_id == shard);
     let root = destination.disk.dir();
-    let unowned = !destination.inventory.tablets.keys().any(|ids| ids.tablet_id == row.key.tablet_id.0);
+    let is_owner = |found: &Found| match &found.record {
+        Ok(tablet) => found.ids.tablet_id == row.key.tablet_id.0 && tablet.shard == i64::from(shard.0),
+        Err(_) => found.ids.tablet_id == row.key.tablet_id.0,
+    };
+    let unowned = !destination.inventory.tablets.values().any(is_owner);
     if is_ours && unowned && staging.kind(FILES)?.is_none() && is_placed(root, shard, row.key)? {
         let parent = root.open(tablet_parent(shard, row.key.tablet_id))?;
         parent.rename(&row.key.schema_hash.to_string(), &staging, FILES)?;
@@ -183,10 +188,15 @@ fn place_and_commit(node: &mut Node, book: &mut Book, copied: Copied) -> Result<
     let destination = &mut node.roots[accepted.to];
     keep_meta(&destination.disk, &node.run).map_err(Failure::from)?;
     fault::point("meta_kept");
+    let record = Key::tablet(accepted.ids).into_bytes();
+    if let Some((_, record)) = accepted.replaced.iter().find(|(key, _)| *key == record) {
+        keep_record(&destination.disk, accepted.row.id, accepted.row.key, record).map_err(Failure::from)?;
+    }
     place(destination, &accepted, &staging).map_err(Failure::from)?;
     fault::point("placed_synced");
     destination.disk.check_identity().map_err(Failure::from)?;
-    match destination.store.commit(&[], &accepted.batches.put) {
+    let replaced: Vec<Vec<u8>> = accepted.replaced.iter().map(|(key, _)| key.clone()).collect();
+    match destination.store.commit(&replaced, &accepted.batches.put) {
         Ok(()) => {}
         Err(CommitError::NotCommitted(error)) => return Err(Stop::BeforeCommit(error.into())),
         Err(CommitError::InDoubt(error)) => return Err(Stop::InDoubt(error.into())),
@@ -239,7 +249,18 @@ impl Committed {
         batches: Batches,
     ) -> Self {
         let (ids, files) = (ids_of(row.key), TabletFiles::default());
-        Self { accepted: Accepted { row, from: ends.0, to: ends.1, ids, files, before, batches } }
+        Self {
+            accepted: Accepted {
+                row,
+                from: ends.0,
+                to: ends.1,
+                ids,
+                files,
+                before,
+                batches,
+                replaced: Vec::new(),
+            },
+        }
     }
 }
 
@@ -320,6 +341,12 @@ pub(super) fn put_away(row: &mut Migration, source: &Root) {
 
 /// Ends a move whose source is retired. One whose source is not stays as it is: the next run takes it up.
 pub(super) fn end_moved(destination: &Root, book: &mut Book, row: &mut Migration) {
+    if row.failure.is_none()
+        && let Err(error) = put_replaced_away(destination, row)
+    {
+        row.status_reason = format!("committed; the copy that was replaced could not be put away: {error}");
+        row.failure = Some(error.into());
+    }
     if row.failure.is_none() {
         remove_empty_staging(destination, row);
         let now = now_ms();
@@ -336,6 +363,18 @@ pub(super) fn end_moved(destination: &Root, book: &mut Book, row: &mut Migration
         tracing::error!("{failure}");
     }
     fault::point("completed");
+}
+
+/// The directory of a retired copy, whose record went with the commit.
+fn put_replaced_away(destination: &Root, row: &Migration) -> Result<(), DiskError> {
+    let Some(replaced) = row.doris.as_ref().and_then(|doris| doris.replaces.as_ref()) else { return Ok(()) };
+    let root = destination.disk.dir();
+    if row.destination_shard == Some(replaced.shard) || !is_placed(root, replaced.shard, row.key)? {
+        return Ok(());
+    }
+    retire_directory(&destination.disk, row.id, replaced.shard, row.key)?;
+    fault::point("replaced_put_away");
+    root.sync_file_system()
 }
 
 /// What is left of a staging directory whose files are in their place.

@@ -40,6 +40,11 @@ impl Root {
         DiskRef { uuid, path: self.path.clone() }
     }
 
+    /// Whether it is that disk. One that took no writes when it was named may have an identity by now.
+    pub(super) fn is(&self, disk: &DiskRef) -> bool {
+        self.reference().uuid == disk.uuid || uuid_of_path(&self.path) == disk.uuid
+    }
+
     /// Reads its database again.
     pub(super) fn read_again(&mut self) -> Result<(), String> {
         self.store = DorisStore::open(&self.disk).map_err(|error| error.to_string())?;
@@ -48,7 +53,7 @@ impl Root {
     }
 }
 
-fn uuid_of_path(path: &str) -> DiskUuid {
+pub(super) fn uuid_of_path(path: &str) -> DiskUuid {
     let digest = Sha256::digest(path.as_bytes());
     let mut bytes = [0; 16];
     bytes.copy_from_slice(&digest[..16]);

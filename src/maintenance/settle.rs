@@ -87,9 +87,8 @@ pub(super) fn settle(node: &mut Node, book: &mut Book, row: Migration) -> Result
     }
 }
 
-/// By its identity; a root that has none is found by its path.
 fn find(node: &Node, disk: &DiskRef) -> Option<usize> {
-    node.roots.iter().position(|root| root.reference().uuid == disk.uuid)
+    node.roots.iter().position(|root| root.is(disk))
 }
 
 fn see_source(pairs: &[Pair], doris: &DorisMove) -> AtSource {
@@ -105,6 +104,8 @@ fn see_destination(pairs: &[Pair], doris: &DorisMove, planned: Option<&Batches>)
     let is_there = |put: &Pair| pairs.binary_search(put).is_ok();
     match (state(pairs), planned) {
         (None, _) => AtDestination::Gone,
+        // The copy that the commit would have replaced.
+        (Some((TabletState::Shutdown, _)), _) if is_replaced(pairs, doris) => AtDestination::Gone,
         (Some((TabletState::Shutdown, _)), _) => AtDestination::Retired,
         (Some(_), Some(planned)) if planned.put.iter().all(is_there) => AtDestination::AsWritten,
         (Some((_, uid)), None) if uid == (Uid { hi: doris.uid_hi, lo: doris.uid_lo }) => {
@@ -112,6 +113,10 @@ fn see_destination(pairs: &[Pair], doris: &DorisMove, planned: Option<&Batches>)
         }
         (Some(_), _) => AtDestination::Serves,
     }
+}
+
+fn is_replaced(pairs: &[Pair], doris: &DorisMove) -> bool {
+    doris.replaces.as_ref().is_some_and(|replaced| replaced.sha256 == sum_of_pairs(pairs))
 }
 
 /// State and uid of the record among the pairs; `None` where there is none.

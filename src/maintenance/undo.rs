@@ -126,7 +126,7 @@ fn survey(node: &Node, rows: &[Migration]) -> Result<Option<Ground>, Failure> {
 }
 
 fn index(node: &Node, row: &Migration, disk: &crate::model::DiskRef) -> Result<usize, Failure> {
-    node.roots.iter().position(|root| root.reference().uuid == disk.uuid).ok_or_else(|| {
+    node.roots.iter().position(|root| root.is(disk)).ok_or_else(|| {
         let text = format!("{}, which move {} concerns, is not here", disk.path, row.id);
         Failure::new(ErrorCode::DiskUnavailable, text)
     })
@@ -150,8 +150,12 @@ fn take_back(
     for row in rows {
         let source = &node.roots[index(node, row, &row.source)?];
         bring_back(&source.disk, row.id, row.source_shard.unwrap_or(ShardId(0)), row.key)?;
+        if let Some(replaced) = row.doris.as_ref().and_then(|doris| doris.replaces.as_ref()) {
+            let destination = &node.roots[index(node, row, &row.destination)?];
+            bring_back(&destination.disk, row.id, replaced.shard, row.key)?;
+        }
     }
-    for root in sources {
+    for root in sources.union(destinations) {
         node.roots[*root].disk.dir().sync_file_system()?;
     }
     fault::point("undo_directories_back");

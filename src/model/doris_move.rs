@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::FileEntry;
+use super::{FileEntry, ShardId};
 
 /// The part of a migration that is of Doris roots alone. Chosen once and kept: a second attempt writes the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +21,9 @@ pub struct DorisMove {
     pub before_sha256: String,
     /// The same over what is put at the destination.
     pub after_sha256: String,
+    /// A copy that a backend had retired at the destination, and that goes with the commit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<Replaced>,
     /// How far its swap is.
     pub swap: Swap,
     /// The run that retired its source.
@@ -32,6 +35,15 @@ pub struct DorisMove {
     /// What was moved, each file with its checksum; empty before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileEntry>,
+}
+
+/// A retired copy of the tablet at the destination.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Replaced {
+    /// Where its directory is.
+    pub shard: ShardId,
+    /// SHA-256 over its keys and values.
+    pub sha256: String,
 }
 
 /// What becomes of rowsets that a compaction has replaced.

@@ -25,7 +25,7 @@ mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space};
-pub use doris_move::{DorisMove, StaleRowsets, Swap};
+pub use doris_move::{DorisMove, Replaced, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure, cut, printable};
 pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use header::HeaderTable;

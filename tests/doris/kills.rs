@@ -170,6 +170,26 @@ fn what_a_backend_has_done_meanwhile_is_not_undone() {
     }
 }
 
+/// As above, where the destination has a copy that a backend has retired.
+#[test]
+fn a_kill_at_every_point_of_a_move_onto_a_retired_copy() {
+    for point in POINTS.iter().copied().chain(["replaced_put_away"]) {
+        let node = Node::new("killed", &["hdd1", "hdd2"]);
+        let tablet =
+            node.movable(0).into_iter().find(|tablet| tablet["tablet_id"] == 33338).expect("is there");
+        let old = node.found(1, ids_of(&tablet)).expect("is there").record.expect("parses");
+        move_one(&node, &tablet, point);
+        assert_any_start_has_it(&node, &tablet, None, point);
+        let output = node.run(&["resume"]);
+        assert!(output.status.success(), "{point}: {}", said(&output));
+        assert_ended(&node, &tablet, point);
+        assert!(
+            !directory(&node.roots[1], old.shard, old.ids).exists(),
+            "{point}: a stray of the wrong shard"
+        );
+    }
+}
+
 #[test]
 fn a_kill_while_a_run_is_taken_back() {
     for point in ["undo_directories_back", "undo_sources_back", "undo_destinations_forgotten"] {

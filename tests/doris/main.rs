@@ -7,7 +7,11 @@ mod databases;
 mod fixtures;
 #[cfg(feature = "fault-injection")]
 mod kills;
+#[allow(dead_code)] // each suite uses its part
+#[path = "../support/mounts.rs"]
+mod mounts;
 mod moves;
+mod on_disks;
 mod one_shot;
 mod start_model;
 mod tablets;

@@ -17,6 +17,7 @@ use tabletd::doris::uid::Uid;
 use tabletd::journal::Journal;
 use tabletd::model::{Migration, StaleRowsets, Status};
 
+use crate::afterwards::Before;
 use crate::databases::hex;
 use crate::fixtures::{OnDisk, expected, pairs_of, root};
 use crate::start_model::starts;
@@ -309,13 +310,28 @@ fn a_dry_run_and_a_refusal_write_nothing() {
     assert!(!node.roots[0].join(".tabletd").exists() && !node.roots[1].join(".tabletd").exists());
 }
 
+/// A backend has retired a copy on the destination and has not swept it yet.
 #[test]
-fn a_copy_that_a_backend_has_retired_is_not_written_over() {
+fn a_copy_that_a_backend_has_retired_goes_with_the_commit_and_comes_back_with_an_undo() {
     let node = Node::new("killed", &["hdd1", "hdd2"]);
+    let before = Before::of(&node);
+    let tablet = node.movable(0).into_iter().find(|tablet| tablet["tablet_id"] == 33338).expect("is there");
+    let old = node.found(1, ids_of(&tablet)).expect("is there").record.expect("parses");
+    let old_files = files(&directory(&node.roots[1], old.shard, old.ids));
+    assert!(!old_files.is_empty());
     let output = node.run(&["move", "--tablet", "33338", "--to", &node.path(1), "--yes"]);
-    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
-    assert!(said(&output).contains("has a record of tablet"), "{}", said(&output));
-    assert!(!node.roots[1].join(".tabletd").exists());
+    assert!(output.status.success(), "{}", said(&output));
+    assert_any_start_has_it(&node, &tablet, Some(1), "moved");
+    let row = &node.rows()[&33338];
+    assert!(!directory(&node.roots[1], old.shard, old.ids).exists(), "a stray of the wrong shard");
+    let kept = files(&node.roots[1].join(format!(".tabletd/retired/{}", row.id)));
+    assert_eq!(kept.len(), old_files.len() + 1, "{kept:?}");
+    let keys = content(&node.database(1));
+    let of_old = format!("rst_{}", old.uid);
+    assert!(!keys.keys().any(|key| key.starts_with(of_old.as_bytes())), "keys of the retired copy");
+    let output = node.run(&["undo", "--yes"]);
+    assert!(output.status.success(), "{}", said(&output));
+    assert!(Before::of(&node) == before);
 }
 
 #[test]

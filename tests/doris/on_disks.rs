@@ -1,0 +1,77 @@
+//! A drain between file systems of their own, and a source that takes no writes.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::mounts::{Access, Image, remount};
+use crate::one_shot::{Node, assert_any_start_has_it, content, said};
+
+/// A node whose roots are file systems of their own; `None` where they are not to be had.
+fn node() -> Option<(Node, Vec<Image>)> {
+    let mut node = Node::new("clean", &["hdd1", "hdd2"]);
+    let mut images = Vec::new();
+    for root in &mut node.roots {
+        let name = format!("disk{}", images.len());
+        let image = Image::ext4(node.dir.path(), &name, 96 << 20)?;
+        let inside: Vec<PathBuf> =
+            fs::read_dir(&*root).expect("readable").map(|entry| entry.expect("readable").path()).collect();
+        let status = Command::new("cp").arg("-a").args(inside).arg(image.path()).status();
+        assert!(status.expect("cp runs").success());
+        *root = image.path().to_owned();
+        images.push(image);
+    }
+    let roots: Vec<_> =
+        node.roots.iter().map(|root| format!("{},medium:hdd", root.display()).into()).collect();
+    node.configure(&roots);
+    Some((node, images))
+}
+
+#[test]
+fn a_drain_empties_a_disk_and_a_rebalance_fills_it_again() {
+    let Some((node, _images)) = node() else { return };
+    let tablets = node.movable(0);
+    let output = node.run(&["drain", &node.path(0), "--dry-run", "--json"]);
+    assert!(output.status.success(), "{}", said(&output));
+    let report: Value = serde_json::from_slice(&output.stdout).expect("json");
+    assert_eq!(report["plan"]["moves"].as_array().expect("a list").len(), tablets.len());
+    let output = node.run(&["drain", &node.path(0), "--yes"]);
+    assert!(output.status.success(), "{}", said(&output));
+    tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "drained"));
+    let output = node.run(&["drain", &node.path(0), "--yes"]);
+    assert!(output.status.success() && said(&output).contains("0 of 0"), "{}", said(&output));
+
+    let conf = fs::read_to_string(node.conf()).expect("is there");
+    fs::write(node.conf(), conf + "rebalance_min_move_bytes = 0\nrebalance_source_floor_percent = 0\n")
+        .expect("writable");
+    fs::write(node.roots[1].join("filling"), vec![1; 40 << 20]).expect("there is room");
+    let output = node.run(&["rebalance", "--yes", "--json"]);
+    let report: Value =
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|_| panic!("{}", said(&output)));
+    let moves = report["moves"].as_array().expect("a list");
+    assert!(!moves.is_empty() && moves.iter().all(|moved| moved["outcome"] == "moved"), "{}", said(&output));
+    tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, None, "evened out"));
+}
+
+#[test]
+fn tablets_leave_a_disk_that_takes_no_writes_and_it_is_retired_once_it_does() {
+    let Some((node, _images)) = node() else { return };
+    let tablets = node.movable(0);
+    let before = content(&node.database(0));
+    remount(&node.roots[0], Access::ReadOnly).expect("nobody writes to it");
+    let output = node.run(&["drain", &node.path(0), "--yes"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("must leave storage_root_path"), "{}", said(&output));
+    tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "read-only source"));
+    assert!(before == content(&node.database(0)));
+    let output = node.run(&["resume"]);
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    remount(&node.roots[0], Access::ReadWrite).expect("may be written again");
+    let output = node.run(&["resume"]);
+    assert!(output.status.success(), "{}", said(&output));
+    tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "retired"));
+    assert!(!node.database(0).get(b"tabletmeta_29223_1").is_ok_and(|found| found.is_some()));
+    assert_eq!(content(&node.database(0)).keys().filter(|key| key.starts_with(b"tabletmeta_")).count(), 0);
+}
