@@ -142,6 +142,12 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
         }
     }
     if let Request::Move { to, .. } = request {
+        // Of a tablet that moves, a copy that a backend has retired elsewhere is not what was asked for.
+        let moves = |left: &LeftBehind| {
+            let key = TabletKey::new(left.tablet_id, left.schema_hash);
+            tablets.iter().any(|tablet| tablet.key == key)
+        };
+        made.left.retain(|left| !moves(left));
         let target = root_at(to)?;
         keep_to_medium(node, target, wishes, &mut tablets, &mut made);
     }
