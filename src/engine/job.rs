@@ -10,7 +10,8 @@ use super::events::{EventKind, EventRing};
 use super::progress::Progress;
 use super::reservation::SpaceClaim;
 use crate::model::{
-    ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepCheck, StepRecord, StepStatus,
+    Counters, DiskRef, ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepCheck, StepRecord,
+    StepStatus, TabletKey,
 };
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
@@ -20,6 +21,20 @@ use crate::transfer::{Limiter, VerifiedCopy};
 /// of attempts.
 const LOG_LINES_MAX: usize = 100;
 const STEPS_MAX: usize = 24;
+
+/// The row of a migration that has just been asked for.
+pub(super) fn new_row(
+    key: TabletKey,
+    source: DiskRef,
+    destination: DiskRef,
+    total_bytes: u64,
+    file_count: u32,
+) -> Migration {
+    Migration {
+        counters: Counters { total_bytes, total_files: u64::from(file_count), ..Counters::default() },
+        ..Migration::new(key, source, destination, now_ms())
+    }
+}
 
 /// What has been asked of a running migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -35,6 +35,7 @@ mod flush;
 mod gentle;
 mod grants;
 mod guest;
+mod handover;
 mod heal;
 mod histogram;
 mod housekeeping;

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::disk::Disk;
+use super::handover::hands_over;
 use super::housekeeping;
-use super::job::{Job, now_ms};
+use super::job::{Job, new_row, now_ms};
 use super::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
 use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::{self, KnownDisks};
@@ -21,8 +22,7 @@ use crate::config::{self, BrokenDisks};
 use crate::fault;
 use crate::journal::Origin;
 use crate::model::{
-    Counters, DiskIndex, DiskRef, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus,
-    TabletKey, UndoneFor,
+    DiskIndex, DiskRef, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus, UndoneFor,
 };
 use crate::rules::recovery::{MigrationVerdict, TabletIs};
 use crate::rules::transition::Event;
@@ -383,9 +383,12 @@ fn complete_from_disk(job: &Job, generation: u64) {
 /// to the next start, which finds the tablet taken and only removes the staging.
 fn accept_promised(node: &Arc<Node>, promised: Vec<Promised>) -> Result<(), Failure> {
     let mut kept = Vec::new();
-    for Promised { owner, disk, staged } in promised {
+    for Promised { owner, disk, name, staged } in promised {
         match accept(node, &owner) {
-            Ok(()) => kept.push((disk, Left::new(staged, 0, "its migration is accepted under a new number"))),
+            Ok(id) => {
+                let left = Left::new(staged, 0, "its migration is accepted under a new number");
+                kept.push((disk, name, id, left));
+            }
             Err(failure) => {
                 let id = owner.migration_id.map(|id| format!(" {id}")).unwrap_or_default();
                 tracing::error!(
@@ -399,17 +402,29 @@ fn accept_promised(node: &Arc<Node>, promised: Vec<Promised>) -> Result<(), Fail
     fault::point("promises_accepted");
     let at = Arc::clone(node);
     run_isolated("promised", move || {
-        // What fails is left undone, named, and tried again by the sweep.
-        kept.into_iter().for_each(|(disk, left)| drop(tidy::try_again(&at, at.disk(disk), left)));
+        for (disk, name, id, left) in kept {
+            let disk = at.disk(disk);
+            if id.is_some_and(|id| hands_over(disk, &name, id)) {
+                continue;
+            }
+            // What fails is left undone, named, and tried again by the sweep.
+            drop(tidy::try_again(&at, disk, left));
+        }
     })
 }
 
-/// Accepts again what a staging directory says was promised, after the journal was lost.
-fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
-    let Some(source) = owner.source.clone() else { return Ok(()) };
-    let Some(entry) = node.catalog().get(owner.key).copied() else { return Ok(()) };
-    if entry.migration.is_some() {
-        return Ok(());
+/// Accepts again what a staging directory says was promised, after the journal was lost. The migration that goes on with
+/// it, if any.
+fn accept(node: &Arc<Node>, owner: &Owner) -> Result<Option<MigrationId>, Failure> {
+    let Some(source) = owner.source.clone() else { return Ok(None) };
+    let Some(entry) = node.catalog().get(owner.key).copied() else { return Ok(None) };
+    if let Some(id) = entry.migration {
+        // A start that was killed after it had accepted it.
+        let is_it = |row: &Migration| {
+            row.steering.known_by == KnownBy::Staging
+                && (row.source.uuid, row.destination.uuid) == (source.uuid, owner.destination.uuid)
+        };
+        return Ok(node.job(id).is_some_and(|job| is_it(&job.lock())).then_some(id));
     }
     let mut row = new_row(owner.key, source, owner.destination.clone(), entry.size_bytes, entry.file_count);
     let asked = owner.asked.clone();
@@ -425,20 +440,7 @@ fn accept(node: &Arc<Node>, owner: &Owner) -> Result<(), Failure> {
     row.id = node.journal.accept(row.clone())?;
     Counts::add(&node.counts.accepted);
     tracing::warn!(migration = %row.id, tablet = %row.key, "{}", row.status_reason);
+    let id = row.id;
     take_up(node, row, MigrationVerdict::GoOn);
-    Ok(())
-}
-
-/// The row of a migration that has just been asked for.
-pub(super) fn new_row(
-    key: TabletKey,
-    source: DiskRef,
-    destination: DiskRef,
-    total_bytes: u64,
-    file_count: u32,
-) -> Migration {
-    Migration {
-        counters: Counters { total_bytes, total_files: u64::from(file_count), ..Counters::default() },
-        ..Migration::new(key, source, destination, now_ms())
-    }
+    Ok(Some(id))
 }

@@ -4,11 +4,10 @@
 use std::sync::Arc;
 
 use super::facts::{self, Known};
-use super::job::{Job, apply};
+use super::job::{Job, apply, new_row};
 use super::node::{Counts, Node};
 use super::query;
 use super::scheduler;
-use super::start::new_row;
 use super::steer;
 use super::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;

@@ -232,7 +232,8 @@ pub enum Staged {
 pub enum StagingVerdict {
     /// Kept: the migration goes on with what is verified in it.
     Keep,
-    /// Kept until the migration is accepted again, durably: it was promised. Then removed; the tablet's owner is seen.
+    /// Kept until the migration is accepted again, durably: it was promised. Then given to it, or where that is not possible
+    /// removed; the tablet's owner is seen.
     AcceptAgain,
     /// Removed, and what was placed out of it and never committed as well.
     Sweep,

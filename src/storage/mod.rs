@@ -56,7 +56,7 @@ pub use scan::{
 };
 pub use spare::ensure_spares;
 pub use staging::{
-    Asked, Owner, Place, Purpose, StagedContent, Staging, is_placed, read_owner, read_place,
+    Asked, Owner, Place, Purpose, StagedContent, Staging, hand_over, is_placed, read_owner, read_place,
     remove_empty_parents, remove_staging, remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};

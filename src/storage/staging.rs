@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::dir::Dir;
 use super::envelope;
 use super::error::{DiskError, StorageError};
-use super::file::{ReadFrom, read_small, write_new};
+use super::file::{ReadFrom, read_small, replace_durably, write_new};
 use super::layout::{FILES, MIGRATING, OWNER_FILE, RECORD_FILE, tablet_dir, tablet_parent};
 use super::record::decode_summary;
 use crate::model::{DiskRef, MigrationId, Mode, ShardId, TabletKey};
@@ -141,6 +141,37 @@ impl Staging {
     }
 }
 
+/// Gives the staging directory `name` of a migration to the one that goes on with its work under another number: its name
+/// first, then its owner record. Cut short in between it is done again under the new name. Not durable before the caller's
+/// barrier.
+///
+/// Returns whether there was anything to give, and no directory of the other in the way.
+///
+/// # Errors
+/// As the calls made; a record that cannot be written.
+pub fn hand_over(root: &Dir, name: &str, to: MigrationId) -> Result<bool, StorageError> {
+    let migrating = root.open(MIGRATING)?;
+    let Some(dir) = migrating.open_if_exists(name)? else { return Ok(false) };
+    let Some(owner) = read_owner(&dir)?.filter(|owner| owner.purpose == Purpose::Migration) else {
+        return Ok(false);
+    };
+    let to_name = to.to_string();
+    if name != to_name {
+        if migrating.kind(&to_name)?.is_some() {
+            return Ok(false);
+        }
+        migrating.rename(name, &migrating, &to_name)?;
+    }
+    let dir = migrating.open(&to_name)?;
+    let owner = Owner { migration_id: Some(to), ..owner };
+    let bytes = envelope::seal(&owner).map_err(|error| StorageError::Record {
+        path: dir.path().join(OWNER_FILE),
+        why: error.to_string(),
+    })?;
+    replace_durably(&dir, OWNER_FILE, &bytes)?;
+    Ok(true)
+}
+
 /// The owner record of a staging directory; `None` when it has none yet or it is damaged (it is written first and whole,
 /// so that but for damage only a power cut before its first sync leaves such a one).
 ///
@@ -253,13 +284,9 @@ mod tests {
     use super::*;
     use crate::model::DiskUuid;
 
-    #[test]
-    fn staging_is_opened_again_by_the_same_work_however_it_was_asked_for_and_by_nobody_else() {
-        let at = tempfile::tempdir().unwrap();
-        let root = Dir::open_absolute(at.path()).unwrap();
-        root.create(MIGRATING).unwrap();
+    fn owner() -> Owner {
         let disk = |n| DiskRef { uuid: DiskUuid(uuid::Uuid::from_u128(n)), path: format!("/d{n}") };
-        let by_version_0_1 = Owner {
+        Owner {
             purpose: Purpose::Migration,
             migration_id: Some(MigrationId(7)),
             key: TabletKey::new(1, 2),
@@ -268,12 +295,51 @@ mod tests {
             source_shard: Some(ShardId(3)),
             destination: disk(2),
             asked: None,
-        };
+        }
+    }
+
+    #[test]
+    fn staging_is_handed_over_with_its_files_also_when_that_was_cut_short() {
+        let at = tempfile::tempdir().unwrap();
+        let root = Dir::open_absolute(at.path()).unwrap();
+        let migrating = root.create(MIGRATING).unwrap();
+        let now = Owner { migration_id: Some(MigrationId(9)), ..owner() };
+        for is_cut_short in [false, true] {
+            let made = Staging::open_or_create(&root, "7", &owner()).unwrap();
+            write_new(made.files(), "a.dat", b"bytes").unwrap();
+            let mut name = "7";
+            if is_cut_short {
+                migrating.rename("7", &migrating, "9").unwrap();
+                name = "9";
+            }
+            assert!(hand_over(&root, name, MigrationId(9)).unwrap());
+            let staging = Staging::open_or_create(&root, "9", &now).unwrap();
+            assert!(
+                staging.files().kind("a.dat").unwrap().is_some() && migrating.kind("7").unwrap().is_none()
+            );
+            staging.remove().unwrap();
+        }
+        assert!(!hand_over(&root, "7", MigrationId(9)).unwrap(), "nothing is there");
+        Staging::open_or_create(&root, "7", &owner()).unwrap();
+        Staging::open_or_create(&root, "9", &now).unwrap();
+        assert!(!hand_over(&root, "7", MigrationId(9)).unwrap(), "the other has begun already");
+        let restore = Owner { purpose: Purpose::Restore, migration_id: None, ..owner() };
+        Staging::open_or_create(&root, "restore", &restore).unwrap();
+        assert!(!hand_over(&root, "restore", MigrationId(8)).unwrap(), "no migration's");
+    }
+
+    #[test]
+    fn staging_is_opened_again_by_the_same_work_however_it_was_asked_for_and_by_nobody_else() {
+        let at = tempfile::tempdir().unwrap();
+        let root = Dir::open_absolute(at.path()).unwrap();
+        root.create(MIGRATING).unwrap();
+        let by_version_0_1 = owner();
         Staging::open_or_create(&root, "7", &by_version_0_1).unwrap();
         let asked = Some(Asked { mode: Mode::Stepwise, by: "ops".to_owned() });
         let now = Owner { asked, ..by_version_0_1 };
         assert_eq!(Staging::open_or_create(&root, "7", &now).unwrap().owner.asked, None);
-        let other = Owner { destination: disk(3), ..now.clone() };
+        let third = DiskRef { path: "/d3".to_owned(), ..now.destination.clone() };
+        let other = Owner { destination: third, ..now.clone() };
         Staging::open_or_create(&root, "7", &other).expect_err("another disk's");
         Staging::open_or_create(&root, "8", &now).unwrap();
         let found = read_owner(&root.open("migrating/8").unwrap()).unwrap();

@@ -91,7 +91,14 @@ fn a_lost_journal_opens_no_gate_and_knows_who_asked() {
 
         let daemon = node.start();
         let id = daemon.get("/api/v1/migrations")["data"][0]["id"].as_u64().expect("it is accepted again");
-        step_by_step(&daemon, id, mode, "ready");
+        let again = step_by_step(&daemon, id, mode, "ready");
+        if mode == "manual_cutover" {
+            assert_eq!(
+                again["disk_resumed_bytes"], 300_000,
+                "a verified copy is not copied again: {again:#}"
+            );
+        }
+        assert_eq!(read_dir_names(&node.roots[1].join("migrating")), [id.to_string()]);
         let asked_for_as = if written_by == "version 0.1" { "auto" } else { mode };
         waits_for_an_operator(&daemon, asked_for_as);
         // Longer than any deadline, over another start too.

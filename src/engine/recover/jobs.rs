@@ -80,7 +80,8 @@ impl Recovery<'_> {
                 match (&item.owner, verdict, action) {
                     (Some(owner), StagingVerdict::AcceptAgain, Some(staged)) => {
                         let (owner, disk) = (owner.clone(), DiskIndex(index));
-                        self.settled.accept_again.push(Promised { owner, disk, staged });
+                        let name = item.name.clone();
+                        self.settled.accept_again.push(Promised { owner, disk, name, staged });
                     }
                     (_, _, action) => actions.entry(DiskIndex(index)).or_default().extend(action),
                 }

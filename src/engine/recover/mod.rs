@@ -57,7 +57,9 @@ pub(super) struct Settled {
 pub(super) struct Promised {
     pub(super) owner: Owner,
     pub(super) disk: DiskIndex,
-    /// What becomes of the directory, once the migration is in the journal again.
+    /// The name of the directory.
+    pub(super) name: String,
+    /// What becomes of it, once the migration is in the journal again, where that does not go on with it.
     pub(super) staged: Action,
 }
 
