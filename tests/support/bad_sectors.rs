@@ -117,12 +117,18 @@ impl BadDisk {
 
     /// From now on the sectors that hold these bytes of one of its files are not given.
     pub(crate) fn spoil(&self, file: &Path, bytes: Range<u64>) {
+        self.spoil_all(file, &[bytes]);
+    }
+
+    /// The same of several ranges.
+    pub(crate) fn spoil_all(&self, file: &Path, ranges: &[Range<u64>]) {
         let content = fs::read(file).expect("a file that can still be read");
         File::open(file).and_then(|file| file.sync_all()).expect("synced");
         let image = fs::read(&self.image).expect("the image");
         let sector = usize::try_from(SECTOR_BYTES).expect("small");
-        for at in (bytes.start / SECTOR_BYTES..bytes.end.div_ceil(SECTOR_BYTES)).map(|n| n * SECTOR_BYTES) {
-            let from = usize::try_from(at).expect("small");
+        let sectors = |bytes: &Range<u64>| bytes.start / SECTOR_BYTES..bytes.end.div_ceil(SECTOR_BYTES);
+        for number in ranges.iter().flat_map(sectors) {
+            let from = usize::try_from(number * SECTOR_BYTES).expect("small");
             let wanted = &content[from..content.len().min(from + sector)];
             let place = image.chunks(sector).position(|chunk| chunk.starts_with(wanted));
             let place = place.expect("the bytes are on the medium") as u64 * SECTOR_BYTES;
