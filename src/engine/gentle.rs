@@ -9,7 +9,7 @@ use chrono::Timelike;
 
 use super::node::Node;
 use crate::config::{Config, IoClass};
-use crate::model::{Haste, Migration, Priority};
+use crate::model::{Haste, Migration, Priority, limit_in_words};
 use crate::rules::window::{closed_text, opens_in};
 use crate::storage::os::{IO_PRIORITY_IDLE, io_priority, set_io_priority};
 
@@ -36,7 +36,7 @@ pub(super) fn set_disk_rate(node: &Node, path: &str, rate_bytes_per_sec: Option<
     let rate = rate_bytes_per_sec.map(|rate| if i64::try_from(rate).is_ok() { rate } else { 0 });
     node.config_mut().disk_rate_limit_overrides.set(path, rate);
     apply_rates(node);
-    tracing::warn!(disk = path, "limited to {rate:?} bytes per second by an operator");
+    tracing::warn!(disk = path, "{}, says an operator", limit_in_words(rate));
 }
 
 /// A misspelt path would leave a disk without the limit it was meant to have.

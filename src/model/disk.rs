@@ -53,6 +53,15 @@ impl fmt::Display for Medium {
     }
 }
 
+/// A limit of what is copied from and to a disk, for people: `None` is what holds for all disks, 0 is none.
+pub fn limit_in_words(rate_bytes_per_sec: Option<u64>) -> String {
+    match rate_bytes_per_sec {
+        None => "the limit of all disks".to_owned(),
+        Some(0) => "no limit".to_owned(),
+        Some(rate) => format!("{rate} bytes per second at most"),
+    }
+}
+
 /// Identity of a storage root, drawn once and kept in its `disk.json`. It moves with the disk; the path does not.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, utoipa::ToSchema,

@@ -346,7 +346,7 @@ fn the_calls_of_dm_do_what_the_page_says() {
     for id in [301, 304, 307, 310, 313, 316] {
         node.add_tablet(0, id, &[200_000]);
     }
-    for id in [302, 305, 308] {
+    for id in [302, 305, 308, 311, 314] {
         node.add_tablet(1, id, &[200_000]);
     }
     let machine = Machine::of(node, images);

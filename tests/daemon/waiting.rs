@@ -159,6 +159,11 @@ fn a_destination_that_has_filled_up_is_named_with_its_numbers_and_the_migration_
         (&json!("DISK_FULL"), &json!("queued")),
         "{stuck:#}"
     );
+    // It waits again, and is being worked on all the same: its preflight has begun.
+    assert_eq!(stuck["phase"], "WORKING", "{stuck:#}");
+    for (phase, count) in [("NEW", 0), ("WORKING", 1)] {
+        assert_eq!(daemon.get(&format!("/api/v1/migrations?phase={phase}"))["total"], count, "{phase}");
+    }
     std::fs::remove_file(ballast).expect("a file");
     daemon.wait_for(id, &["completed"]);
     daemon.stop();

@@ -18,7 +18,7 @@ use crate::api::wire::{
     DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ForgetDisk, List, RegisterDisk, ReplaceDisk, Task,
 };
 use crate::engine::{GiveUp, Older};
-use crate::model::{ErrorCode, Failure};
+use crate::model::{ErrorCode, Failure, limit_in_words};
 
 /// `GET /disks`, in the order of `storage_root_path`. How each stands is part of it, whatever `with_status` says.
 #[utoipa::path(
@@ -231,6 +231,6 @@ pub(super) async fn limit(
     Body(DiskLimits { path, rate_bytes_per_sec: rate }): Body<DiskLimits>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("limit disk {path:?} to {rate:?} bytes per second"));
+    caller.asks(format_args!("copy from and to disk {path:?} with {}", limit_in_words(rate)));
     Ok(Json(app.try_ask(Touches::Memory, move |node| node.set_disk_limits(&path, rate)).await?.into()))
 }
