@@ -216,3 +216,62 @@ fn every_key_of_the_configuration_is_read_by_somebody() {
         assert!(is_read(&format!(".{field}")), "nothing reads {}", key.name);
     }
 }
+
+/// Where the text of a `Debug` may be part of what people read, and why.
+const DEBUG_TEXT: &[(&str, &str)] = &[
+    // ENOSPC, EIO: the names that manual pages use, which nix gives in no other way.
+    ("src/storage/error.rs", "{errno:?}"),
+];
+
+/// The code of a file without its tests and comments, line by line.
+fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let tests = text.find("#[cfg(test)]\nmod ").map_or(text.len(), |at| at + 13);
+    let inline = text[tests..].split('\n').next().is_some_and(|line| line.ends_with('{'));
+    let end = if inline { tests } else { text.len() };
+    let lines = text[..end].lines().enumerate();
+    lines.filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(at, line)| (at + 1, line))
+}
+
+/// `{x:?}`, `{:#?}`, and `?x` as tracing has it for a field.
+fn debug_text(line: &str) -> Option<&str> {
+    if let Some(end) = [":?}", ":#?}"].iter().find_map(|form| Some(line.find(form)? + form.len())) {
+        return line[..end].rfind('{').map(|from| &line[from..end]);
+    }
+    let fields = ["(?", ", ?", "= ?"].iter().flat_map(|form| line.match_indices(form));
+    let mut named = fields.map(|(at, form)| &line[at + form.len()..]);
+    named.find(|rest| {
+        rest.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') && !rest.starts_with("Sized")
+    })
+}
+
+#[test]
+fn no_debug_text_of_rust_reaches_a_log_an_audit_or_an_answer() {
+    let mut wrong = Vec::new();
+    for file in rust_files(&root().join("src")) {
+        let name = file.strip_prefix(root()).expect("below").display().to_string();
+        let is_test = ["/tests/", "tests.rs", "fuzz.rs"].iter().any(|part| name.contains(part));
+        if is_test {
+            continue;
+        }
+        let text = std::fs::read_to_string(&file).expect("readable");
+        for (at, line) in product_code(&text) {
+            let found = debug_text(line).filter(|found| !DEBUG_TEXT.contains(&(&*name, found)));
+            wrong.extend(found.map(|found| format!("{name}:{at}: {found}")));
+        }
+    }
+    assert!(wrong.is_empty(), "say it in words, or with model::quoted:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_finder_of_debug_text_sees_every_form_and_no_other() {
+    for line in
+        ["format!(\"{x:?}\")", "f(\"{:#?}\", x)", "info!(?x)", "info!(a, ?x, \"\")", "info!(a = ?x, \"\")"]
+    {
+        assert!(debug_text(line).is_some(), "{line}");
+    }
+    for line in ["f(x?, y?)", "\"id = ?1 AND b = ?\"", "fn f<T: ?Sized>()", "let x = y?;", "\"{x:#010x}\""] {
+        assert_eq!(debug_text(line), None, "{line}");
+    }
+    let text = "a\n// {x:?}\nb\n#[cfg(test)]\nmod tests {\n{x:?}\n";
+    assert_eq!(product_code(text).collect::<Vec<_>>(), [(1, "a"), (3, "b"), (4, "#[cfg(test)]")]);
+}

@@ -39,7 +39,7 @@ impl fmt::Display for Role {
 
 /// No role of that name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no role; accepted: viewer, operator, admin")]
+#[error("\"{}\" is no role; accepted: viewer, operator, admin", .0.escape_default())]
 pub struct UnknownRole(String);
 
 impl FromStr for Role {

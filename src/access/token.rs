@@ -43,7 +43,7 @@ impl fmt::Debug for Secret {
 
 /// A name that cannot be one.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no token name; accepted: 1 to 64 of a-z A-Z 0-9 . _ -")]
+#[error("\"{}\" is no token name; accepted: 1 to 64 of a-z A-Z 0-9 . _ -", .0.escape_default())]
 pub struct InvalidName(String);
 
 /// A token to be made.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fmt::Display;
 use std::str::FromStr;
 
-use crate::model::{ErrorCode, Failure};
+use crate::model::{ErrorCode, Failure, quoted};
 
 /// The parameters of a request, decoded, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -56,11 +56,13 @@ impl Query {
         for (name, value) in self.0 {
             let Some(&known) = accepted.iter().find(|known| **known == name) else {
                 let list = if accepted.is_empty() { "none".to_owned() } else { accepted.join(", ") };
-                return Err(invalid(format!("unknown parameter {name:?}; accepted: {list}")));
+                return Err(invalid(format!("unknown parameter {}; accepted: {list}", quoted(&name))));
             };
             if let Some(before) = values.insert(known, value.clone()) {
                 let text = format!(
-                    "parameter {known} is given more than once, as {before:?} and {value:?}; give it once"
+                    "parameter {known} is given more than once, as {} and {}; give it once",
+                    quoted(&before),
+                    quoted(&value)
                 );
                 return Err(invalid(text));
             }
@@ -131,7 +133,8 @@ impl Strict {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().ok().filter(|number| range.contains(number)).map(Some).ok_or_else(|| {
             let (low, high) = range.into_inner();
-            invalid(format!("parameter {name} must be a whole number from {low} to {high}, got {text:?}"))
+            let got = quoted(text);
+            invalid(format!("parameter {name} must be a whole number from {low} to {high}, got {got}"))
         })
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
-use tabletd::api::{Access, Limits, Server, Tls};
+use tabletd::api::{Access, Limits, Server, Stopped, Tls};
 use tabletd::config::{Config, Loaded, LogFormat};
 use tabletd::engine::Engine;
 use tabletd::logging::{self, Rolling};
@@ -140,7 +140,11 @@ fn run(loaded: Loaded) -> Result<(), String> {
     }
     let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
     notify.stopping();
-    tracing::info!("stopping: {served:?}");
+    match &served {
+        Ok(Stopped::Drained) => tracing::info!("stopping: every request was answered"),
+        Ok(Stopped::CutOff) => tracing::warn!("stopping: requests that were still under way were cut off"),
+        Err(error) => tracing::error!("stopping: {error}"),
+    }
     engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
     // A call that hangs with its disk must not keep the daemon from ending.
     runtime.shutdown_background();

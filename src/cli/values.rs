@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 
 use crate::access::{Role, UnknownRole};
-use crate::model::{Medium, Mode, Priority};
+use crate::model::{Medium, Mode, Priority, quoted};
 
 /// Order of service of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -48,7 +48,7 @@ impl From<ModeArg> for Mode {
 }
 
 pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
-    text.parse().map_err(|()| format!("{text:?} is neither ssd nor hdd"))
+    text.parse().map_err(|()| format!("{} is neither ssd nor hdd", quoted(text)))
 }
 
 /// A time of day.
@@ -76,7 +76,7 @@ pub(super) fn parse_bytes(text: &str) -> Result<u64, String> {
     let number: Option<u64> = digits.parse().ok().filter(|_| plain);
     number
         .and_then(|number| number.checked_mul(1 << shift))
-        .ok_or_else(|| format!("{text:?} is not a number of bytes such as 52428800 or 50M"))
+        .ok_or_else(|| format!("{} is not a number of bytes such as 52428800 or 50M", quoted(text)))
 }
 
 /// How long a token is valid, in seconds; none is for ever.
@@ -90,7 +90,7 @@ impl std::str::FromStr for Lifetime {
         if text == "never" {
             return Ok(Self(None));
         }
-        let refused = || format!("{text:?} is no time; accepted: 90d, 12h, 15m, 30s or never");
+        let refused = || format!("{} is no time; accepted: 90d, 12h, 15m, 30s or never", quoted(text));
         let unit = text.chars().last().ok_or_else(refused)?;
         let seconds = match unit {
             'd' => 86_400,

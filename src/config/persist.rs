@@ -8,12 +8,16 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::grammar::Sheet;
+use crate::model::quoted;
 
 /// Why a changed key was not kept. It is in force until the next start.
 #[derive(Debug, thiserror::Error)]
 pub enum PersistError {
     /// A file of lines cannot say this value.
-    #[error("{key} = {value:?} cannot be written to a line of be_custom.conf; set it without persist")]
+    #[error(
+        "{key} = {} cannot be written to a line of be_custom.conf; set it without persist",
+        quoted(value)
+    )]
     NotRepresentable {
         /// The key.
         key: String,

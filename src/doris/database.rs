@@ -14,6 +14,7 @@ use super::log::{LogReader, TornTail};
 use super::manifest::{Family, Manifest};
 use super::source::{MetaFiles, open_existing, read_whole};
 use super::table::{Table, TableEntry};
+use crate::model::quoted;
 
 /// The column family that has everything.
 const META: &str = "meta";
@@ -243,7 +244,7 @@ impl Live {
         let manifest = Manifest::read(name, &bytes)?;
         for family in manifest.families.values() {
             if !["default", "doris", META].contains(&family.name.as_str()) {
-                let what = format!("the column family {:?}, which no backend has,", family.name);
+                let what = format!("the column family {}, which no backend has,", quoted(&family.name));
                 return Err(DorisError::not_understood(name, what));
             }
         }

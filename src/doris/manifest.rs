@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use super::cursor::Cursor;
 use super::error::{DorisError, Malformed};
 use super::log::{LogReader, TornTail};
+use crate::model::quoted;
 
 /// The only order of keys that a backend uses.
 const COMPARATOR: &[u8] = b"leveldb.BytewiseComparator";
@@ -148,7 +149,7 @@ impl Edit {
                     COMPARATOR => {}
                     other => {
                         let name = String::from_utf8_lossy(other);
-                        return Err(Problem::NotUnderstood(format!("the comparator {name:?}")));
+                        return Err(Problem::NotUnderstood(format!("the comparator {}", quoted(&*name))));
                     }
                 },
                 2 => edit.log_number = cursor.varint()?,

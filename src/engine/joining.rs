@@ -397,7 +397,7 @@ fn wake_migrations(node: &Arc<Node>, disk: &Arc<Disk>) {
             continue;
         }
         let verdict = settle_migration(row.status, Job::gate(&row), where_tablet_is(node, &row));
-        tracing::info!(migration = %row.id, tablet = %row.key, disk = disk.path, "its disk is here: {verdict:?}");
+        tracing::info!(migration = %row.id, tablet = %row.key, disk = disk.path, "its disk is here: {}", verdict.in_words());
         with_verdict(node, &job, verdict, "its disk is here now; goes on");
     }
 }

@@ -23,6 +23,7 @@ use super::undone::Undone;
 use crate::config::{self, Config};
 use crate::model::{
     DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, ShardId, TabletKey,
+    quoted,
 };
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits, Schedule};
@@ -245,7 +246,7 @@ impl Node {
     /// `DISK_NOT_FOUND`.
     pub(super) fn find_disk(&self, path: &str) -> Result<&Arc<Disk>, Failure> {
         self.disk_at(path).ok_or_else(|| {
-            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {path:?}"))
+            Failure::new(ErrorCode::DiskNotFound, format!("no configured disk is written {}", quoted(path)))
         })
     }
 
@@ -415,7 +416,8 @@ impl Node {
             return Ok(KeyClaim { node: self, key: key.to_owned() });
         }
         let text = format!(
-            "a request under the idempotency key {key:?} is being accepted at this moment; repeat it"
+            "a request under the idempotency key {} is being accepted at this moment; repeat it",
+            quoted(key)
         );
         Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
     }

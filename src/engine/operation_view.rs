@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 use super::view::TrashMarker;
 use crate::model::{
     Failure, OperationId, OperationItem, OperationKind, OperationState, Salvage, SchemaHash, TabletId,
-    TabletKey, TimestampMs,
+    TabletKey, TimestampMs, quoted,
 };
 use crate::rules::giving_up::Older;
 use crate::rules::trash::LastCopy;
@@ -188,7 +188,7 @@ pub struct PurgeQuarantine {
 impl std::fmt::Display for PurgeQuarantine {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match &self.entry {
-            Some(entry) => write!(f, "entry {entry:?} in quarantine")?,
+            Some(entry) => write!(f, "entry {} in quarantine", quoted(entry))?,
             None => f.write_str("entry in quarantine")?,
         }
         self.tablet_id.map_or(Ok(()), |id| write!(f, " of tablet {id}"))?;

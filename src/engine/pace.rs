@@ -174,7 +174,7 @@ fn pace_copies(node: &Node, disk: &Disk, pacer: &mut Pacer) {
         let bounds = bounds(node, disk);
         let verdict = pacer.step(sample, bounds);
         let view = view(pacer, verdict, sample, bounds);
-        tracing::trace!(disk = disk.path, "{view:?}");
+        tracing::trace!(disk = disk.path, rate = view.rate_bytes_per_sec, "{}", view.reason);
         disk.pace.show(Some(view));
     }
 }

@@ -12,7 +12,7 @@ use super::purging::GONE;
 use super::query::PAGE_DEFAULT;
 use super::trash;
 use super::view::Page;
-use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey};
+use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey, quoted};
 use crate::rules::trash::LastCopy;
 use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
 use crate::storage::{Salvaged, purge_quarantined, quarantine_entries, read_quarantined};
@@ -69,8 +69,9 @@ pub(super) fn show(node: &Node, disk: &str, entry: &str) -> Result<QuarantineVie
     let found = if is_named { look_into(disk, entry)? } else { None };
     found.ok_or_else(|| {
         let text = format!(
-            "no entry {entry:?} is in quarantine on {0}; tabletctl quarantine list --disk {0} shows them",
-            disk.path
+            "no entry {1} is in quarantine on {0}; tabletctl quarantine list --disk {0} shows them",
+            disk.path,
+            quoted(entry)
         );
         Failure::new(ErrorCode::QuarantineNotFound, text)
     })

@@ -7,7 +7,7 @@ pub use super::undone_view::{UndoneOnDisk, UndoneView};
 pub use super::unrecorded_view::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
-    Phase, Priority, ShardId, Space, Status, Step, TabletId, TabletKey, TaskId, TimestampMs,
+    Phase, Priority, ShardId, Space, Status, Step, TabletId, TabletKey, TaskId, TimestampMs, quoted,
 };
 pub use crate::rules::planning::Pin;
 use crate::storage::layout::parse_trash_entry_name;
@@ -53,7 +53,7 @@ pub enum Destination {
 impl std::fmt::Display for Destination {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Disk(path) => write!(f, "{path:?}"),
+            Self::Disk(path) => write!(f, "{}", quoted(path)),
             Self::Medium(medium) => write!(f, "the best {medium} disk"),
         }
     }
@@ -289,9 +289,10 @@ impl std::str::FromStr for TrashMarker {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let parts = text.rsplit_once(':').filter(|(_, entry)| parse_trash_entry_name(entry).is_some());
-        parts
-            .map(|(disk, entry)| Self { disk: disk.to_owned(), entry: entry.to_owned() })
-            .ok_or_else(|| format!("{text:?} is not <disk>:<entry> of the last row of the page before"))
+        parts.map(|(disk, entry)| Self { disk: disk.to_owned(), entry: entry.to_owned() }).ok_or_else(|| {
+            let given = quoted(text);
+            format!("{given} is not <disk>:<entry> of the last row of the page before")
+        })
     }
 }
 
@@ -357,7 +358,7 @@ impl std::fmt::Display for PurgeSelect {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("trash")?;
         self.tablet_id.map_or(Ok(()), |id| write!(f, " of tablet {id}"))?;
-        self.entry.as_ref().map_or(Ok(()), |entry| write!(f, ", entry {entry:?}"))?;
+        self.entry.as_ref().map_or(Ok(()), |entry| write!(f, ", entry {}", quoted(entry)))?;
         self.disk.as_ref().map_or(Ok(()), |disk| write!(f, ", on {disk}"))
     }
 }

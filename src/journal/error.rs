@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-use crate::model::{ErrorCode, MigrationId, Status, TabletKey};
+use crate::model::{ErrorCode, MigrationId, Status, TabletKey, quoted};
 
 use super::DamagedRow;
 
@@ -11,7 +11,7 @@ use super::DamagedRow;
 #[derive(Debug, thiserror::Error)]
 pub enum JournalError {
     /// A system call on the state directory or on a file in it failed.
-    #[error("{doing} {path:?}: {source}; check the disk and the permissions of the state directory")]
+    #[error("{doing} {}: {source}; check the disk and the permissions of the state directory", quoted(path))]
     Io {
         /// What was being done.
         doing: &'static str,
@@ -22,7 +22,8 @@ pub enum JournalError {
     },
     /// Another program has the journal open.
     #[error(
-        "journal {file:?} is in use by {holder}; stop it, or give this daemon a state directory of its own"
+        "journal {} is in use by {holder}; stop it, or give this daemon a state directory of its own",
+        quoted(file)
     )]
     InUse {
         /// The journal.
@@ -31,15 +32,19 @@ pub enum JournalError {
         holder: String,
     },
     /// There is something at the journal's path that is not a regular file.
-    #[error("{file:?} is not a regular file; move it away, the journal is never followed through a link")]
+    #[error(
+        "{} is not a regular file; move it away, the journal is never followed through a link",
+        quoted(file)
+    )]
     NotRegular {
         /// The path.
         file: PathBuf,
     },
     /// The file was written by a newer release. It was not touched.
     #[error(
-        "journal {file:?} has format version {found}, this release knows versions up to {known}; start the newer \
-         release, or move the file away to begin without the history"
+        "journal {} has format version {found}, this release knows versions up to {known}; start the newer \
+         release, or move the file away to begin without the history",
+        quoted(file)
     )]
     Newer {
         /// The journal.
@@ -51,8 +56,9 @@ pub enum JournalError {
     },
     /// The file is an SQLite database of another program. It was not touched.
     #[error(
-        "{file:?} is an SQLite database, but no journal of tabletd (application id {found:#010x}); move it away or \
-         choose another state directory"
+        "{} is an SQLite database, but no journal of tabletd (application id {found:#010x}); move it away or \
+         choose another state directory",
+        quoted(file)
     )]
     Foreign {
         /// The path.
@@ -61,7 +67,10 @@ pub enum JournalError {
         found: u32,
     },
     /// A file made a moment ago cannot be read back as a journal.
-    #[error("journal {file:?} was just made and is already unreadable ({reason}); replace the disk below it")]
+    #[error(
+        "journal {} was just made and is already unreadable ({reason}); replace the disk below it",
+        quoted(file)
+    )]
     FreshUnreadable {
         /// The journal.
         file: PathBuf,
@@ -69,7 +78,7 @@ pub enum JournalError {
         reason: String,
     },
     /// SQLite reported an error. From the first one on the journal takes no more writes.
-    #[error("{doing} in {file:?}: {source}; check the disk below it, then restart the daemon")]
+    #[error("{doing} in {}: {source}; check the disk below it, then restart the daemon", quoted(file))]
     Sqlite {
         /// The journal.
         file: PathBuf,
@@ -92,8 +101,9 @@ pub enum JournalError {
     },
     /// An earlier error stopped all writing.
     #[error(
-        "journal {file:?} takes no more writes since an earlier error ({first_error}); check the disk below it, then \
-         restart the daemon"
+        "journal {} takes no more writes since an earlier error ({first_error}); check the disk below it, then \
+         restart the daemon",
+        quoted(file)
     )]
     Unavailable {
         /// The journal.
@@ -102,7 +112,10 @@ pub enum JournalError {
         first_error: String,
     },
     /// The row asked for does not parse or contradicts itself. It is kept as it is.
-    #[error("{row} in {file:?}; the row is kept as it is, what the disks hold decides about the tablet")]
+    #[error(
+        "{row} in {}; the row is kept as it is, what the disks hold decides about the tablet",
+        quoted(file)
+    )]
     Damaged {
         /// The journal.
         file: PathBuf,

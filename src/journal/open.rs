@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode};
 
-use crate::model::MigrationId;
+use crate::model::{MigrationId, quoted};
 
 use super::aside::{Files, SetAside};
 use super::wal::{self, LogDamage};
@@ -172,7 +172,9 @@ fn examine(files: &Files) -> Result<Finding, JournalError> {
     let damaged = |reason: String| Ok(Finding::Damaged { reason, last_id: None });
     let Some((head, length_bytes)) = files.head::<HEADER_BYTES>()? else {
         return match files.replayable_side_file() {
-            Some(orphan) => damaged(format!("{orphan:?} is there, but not the database it belongs to")),
+            Some(orphan) => {
+                damaged(format!("{} is there, but not the database it belongs to", quoted(&orphan)))
+            }
             None => Ok(Finding::Nothing),
         };
     };

@@ -9,7 +9,7 @@ use crate::doris::inventory::Inventory;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
-use crate::model::{DiskRef, DiskUuid, Medium};
+use crate::model::{DiskRef, DiskUuid, Medium, quoted};
 use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
 use crate::storage::{DorisLock, DorisRoot, DorisStore, FileSystem};
 
@@ -191,7 +191,7 @@ fn open_root(path: &str, medium: Medium) -> Result<Root, String> {
     let lock = disk.lock().map_err(|error| at(&error))?;
     let mode = disk.deploy_mode().map_err(|error| at(&error))?;
     if let Some(mode) = mode.filter(|mode| mode != "local") {
-        return Err(at(&format!("its deploy_mode is {mode:?}: it is for looking only")));
+        return Err(at(&format!("its deploy_mode is {}: it is for looking only", quoted(&mode))));
     }
     let store = DorisStore::open(&disk).map_err(|error| {
         at(&format!("{error}; it is for looking only: tabletctl doris inspect --rescue {path}"))

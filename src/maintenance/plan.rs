@@ -7,7 +7,7 @@ use super::node::{Node, Root};
 use super::wishes::{OtherMedia, Wishes};
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
-use crate::model::{DiskCondition, DiskIndex, Medium, TabletId, TabletKey};
+use crate::model::{DiskCondition, DiskIndex, Medium, TabletId, TabletKey, quoted};
 use crate::rules::planning::{
     self, Completeness, Disk, Inventory, Media, Pin, Selector, Settings, Tablet, Target,
 };
@@ -114,7 +114,7 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
     let root_at = |path: &str| {
         let known: Vec<_> = node.roots.iter().map(|root| root.path.as_str()).collect();
         node.root_at(path)
-            .ok_or_else(|| format!("no root is written {path:?}; there are {}", known.join(", ")))
+            .ok_or_else(|| format!("no root is written {}; there are {}", quoted(path), known.join(", ")))
     };
     let (asked, wish) = match request {
         Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(root_at(to)?)),

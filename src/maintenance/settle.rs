@@ -47,7 +47,7 @@ pub(super) fn settle(node: &mut Node, book: &mut Book, row: Migration) -> Result
     };
     let destination = see_destination(&at_destination, &doris, planned.as_ref());
     let what = verdict(doris.swap, source, destination);
-    tracing::info!(migration = %row.id, tablet = %row.key, "{source:?}, {destination:?}: {what:?}");
+    tracing::info!(migration = %row.id, tablet = %row.key, "source: {}; destination: {}: {}", source.in_words(), destination.in_words(), what.in_words());
     let done = |row: Migration| Ok(Settled::Row(Box::new(row)));
     match what {
         Settling::GoOn => match take_up(node, row, from, to) {

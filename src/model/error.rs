@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::cut;
+
 macro_rules! error_codes {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What went wrong, by a name that does not change between releases.
@@ -128,23 +130,6 @@ impl fmt::Display for ErrorCode {
     }
 }
 
-/// `text` with control characters escaped: it neither breaks a line nor reaches a terminal.
-pub fn printable(text: &str) -> String {
-    let escaped = |c: char| if c.is_control() { c.escape_default().collect() } else { vec![c] };
-    if text.contains(char::is_control) { text.chars().flat_map(escaped).collect() } else { text.to_owned() }
-}
-
-/// `text`, which may repeat what somebody sent, short enough to be logged, journalled and answered.
-pub fn cut(mut text: String) -> String {
-    const KEEP: usize = 4_000;
-    let whole = text.len();
-    if whole > KEEP {
-        text.truncate(text.floor_char_boundary(KEEP));
-        text.push_str(&format!("... (cut, {whole} bytes in all)"));
-    }
-    text
-}
-
 /// A refusal or a failure, as it is shown and journalled: a code for programs and a sentence for people that names the
 /// value and, where there is one, the way out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -160,19 +145,5 @@ impl Failure {
     /// A failure of kind `code`.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
         Self { code, message: cut(message.into()) }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn long_texts_are_cut_between_letters_and_short_ones_stay() {
-        for text in ["", "short", &"x".repeat(4_000)] {
-            assert_eq!(cut(text.to_owned()), text);
-        }
-        let failure = Failure::new(ErrorCode::DiskNotFound, format!("x{}", "é".repeat(450_000)));
-        assert!(failure.message.len() < 4_100 && failure.message.ends_with("(cut, 900001 bytes in all)"));
     }
 }

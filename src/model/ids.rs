@@ -5,12 +5,14 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::quoted;
+
 /// Number of shard directories below `data/`, as Doris lays them out (`MAX_SHARD_NUM`).
 pub const SHARD_COUNT: u16 = 1024;
 
 /// A text that is not an identifier: says which kind, what was given and what is accepted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{kind} must be {accepted}, got {given:?}")]
+#[error("{kind} must be {accepted}, got {}", quoted(given))]
 pub struct InvalidId {
     /// What was being read, e.g. `tablet_id`.
     pub kind: &'static str,

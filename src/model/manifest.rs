@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::quoted;
+
 /// One file of a tablet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileEntry {
@@ -24,7 +26,7 @@ pub struct Manifest {
 
 /// Why a name cannot be a tablet file's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{name:?} cannot be the name of a tablet file: {why}")]
+#[error("{} cannot be the name of a tablet file: {why}", quoted(name))]
 pub struct InvalidFileName {
     /// The name.
     pub name: String,

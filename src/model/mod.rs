@@ -20,13 +20,14 @@ mod steering;
 mod tablet;
 mod task;
 mod task_progress;
+mod text;
 mod time;
 mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
 pub use disk::{Capacity, DiskCondition, DiskIndex, DiskUuid, Medium, Space, limit_in_words};
 pub use doris_move::{DorisMove, Replaced, StaleRowsets, Swap};
-pub use error::{ErrorCode, Failure, cut, printable};
+pub use error::{ErrorCode, Failure};
 pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use header::HeaderTable;
 pub use ids::{
@@ -51,5 +52,6 @@ pub use task::{
     TaskRequest, TaskResult, TaskStatus,
 };
 pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk, eta_seconds};
+pub use text::{Quoted, cut, printable, quoted};
 pub use time::utc;
 pub use window::{DailyWindow, DailyWindows, InvalidWindows};

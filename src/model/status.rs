@@ -44,7 +44,7 @@ macro_rules! named_enum {
             fn from_str(text: &str) -> Result<Self, String> {
                 Self::ALL.iter().copied().find(|value| value.as_str() == text).ok_or_else(|| {
                     let known: Vec<_> = Self::ALL.iter().map(|value| value.as_str()).collect();
-                    format!("{text:?} is not one of {}", known.join(", "))
+                    format!("{} is not one of {}", $crate::model::quoted(text), known.join(", "))
                 })
             }
         }

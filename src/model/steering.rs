@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::quoted;
 use super::{ErrorCode, Failure, MigrationId, Step, TimestampMs};
 
 /// Whether an operator has asked for the end without further waiting.
@@ -77,8 +78,8 @@ impl Idempotency {
             return Ok(());
         }
         let text = format!(
-            "the idempotency key {:?} came with another request before, which became {became}",
-            self.key
+            "the idempotency key {} came with another request before, which became {became}",
+            quoted(&self.key)
         );
         Err(Failure::new(ErrorCode::IdempotencyMismatch, text))
     }

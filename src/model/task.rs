@@ -4,6 +4,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::text::quoted;
 use super::{
     DiskRef, DiskUuid, Idempotency, Medium, Priority, ReplanPolicy, Replanned, TabletId, TabletKey, TaskId,
     TimestampMs,
@@ -278,7 +279,7 @@ impl std::str::FromStr for TaskStatus {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.iter().copied().find(|status| status.as_str().eq_ignore_ascii_case(text)).ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("{text:?} is no status of a task; accepted: {}", all.join(", "))
+            format!("{} is no status of a task; accepted: {}", quoted(text), all.join(", "))
         })
     }
 }
@@ -354,7 +355,7 @@ impl std::str::FromStr for MoveStatus {
     fn from_str(text: &str) -> Result<Self, String> {
         Self::ALL.iter().copied().find(|status| status.as_str() == text).ok_or_else(|| {
             let all: Vec<_> = Self::ALL.iter().map(|status| status.as_str()).collect();
-            format!("{text:?} is no status of a move; accepted: {}", all.join(", "))
+            format!("{} is no status of a move; accepted: {}", quoted(text), all.join(", "))
         })
     }
 }

@@ -211,7 +211,10 @@ fn body_of(json: &str, form: &[(String, String)]) -> Result<Value, String> {
         let value = match kind {
             "text" => json!(text),
             "flag" => json!(true),
-            "number" => json!(text.parse::<u64>().map_err(|_| format!("{text:?} is no whole number"))?),
+            "number" => json!(
+                text.parse::<u64>()
+                    .map_err(|_| format!("{} is no whole number", crate::model::quoted(text)))?
+            ),
             _ => continue,
         };
         put(&mut body, place, value);

@@ -4,6 +4,7 @@
 use super::capacity::{CapacityLimits, fits};
 use crate::model::{
     Capacity, DiskCondition, ErrorCode, Failure, MigrationId, OperationId, SchemaHash, Space, TabletKey,
+    quoted,
 };
 
 /// What the catalog says of the tablet asked for.
@@ -75,7 +76,7 @@ impl Precondition {
     pub fn check(&self, key: TabletKey, disk: &str, generation: u64) -> Result<(), Failure> {
         let mut wrong = Vec::new();
         if let Some(wanted) = self.source_disk.as_deref().filter(|wanted| *wanted != disk) {
-            wrong.push(format!("source_disk: expected {wanted:?}, it is {disk:?}"));
+            wrong.push(format!("source_disk: expected {}, it is {}", quoted(wanted), quoted(disk)));
         }
         if let Some(wanted) = self.generation.filter(|wanted| *wanted != generation) {
             wrong.push(format!("generation: expected {wanted}, it is {generation}"));
@@ -115,7 +116,8 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
         return refuse(
             ErrorCode::DiskNotFound,
             format!(
-                "no configured disk is written {disk:?}; write it as in storage_root_path: {}",
+                "no configured disk is written {}; write it as in storage_root_path: {}",
+                quoted(disk),
                 facts.known_disks.join(", ")
             ),
         );

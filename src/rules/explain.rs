@@ -6,7 +6,7 @@
 use super::admission::{DestinationFacts, Facts, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
-use crate::model::{Capacity, ErrorCode, Medium, Space, TabletKey, TimestampMs, utc};
+use crate::model::{Capacity, ErrorCode, Medium, Space, TabletKey, TimestampMs, quoted, utc};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $refusal:expr;)*) => {
@@ -128,7 +128,7 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
             Rule::TabletKnown | Rule::SchemaHash | Rule::TabletServed => tablet(rule, key, facts),
             Rule::DiskKnown => Some(match facts.destination {
                 Some(_) => (true, format!("{disk} is configured")),
-                None => (false, format!("{disk:?} is none of {}", facts.known_disks.join(", "))),
+                None => (false, format!("{} is none of {}", quoted(disk), facts.known_disks.join(", "))),
             }),
             Rule::OtherDisk => both.map(|((source, _, _), _)| (source != disk, format!("it is on {source}"))),
             Rule::SourceReadable => served.map(|(source, condition, _)| {

@@ -152,6 +152,21 @@ pub enum MigrationVerdict {
     Fail,
 }
 
+impl MigrationVerdict {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::GoOn => "it goes on",
+            Self::Complete => "it is completed",
+            Self::FinishAbort => "its abort is finished",
+            Self::StayPaused => "it stays paused",
+            Self::StayAtGate => "it stays at its gate",
+            Self::Wait => "it waits for the disk that can tell",
+            Self::Fail => "it has failed",
+        }
+    }
+}
+
 /// Settles one unfinished migration.
 pub const fn settle_migration(status: Status, gate: Gate, tablet: TabletIs) -> MigrationVerdict {
     match (status, tablet) {
@@ -168,6 +183,17 @@ pub const fn settle_migration(status: Status, gate: Gate, tablet: TabletIs) -> M
 }
 
 impl TabletIs {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::OnSource => "the tablet is on its source",
+            Self::OnDestination => "the tablet is on its destination",
+            Self::OnOtherDisk => "the tablet is on another disk",
+            Self::Unavailable => "the tablet is not served now",
+            Self::Gone => "the tablet is nowhere",
+        }
+    }
+
     /// Whether this run has read a good copy of the newest generation that anything names. Only then may another copy go.
     pub const fn is_seen(self) -> bool {
         matches!(self, Self::OnSource | Self::OnDestination | Self::OnOtherDisk)
@@ -216,6 +242,20 @@ pub enum StagingOwner {
     Nobody,
 }
 
+impl StagingOwner {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Unfinished => "a migration that has not ended",
+            Self::Completed => "a migration that has completed",
+            Self::Undone => "a migration that was undone",
+            Self::UnknownMigration => "a migration that the journal does not know",
+            Self::CutShort => "an import, a restore or a healing that was cut short",
+            Self::Nobody => "nobody",
+        }
+    }
+}
+
 /// What is in a staging directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Staged {
@@ -225,6 +265,17 @@ pub enum Staged {
     Partial,
     /// A record as well: a whole copy, or one that has been placed.
     Verified,
+}
+
+impl Staged {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing is in it",
+            Self::Partial => "files without a record are in it",
+            Self::Verified => "a whole copy is in it",
+        }
+    }
 }
 
 /// What becomes of a staging directory.
@@ -243,6 +294,20 @@ pub enum StagingVerdict {
     SetAside,
     /// Left alone until the disk is here that can tell.
     Leave,
+}
+
+impl StagingVerdict {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Keep => "it is kept",
+            Self::AcceptAgain => "the migration is accepted again",
+            Self::Sweep => "it is removed, with what was placed out of it",
+            Self::SweepItself => "it is removed",
+            Self::SetAside => "it is set aside",
+            Self::Leave => "it is left alone",
+        }
+    }
 }
 
 /// Settles one staging directory. It goes only when the tablet's owner is seen, or when nothing is in it.

@@ -16,6 +16,18 @@ pub enum AtSource {
     Retired,
 }
 
+impl AtSource {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::AsBefore => "as the move began",
+            Self::Gone => "no record",
+            Self::Serves => "another record that serves",
+            Self::Retired => "a record that a backend has retired",
+        }
+    }
+}
+
 /// What the destination's database says of the tablet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtDestination {
@@ -27,6 +39,18 @@ pub enum AtDestination {
     Serves,
     /// A record that a backend has retired.
     Retired,
+}
+
+impl AtDestination {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::Gone => "no record",
+            Self::AsWritten => "the record that was written",
+            Self::Serves => "another record that serves",
+            Self::Retired => "a record that a backend has retired",
+        }
+    }
 }
 
 /// What is done.
@@ -46,6 +70,21 @@ pub enum Settling {
     EndsAtSource,
     /// It ends; a backend has to say who owns. Nothing is touched.
     EndsOpen,
+}
+
+impl Settling {
+    /// For the log.
+    pub const fn in_words(self) -> &'static str {
+        match self {
+            Self::GoOn => "the move goes on",
+            Self::RetireSource => "the source's keys go",
+            Self::PutAway => "the source's directory is put away",
+            Self::Outrank => "the source gets a record that outranks the other",
+            Self::EndsMoved => "it has ended at its destination",
+            Self::EndsAtSource => "it has ended at its source",
+            Self::EndsOpen => "it ends, and a backend has to say who owns the tablet",
+        }
+    }
 }
 
 /// Settles one unfinished move.

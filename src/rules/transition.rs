@@ -91,7 +91,7 @@ impl Event {
 
 /// That event has no place in that status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a migration that is {status} cannot take {:?}", event.as_str())]
+#[error("a migration that is {status} cannot take \"{}\"", event.as_str())]
 pub struct Illegal {
     /// Where it stood.
     pub status: Status,

@@ -9,7 +9,7 @@ use super::dir::{Dir, EntryKind};
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small, replace_durably, write_new};
 use super::layout;
-use crate::model::{Capacity, DiskUuid};
+use crate::model::{Capacity, DiskUuid, quoted};
 
 const FORMAT: u32 = 1;
 
@@ -289,9 +289,9 @@ fn format_root(dir: &Dir, path: &str) -> Result<DiskUuid, RootError> {
             return Err(RootError::Refused {
                 path: path.to_owned(),
                 why: format!(
-                    "no disk.json, but {:?} is there: a new root must be an empty directory, and an old one needs its \
+                    "no disk.json, but {} is there: a new root must be an empty directory, and an old one needs its \
                      disk.json back",
-                    entry.name
+                    quoted(&entry.name)
                 ),
             });
         }

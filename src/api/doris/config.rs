@@ -73,7 +73,11 @@ pub(super) async fn update(
     };
     let mut answers = Vec::new();
     for (key, value) in query.firsts().into_iter().filter(|(key, _)| *key != "persist") {
-        caller.asks(format_args!("set {key} to {value:?} ({persistence:?})"));
+        let until = match persistence {
+            Persistence::Kept => "kept",
+            Persistence::UntilStop => "until the daemon stops",
+        };
+        caller.asks(format_args!("set {key} to {} ({until})", crate::model::quoted(value)));
         let (name, text) = (key.to_owned(), value.to_owned());
         let set = app.ask(Touches::Disk, move |node| node.set_config(&name, &text, persistence)).await;
         // The answer is 200 either way.

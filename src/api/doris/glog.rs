@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use crate::api::caller::Caller;
 use crate::api::query::Query;
 use crate::logging;
+use crate::model::quoted;
 
 /// From 1 to 10 a module says more than `sys_log_level` lets through; -1 ends that. A module is one of this program:
 /// `engine`, `engine::scheduler`.
@@ -47,11 +48,12 @@ fn read(query: &Query) -> Result<(&str, i32), String> {
     // The name goes into a filter, whose own signs it must not bring along.
     if !module.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':')) {
         return Err(format!(
-            "module {module:?} is no name of a module; accepted: such as engine or engine::scheduler"
+            "module {} is no name of a module; accepted: such as engine or engine::scheduler",
+            quoted(module)
         ));
     }
-    let number =
-        level.parse().map_err(|_| format!("level {level:?} is no whole number; accepted: -1, 1 to 10"))?;
+    let refused = |_| format!("level {} is no whole number; accepted: -1, 1 to 10", quoted(level));
+    let number = level.parse().map_err(refused)?;
     Ok((module, number))
 }
 

@@ -15,7 +15,7 @@ use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::query::Query;
 use crate::engine::{Adopt, Older};
-use crate::model::{SchemaHash, TabletId};
+use crate::model::{SchemaHash, TabletId, quoted};
 
 /// GET only: a HEAD would take the tablet in for whoever only looks.
 pub(super) fn route() -> MethodRouter<App> {
@@ -53,7 +53,7 @@ pub(super) async fn reload(
         Ok(path) => path,
         Err(why) => return (StatusCode::BAD_REQUEST, why).into_response(),
     };
-    caller.asks(format_args!("adopt {path:?}"));
+    caller.asks(format_args!("adopt {}", quoted(&path)));
     let requested_by = caller.to_string();
     let adopt = Adopt { path, header: None, to: None, older: Older::Leave, requested_by };
     let begun = app.try_ask(Touches::Disk, move |node| node.adopt(&adopt)).await;
@@ -78,7 +78,7 @@ fn read(query: &Query) -> Result<String, String> {
             return Err(format!("parameter {name} not specified in url."));
         }
     }
-    let no_number = |name: &str| format!("param format is invalid: {name} {:?}", query.first(name));
+    let no_number = |name: &str| format!("param format is invalid: {name} {}", quoted(query.first(name)));
     let id: TabletId = query.first("tablet_id").parse().map_err(|_| no_number("tablet_id"))?;
     let hash: SchemaHash = query.first("schema_hash").parse().map_err(|_| no_number("schema_hash"))?;
     Ok(format!("{}/{id}/{hash}", query.first("path").trim_end_matches('/')))

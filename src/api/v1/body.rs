@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::super::error::Problem;
 use super::super::query::invalid;
+use crate::model::quoted;
 
 /// A request body, read.
 pub(super) struct Body<T>(pub(super) T);
@@ -21,7 +22,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let kind = kind.and_then(|kind| kind.split(';').next()).unwrap_or("").trim();
         if !kind.eq_ignore_ascii_case("application/json") {
-            let text = format!("the content type must be application/json, got {kind:?}");
+            let text = format!("the content type must be application/json, got {}", quoted(kind));
             return Err(Problem::of_http(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", text));
         }
         let bytes = Bytes::from_request(request, state).await.map_err(|rejection| not_whole(&rejection))?;

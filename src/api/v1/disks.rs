@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 
 use super::body::Body;
 use super::parameters;
-use super::shape::whole;
+use super::shape::{only_look, whole};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -18,7 +18,7 @@ use crate::api::wire::{
     DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ForgetDisk, List, RegisterDisk, ReplaceDisk, Task,
 };
 use crate::engine::{GiveUp, Older};
-use crate::model::{ErrorCode, Failure, limit_in_words};
+use crate::model::{ErrorCode, Failure, limit_in_words, quoted};
 
 /// `GET /disks`, in the order of `storage_root_path`. How each stands is part of it, whatever `with_status` says.
 #[utoipa::path(
@@ -51,7 +51,7 @@ pub(super) async fn enable(
     Body(DiskPath { path }): Body<DiskPath>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("enable disk {path:?}"));
+    caller.asks(format_args!("enable disk {}", quoted(&path)));
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.enable_disk(&path)).await?.into()))
 }
 
@@ -71,7 +71,7 @@ pub(super) async fn disable(
     Body(DisableDisk { path, reason }): Body<DisableDisk>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("disable disk {path:?}: {reason}"));
+    caller.asks(format_args!("disable disk {}: {reason}", quoted(&path)));
     let by = caller.to_string();
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path, by, reason)).await?.into()))
 }
@@ -111,7 +111,7 @@ pub(super) async fn cancel_drain(
     Body(DiskPath { path }): Body<DiskPath>,
 ) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("cancel every drain of {path:?}"));
+    caller.asks(format_args!("cancel every drain of {}", quoted(&path)));
     let tasks = app.try_ask(Touches::Journal, move |node| node.cancel_drains(&path)).await?;
     Ok((StatusCode::ACCEPTED, whole(tasks.into_iter().map(Task::in_list).collect())))
 }
@@ -132,7 +132,7 @@ pub(super) async fn register(
     Body(RegisterDisk { path, medium }): Body<RegisterDisk>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("register disk {path:?}, {medium}"));
+    caller.asks(format_args!("register disk {}, {medium}", quoted(&path)));
     let view = app.try_ask(Touches::Disk, move |node| node.register_disk(&path, medium)).await?;
     Ok((StatusCode::CREATED, Json(Disk::from(view))).into_response())
 }
@@ -163,11 +163,12 @@ pub(super) async fn forget(
         return Err(Failure::new(ErrorCode::InvalidArgument, why).into());
     }
     if !lost {
-        caller.asks(format_args!("forget disk {path:?}"));
+        caller.asks(format_args!("forget disk {}", quoted(&path)));
         app.try_ask(Touches::Disk, move |node| node.forget_disk(&path)).await?;
         return Ok(StatusCode::NO_CONTENT.into_response());
     }
-    caller.asks(format_args!("give up disk {path:?} as lost{}{}", older(accept_older), only_look(dry_run)));
+    let (named, older_too) = (quoted(&path), older(accept_older));
+    caller.asks(format_args!("give up disk {named} as lost{older_too}{}", only_look(dry_run)));
     let request = GiveUp { path, older: accepted(accept_older), dry_run, confirm, by: caller.to_string() };
     let loss = app.try_ask(Touches::Disk, move |node| node.forget_lost_disk(&request)).await?;
     Ok(Json(DiskLoss::of(loss, dry_run, None)).into_response())
@@ -191,7 +192,8 @@ pub(super) async fn replace(
 ) -> Result<Json<DiskLoss>, Problem> {
     parameters(&parts, &[])?;
     let ReplaceDisk { path, accept_older, dry_run, confirm } = asked;
-    caller.asks(format_args!("replace disk {path:?}{}{}", older(accept_older), only_look(dry_run)));
+    let (named, older_too) = (quoted(&path), older(accept_older));
+    caller.asks(format_args!("replace disk {named}{older_too}{}", only_look(dry_run)));
     let request = GiveUp { path, older: accepted(accept_older), dry_run, confirm, by: caller.to_string() };
     let (loss, disk) = app
         .try_ask(Touches::Disk, move |node| {
@@ -211,10 +213,6 @@ const fn older(accept_older: bool) -> &'static str {
     if accept_older { ", older copies accepted" } else { "" }
 }
 
-const fn only_look(dry_run: bool) -> &'static str {
-    if dry_run { " (a dry run)" } else { "" }
-}
-
 /// `POST /disks/limits`: how much may be copied from and to it, until the daemon stops.
 #[utoipa::path(
     post,
@@ -231,6 +229,6 @@ pub(super) async fn limit(
     Body(DiskLimits { path, rate_bytes_per_sec: rate }): Body<DiskLimits>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("copy from and to disk {path:?} with {}", limit_in_words(rate)));
+    caller.asks(format_args!("copy from and to disk {} with {}", quoted(&path), limit_in_words(rate)));
     Ok(Json(app.try_ask(Touches::Memory, move |node| node.set_disk_limits(&path, rate)).await?.into()))
 }

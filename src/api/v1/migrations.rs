@@ -17,7 +17,7 @@ use crate::api::error::Problem;
 use crate::api::query::{Strict, invalid, read_id};
 use crate::api::wire::{Action, Extend, List, Migration, RunStep, Timestamp};
 use crate::engine::{ListOrder, MigrationFilter};
-use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TaskId};
+use crate::model::{self, ErrorCode, Failure, MigrationId, SchemaHash, Step, TabletId, TaskId, quoted};
 
 /// Most migrations on one page.
 const MAX_LIMIT: i64 = 10_000;
@@ -130,7 +130,9 @@ pub(super) fn filter(query: &Strict) -> Result<MigrationFilter, Failure> {
         order: match query.text("sort") {
             None | Some("id") => ListOrder::OldestFirst,
             Some("-id") => ListOrder::NewestFirst,
-            Some(other) => return Err(invalid(format!("parameter sort must be id or -id, got {other:?}"))),
+            Some(other) => {
+                return Err(invalid(format!("parameter sort must be id or -id, got {}", quoted(other))));
+            }
         },
         after: query.read("marker")?,
         limit: query.limit(MAX_LIMIT)?,

@@ -18,7 +18,7 @@ use crate::api::error::Problem;
 use crate::api::query::invalid;
 use crate::api::wire::{List, Operation, PurgeQuarantine, QuarantineItem, RestoreQuarantined};
 use crate::engine::{self, LastCopy, QuarantineFilter};
-use crate::model::TabletId;
+use crate::model::{TabletId, quoted};
 
 const MAX_LIMIT: i64 = 100_000;
 
@@ -90,7 +90,9 @@ pub(super) async fn restore(
     parameters(&parts, &[])?;
     let RestoreQuarantined { disk, entry, to, accept_older } = request;
     caller.asks(format_args!(
-        "restore from quarantine on {disk:?}, entry {entry:?}{}",
+        "restore from quarantine on {}, entry {}{}",
+        quoted(&disk),
+        quoted(&entry),
         older_in_words(accept_older)
     ));
     let request = engine::RestoreQuarantined {

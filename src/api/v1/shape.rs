@@ -16,7 +16,7 @@ use super::super::error::Problem;
 use super::super::query::{Query, invalid};
 use super::super::wire::List;
 use super::PREFIX;
-use crate::model::Failure;
+use crate::model::{Failure, quoted};
 
 /// Marks an answer that is a list.
 #[derive(Debug, Clone, Copy)]
@@ -35,6 +35,11 @@ pub(super) fn list<T: Serialize>(list: T) -> impl IntoResponse {
 /// A list that is all on one page.
 pub(super) fn whole<T: Serialize>(data: Vec<T>) -> impl IntoResponse {
     page(u64::try_from(data.len()).unwrap_or(u64::MAX), data)
+}
+
+/// Of a request that changes nothing yet, for the log.
+pub(super) const fn only_look(dry_run: bool) -> &'static str {
+    if dry_run { " (a dry run)" } else { "" }
 }
 
 const SWITCHES: [&str; 2] = ["pretty", "envelope"];
@@ -87,7 +92,7 @@ fn take_switches(uri: &mut Uri) -> Result<Shape, Failure> {
     let is_on = |name| match given.text(name) {
         None | Some("false") => Ok(false),
         Some("true") => Ok(true),
-        Some(other) => Err(invalid(format!("parameter {name} must be true or false, got {other:?}"))),
+        Some(other) => Err(invalid(format!("parameter {name} must be true or false, got {}", quoted(other)))),
     };
     let shape = Shape {
         layout: if is_on("pretty")? { Layout::Pretty } else { Layout::Compact },

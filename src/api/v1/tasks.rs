@@ -5,6 +5,7 @@ use axum::http::request::Parts;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
+use serde::Serialize;
 
 use super::body::Body;
 use super::parameters;
@@ -17,7 +18,7 @@ use crate::api::error::Problem;
 use crate::api::query::{Strict, invalid, read_id};
 use crate::api::wire::{CreateTask, DrainDisk, List, Task, TaskAction, Timestamp, UpdateTask};
 use crate::engine::{NewTask, TargetFilter, TaskChange, TaskFilter};
-use crate::model::{self, Failure, MoveOptions, TaskId};
+use crate::model::{self, Failure, MoveOptions, TaskId, quoted};
 
 /// Bytes a task's name may have.
 const NAME_MAX_BYTES: usize = 200;
@@ -51,7 +52,8 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
         limit: query.limit(MAX_LIMIT)?,
     };
     if let Some(kind) = filter.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
-        let text = format!("parameter kind: {kind:?} is no kind of task; accepted: {}", KINDS.join(", "));
+        let text =
+            format!("parameter kind: {} is no kind of task; accepted: {}", quoted(&kind), KINDS.join(", "));
         return Err(invalid(text).into());
     }
     let with_status = query.read::<bool>("with_status")?.unwrap_or(false);
@@ -165,14 +167,21 @@ async fn change_task(
     caller: &Caller,
     id: &str,
     parts: &Parts,
-    UpdateTask { name, priority, rate_bytes_per_sec, replan }: UpdateTask,
+    change: UpdateTask,
 ) -> Result<Json<Task>, Problem> {
     parameters(parts, &[])?;
     let id: TaskId = read_id(id)?;
+    let asked = as_json(&change);
+    let UpdateTask { name, priority, rate_bytes_per_sec, replan } = change;
     check_name(name.as_deref().unwrap_or("a name"))?;
     let change = TaskChange { name, priority, rate_bytes_per_sec, replan };
-    caller.asks(format_args!("change task {id}: {change:?}"));
+    caller.asks(format_args!("change task {id}: {asked}"));
     Ok(Json(app.try_ask(Touches::Journal, move |node| node.update_task(id, &change)).await?.into()))
+}
+
+/// What was asked for as it came.
+fn as_json(asked: &impl Serialize) -> String {
+    serde_json::to_string(asked).unwrap_or_default()
 }
 
 fn check_name(name: &str) -> Result<(), Failure> {
@@ -249,7 +258,8 @@ async fn plan_or_create(
         let plan = app.try_ask(Touches::Memory, move |node| node.plan_task(&asked)).await?;
         return Ok(Json(Task::only_planned(told, plan, Timestamp::now().0)).into_response());
     }
-    caller.asks(format_args!("task {:?}: {:?}: {}", asked.name, asked.request, asked.reason));
+    let (named, request) = (quoted(&asked.name), as_json(&asked.request));
+    caller.asks(format_args!("task {named}: {request}: {}", asked.reason));
     let view = app.try_ask(Touches::Journal, move |node| node.create_task(&asked)).await?;
     let location = format!("/api/v1/tasks/{}", view.task.id);
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(Task::from(view))).into_response())

@@ -9,7 +9,7 @@ use super::body::Body;
 use super::migrations::checked_ids;
 use super::operations::accepted;
 use super::parameters;
-use super::shape::{self, whole};
+use super::shape::{self, only_look, whole};
 use super::tablets::{older, older_in_words};
 use crate::api::app::App;
 use crate::api::caller::Caller;
@@ -110,8 +110,9 @@ pub(super) async fn purge(
     if let Some(tablet_id) = request.tablet_id {
         checked_ids(tablet_id, None)?;
     }
-    caller.asks(format_args!("purge trash: {request:?}"));
     let select = PurgeSelect { disk: request.disk, entry: request.entry, tablet_id: request.tablet_id };
+    let all = if request.all { "all " } else { "" };
+    caller.asks(format_args!("purge {all}{select}{}", only_look(request.dry_run)));
     if request.dry_run {
         let outcomes = app.try_ask(Touches::Disk, move |node| node.would_purge(&select)).await?;
         return Ok(whole(outcomes.into_iter().map(PurgedItem::from).collect()).into_response());

@@ -16,7 +16,7 @@ use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::wire::{AdoptTablet, List, Operation, SetAsideDirectory, Unrecorded};
 use crate::engine::{Adopt, SetAside, UnrecordedFilter};
-use crate::model::TabletId;
+use crate::model::{TabletId, quoted};
 
 const MAX_LIMIT: i64 = 100_000;
 
@@ -66,7 +66,7 @@ pub(super) async fn adopt(
     parameters(&parts, &[])?;
     let AdoptTablet { path, header, to, accept_older } = request;
     let with = if header.is_some() { " with a header" } else { "" };
-    caller.asks(format_args!("adopt {path:?}{with}{}", older_in_words(accept_older)));
+    caller.asks(format_args!("adopt {}{with}{}", quoted(&path), older_in_words(accept_older)));
     let older = older(accept_older);
     let request = Adopt { path, header, to, older, requested_by: caller.to_string() };
     Ok(accepted(app.try_ask(Touches::Disk, move |node| node.adopt(&request)).await?))

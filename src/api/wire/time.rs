@@ -5,7 +5,7 @@ use std::fmt;
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::model::TimestampMs;
+use crate::model::{TimestampMs, quoted};
 
 /// Milliseconds since the Unix epoch, written `2024-05-01T12:00:00.000Z`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
@@ -29,7 +29,7 @@ impl std::str::FromStr for Timestamp {
         // In a query an unescaped plus is a blank.
         DateTime::parse_from_rfc3339(&text.replace(' ', "+"))
             .map(|time| Self(time.timestamp_millis()))
-            .map_err(|_| format!("{text:?} is neither an RFC 3339 time nor milliseconds since 1970"))
+            .map_err(|_| format!("{} is neither an RFC 3339 time nor milliseconds since 1970", quoted(text)))
     }
 }
 
@@ -50,9 +50,9 @@ impl Serialize for Timestamp {
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        DateTime::parse_from_rfc3339(&text)
-            .map(|time| Self(time.timestamp_millis()))
-            .map_err(|error| serde::de::Error::custom(format!("{text:?} is no RFC 3339 time: {error}")))
+        DateTime::parse_from_rfc3339(&text).map(|time| Self(time.timestamp_millis())).map_err(|error| {
+            serde::de::Error::custom(format!("{} is no RFC 3339 time: {error}", quoted(&text)))
+        })
     }
 }
 

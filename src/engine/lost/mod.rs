@@ -19,7 +19,7 @@ use super::ledger::note_owners;
 use super::node::Node;
 use super::register::{self, change_known_disks};
 use super::thread::spawn_isolated;
-use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, RecordSummary, TabletKey};
+use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, RecordSummary, TabletKey, quoted};
 use crate::rules::giving_up::{MigrationFate, Older, TabletFate};
 use crate::storage::read_disk_uuid;
 pub(super) use replace::replace;
@@ -200,9 +200,9 @@ fn carry_out(
     }
     if request.confirm.as_deref() != Some(&loss.confirmation()) {
         let why = format!(
-            "disk {} is not given up: repeat what is meant as confirm: {:?}, after a dry run",
+            "disk {} is not given up: repeat what is meant as confirm: {}, after a dry run",
             gone.path,
-            loss.confirmation()
+            quoted(&loss.confirmation())
         );
         return Err(Failure::new(ErrorCode::InvalidArgument, why));
     }

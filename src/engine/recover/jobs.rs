@@ -23,7 +23,7 @@ impl Recovery<'_> {
             let verdict = settle_migration(migration.status, Job::gate(migration), tablet);
             tracing::info!(
                 migration = %migration.id, tablet = %migration.key, status = %migration.status,
-                "found {tablet:?}: {verdict:?}"
+                "{}: {}", tablet.in_words(), verdict.in_words()
             );
             let action = self.action_on_copy(migration, settle_copy(verdict, tablet));
             if let (Some(action), Some(disk)) = (action, self.disk_of(&migration.destination)) {
@@ -73,8 +73,11 @@ impl Recovery<'_> {
                 tracing::info!(
                     disk = self.disk(DiskIndex(index)).path,
                     staging = item.name,
-                    "{owner:?}, {:?}, {tablet:?}: {verdict:?}",
-                    item.content
+                    "staging of {}: {}; {}: {}",
+                    owner.in_words(),
+                    staged(item.content).in_words(),
+                    tablet.in_words(),
+                    verdict.in_words()
                 );
                 let action = action_on_staging(item, verdict);
                 match (&item.owner, verdict, action) {

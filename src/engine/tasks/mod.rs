@@ -22,7 +22,7 @@ use std::sync::Arc;
 use super::node::Node;
 use super::view::{NewTask, Page, TargetFilter, TaskChange, TaskFilter, TaskView};
 use crate::model::{
-    DiskUuid, ErrorCode, Failure, Idempotency, MigrateTarget, Task, TaskId, TaskPlan, TaskStatus,
+    DiskUuid, ErrorCode, Failure, Idempotency, MigrateTarget, Task, TaskId, TaskPlan, TaskStatus, quoted,
 };
 use crate::rules::planning;
 use book::{Entry, MoveState, Stock};
@@ -224,8 +224,11 @@ fn on_disks(
         let named = disks.iter().map(|path| {
             sources.get(path).copied().ok_or_else(|| {
                 let known: Vec<_> = sources.keys().map(|path| path.as_str()).collect();
-                let text =
-                    format!("task {id} takes nothing from {path:?}; it does from {}", known.join(", "));
+                let text = format!(
+                    "task {id} takes nothing from {}; it does from {}",
+                    quoted(path),
+                    known.join(", ")
+                );
                 Failure::new(ErrorCode::DiskNotFound, text)
             })
         });

@@ -9,7 +9,7 @@ use crate::engine::marks;
 use crate::engine::node::Node;
 use crate::model::{
     DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
-    TaskRequest, TimestampMs,
+    TaskRequest, TimestampMs, quoted,
 };
 use crate::rules::planning::{
     self, Completeness, Inventory, Media, Pin, Request, Selector, Settings, Tablet, Target,
@@ -146,7 +146,8 @@ fn index(node: &Node, path: &str) -> Result<DiskIndex, Failure> {
     node.disk_at(path).map(|disk| disk.index).ok_or_else(|| {
         let known: Vec<_> = node.shown_disks().map(|disk| disk.path.as_str()).collect();
         let text = format!(
-            "no configured disk is written {path:?}; write it as in storage_root_path: {}",
+            "no configured disk is written {}; write it as in storage_root_path: {}",
+            quoted(path),
             known.join(", ")
         );
         Failure::new(ErrorCode::DiskNotFound, text)

@@ -18,7 +18,7 @@ pub(super) fn read(query: Query) -> Result<Request, (Option<Goal>, Failure)> {
         "run" => Ok(Goal::Run),
         "status" => Ok(Goal::Status),
         "" => Err("parameter goal is missing; accepted: run, status".to_owned()),
-        other => Err(format!("parameter goal must be run or status, got {other:?}")),
+        other => Err(format!("parameter goal must be run or status, got {}", quoted(other))),
     };
     let known_goal = goal.as_ref().ok().copied();
     let read = || {

@@ -20,7 +20,7 @@ use crate::api::calls::Touches;
 use crate::api::node::Node;
 use crate::api::query::{Query, invalid};
 use crate::engine::{Submit, TabletView};
-use crate::model::{ErrorCode, Failure, Migration, TabletKey};
+use crate::model::{ErrorCode, Failure, Migration, TabletKey, quoted};
 use releases::Release;
 
 /// GET only. A HEAD is a GET to most routers, and would move a tablet for whoever only looks; and they add a header Allow
@@ -94,7 +94,7 @@ struct Request {
 }
 
 async fn submit(app: &App, caller: &Caller, key: TabletKey, disk: String) -> Result<Migration, Failure> {
-    caller.asks(format_args!("move tablet {key} to {disk:?}"));
+    caller.asks(format_args!("move tablet {key} to {}", quoted(&disk)));
     let submit = Submit {
         reason: caller.reason_or("", "/api/tablet_migration"),
         requested_by: caller.to_string(),
