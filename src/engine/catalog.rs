@@ -1,6 +1,6 @@
 //! Which disk owns which tablet, in memory. A node holds a million of these: an entry is 64 bytes.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, btree_map};
 
 use crate::model::{
     DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, OperationId, RecordSummary, SchemaHash, ShardId,
@@ -73,6 +73,8 @@ pub(super) struct Catalog {
     operations: BTreeMap<TabletKey, OperationId>,
     /// Tablets and bytes per disk, kept up to date with every change.
     usage: HashMap<DiskIndex, (u64, u64)>,
+    /// Tablets per table and disk, likewise.
+    of_table: BTreeMap<(i64, DiskIndex), u64>,
 }
 
 impl Catalog {
@@ -89,6 +91,7 @@ impl Catalog {
         let usage = self.usage.entry(entry.disk).or_default();
         usage.0 += 1;
         usage.1 += entry.size_bytes;
+        *self.of_table.entry((entry.table_id, entry.disk)).or_default() += 1;
         self.tablets.insert(key, entry);
     }
 
@@ -97,6 +100,12 @@ impl Catalog {
         if let Some(usage) = self.usage.get_mut(&entry.disk) {
             usage.0 -= 1;
             usage.1 -= entry.size_bytes;
+        }
+        if let btree_map::Entry::Occupied(mut count) = self.of_table.entry((entry.table_id, entry.disk)) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
         }
         Some(entry)
     }
@@ -150,6 +159,21 @@ impl Catalog {
     pub(super) fn after(&self, key: Option<TabletKey>) -> impl Iterator<Item = (TabletKey, &Entry)> {
         let from = key.map_or(std::ops::Bound::Unbounded, std::ops::Bound::Excluded);
         self.tablets.range((from, std::ops::Bound::Unbounded)).map(|(key, entry)| (*key, entry))
+    }
+
+    /// How many there are on a disk and of a table; on all disks, of all tables where none is named. Looks at no tablet.
+    pub(super) fn count(&self, disk: Option<DiskIndex>, table_id: Option<i64>) -> u64 {
+        let Some(table_id) = table_id else {
+            return disk.map_or(self.tablets.len() as u64, |disk| self.usage(disk).0);
+        };
+        let on = |disk| (table_id, DiskIndex(disk));
+        let of_it = self.of_table.range(on(0)..=on(u16::MAX));
+        of_it.filter(|((_, on), _)| disk.is_none_or(|disk| disk == *on)).map(|(_, count)| count).sum()
+    }
+
+    /// How many are known and not served.
+    pub(super) fn unavailable_count(&self) -> usize {
+        self.unavailable.len()
     }
 
     /// Number of tablets and of bytes on a disk.
@@ -352,6 +376,8 @@ mod tests {
         catalog.insert(key, Entry::new(DiskIndex(1), &record(key, 30)));
         assert_eq!(catalog.usage(DiskIndex(0)), (0, 0));
         assert_eq!(catalog.usage(DiskIndex(1)), (1, 30));
+        let counts = |table| [None, Some(0), Some(1)].map(|disk| catalog.count(disk.map(DiskIndex), table));
+        assert_eq!([counts(None), counts(Some(5)), counts(Some(6))], [[1, 0, 1], [1, 0, 1], [0, 0, 0]]);
         catalog.set_unavailable(key, Unavailable::NoGoodCopy, "gone".into());
         assert_eq!(catalog.usage(DiskIndex(1)), (0, 0));
         assert_eq!(catalog.why_unavailable(key), Some("gone"));

@@ -14,6 +14,8 @@ use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, Tab
 
 /// Verifications that are remembered.
 const KEPT_MAX: usize = 10_000;
+/// Of those that found nothing wrong, as many are forgotten at once.
+const FORGOTTEN_AT_ONCE: usize = 1000;
 /// Files that are told by name, of each kind.
 const NAMED_MAX: usize = 1000;
 
@@ -86,6 +88,18 @@ impl Check {
         Some(Trouble { generation: seen.generation, kind, why: in_words(&seen) })
     }
 
+    /// The kind of it, without the words.
+    fn kind(&self) -> Option<TroubleKind> {
+        match self.lock().state {
+            CheckState::Damaged => Some(TroubleKind::Damaged),
+            CheckState::Unreadable => Some(TroubleKind::Unreadable),
+            CheckState::Passed => None,
+            CheckState::Never | CheckState::Queued | CheckState::Running | CheckState::Failed => {
+                self.trouble_before.as_ref().map(|known| known.kind)
+            }
+        }
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, TabletCheck> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -153,7 +167,7 @@ pub(super) const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
     }
 }
 
-/// Makes room for one more.
+/// Makes room for one more, and for others after it: a look at all of them is paid for by the room it makes.
 pub(super) fn forget_oldest(node: &Node, checks: &mut Checks) {
     if checks.len() < KEPT_MAX {
         return;
@@ -164,7 +178,10 @@ pub(super) fn forget_oldest(node: &Node, checks: &mut Checks) {
         let is_wrong = matches!(check.state, CheckState::Damaged | CheckState::Unreadable);
         Some((is_wrong, check.finished_ms?, *key))
     });
-    if let Some((.., oldest)) = ended.min() {
+    let mut ended: Vec<_> = ended.collect();
+    ended.sort_unstable();
+    let whole = ended.partition_point(|(is_wrong, ..)| !is_wrong);
+    for (.., oldest) in ended.into_iter().take(whole.clamp(1, FORGOTTEN_AT_ONCE)) {
         checks.remove(&oldest);
         node.journal.clear_check(oldest);
     }
@@ -268,8 +285,9 @@ pub(super) fn troubles(node: &Node) -> BTreeMap<TabletKey, Trouble> {
 
 /// Tablets of which a disk did not give all bytes.
 pub(super) fn unreadable(node: &Node) -> BTreeSet<TabletKey> {
-    let unreadable = |known: &Trouble| known.kind == TroubleKind::Unreadable;
-    troubles(node).into_iter().filter(|(_, known)| unreadable(known)).map(|(key, _)| key).collect()
+    let checks = node.checks();
+    let unreadable = checks.iter().filter(|(_, check)| check.kind() == Some(TroubleKind::Unreadable));
+    unreadable.map(|(key, _)| *key).collect()
 }
 
 /// What is known to be wrong with a tablet as it is now.

@@ -1,11 +1,11 @@
 //! Disks as they are shown: one look at the migrations that have not ended, and from it the view of every disk, or of one.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::disk::Disk;
-use super::job::Job;
 use super::node::Node;
 use super::removal::not_safe_to_remove;
 use super::tasks;
@@ -25,37 +25,66 @@ pub(super) fn disk(node: &Node, disk: &Disk) -> DiskView {
     DiskLook::take(node).at(node, disk)
 }
 
+/// Migrations from or to a disk that have not ended.
+pub(super) fn under_way(node: &Node, disk: &Disk) -> u64 {
+    DiskLook::take(node).ends_at(disk).either
+}
+
 /// What the views of all disks have in common.
 struct DiskLook {
     hang_after: Duration,
     slots: Vec<DiskSlots>,
-    jobs: Vec<Arc<Job>>,
-    ends: Vec<(Status, DiskUuid, DiskUuid)>,
+    ends: HashMap<DiskUuid, Ends>,
+}
+
+/// Migrations with one disk at an end.
+#[derive(Debug, Clone, Copy, Default)]
+struct Ends {
+    from: Standing,
+    to: Standing,
+    either: u64,
+}
+
+/// How they stand.
+#[derive(Debug, Clone, Copy, Default)]
+struct Standing {
+    queued: u64,
+    paused: u64,
+    running: u64,
+}
+
+impl Standing {
+    const fn count(&mut self, status: Status) {
+        match status {
+            Status::Queued => self.queued += 1,
+            Status::Paused => self.paused += 1,
+            _ => self.running += 1,
+        }
+    }
 }
 
 impl DiskLook {
+    /// Looks at every migration once, however many disks there are.
     fn take(node: &Node) -> Self {
         let jobs: Vec<_> = node.board().alive.values().cloned().collect();
-        let end = |job: &Arc<Job>| {
+        let mut ends: HashMap<DiskUuid, Ends> = HashMap::new();
+        for job in jobs {
             let row = job.lock();
-            (row.status, row.source.uuid, row.destination.uuid)
-        };
-        let ends = jobs.iter().map(end).collect();
-        Self { hang_after: node.hang_after(), slots: node.slots(), jobs, ends }
+            let (status, source, destination) = (row.status, row.source.uuid, row.destination.uuid);
+            drop(row);
+            let from = ends.entry(source).or_default();
+            from.from.count(status);
+            from.either += 1;
+            let to = ends.entry(destination).or_default();
+            to.to.count(status);
+            to.either += u64::from(source != destination);
+        }
+        Self { hang_after: node.hang_after(), slots: node.slots(), ends }
     }
 
-    /// Migrations with this disk at one end: queued, paused, and all others.
-    fn count(
-        &self,
-        uuid: Option<DiskUuid>,
-        end: fn(&(Status, DiskUuid, DiskUuid)) -> DiskUuid,
-    ) -> (u64, u64, u64) {
-        let at = self.ends.iter().filter(|row| Some(end(row)) == uuid);
-        at.fold((0, 0, 0), |(queued, paused, running), (status, ..)| match status {
-            Status::Queued => (queued + 1, paused, running),
-            Status::Paused => (queued, paused + 1, running),
-            _ => (queued, paused, running + 1),
-        })
+    fn ends_at(&self, disk: &Disk) -> Ends {
+        let uuid = disk.opened.get().map(|opened| opened.identity.uuid);
+        uuid.and_then(|uuid| self.ends.get(&uuid)).copied().unwrap_or_default()
     }
 
     fn at(&self, node: &Node, disk: &Disk) -> DiskView {
@@ -65,7 +94,7 @@ impl DiskLook {
         let (tablet_count, tablet_bytes) = node.catalog().usage(disk.index);
         let opened = disk.opened.get();
         let uuid = opened.as_ref().map(|opened| opened.identity.uuid);
-        let (from, to) = (self.count(uuid, |row| row.1), self.count(uuid, |row| row.2));
+        let ends = self.ends_at(disk);
         let shares = |other: &Arc<Disk>| match (&opened, &other.opened.get()) {
             (Some(a), Some(b)) => same_file_system(&a.file_system, &b.file_system),
             _ => false,
@@ -88,15 +117,15 @@ impl DiskLook {
                 .collect(),
             read_slots: (reads, slot.read_limit),
             write_slots: (writes, slot.write_limit),
-            queued_from: from.0,
-            queued_to: to.0,
-            paused_and_running_from: (from.1, from.2),
-            paused_and_running_to: (to.1, to.2),
+            queued_from: ends.from.queued,
+            queued_to: ends.to.queued,
+            paused_and_running_from: (ends.from.paused, ends.from.running),
+            paused_and_running_to: (ends.to.paused, ends.to.running),
             tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
             rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
             pace: disk.pace.view(),
             throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),
-            not_safe_because: not_safe_to_remove(node, disk, &self.jobs),
+            not_safe_because: not_safe_to_remove(node, disk, ends.either),
             undone: node.undone.on(disk),
             unrecorded: disk.unrecorded.view(),
         }

@@ -47,7 +47,7 @@ pub(super) fn unpin(node: &Node, key: TabletKey) -> Result<TabletView, Failure> 
 }
 
 fn known(node: &Node, key: TabletKey) -> Result<TabletView, Failure> {
-    super::query::tablet(node, key).ok_or_else(|| {
+    super::tablet_look::tablet(node, key).ok_or_else(|| {
         Failure::new(ErrorCode::TabletNotFound, format!("tablet {key} is not on this node, or not served"))
     })
 }

@@ -75,6 +75,7 @@ mod start;
 mod steer;
 mod stop;
 mod submit;
+mod tablet_look;
 mod task_view;
 mod tasks;
 mod thread;
@@ -95,6 +96,7 @@ use std::time::Duration;
 pub use crate::rules::giving_up::Older;
 pub use crate::rules::trash::LastCopy;
 pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
+pub use known_disks::misplaced_disks;
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub use operation_view::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
@@ -287,22 +289,22 @@ impl Engine {
 
     /// All tablets of an id on this node (normally one).
     pub fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
-        query::tablets_by_id(&self.0, id)
+        tablet_look::tablets_by_id(&self.0, id)
     }
 
     /// One tablet.
     pub fn tablet(&self, key: TabletKey) -> Option<TabletView> {
-        query::tablet(&self.0, key)
+        tablet_look::tablet(&self.0, key)
     }
 
     /// Tablets, ascending by id.
     pub fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
-        query::tablets(&self.0, filter)
+        tablet_look::tablets(&self.0, filter)
     }
 
     /// Calls `visit` for every served tablet, under a read lock: be quick.
     pub fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
-        query::for_each_tablet(&self.0, visit);
+        tablet_look::for_each_tablet(&self.0, visit);
     }
 
     /// Tablets that are known but not served, and why; at most so many.

@@ -52,6 +52,8 @@ pub(super) struct Node {
     schedule: Mutex<Schedule>,
     /// Rung when a migration is queued, has ended, or a limit has changed.
     bell: Condvar,
+    /// The same, but for what is queued.
+    end_bell: Condvar,
     pub(super) journal: JournalHandle,
     /// What the state directory is on.
     pub(super) state_file_system: FileSystem,
@@ -144,6 +146,7 @@ impl Node {
             board: Mutex::default(),
             schedule: Mutex::default(),
             bell: Condvar::new(),
+            end_bell: Condvar::new(),
             journal,
             state_file_system,
             budget,
@@ -202,11 +205,22 @@ impl Node {
         lock(&self.schedule)
     }
 
-    /// Wakes the scheduler.
+    /// Wakes the scheduler, and who looks after tasks.
     pub(super) fn ring(&self) {
+        self.ring_queued();
+        self.end_bell.notify_all();
+    }
+
+    /// Wakes the scheduler: a migration is queued. What tasks have under way is as it was.
+    pub(super) fn ring_queued(&self) {
         // Under the lock: a ring between the scheduler's look and its wait would be missed.
         drop(self.schedule());
         self.bell.notify_all();
+    }
+
+    /// Waits for a ring that is not for something queued, at most `wait`.
+    pub(super) fn wait_for_an_end(&self, wait: Duration) {
+        drop(self.end_bell.wait_timeout(self.schedule(), wait).unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Waits for the bell, at most `wait`.

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::catalog::{Catalog, Entry};
-use super::check::{self, Trouble, TroubleKind};
+use super::catalog::Catalog;
+use super::check;
 use super::disk::visit;
 use super::gentle::outside_window;
-use super::marks::Marks;
 use super::node::Node;
 use super::scheduler::why_waiting;
-use super::view::{ListOrder, MigrationFilter, Page, Pin, TabletFilter, TabletView, Totals};
+use super::tablet_look::troubled;
+use super::view::{ListOrder, MigrationFilter, Page, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Marked, Migration, MigrationId, Phase, SchemaHash,
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash,
     Status, TabletId, TabletKey, TabletRecord,
 };
 use crate::rules::recovery::Unavailable;
@@ -210,81 +210,6 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
     node.journal.list(asked)
 }
 
-fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
-    let known = said.troubles.get(&key).filter(|known| known.generation == entry.generation);
-    let trouble = |kind| known.filter(|known| known.kind == kind).map(|known| known.why.clone());
-    TabletView {
-        key,
-        table_id: entry.table_id,
-        partition_id: entry.partition_id,
-        disk: node.disk(entry.disk).path.clone(),
-        shard_id: entry.shard_id,
-        generation: entry.generation,
-        size_bytes: entry.size_bytes,
-        file_count: entry.file_count,
-        migration: entry.migration.filter(|id| id.0 > 0),
-        unavailable: None,
-        pinned: said.marks.get(&Marked::Pinned(key)).cloned(),
-        damaged: trouble(TroubleKind::Damaged),
-        unreadable: trouble(TroubleKind::Unreadable),
-    }
-}
-
-/// What is known of tablets beside the catalog.
-struct Said {
-    marks: Marks,
-    troubles: BTreeMap<TabletKey, Trouble>,
-}
-
-/// A copy, so that nothing of it is locked beside the catalog: it is little.
-fn said(node: &Node) -> Said {
-    let marks = node.marks().clone();
-    Said { marks, troubles: check::troubles(node) }
-}
-
-pub(super) fn tablet(node: &Node, key: TabletKey) -> Option<TabletView> {
-    let said = said(node);
-    node.catalog().get(key).map(|entry| view(node, &said, key, entry))
-}
-
-pub(super) fn tablets_by_id(node: &Node, id: TabletId) -> Vec<TabletView> {
-    let said = said(node);
-    node.catalog().with_id(id).map(|(key, entry)| view(node, &said, key, entry)).collect()
-}
-
-pub(super) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
-    let disk = filter.disk.as_ref().map(|path| node.disk_at(path).map(|disk| disk.index));
-    let said = said(node);
-    let catalog = node.catalog();
-    let matches = |key: TabletKey, entry: &Entry| {
-        disk.is_none_or(|disk| disk == Some(entry.disk))
-            && filter.table_id.is_none_or(|table| table == entry.table_id)
-            && filter.partition_id.is_none_or(|partition| partition == entry.partition_id)
-            && filter
-                .pin
-                .is_none_or(|pin| (pin == Pin::Pinned) == said.marks.contains_key(&Marked::Pinned(key)))
-    };
-    let total = catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64;
-    let after = filter.after.map(|tablet_id| TabletKey { tablet_id, schema_hash: SchemaHash(i32::MAX) });
-    let mut items: Vec<TabletView> = Vec::new();
-    for (key, entry) in catalog.after(after).filter(|(key, entry)| matches(*key, entry)) {
-        // The marker is an id: a tablet with several schema hashes is never divided between two pages.
-        if items.len() >= limit && items.last().is_some_and(|last| last.key.tablet_id != key.tablet_id) {
-            break;
-        }
-        items.push(view(node, &said, key, entry));
-    }
-    Page { total, items }
-}
-
-pub(super) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
-    let said = said(node);
-    for (key, entry) in node.catalog().after(None) {
-        visit(&view(node, &said, key, entry));
-    }
-}
-
 /// Tablets that are known but not served.
 pub(super) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, String)> {
     let catalog = node.catalog();
@@ -336,15 +261,6 @@ pub(super) fn read_record(store: &NativeStore, key: TabletKey) -> Result<TabletR
     })
 }
 
-/// Tablets that something is wrong with: the damaged and the unreadable ones.
-fn troubled(node: &Node) -> (Vec<TabletView>, Vec<TabletView>) {
-    let said = said(node);
-    let catalog = node.catalog();
-    let views = said.troubles.keys().filter_map(|key| Some(view(node, &said, *key, catalog.get(*key)?)));
-    let wrong = views.filter(|view| view.damaged.is_some() || view.unreadable.is_some());
-    wrong.partition(|view| view.damaged.is_some())
-}
-
 pub(super) fn totals(node: &Node) -> Totals {
     let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
     let counts = &node.counts;
@@ -354,7 +270,7 @@ pub(super) fn totals(node: &Node) -> Totals {
     };
     let (tablets, unavailable) = {
         let catalog = node.catalog();
-        (catalog.len() as u64, catalog.unavailable().count() as u64)
+        (catalog.len() as u64, catalog.unavailable_count() as u64)
     };
     let (damaged, unreadable) = troubled(node);
     Totals {

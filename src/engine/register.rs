@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::catalog::Entry;
 use super::disk::Disk;
+use super::disk_look;
 use super::gentle::disk_rate;
 use super::housekeeping;
 use super::known_disks::{self, KnownDisks, if_lost};
@@ -152,8 +153,8 @@ pub(super) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
         ));
     }
     disk.unrecorded.wait(WALK_WAIT);
-    let alive: Vec<_> = node.board().alive.values().cloned().collect();
-    if let Some(why) = in_use(node, &disk, &alive) {
+    let under_way = disk_look::under_way(node, &disk);
+    if let Some(why) = in_use(node, &disk, under_way) {
         return Err(refuse(why));
     }
     let Some(shorter) = without(node, path) else {

@@ -4,11 +4,9 @@
 //! everything along that lives on the same file system, other roots and the daemon's own state included.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::disk::Disk;
-use super::job::Job;
 use super::known_disks::if_lost;
 use super::node::Node;
 use super::opened::Opened;
@@ -16,19 +14,20 @@ use super::tasks;
 use crate::storage::same_file_system;
 
 /// Why `disk` must not be pulled, every reason; `None` when nothing is lost by it. What lies in its trash has a live copy
-/// on another disk then, which was read back from the medium before the move ended. `alive` are the migrations that have
-/// not ended, taken before the catalog is looked at: a tablet that arrives meanwhile is seen in one of the two.
-pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
+/// on another disk then, which was read back from the medium before the move ended. `under_way` are the migrations from or
+/// to it that have not ended, counted before the catalog is looked at: a tablet that arrives meanwhile is seen in one of
+/// the two.
+pub(super) fn not_safe_to_remove(node: &Node, disk: &Disk, under_way: u64) -> Option<String> {
     let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
-    let mut reasons = of_its_own(node, disk, &opened, alive);
+    let mut reasons = of_its_own(node, disk, &opened, under_way);
     reasons.extend(of_its_neighbours(node, disk, &opened));
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
 /// Why the daemon must not forget `disk`, every reason; `None` when nothing of it would be missed.
-pub(super) fn in_use(node: &Node, disk: &Disk, alive: &[Arc<Job>]) -> Option<String> {
+pub(super) fn in_use(node: &Node, disk: &Disk, under_way: u64) -> Option<String> {
     let Some(opened) = disk.opened.get() else { return Some(never_opened(disk)) };
-    let reasons = of_its_own(node, disk, &opened, alive);
+    let reasons = of_its_own(node, disk, &opened, under_way);
     (!reasons.is_empty()).then(|| reasons.join("; "))
 }
 
@@ -37,14 +36,10 @@ fn never_opened(disk: &Disk) -> String {
     format!("it was never opened by this run of the daemon: what it holds is not known; {way_out}")
 }
 
-fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, alive: &[Arc<Job>]) -> Vec<String> {
+fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, under_way: u64) -> Vec<String> {
     let mut reasons = Vec::new();
     let uuid = opened.identity.uuid;
-    let touching = alive.iter().filter(|job| {
-        let row = job.lock();
-        row.source.uuid == uuid || row.destination.uuid == uuid
-    });
-    match touching.count() {
+    match under_way {
         0 => {}
         1 => reasons.push("1 migration from or to it has not ended".to_owned()),
         count => reasons.push(format!("{count} migrations from or to it have not ended")),
@@ -57,7 +52,7 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, alive: &[Arc<Job>]) -> 
         0 => {}
         count => reasons.push(format!("it holds {}", Tablets(count))),
     }
-    match catalog.unavailable().count() as u64 {
+    match catalog.unavailable_count() as u64 {
         0 => {}
         count => reasons.push(format!("{} of this node may be on it, being unavailable", Tablets(count))),
     }

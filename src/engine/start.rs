@@ -146,7 +146,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         "{} tablets on {} disks, {} unavailable, {} migrations go on",
         node.catalog().len(),
         node.disks.iter().filter(|disk| disk.opened.get().is_some()).count(),
-        node.catalog().unavailable().count(),
+        node.catalog().unavailable_count(),
         node.board().alive.len()
     );
     marks::take_up(&node, remembered.marks);

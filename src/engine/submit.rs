@@ -66,7 +66,7 @@ pub(super) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
         entry.migration = Some(row.id);
     }
     scheduler::requeue(node, &job);
-    node.ring();
+    node.ring_queued();
     Ok(row)
 }
 

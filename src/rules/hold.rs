@@ -4,7 +4,7 @@
 //! and its carrying out does the rest at its next look. Nothing here asks how an operator's own pause ends: nobody but an
 //! operator ends that.
 
-use crate::model::{Hold, Status};
+use crate::model::{Hold, Status, TimestampMs};
 
 /// What its task wants of a migration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -97,9 +97,48 @@ pub fn hold(facts: HoldFacts) -> HoldVerdict {
     }
 }
 
+/// When everything that lives is looked at: at once when what is wished has changed, else now and then. Never at every
+/// event, of which there are as many as there are migrations.
+#[derive(Debug)]
+pub struct Looks<W> {
+    last: Option<(TimestampMs, W)>,
+}
+
+impl<W> Default for Looks<W> {
+    fn default() -> Self {
+        Self { last: None }
+    }
+}
+
+impl<W: PartialEq> Looks<W> {
+    /// Whether to look now, when this is wished; if so, that is done.
+    pub fn is_due(&mut self, now_ms: TimestampMs, wished: W) -> bool {
+        let is_due = self
+            .last
+            .as_ref()
+            .is_none_or(|(looked, before)| *before != wished || now_ms - looked >= LOOK_EVERY_MS);
+        if is_due {
+            self.last = Some((now_ms, wished));
+        }
+        is_due
+    }
+}
+
+/// Between two looks while nothing else is wished.
+const LOOK_EVERY_MS: TimestampMs = 500;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ten_thousand_events_are_a_look_now_and_then_and_a_new_wish_is_one_at_once() {
+        let mut looks = Looks::default();
+        let seen = (0..10_000).filter(|now| looks.is_due(*now, "paused")).count();
+        assert_eq!(seen, 20);
+        assert!(looks.is_due(10_000, "resumed"), "it has changed");
+        assert!(!looks.is_due(10_001, "resumed"));
+    }
 
     #[test]
     fn a_pause_that_an_operator_asked_for_is_let_go_by_nobody_else_whoever_came_first() {

@@ -74,6 +74,13 @@ type Pair = (DiskIndex, DiskIndex);
 /// Ascending order is order of service.
 type Place = (Reverse<(Haste, Priority)>, Turn, MigrationId);
 
+/// Where a waiting migration is kept.
+#[derive(Debug, Clone, Copy)]
+enum Kept {
+    InQueue(Pair, Place),
+    Until(TimestampMs),
+}
+
 #[derive(Debug)]
 struct Lease {
     members: BTreeSet<MigrationId>,
@@ -85,7 +92,7 @@ struct Lease {
 pub struct Schedule {
     waiting: HashMap<Pair, BTreeMap<Place, Waiting>>,
     delayed: BTreeMap<(TimestampMs, MigrationId), Waiting>,
-    place_of: HashMap<MigrationId, (Pair, Place)>,
+    kept: HashMap<MigrationId, Kept>,
     leases: HashMap<Pair, Vec<Lease>>,
     running: usize,
 }
@@ -95,7 +102,10 @@ impl Schedule {
     pub fn push(&mut self, entry: Waiting) {
         self.remove(entry.id);
         match entry.not_before_ms {
-            Some(at) => drop(self.delayed.insert((at, entry.id), entry)),
+            Some(at) => {
+                self.kept.insert(entry.id, Kept::Until(at));
+                self.delayed.insert((at, entry.id), entry);
+            }
             None => self.enqueue(entry),
         }
     }
@@ -103,22 +113,21 @@ impl Schedule {
     fn enqueue(&mut self, entry: Waiting) {
         let pair = (entry.source, entry.destination);
         let place = (Reverse((entry.haste, entry.priority)), entry.turn, entry.id);
-        self.place_of.insert(entry.id, (pair, place));
+        self.kept.insert(entry.id, Kept::InQueue(pair, place));
         self.waiting.entry(pair).or_default().insert(place, entry);
     }
 
     /// Takes a waiting migration out of the queue; `None` when it is not waiting.
     pub fn remove(&mut self, id: MigrationId) -> Option<Waiting> {
-        if let Some((pair, place)) = self.place_of.remove(&id) {
-            return self.waiting.get_mut(&pair)?.remove(&place);
+        match self.kept.remove(&id)? {
+            Kept::InQueue(pair, place) => self.waiting.get_mut(&pair)?.remove(&place),
+            Kept::Until(at) => self.delayed.remove(&(at, id)),
         }
-        let at = self.delayed.keys().find(|(_, delayed)| *delayed == id).copied()?;
-        self.delayed.remove(&at)
     }
 
     /// Migrations waiting, delayed ones included.
     pub fn waiting_count(&self) -> usize {
-        self.place_of.len() + self.delayed.len()
+        self.kept.len()
     }
 
     /// Migrations running.
@@ -214,7 +223,7 @@ impl Schedule {
             if let Some(queue) = self.waiting.get_mut(&pair) {
                 queue.remove(&place);
             }
-            self.place_of.remove(&entry.id);
+            self.kept.remove(&entry.id);
             self.running += 1;
             started.push(entry.id);
         }
@@ -242,9 +251,11 @@ impl Schedule {
         slots: &dyn Fn(DiskIndex) -> DiskSlots,
         name: &dyn Fn(DiskIndex) -> String,
     ) -> Option<String> {
-        let Some((pair, _)) = self.place_of.get(&id) else {
-            let (at, _) = self.delayed.keys().find(|(_, delayed)| *delayed == id)?;
-            return Some(format!("waiting {} ms before the next attempt", (at - now_ms).max(0)));
+        let pair = match self.kept.get(&id)? {
+            Kept::InQueue(pair, _) => pair,
+            Kept::Until(at) => {
+                return Some(format!("waiting {} ms before the next attempt", (at - now_ms).max(0)));
+            }
         };
         let (source, destination) = (slots(pair.0), slots(pair.1));
         let (reading, writing) = (self.slots_in_use(pair.0, slots).0, self.slots_in_use(pair.1, slots).1);

@@ -19,7 +19,7 @@ pub(super) struct Elsewhere {
     /// On disks that may come back.
     pub(super) away: HashMap<TabletKey, Vec<Claim>>,
     /// On disks that were given up: only what is as new is served, and what is gone is not waited for.
-    lost: HashMap<TabletKey, u64>,
+    lost: HashMap<TabletKey, Claim>,
     /// On disks that are here, as it was acknowledged: they may have come back older.
     here: HashMap<TabletKey, (DiskRef, u64)>,
 }
@@ -28,13 +28,19 @@ impl Elsewhere {
     /// The newest one a copy that is here has to be above. A twin of what is lost is as good as that was: it is the
     /// newest there will ever be.
     pub(super) fn newest(&self, key: TabletKey, here: Option<u64>) -> Option<u64> {
-        let lost = self.lost.get(&key).filter(|lost| here.is_none_or(|here| **lost > here));
-        self.away_with(key).map(|claim| claim.generation).max(lost.copied())
+        let lost = self.lost.get(&key).map(|claim| claim.generation);
+        let lost = lost.filter(|lost| here.is_none_or(|here| *lost > here));
+        self.away_with(key).map(|claim| claim.generation).max(lost)
     }
 
     /// What was acknowledged to be on a disk that is here, where it is newer than the newest copy found.
     pub(super) fn outlived(&self, key: TabletKey, newest: Option<u64>) -> Option<&(DiskRef, u64)> {
         self.here.get(&key).filter(|(_, acknowledged)| newest.is_none_or(|newest| *acknowledged > newest))
+    }
+
+    /// The lost disk that had this generation.
+    pub(super) fn lost_with(&self, key: TabletKey, generation: u64) -> Option<&DiskRef> {
+        self.lost.get(&key).filter(|claim| claim.generation == generation).map(|claim| &claim.disk)
     }
 
     /// The highest claim of a disk that may come back.
@@ -58,8 +64,10 @@ pub(super) fn elsewhere(findings: &Findings<'_>) -> Elsewhere {
             return;
         }
         if findings.lost.contains(&disk.uuid) {
-            let known = elsewhere.lost.entry(key).or_default();
-            *known = generation.max(*known);
+            let newer = elsewhere.lost.get(&key).is_none_or(|known| known.generation < generation);
+            if newer {
+                elsewhere.lost.insert(key, Claim { disk: disk.clone(), generation });
+            }
         } else {
             elsewhere.away.entry(key).or_default().push(Claim { disk: disk.clone(), generation });
         }

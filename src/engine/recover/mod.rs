@@ -91,6 +91,7 @@ pub(super) fn settle(findings: Findings<'_>) -> Settled {
         configured: present(all_opened),
         present: present(all_opened && findings.last_seen.is_empty()),
         elsewhere: elsewhere(&findings),
+        moves: moves(&findings),
         unreadable: HashMap::new(),
         unsynced: HashMap::new(),
         settled: Settled::default(),
@@ -103,6 +104,14 @@ pub(super) fn settle(findings: Findings<'_>) -> Settled {
     recovery.settled
 }
 
+fn moves(findings: &Findings<'_>) -> HashMap<TabletKey, Vec<(MigrationId, DiskRef)>> {
+    let mut moves: HashMap<_, Vec<_>> = HashMap::new();
+    for row in findings.finished.iter().chain(&findings.unfinished) {
+        moves.entry(row.key).or_default().push((row.id, row.destination.clone()));
+    }
+    moves
+}
+
 struct Recovery<'a> {
     findings: Findings<'a>,
     /// Whether every configured disk is here.
@@ -110,6 +119,8 @@ struct Recovery<'a> {
     /// Whether every disk of this node is, those included that were taken out of the configuration and never forgotten.
     present: Disks,
     elsewhere: Elsewhere,
+    /// Where the migrations of each tablet went: asked for each of the tablets of a disk that is not here.
+    moves: HashMap<TabletKey, Vec<(MigrationId, DiskRef)>>,
     /// Tablets of which a copy could not be read, and what the disk said.
     unreadable: HashMap<TabletKey, String>,
     /// Disks whose sync failed, and what they said: no other copy of what they own goes.

@@ -275,13 +275,12 @@ impl Recovery<'_> {
     fn note(&self, key: TabletKey, shard_id: ShardId, owner: DiskIndex, generation: u64) -> RetiredNote {
         let disk = self.disk(owner);
         // The last one to go there: by its number an operator takes the move back.
-        let known = self.findings.finished.iter().chain(&self.findings.unfinished);
-        let there = known
-            .filter(|migration| migration.key == key && self.disk_of(&migration.destination) == Some(owner));
+        let moves = self.moves.get(&key).into_iter().flatten();
+        let there = moves.filter(|(_, to)| self.disk_of(to) == Some(owner));
         RetiredNote {
             key,
             shard_id,
-            migration_id: there.map(|migration| migration.id).max(),
+            migration_id: there.map(|(id, _)| *id).max(),
             moved_to: disk.reference().unwrap_or_else(|| DiskRef {
                 uuid: crate::model::DiskUuid(uuid::Uuid::nil()),
                 path: disk.path.clone(),
@@ -303,21 +302,8 @@ impl Recovery<'_> {
     }
 
     fn on_missing_disk(&self, key: TabletKey, generation: u64) -> String {
-        let moved_to = self
-            .findings
-            .scans
-            .iter()
-            .flatten()
-            .flat_map(|scan| scan.trash.iter().filter_map(|item| item.note.as_ref()))
-            .find(|note| note.key == key && note.generation == generation)
-            .map(|note| &note.moved_to)
-            .or_else(|| {
-                let known = self.findings.finished.iter().chain(&self.findings.unfinished);
-                known
-                    .filter(|migration| migration.key == key)
-                    .max_by_key(|migration| migration.id)
-                    .map(|migration| &migration.destination)
-            });
+        let last_move = || self.moves.get(&key)?.iter().max_by_key(|(id, _)| *id).map(|(_, to)| to);
+        let moved_to = self.elsewhere.lost_with(key, generation).or_else(last_move);
         match moved_to {
             None => "on a disk that is not here".to_owned(),
             Some(disk) if self.findings.lost.contains(&disk.uuid) => format!(

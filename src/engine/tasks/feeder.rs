@@ -12,6 +12,7 @@ use crate::engine::{check, marks, query, stop, submit};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
+use crate::rules::hold::Looks;
 
 /// How long the feeder sleeps at most when nothing rings.
 const NAP_MAX: Duration = Duration::from_millis(500);
@@ -29,6 +30,7 @@ pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     let node = Arc::clone(node);
     spawn_isolated("tasks", move || {
         let mut holds = Holds::new();
+        let mut looks = Looks::default();
         while !node.is_stopping() {
             let tasks: Vec<_> = {
                 let book = node.tasks();
@@ -40,10 +42,9 @@ pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
             for task in &tasks {
                 feed(&node, task, &mut holds);
             }
-            super::holds::settle(&node);
+            super::holds::settle(&node, &mut looks);
             // Rung by every migration that ends; one that ended while we looked is seen after the nap at the latest.
-            let schedule = node.schedule();
-            drop(node.wait_for_bell(schedule, NAP_MAX));
+            node.wait_for_an_end(NAP_MAX);
         }
     })
     .map(drop)

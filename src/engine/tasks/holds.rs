@@ -4,15 +4,26 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::engine::clock::steady_ms;
 use crate::engine::job::Order;
 use crate::engine::node::Node;
 use crate::engine::{stop, submit};
-use crate::model::{DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
-use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, TaskWish, hold};
+use crate::model::{DiskIndex, DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
+use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, Looks, TaskWish, hold};
 
-/// One look at every migration that has not ended.
-pub(super) fn settle(node: &Arc<Node>) {
+/// What is wished of migrations: by the tasks under way, and by disks that were taken out of service.
+pub(super) type Wished = (BTreeMap<TaskId, Wish>, Vec<DiskIndex>);
+
+/// Looks at every migration that has not ended, when it is time to.
+pub(super) fn settle(node: &Arc<Node>, looks: &mut Looks<Wished>) {
     let wishes = wishes(node);
+    let disabled = node.shown_disks().filter(|disk| disk.is_disabled()).map(|disk| disk.index).collect();
+    if looks.is_due(steady_ms(), (wishes.clone(), disabled)) {
+        look(node, &wishes);
+    }
+}
+
+fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     let mut due: Vec<(MigrationId, HoldVerdict)> = Vec::new();
     for job in jobs {
@@ -49,7 +60,8 @@ pub(super) fn settle(node: &Arc<Node>) {
     }
 }
 
-/// What each task under way wants of its migrations; with the source disks from which it wants nothing for now.
+/// What each task under way wants of its migrations, with the source disks from which it wants nothing for now. Tasks that
+/// want nothing are left out.
 fn wishes(node: &Node) -> BTreeMap<TaskId, Wish> {
     let book = node.tasks();
     let open = book.entries.values().filter(|entry| entry.is_active());
@@ -61,10 +73,12 @@ fn wishes(node: &Node) -> BTreeMap<TaskId, Wish> {
         },
         paused_disks: task.paused_disks.clone(),
     };
-    open.map(|entry| (entry.task.id, wish(&entry.task))).collect()
+    let wishes = open.map(|entry| (entry.task.id, wish(&entry.task)));
+    wishes.filter(|(_, wish)| wish.of_all != TaskWish::None || !wish.paused_disks.is_empty()).collect()
 }
 
-struct Wish {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wish {
     of_all: TaskWish,
     paused_disks: Vec<DiskUuid>,
 }
