@@ -1,8 +1,9 @@
 //! Digest access authentication (RFC 7616) with SHA-256 and qop=auth: nonces, and what the answer must be.
 //!
-//! Nonces are not remembered: each says when it ends and carries an HMAC over that, with a key made at start. Within its
-//! life a nonce can be replayed with the very same request; who can listen to the wire should be kept from it by TLS.
-//! MD5, which the Atlas form used, is not offered.
+//! Nonces are not remembered: each says when it ends and carries an HMAC over that, with a key made at start. An answer is
+//! bound to the method and the target, and to nothing else: `qop=auth` does not cover the body, so that within the life of
+//! its nonce an answer can be sent again, with another body too. Who can listen to the wire, or change what is on it, is
+//! kept away by TLS. MD5, which the Atlas form used, is not offered.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -71,7 +72,7 @@ impl Nonces {
     }
 }
 
-/// Whether `answer` was made by who knows the secret behind `ha1`, for this method.
+/// Whether `answer` was made by who knows the secret behind `ha1`, for this method and its target. Says nothing of a body.
 pub(super) fn proves(answer: &DigestAnswer, ha1: &str, method: &str) -> bool {
     let ha2 = sha256_hex(&format!("{method}:{}", answer.uri));
     let DigestAnswer { nonce, nc, cnonce, .. } = answer;

@@ -67,7 +67,7 @@ impl Caller {
         match (given, &self.reason) {
             ("", Some(reason)) => reason.to_string(),
             ("", None) => format!("{path}, called from {self}"),
-            (given, _) => given.to_owned(),
+            (given, _) => cut(given.to_owned()),
         }
     }
 

@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Stopped, Tls};
-use tabletd::config::{Config, Loaded, LogFormat};
-use tabletd::engine::Engine;
+use tabletd::config::{BrokenDisks, Config, Loaded, LogFormat};
+use tabletd::engine::{Engine, misplaced_disks};
 use tabletd::logging::{self, Rolling};
 use tabletd::page;
 use tabletd::service::{Arguments, Notify, check_kernel};
@@ -61,6 +61,12 @@ fn check(loaded: &Loaded) -> ExitCode {
         problems.extend(Tls::check(&loaded.config).err().map(|error| error.to_string()));
     }
     problems.extend(Access::check(&loaded.config).err().map(|error| error.to_string()));
+    let roots: Vec<_> = loaded.roots.roots.iter().map(|root| root.path.as_str()).collect();
+    let misplaced = misplaced_disks(Path::new(&loaded.config.state_dir), &roots);
+    match loaded.config.ignore_broken_disk {
+        BrokenDisks::LeaveOut => misplaced.iter().for_each(|disk| say(&format!("note: {disk}"))),
+        BrokenDisks::Refuse => problems.extend(misplaced),
+    }
     problems.iter().for_each(|problem| say(problem));
     loaded.ignored.iter().for_each(|key| say(key));
     found.notes.iter().for_each(|note| say(&format!("note: {note}")));

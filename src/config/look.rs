@@ -179,7 +179,9 @@ fn log_trouble(path: &Path) -> Option<String> {
         Ok(_) => {
             access(path, AccessFlags::W_OK).err().map(|errno| format!("cannot be written: {}", errno.desc()))
         }
-        Err(error) if error.kind() == ErrorKind::NotFound => folder_trouble(path.parent()?),
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            folder_trouble(path.parent()?)
+        }
         Err(error) => Some(error.to_string()),
     }
 }
@@ -236,6 +238,8 @@ mod tests {
                 "storage_root_path = @/a\ntls_certificate_file = @/no\ntls_private_key_file = @/file",
                 "cannot be read",
             ),
+            ("storage_root_path = @/a\naudit_log_file = @/file/audit.log", "@/file is not a directory"),
+            ("storage_root_path = @/a\nstate_dir = @/file/state", "@/file is not a directory"),
             ("storage_root_path = @/no;@/file\nignore_broken_disk = true", "no disk can serve"),
         ] {
             let mut scratch = String::new();

@@ -98,6 +98,29 @@ impl Expected {
     }
 }
 
+/// Configured paths at which another disk is than was last seen there, or none, each with the way out: a start would not
+/// take them. Makes nothing and sets nothing aside, so that it can be asked beside a running daemon.
+pub fn misplaced_disks(state_dir: &Path, configured: &[&str]) -> Vec<String> {
+    let bytes = Dir::open_absolute(state_dir)
+        .and_then(|dir| read_small(&dir, KNOWN_DISKS_FILE, ReadFrom::Cache))
+        .unwrap_or_default();
+    let list = bytes.and_then(|bytes| List::parse(&bytes).ok()).unwrap_or_default();
+    let misplaced = |path: &&str| {
+        let known = (*list.paths.get(*path)?)?;
+        let what = match read_disk_uuid(path) {
+            Ok(Some(found)) if found == known => return None,
+            Ok(Some(found)) => format!("disk {found} is there, and disk {known} was; mount that one"),
+            Ok(None) => {
+                format!("disk {known} was there and is not now: it is not mounted, or is empty; mount it")
+            }
+            // What cannot be looked at was named already.
+            Err(_) => return None,
+        };
+        Some(format!("storage_root_path {path}: {what}; {}", if_lost(path)))
+    };
+    configured.iter().filter_map(misplaced).collect()
+}
+
 /// The list, opened.
 pub(super) struct KnownDisks {
     dir: Dir,

@@ -15,8 +15,8 @@ use super::tablet_look::troubled;
 use super::view::{ListOrder, MigrationFilter, Page, Totals};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash,
-    Status, TabletId, TabletKey, TabletRecord,
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash, Status,
+    TabletId, TabletKey, TabletRecord,
 };
 use crate::rules::recovery::Unavailable;
 use crate::rules::trash::purge_offer;

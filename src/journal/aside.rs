@@ -34,6 +34,10 @@ impl Files {
     /// The paths in `state_dir`, which is created if it is not there, durably.
     pub(super) fn in_dir(state_dir: &Path) -> Result<Self, JournalError> {
         let known = fs::metadata(state_dir).is_ok();
+        let in_the_way = |part: &&Path| fs::metadata(part).is_ok_and(|meta| !meta.is_dir());
+        if let Some(part) = state_dir.ancestors().find(in_the_way) {
+            return Err(JournalError::NoDirectory { dir: state_dir.to_owned(), part: part.to_owned() });
+        }
         io_error("creating", state_dir, fs::create_dir_all(state_dir))?;
         // Every new level has to be synced into the level above; for levels that were there it does no harm.
         if !known {

@@ -20,6 +20,14 @@ pub enum JournalError {
         /// What the system said.
         source: io::Error,
     },
+    /// Something else stands where the state directory, or a directory above it, is to be.
+    #[error("state_dir {}: {} is not a directory; move it away, or name another state_dir", dir.display(), part.display())]
+    NoDirectory {
+        /// The state directory.
+        dir: PathBuf,
+        /// What is in the way.
+        part: PathBuf,
+    },
     /// Another program has the journal open.
     #[error(
         "journal {} is in use by {holder}; stop it, or give this daemon a state directory of its own",
@@ -135,6 +143,7 @@ impl JournalError {
         match self {
             Self::Damaged { .. } => ErrorCode::RecordDamaged,
             Self::Io { .. }
+            | Self::NoDirectory { .. }
             | Self::InUse { .. }
             | Self::NotRegular { .. }
             | Self::Newer { .. }

@@ -21,7 +21,7 @@ impl Rolling {
     /// It cannot be written, or is no regular file.
     pub fn open(path: &Path, max_bytes: u64, keep: u32) -> io::Result<Self> {
         if let Some(folder) = path.parent() {
-            fs::create_dir_all(folder)?;
+            fs::create_dir_all(folder).map_err(|error| why_no_folder(folder, error))?;
         }
         append_to(path)?;
         Ok(Self { path: path.to_owned(), max_bytes, keep, open: None })
@@ -81,6 +81,15 @@ impl Write for Rolling {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// "File exists" says neither which file nor what to do about it.
+fn why_no_folder(folder: &Path, error: io::Error) -> io::Error {
+    let in_the_way = |part: &&Path| fs::metadata(part).is_ok_and(|meta| !meta.is_dir());
+    folder.ancestors().find(in_the_way).map_or(error, |part| {
+        let text = format!("{} is not a directory; move it away, or name another file", part.display());
+        io::Error::new(io::ErrorKind::NotADirectory, text)
+    })
 }
 
 fn append_to(path: &Path) -> io::Result<File> {

@@ -5,6 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
+use super::text::quoted;
+
 /// Storage medium of a root. The spelling is that of `storage_root_path`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE", try_from = "String")]
@@ -43,7 +45,8 @@ impl FromStr for Medium {
 impl TryFrom<String> for Medium {
     type Error = String;
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse().map_err(|()| format!("{text:?} is no medium; accepted: SSD, HDD, REMOTE_CACHE"))
+        let refused = |()| format!("{} is no medium; accepted: SSD, HDD, REMOTE_CACHE", quoted(&text));
+        text.parse().map_err(refused)
     }
 }
 

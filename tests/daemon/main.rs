@@ -1,6 +1,7 @@
 //! The promises, tested where they are made: a real daemon process, real HTTP, real directories and mounts, real kills.
 
 mod adopt;
+mod answers;
 mod clone;
 #[cfg(feature = "fault-injection")]
 mod cut_short;

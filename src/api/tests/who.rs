@@ -152,6 +152,12 @@ fn digest_answers_the_challenge_for_the_target_as_it_was_sent() {
     for target in ["/api/v1/disks", "//api/v1/disks?pretty=true", "/api/v1/migrations?limit=1"] {
         assert_eq!(ask(&server, "GET", target, &answer("GET", target, "ops"), "").status, 200, "{target}");
     }
+    let (target, json) = ("/api/v1/disks/enable", "Content-Type: application/json\r\n");
+    let signed = answer("POST", target, "ops") + json;
+    for body in ["{\"path\":\"/d1\"}", "{\"path\":\"/d2\"}"] {
+        let status = ask(&server, "POST", target, &signed, body).status;
+        assert_ne!(status, 401, "the body is not what it is bound to, as `access::digest` says");
+    }
     let signed = answer("GET", "/api/v1/disks", "ops");
     assert_eq!(ask(&server, "GET", "/api/v1/trash", &signed, "").status, 401, "another target");
     assert_eq!(ask(&server, "DELETE", "/api/v1/disks", &signed, "").status, 401, "another method");

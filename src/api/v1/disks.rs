@@ -18,7 +18,7 @@ use crate::api::wire::{
     DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ForgetDisk, List, RegisterDisk, ReplaceDisk, Task,
 };
 use crate::engine::{GiveUp, Older};
-use crate::model::{ErrorCode, Failure, limit_in_words, quoted};
+use crate::model::{ErrorCode, Failure, cut, limit_in_words, quoted};
 
 /// `GET /disks`, in the order of `storage_root_path`. How each stands is part of it, whatever `with_status` says.
 #[utoipa::path(
@@ -71,6 +71,7 @@ pub(super) async fn disable(
     Body(DisableDisk { path, reason }): Body<DisableDisk>,
 ) -> Result<Json<Disk>, Problem> {
     parameters(&parts, &[])?;
+    let reason = cut(reason);
     caller.asks(format_args!("disable disk {}: {reason}", quoted(&path)));
     let by = caller.to_string();
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path, by, reason)).await?.into()))

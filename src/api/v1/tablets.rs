@@ -20,7 +20,7 @@ use crate::api::wire::{
     HealTablet, List, Operation, PinTablet, RuleAnswer, SalvageTablet, Tablet, TabletCheck, WhichSchema,
 };
 use crate::engine::{self, Older, Pin, TabletFilter};
-use crate::model::{Failure, SchemaHash, TabletId, TabletKey};
+use crate::model::{Failure, SchemaHash, TabletId, TabletKey, cut};
 
 const MAX_LIMIT: i64 = 100_000;
 
@@ -131,6 +131,7 @@ pub(super) async fn pin(
 ) -> Result<Json<Tablet>, Problem> {
     parameters(&parts, &[])?;
     let id = read_id(&id)?;
+    let reason = cut(reason);
     caller.asks(format_args!("pin tablet {id}: {reason}"));
     let by = caller.to_string();
     let pinned =

@@ -90,7 +90,7 @@ pub(super) async fn set_aside(
     Body(SetAsideDirectory { path }): Body<SetAsideDirectory>,
 ) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    caller.asks(format_args!("set {path:?} aside"));
+    caller.asks(format_args!("set {} aside", quoted(&path)));
     let request = SetAside { path, requested_by: caller.to_string() };
     Ok(accepted(app.try_ask(Touches::Disk, move |node| node.set_aside(&request)).await?))
 }

@@ -1,6 +1,5 @@
 //! Many imports in one run: one lock, one scan, and every sync shared by all tablets in flight.
 
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Lines, Read};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,6 +8,7 @@ use std::time::Instant;
 
 use super::hooks::Means;
 use super::import::{Imported, Importer};
+use super::input::open_input;
 use super::locked::open_to_change;
 use super::wish::{Said, understand};
 use crate::cli::args::Output;
@@ -61,7 +61,7 @@ pub fn import_batch(batch: &Path, root: &Path, output: Output) -> Result<(), Cli
         Box::new(io::stdin())
     } else {
         let unreadable = |error| CliError::new(Exit::Usage, format!("{}: {error}", batch.display()));
-        Box::new(File::open(batch).map_err(unreadable)?)
+        Box::new(open_input(batch).map_err(unreadable)?)
     };
     let locked = open_to_change(root)?;
     let barrier = DirectBarrier(locked.root.dir());

@@ -7,6 +7,7 @@ mod batch;
 mod check;
 mod hooks;
 mod import;
+mod input;
 mod listing;
 mod locked;
 mod one;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
+use super::input::read_input;
 use crate::model::{ErrorCode, Failure, HeaderTable, SHARD_COUNT, ShardId, TabletKey};
 use crate::storage::{Dir, HeaderFields, Root, read_header, synthesize_header_in};
 
@@ -150,7 +151,10 @@ fn shard_of(key: TabletKey) -> ShardId {
 /// The fields that matter, and the text as it is.
 pub(in crate::cli) fn read_header_file(path: &Path) -> Result<(HeaderFields, Box<RawValue>), Failure> {
     let wrong = |what: &dyn std::fmt::Display| invalid(format!("header {}: {what}", path.display()));
-    let bytes = fs::read(path).map_err(|error| wrong(&error))?;
+    let bytes = read_input(path).map_err(|error| wrong(&error))?;
+    if bytes.is_empty() {
+        return Err(wrong(&"it is empty, or a pipe that nobody writes to"));
+    }
     if bytes.contains(&0) {
         return Err(wrong(
             &"this is a binary .hdr; print it as JSON first, with Doris's \
