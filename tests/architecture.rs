@@ -225,10 +225,12 @@ const DEBUG_TEXT: &[(&str, &str)] = &[
 
 /// The code of a file without its tests and comments, line by line.
 fn product_code(text: &str) -> impl Iterator<Item = (usize, &str)> {
-    let tests = text.find("#[cfg(test)]\nmod ").map_or(text.len(), |at| at + 13);
-    let inline = text[tests..].split('\n').next().is_some_and(|line| line.ends_with('{'));
-    let end = if inline { tests } else { text.len() };
-    let lines = text[..end].lines().enumerate();
+    let is_of_tests = |at: &usize| {
+        let next = text[*at..].lines().nth(1).unwrap_or_default();
+        next.contains("mod ") && next.ends_with('{')
+    };
+    let tests = text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(is_of_tests);
+    let lines = text[..tests.unwrap_or(text.len())].lines().enumerate();
     lines.filter(|(_, line)| !line.trim_start().starts_with("//")).map(|(at, line)| (at + 1, line))
 }
 
@@ -273,5 +275,5 @@ fn the_finder_of_debug_text_sees_every_form_and_no_other() {
         assert_eq!(debug_text(line), None, "{line}");
     }
     let text = "a\n// {x:?}\nb\n#[cfg(test)]\nmod tests {\n{x:?}\n";
-    assert_eq!(product_code(text).collect::<Vec<_>>(), [(1, "a"), (3, "b"), (4, "#[cfg(test)]")]);
+    assert_eq!(product_code(text).collect::<Vec<_>>(), [(1, "a"), (3, "b")]);
 }

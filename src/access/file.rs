@@ -55,7 +55,10 @@ pub fn read(path: &Path) -> Result<Tokens, TokenFileError> {
     let bytes = match fs::read(path) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tokens::default()),
-        Err(source) => return Err(TokenFileError::Io { path: path.to_owned(), source }),
+        Err(error) => {
+            let source = name_the_culprit(path, error);
+            return Err(TokenFileError::Io { path: path.to_owned(), source });
+        }
     };
     let damaged = |why: String| TokenFileError::Damaged { path: path.to_owned(), why };
     let contents: Contents = serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))?;
@@ -63,6 +66,18 @@ pub fn read(path: &Path) -> Result<Tokens, TokenFileError> {
         return Err(damaged(format!("format {} is not known to this release", contents.format)));
     }
     Ok(Tokens(contents.tokens))
+}
+
+/// "Not a directory" does not say which part of the path.
+fn name_the_culprit(path: &Path, error: io::Error) -> io::Error {
+    let in_the_way = |part: &&Path| fs::metadata(part).is_ok_and(|meta| !meta.is_dir());
+    match path.ancestors().skip(1).find(in_the_way) {
+        Some(part) if error.kind() == io::ErrorKind::NotADirectory => {
+            let text = format!("{} is not a directory; move it away, or name another place", part.display());
+            io::Error::new(io::ErrorKind::NotADirectory, text)
+        }
+        _ => error,
+    }
 }
 
 /// Changes the tokens in the file at `path`; concurrent changes wait for each other.

@@ -65,7 +65,7 @@ fn check(loaded: &Loaded) -> ExitCode {
     let misplaced = misplaced_disks(Path::new(&loaded.config.state_dir), &roots);
     match loaded.config.ignore_broken_disk {
         BrokenDisks::LeaveOut => misplaced.iter().for_each(|disk| say(&format!("note: {disk}"))),
-        BrokenDisks::Refuse => problems.extend(misplaced),
+        BrokenDisks::RefuseStart => problems.extend(misplaced),
     }
     problems.iter().for_each(|problem| say(problem));
     loaded.ignored.iter().for_each(|key| say(key));

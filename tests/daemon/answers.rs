@@ -97,7 +97,7 @@ fn what_is_long_is_cut_in_the_answer_the_log_and_the_audit() {
     let (status, answer) = daemon.send(
         "/api/v1/migrations",
         &[("X-Reason", &long[..2_000])],
-        &json!({"tablet_id": 10, "dest_disk": long, "reason": long}),
+        &json!({"tablet_id": 10, "dest_disk": long}),
     );
     let text = answer.to_string();
     assert!(

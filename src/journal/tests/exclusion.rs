@@ -120,7 +120,7 @@ fn a_state_directory_is_made_with_its_parents_and_a_file_in_its_place_is_named()
     let file = dir.path().join("file");
     fs::write(&file, "x").unwrap();
     let error = Journal::open(&file).unwrap_err();
-    assert!(matches!(error, JournalError::Io { .. }), "{error}");
+    assert!(matches!(error, JournalError::NoDirectory { .. }), "{error}");
     assert!(error.to_string().contains(file.to_str().unwrap()), "{error}");
 }
 
