@@ -16,7 +16,7 @@ use crate::api::error::Problem;
 use crate::api::query::read_id;
 use crate::api::wire::{List, Operation, VerifyTablets};
 use crate::engine::{OperationView, VerifyMany};
-use crate::model::{ErrorCode, Failure, OperationId};
+use crate::model::{ErrorCode, Failure, OperationId, quoted};
 
 const MAX_LIMIT: i64 = 1000;
 
@@ -117,7 +117,11 @@ pub(super) async fn verify(
         let text = "say which tablets: disk, tablet_ids, or all: true";
         return Err(Failure::new(ErrorCode::InvalidArgument, text).into());
     }
-    caller.asks(format_args!("verify tablets {tablet_ids:?} of {disk:?}"));
+    let on = disk.as_ref().map(|disk| format!(" of {}", quoted(disk))).unwrap_or_default();
+    match tablet_ids.len() {
+        0 => caller.asks(format_args!("verify every tablet{on}")),
+        count => caller.asks(format_args!("verify {count} tablets{on}")),
+    }
     let request = VerifyMany { disk, tablet_ids, requested_by: caller.to_string() };
     Ok(accepted(app.try_ask(Touches::Memory, move |node| node.verify_many(&request)).await?))
 }
