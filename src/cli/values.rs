@@ -57,7 +57,7 @@ pub(super) fn parse_medium(text: &str) -> Result<Medium, String> {
 /// Anything but `HH:MM`, in words.
 pub(super) fn parse_time_of_day(text: &str) -> Result<chrono::NaiveTime, String> {
     chrono::NaiveTime::parse_from_str(text, "%H:%M")
-        .map_err(|_| format!("{text:?} is no time of day such as 04:30"))
+        .map_err(|_| format!("{} is no time of day such as 04:30", quoted(text)))
 }
 
 /// A number of bytes with K, M, G or T for powers of 1024.
