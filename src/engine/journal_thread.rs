@@ -37,6 +37,7 @@ pub(super) enum Request {
     ByRequestKey(String, Reply<Option<Migration>>),
     List(Box<Filter>, Reply<Page>),
     RaiseNextId(MigrationId, Reply<()>),
+    Distrust(MigrationId, Reply<()>),
     AddUptime(u64, Reply<u64>),
     Prune(u64),
     AddTask(Box<Task>, Reply<TaskId>),
@@ -67,6 +68,7 @@ impl Request {
             | Self::AddTask(..)
             | Self::SetMark(..)
             | Self::RaiseNextId(..)
+            | Self::Distrust(..)
             | Self::AddUptime(..)
             | Self::Prune(..) => false,
             Self::Get(..)
@@ -283,6 +285,11 @@ impl JournalHandle {
         self.ask(|reply| Request::RaiseNextId(id, reply))
     }
 
+    /// Nothing of this journal goes on unasked, and numbers up to `id` are not given out again.
+    pub(super) fn distrust(&self, id: MigrationId) -> Result<(), Failure> {
+        self.ask(|reply| Request::Distrust(id, reply))
+    }
+
     /// Adds to the counted up-time and returns the sum.
     pub(super) fn add_uptime(&self, seconds: u64) -> Result<u64, Failure> {
         self.ask(|reply| Request::AddUptime(seconds, reply))
@@ -408,6 +415,7 @@ pub(super) fn answer(journal: &mut Journal, request: Request) -> Result<(), Requ
         Request::LedgerLine(key, reply) => send(reply, journal.ledger_line(*key)),
         Request::LedgerOf(disk, reply) => send(reply, journal.ledger_of(*disk)),
         Request::RaiseNextId(id, reply) => send(reply, journal.ensure_next_id_above(*id)),
+        Request::Distrust(id, reply) => send(reply, journal.distrust(*id)),
         Request::AddUptime(seconds, reply) => send(reply, journal.add_uptime(*seconds)),
         Request::AddTask(task, reply) => send(reply, journal.add_task(task)),
         Request::SetMark(marked, Some(mark), reply) => send(reply, journal.set_mark(*marked, mark)),

@@ -56,6 +56,7 @@ mod opened;
 mod operate;
 mod operation_view;
 mod operations;
+mod outdated;
 mod pace;
 mod pressure;
 mod probe;

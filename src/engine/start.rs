@@ -13,6 +13,7 @@ use super::journal_thread::{JournalHandle, Loaded};
 use super::known_disks::{self, KnownDisks};
 use super::node::{Counts, Node};
 use super::open::open_and_scan;
+use super::outdated::distrust_if_outdated;
 use super::recover::{self, Ended, Findings, Promised, Settled};
 use super::stop::end_undone;
 use super::thread::{descriptor_limit, run_isolated};
@@ -61,7 +62,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let disks = configured_disks(&loaded.roots, &config);
     // The state directory is touched on a thread of its own: should its disk hang, the port goes free with us.
     let state_dir = std::path::PathBuf::from(&config.state_dir);
-    let (journal, remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
+    let (journal, mut remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
     report_journal(&remembered.opened.origin, &remembered.damaged_rows);
     let is_new = remembered.opened.origin == Origin::Created;
     let state_file_system = {
@@ -95,6 +96,7 @@ pub(super) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     }
 
     let next_free = highest_staged(&scans);
+    distrust_if_outdated(&journal, &mut remembered, next_free)?;
     journal.health.found(&remembered.opened.origin, next_free.is_some() || some_were_moved(&scans));
     if let Some(id) = next_free {
         journal.raise_next_id(id)?;
@@ -232,9 +234,9 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
         Status::Completed => Ended::Completed,
         _ => Ended::Undone,
     };
-    let is_cut_short = matches!(remembered.opened.origin, Origin::CutShort { .. });
+    let lost_its_end = remembered.opened.origin.lost_its_end();
     let ended = remembered.finished.iter().map(|migration| (migration.id, how(migration)));
-    let ended = ended.filter(|(_, how)| !is_cut_short || *how == Ended::Completed).collect();
+    let ended = ended.filter(|(_, how)| !lost_its_end || *how == Ended::Completed).collect();
     let mut known = Known { ended, unreadable_rows: HashSet::new() };
     let staged = scans.iter().flatten().flat_map(|scan| &scan.staging);
     for id in staged.filter_map(|item| item.owner.as_ref()?.migration_id) {
@@ -243,7 +245,7 @@ fn known_of_staged(journal: &JournalHandle, remembered: &Loaded, scans: &[Option
         }
         match journal.get(id) {
             // A journal that lost its end may have forgotten that this one was to be tried again.
-            Ok(Some(migration)) if is_cut_short && migration.status != Status::Completed => {}
+            Ok(Some(migration)) if lost_its_end && migration.status != Status::Completed => {}
             Ok(Some(migration)) if migration.status.is_final() => {
                 known.ended.insert(id, how(&migration));
             }

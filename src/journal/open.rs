@@ -43,6 +43,8 @@ pub enum Origin {
         /// Where the log is damaged, and how much of it is lost.
         damage: LogDamage,
     },
+    /// It is there and whole, and the disks know more: an older state of it was put in its place. What is wrong, in words.
+    Outdated(String),
 }
 
 impl Origin {
@@ -62,7 +64,13 @@ impl Origin {
                 kept.reason,
                 kept.file.display()
             )),
+            Self::Outdated(why) => Some(why.clone()),
         }
+    }
+
+    /// Whether it is there and may have forgotten what was acknowledged last.
+    pub const fn lost_its_end(&self) -> bool {
+        matches!(self, Self::CutShort { .. } | Self::Outdated(_))
     }
 }
 

@@ -227,9 +227,6 @@ impl Migration {
     /// Lets it go as far as a verified copy and wait there for an operator, as long as that takes: what is known of it may
     /// not be the last that was decided.
     pub fn await_operator(&mut self) {
-        if self.mode == Mode::Auto {
-            self.mode = Mode::ManualCutover;
-        }
         let steering = &mut self.steering;
         (steering.released, steering.haste, steering.deadline_ms) = (None, Haste::Normal, None);
         steering.known_by = KnownBy::Staging;

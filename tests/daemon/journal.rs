@@ -252,3 +252,41 @@ fn a_flipped_bit_in_the_journals_log_is_said_and_nothing_of_before_goes_on_unask
         assert!(node.assert_whole().values().all(|root| *root == 1), "{place}");
     }
 }
+
+#[test]
+fn a_journal_restored_from_an_older_copy_is_said_and_nothing_of_it_goes_on_unasked() {
+    let mut node = Node::new(2);
+    let [known, later] = [1, 2].map(|id| node.add_tablet(0, id, &[2_000_000]));
+    node.settings = SLOW.to_owned();
+    let mut daemon = node.start();
+    let unfinished = daemon.accept(known, &node.disk(1));
+    daemon.wait_for(unfinished, &["copying"]);
+    daemon.stop();
+    let journal = node.dir.path().join("state/journal.db");
+    let backup = fs::read(&journal).expect("closed, and whole");
+    daemon = node.start();
+    let forgotten = daemon.accept(later, &node.disk(1));
+    daemon.wait_for(forgotten, &["copying"]);
+    daemon.stop();
+    fs::write(&journal, backup).expect("the copy");
+
+    daemon = node.start();
+    let seen = state_dir(&daemon);
+    assert_eq!(seen["journal_lost"], true, "{seen:#}");
+    for said in [seen["trouble"].to_string(), daemon.get_text("/api/health"), daemon.said()] {
+        assert!(said.contains("the journal is older than the disks"), "{said}");
+    }
+    hurry(&daemon);
+    let list = daemon.get("/api/v1/migrations?phase=NEW,WORKING");
+    assert_eq!(list["total"], 2, "{list:#}");
+    for row in list["data"].as_array().expect("a list") {
+        let id = row["id"].as_u64().expect("a number");
+        assert!(id == unfinished || id > forgotten, "{row:#}");
+        let ready = daemon.wait_for(id, &["ready", "completed", "failed"]);
+        assert_eq!(ready["status"], "ready", "{ready:#}");
+        daemon.act(id, &json!({"cutover": null}));
+        assert_eq!(daemon.wait_for(id, &["completed", "failed"])["status"], "completed");
+    }
+    daemon.stop();
+    assert!(node.assert_whole().values().all(|root| *root == 1));
+}

@@ -9,7 +9,7 @@ use tempfile::tempdir;
 use super::samples::sample;
 use super::{accept, copy_as_killed, open};
 use crate::journal::{Journal, Operation, Origin, wal};
-use crate::model::{KnownBy, MigrationId, Mode};
+use crate::model::{KnownBy, MigrationId};
 
 const FRAME: usize = 24 + 4096;
 
@@ -203,7 +203,6 @@ fn a_start_on_a_damaged_log_says_so_keeps_the_files_and_lets_nothing_go_on_unask
             "what has no row was pruned, as far as anybody knows"
         );
         for migration in journal.unfinished().unwrap().migrations {
-            assert_eq!(migration.mode, Mode::ManualCutover);
             assert_eq!(migration.steering.known_by, KnownBy::Staging);
         }
         assert!(accept(&mut journal, &sample(1)) > last, "given out twice");
