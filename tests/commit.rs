@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
@@ -15,7 +14,7 @@ use tabletd::storage::{
 #[allow(dead_code)] // Shared with other tests, which use the rest.
 mod mounts;
 
-use mounts::Image;
+use mounts::{Image, leave_no_room_for_a_name};
 
 fn record(key: TabletKey) -> TabletRecord {
     TabletRecord {
@@ -27,34 +26,6 @@ fn record(key: TabletKey) -> TabletRecord {
         manifest: Manifest::new(Vec::new()).expect("an empty one"),
         tablet_meta: serde_json::value::RawValue::from_string("{}".to_owned()).expect("JSON"),
     }
-}
-
-/// Fills the file system, and then the directory, until not one more name goes into it.
-fn leave_no_room_for_a_name(root: &Path, dir: &Path) {
-    for (name, block) in [("ballast", 1 << 20), ("crumbs", 512)] {
-        let file = root.join(name);
-        Command::new("dd")
-            .args(["if=/dev/zero", &format!("of={}", file.display()), &format!("bs={block}")])
-            .output()
-            .expect("dd runs");
-    }
-    let one = dir.join("0");
-    fs::hard_link(root.join("crumbs"), &one).expect("the first name finds room in the directory's own block");
-    // Names as long as a record's. A directory is a tree of blocks: one full block is not yet a full directory.
-    let mut refused_in_a_row = 0;
-    for number in 1..60_000 {
-        match fs::hard_link(&one, dir.join(format!("{number:0>8}"))) {
-            Ok(()) => refused_in_a_row = 0,
-            Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(Errno::ENOSPC as i32), "{error}");
-                refused_in_a_row += 1;
-            }
-        }
-        if refused_in_a_row == 500 {
-            return;
-        }
-    }
-    panic!("the directory never filled up");
 }
 
 #[test]

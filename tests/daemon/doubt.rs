@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use tabletd::model::TabletKey;
 
 use super::modes::submit;
-use crate::harness::mounts::{Access, Image, remount};
+use crate::harness::mounts::{Access, Image, leave_no_room_for_a_name, remount};
 use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A node of two ext4 disks, a migration from the first to the second, and its swap in doubt: the store of the second
@@ -130,6 +130,35 @@ fn the_destination_ends_it_while_the_source_takes_no_writes() {
     daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
     daemon.stop();
     assert_eq!(node.assert_whole()[&key], 0);
+}
+
+#[test]
+fn a_record_that_finds_no_room_for_its_name_leaves_no_doubt_and_nothing_in_quarantine() {
+    let Some((node, images, key)) = two_disks() else { return };
+    let daemon = node.start();
+    let id = submit(&daemon, key, &node.disk(1), "manual_cutover");
+    daemon.wait_for(id, &["ready"]);
+    // Its files find their place; the store has no room for one more name.
+    std::fs::create_dir_all(node.tablet_dir(1, key).parent().expect("a shard")).expect("a directory");
+    let meta = node.roots[1].join("meta");
+    leave_no_room_for_a_name(images[1].path(), &meta);
+    daemon.act(id, &json!({"cutover": null}));
+    let waits = || daemon.migration(id)["blockers"][0]["kind"] == "space";
+    assert!(daemon.becomes(waits), "{:#}\n{}", daemon.migration(id), daemon.said());
+    let row = daemon.migration(id);
+    assert_eq!(row["in_doubt_since"], Value::Null, "{row:#}");
+    assert_eq!(daemon.get("/api/v1/tablets/7")["generation"], 1);
+    assert_eq!(read_dir_names(&node.roots[1].join("quarantine")), Vec::<String>::new());
+    assert!(node.roots[1].join(format!("migrating/{id}/files")).exists(), "its files are in staging again");
+    for name in read_dir_names(&meta) {
+        std::fs::remove_file(meta.join(name)).expect("a name");
+    }
+    ["ballast", "crumbs"].iter().for_each(|name| {
+        std::fs::remove_file(node.roots[1].join(name)).expect("removed");
+    });
+    daemon.wait_for(id, &["completed"]);
+    daemon.stop();
+    assert_eq!(node.assert_whole()[&key], 1);
 }
 
 #[test]

@@ -392,6 +392,8 @@ fn a_placed_copy_is_not_left_behind_when_its_owner_record_is_damaged_or_the_jour
             json!({"tablet_id": 7, "schema_hash": 555, "dest_disk": node.disk(1), "mode": "manual_cutover"});
         let id = daemon.post("/api/v1/migrations", &wish)["id"].as_u64().expect("an id");
         daemon.wait_for(id, &["ready"]);
+        // Durable once something later is.
+        daemon.act(id, &json!({"priority": "normal"}));
         daemon.kill();
         // As a kill between the rename to its place and the commit leaves it.
         let staging = node.roots[1].join(format!("migrating/{id}"));
