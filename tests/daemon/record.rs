@@ -25,7 +25,7 @@ fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
 fn a_staged_record_that_reads_back_wrong_makes_its_disk_suspect() {
     let mut node = Node::new(2);
     let key = node.add_tablet(0, 7, &[50_000]);
-    node.env = vec![("TABLETD_FAIL_POINT", "data_copied=stop".to_owned())];
+    node.env = vec![("TABLETD_FAIL_POINT", "record_written=stop".to_owned())];
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
     let stat = format!("/proc/{}/stat", daemon.pid());

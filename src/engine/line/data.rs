@@ -172,6 +172,7 @@ fn make_record_durable(line: &Line<'_>, ready: &mut Ready) -> Result<(), Failure
     if (restage || ready.barrier.passed() == ready.epoch.get()) && !fault::is_left_out("record_sync") {
         ready.barrier.sync().map_err(|error| line.on_destination(error))?;
     }
+    fault::point("record_written");
     StagedRecord::already(staging, ready.record.clone())
         .check()
         .map_err(|error| line.on_destination(error))?;
