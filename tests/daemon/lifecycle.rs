@@ -203,8 +203,8 @@ fn two_moves_never_share_the_same_space() {
     // A disk of its own: what others write and remove beside it would move its limit.
     let Some(_mounted) = Mounted::on(&node.roots[1..]) else { return };
     make_root(&node.roots[1]);
-    let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[1_000_000])).collect();
-    // None of them ends while others are asked for.
+    let keys: Vec<_> = (1..=3).map(|id| node.add_tablet(0, id, &[400_000, 600_000])).collect();
+    // None of them ends while others are asked for: the first file passes the limit at once, and the second waits for it.
     node.settings = "disk_rate_limit_bytes_per_sec = 50000".to_owned();
     let daemon = node.start();
     let disks = daemon.get("/api/v1/disks");
