@@ -173,7 +173,7 @@ fn a_binary_or_broken_header_is_refused_and_the_way_out_named() {
         (b"{\"tablet_id\": 5}", "schema_hash"),
         (b"{\"tablet_id\": -5, \"schema_hash\": 1}", "tablet_id"),
         (b"not json", "not a TabletMetaPB"),
-        (b"", "not a TabletMetaPB"),
+        (b"", "it is empty"),
         (b"\xff\xfe", "UTF-8"),
     ] {
         fs::write(place.path("hdr"), bytes).unwrap();
@@ -579,7 +579,6 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
             "1024",
         ],
         vec!["tablet", "check"],
-        vec!["status"],
         vec!["--addr", "ftp://localhost", "disks"],
     ] {
         assert_eq!(tabletctl(&args).status.code(), Some(2), "{args:?}");
