@@ -89,7 +89,8 @@ mod active {
                 let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGKILL);
             }
             "stop" => {
-                let _ = nix::sys::signal::kill(nix::unistd::getpid(), nix::sys::signal::Signal::SIGSTOP);
+                // To this thread: sent to the process, another one takes it, and this one goes on until that has run.
+                let _ = nix::sys::signal::raise(nix::sys::signal::Signal::SIGSTOP);
             }
             "pause" => loop {
                 std::thread::park();
