@@ -1,40 +1,47 @@
 //! What is wrong with the node, each thing with the verb that helps.
 
 use maud::{Markup, html};
+use serde_json::json;
 
 use super::action::Action;
 use super::address::link;
 use super::ask::Ask;
 use super::picture::badge;
 use crate::api::wire::{Disk, NodeStatus};
-use serde_json::json;
+use crate::model::{SchemaHash, TabletId};
 
 /// Of each kind so many are named.
 const NAMED_MAX: usize = 10;
 
 /// All alarms; says so when there is none.
 pub(super) fn alarms(ask: &Ask, status: &NodeStatus, disks: &[Disk], flood_percent: u64) -> Markup {
-    let troubled: Vec<_> = disks.iter().filter(|disk| disk.condition != "online").collect();
+    let unwell: Vec<_> = disks.iter().filter(|disk| disk.condition != "online").collect();
     let full: Vec<_> = disks.iter().filter(|disk| is_full(disk, flood_percent)).collect();
-    let nothing = troubled.is_empty()
+    let nothing = unwell.is_empty()
         && full.is_empty()
         && status.damaged_tablets.is_empty()
         && status.unreadable_tablets.is_empty()
         && status.tablets_unavailable == 0
-        && status.undone_count == 0;
+        && status.undone_count == 0
+        && status.state_dir.trouble.is_none();
     html! {
         section.alarms id="alarms" data-live aria-label="Alarms" {
             @if nothing {
                 p.calm { "Nothing is wrong." }
             } @else {
                 ul {
-                    @for disk in troubled { (of_disk(ask, disk)) }
+                    @if let Some(trouble) = &status.state_dir.trouble { li { (badge("failed")) " " (trouble) } }
+                    @for disk in unwell { (of_disk(ask, disk)) }
                     @for disk in full {
                         li { (badge("full")) " " code { (disk.path) } " is full: nothing more is moved to it. "
                             a href=(link("/ui/disk", &[("path", &disk.path)])) { "Trash and drain" } }
                     }
-                    (damaged(ask, status))
-                    (unreadable(ask, status))
+                    (troubled(ask, "damaged", status.damaged_tablets.iter().map(|tablet| {
+                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.damaged.as_str())
+                    })))
+                    (troubled(ask, "unreadable", status.unreadable_tablets.iter().map(|tablet| {
+                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.unreadable.as_str())
+                    })))
                     (unavailable(status))
                     @if status.undone_count > 0 {
                         li { (badge("undone")) " " (status.undone_count) " things could not be done on a disk and are tried again: "
@@ -72,37 +79,22 @@ fn of_disk(ask: &Ask, disk: &Disk) -> Markup {
     }
 }
 
-fn damaged(ask: &Ask, status: &NodeStatus) -> Markup {
-    html! {
-        @for tablet in status.damaged_tablets.iter().take(NAMED_MAX) {
-            @let id = tablet.tablet_id.to_string();
-            li {
-                (badge("damaged")) " tablet "
-                a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &tablet.schema_hash.to_string())])) { (id) }
-                " on " code { (tablet.disk) } ": " (tablet.damaged) " "
-                (heal(ask, &id, &tablet.schema_hash.to_string()))
-            }
-        }
-        @if status.damaged_tablets.len() > NAMED_MAX {
-            li { "and " (status.damaged_tablets.len() - NAMED_MAX) " damaged tablets more" }
-        }
-    }
-}
+/// A tablet that healing may help: its identity, its disk, and what is wrong.
+type Trouble<'a> = (TabletId, SchemaHash, &'a str, &'a str);
 
-fn unreadable(ask: &Ask, status: &NodeStatus) -> Markup {
+fn troubled<'a>(ask: &Ask, word: &str, all: impl ExactSizeIterator<Item = Trouble<'a>>) -> Markup {
+    let further = all.len().saturating_sub(NAMED_MAX);
     html! {
-        @for tablet in status.unreadable_tablets.iter().take(NAMED_MAX) {
-            @let id = tablet.tablet_id.to_string();
+        @for (id, hash, disk, why) in all.take(NAMED_MAX) {
+            @let (id, hash) = (id.to_string(), hash.to_string());
             li {
-                (badge("unreadable")) " tablet "
-                a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &tablet.schema_hash.to_string())])) { (id) }
-                " on " code { (tablet.disk) } ": " (tablet.unreadable) " "
-                (heal(ask, &id, &tablet.schema_hash.to_string()))
+                (badge(word)) " tablet "
+                a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &hash)])) { (id) }
+                " on " code { (disk) } ": " (why) " "
+                (heal(ask, &id, &hash))
             }
         }
-        @if status.unreadable_tablets.len() > NAMED_MAX {
-            li { "and " (status.unreadable_tablets.len() - NAMED_MAX) " unreadable tablets more" }
-        }
+        @if further > 0 { li { "and " (further) " " (word) " tablets more" } }
     }
 }
 

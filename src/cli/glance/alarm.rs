@@ -30,6 +30,12 @@ pub(super) fn alarms(status: &NodeStatus, disks: &[Disk]) -> Vec<Alarm> {
     });
     all.extend(named);
     all.extend(more(status.damaged_tablets.len(), "damaged tablets", "tabletctl --json status"));
+    let named = status.unreadable_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
+        what: format!("tablet {} on {} is unreadable: {}", tablet.tablet_id, tablet.disk, tablet.unreadable),
+        command: format!("tabletctl tablet heal {}", tablet.tablet_id),
+    });
+    all.extend(named);
+    all.extend(more(status.unreadable_tablets.len(), "unreadable tablets", "tabletctl --json status"));
     let named = status.unavailable_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
         what: format!("tablet {} is not served: {}", tablet.tablet_id, tablet.unavailable),
         command: String::new(),
