@@ -429,7 +429,8 @@ fn without_a_migration_status_shows_the_node_and_with_json_its_answer() {
     let status = json!({"version": "1.2.3", "uptime_seconds": 7, "disks": {}, "tablets": 5, "tablets_unavailable": 0,
         "queued": 1, "running": 2, "totals": totals});
     let none = json!({"total": 0, "data": []});
-    let (done, heard) = Daemon::new(vec![ok(&status), ok(&none), ok(&none), ok(&none)]).run(&["status"]);
+    let (done, heard) =
+        Daemon::new(vec![ok(&status), ok(&none), ok(&none), ok(&none), ok(&none)]).run(&["status"]);
     assert_eq!(done.status.code(), Some(0), "{}", text(&done.stderr));
     let said = text(&done.stdout);
     assert!(said.starts_with("tabletd 1.2.3, up 7 seconds: nothing is wrong\n"), "{said}");

@@ -213,7 +213,7 @@ fn end(client: &Client, task: &Task, text: &str, output: Output) -> Result<(), C
     match output {
         Output::Json => print(text)?,
         Output::Text => {
-            print(&format!("{}\n{}{}", headline(task), failures(task), emptied(client, task)?))?;
+            print(&format!("{}\n{}{}", headline(task), failures(task), emptied(client, task)))?;
         }
     }
     let finished = task.status == Some(TaskStatus::Finished);
@@ -222,23 +222,30 @@ fn end(client: &Client, task: &Task, text: &str, output: Output) -> Result<(), C
 }
 
 /// After a drain: whether its disks may be pulled, and what they still hold.
-fn emptied(client: &Client, task: &Task) -> Result<String, CliError> {
-    let TaskRequest::Drain { disks, .. } = &task.request else { return Ok(String::new()) };
+fn emptied(client: &Client, task: &Task) -> String {
+    let TaskRequest::Drain { disks, .. } = &task.request else { return String::new() };
     let mut said = String::new();
     for path in disks {
-        let disk = client.disk(path)?.value;
+        let disk = match client.disk(path) {
+            Ok(answer) => answer.value,
+            // What the task came to is told all the same: the disk may be forgotten already.
+            Err(error) => {
+                said += &format!("{}: {}\n", printable(path), printable(&error.message));
+                continue;
+            }
+        };
         let trash = match disk.trash_bytes {
             0 => String::new(),
             bytes => format!("; {} in its trash until it is purged", human_bytes(bytes)),
         };
-        let safe = match disk.not_safe_because.filter(|_| !disk.safe_to_remove) {
-            None if disk.safe_to_remove => "safe to remove".to_owned(),
-            None => "not safe to remove".to_owned(),
-            Some(why) => format!("not safe to remove: {}", printable(&why)),
+        let safe = match (disk.safe_to_remove, &disk.not_safe_because) {
+            (true, _) => "safe to remove".to_owned(),
+            (false, Some(why)) => format!("not safe to remove: {}", printable(why)),
+            (false, None) => "not safe to remove".to_owned(),
         };
         said += &format!("{}: {safe}{trash}\n", printable(path));
     }
-    Ok(said)
+    said
 }
 
 /// How it goes on each disk, and what is stuck there.

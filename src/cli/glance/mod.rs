@@ -12,9 +12,9 @@ use chrono::Local;
 use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, print};
-use crate::api::wire::{Disk, List, Migration, NodeStatus, Task};
+use crate::api::wire::{Disk, Migration, NodeStatus, Task};
 
-/// Migrations that are asked for: more run on no node at once.
+/// Migrations that are asked for; those at work come first, so that gates with many waiting do not hide them.
 const AT_WORK_MAX: usize = 500;
 
 /// What one screen is made of.
@@ -38,15 +38,15 @@ impl Glance {
     fn of(client: &Client) -> Result<Self, CliError> {
         let Answer { value: status, .. } = client.get("/api/v1/status", &vec![])?;
         let disks = client.disks()?.value.data;
-        let under_way = vec![("status", "running,paused".to_owned())];
-        let mut tasks = Vec::new();
-        // A list leaves out how it goes on each disk, and with it speed and time left.
-        for id in client.tasks(&under_way)?.value.data.iter().filter_map(|task| task.id) {
-            tasks.push(client.task(id)?.value);
-        }
-        let statuses = "preflight,preflight_passed,prepared,copying,ready,finalizing,aborting";
-        let query = vec![("status", statuses.to_owned()), ("limit", AT_WORK_MAX.to_string())];
-        let List { data: at_work, .. } = client.migrations(&query)?.value;
+        // With how it goes on each disk, and with that speed and time left.
+        let under_way = vec![("status", "running,paused".to_owned()), ("with_status", "true".to_owned())];
+        let tasks = client.tasks(&under_way)?.value.data;
+        let in_any_of = |statuses: &str| {
+            let query = vec![("status", statuses.to_owned()), ("limit", AT_WORK_MAX.to_string())];
+            client.migrations(&query).map(|answer| answer.value.data)
+        };
+        let mut at_work = in_any_of("preflight,copying,finalizing,aborting")?;
+        at_work.extend(in_any_of("preflight_passed,prepared,ready")?);
         Ok(Self { status, disks, tasks, at_work })
     }
 
@@ -76,29 +76,38 @@ pub(super) fn status(client: &Client, output: Output) -> Result<(), CliError> {
 /// # Errors
 /// What the first look meets; a daemon that goes away later is waited for.
 pub(super) fn top(client: &Client, interval: Duration, output: Output) -> Result<(), CliError> {
-    let mut glance = Glance::of(client)?;
+    let on_screen = output == Output::Text && std::io::stdout().is_terminal();
+    let mut text = look(client, output, on_screen)?;
     loop {
-        if output == Output::Json {
-            let Answer { text, .. } = client.get::<NodeStatus>("/api/v1/status", &vec![])?;
-            print(&text)?;
-        } else if std::io::stdout().is_terminal() {
-            redraw(&screen::screen(&glance))?;
+        if on_screen {
+            redraw(&text)?;
         } else {
-            let line = screen::line_of(&glance);
-            write(|out| writeln!(out, "{} {line}", Local::now().format("%H:%M:%S")))?;
+            write(|out| out.write_all(text.as_bytes()))?;
         }
-        std::thread::sleep(interval);
-        glance = loop {
-            match Glance::of(client) {
-                Ok(glance) => break glance,
+        let mut is_told = false;
+        text = loop {
+            std::thread::sleep(interval);
+            match look(client, output, on_screen) {
+                Ok(text) => break text,
                 Err(error) if error.exit == Exit::Unreachable => {
-                    eprintln!("the daemon does not answer; waiting for it to come back");
-                    std::thread::sleep(interval);
+                    if !std::mem::replace(&mut is_told, true) {
+                        eprintln!("the daemon does not answer; waiting for it to come back");
+                    }
                 }
                 Err(error) => return Err(error),
             }
         };
     }
+}
+
+fn look(client: &Client, output: Output, on_screen: bool) -> Result<String, CliError> {
+    Ok(match output {
+        Output::Json => client.get::<NodeStatus>("/api/v1/status", &vec![])?.text,
+        Output::Text if on_screen => screen::screen(&Glance::of(client)?),
+        Output::Text => {
+            format!("{} {}\n", Local::now().format("%H:%M:%S"), screen::line_of(&Glance::of(client)?))
+        }
+    })
 }
 
 /// Over the screen before, line by line: clearing it first would flicker.

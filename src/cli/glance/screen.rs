@@ -49,10 +49,10 @@ pub(super) fn screen(glance: &Glance) -> String {
         }
     }
     let heading = format!(
-        "\n{:<18} {:<8} {:>4} {:>8} {:>7} {:>8} {:>8}  STATE",
+        "{:<18} {:<8} {:>4} {:>8} {:>7} {:>8} {:>8}  STATE",
         "DISK", "USED", "", "FREE", "TABLETS", "IN/s", "OUT/s"
     );
-    let _ = writeln!(out, "{HEAD}{}{HEAD:#}", heading.trim_start_matches('\n'));
+    let _ = writeln!(out, "{HEAD}{heading}{HEAD:#}");
     let traffic = glance.traffic();
     for disk in &glance.disks {
         disk_row(&mut out, disk, traffic.get(disk.path.as_str()).copied().unwrap_or_default());
