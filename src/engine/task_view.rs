@@ -54,6 +54,8 @@ pub struct TaskFilter {
     pub after: Option<TaskId>,
     /// At most this many; 0 means 1000.
     pub limit: usize,
+    /// With how each goes on the disks it takes tablets from.
+    pub with_disks: bool,
 }
 
 /// What is changed of a stopped task; what is `None` stays.

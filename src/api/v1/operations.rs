@@ -13,10 +13,10 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::query::read_id;
+use crate::api::query::{invalid, read_id};
 use crate::api::wire::{List, Operation, VerifyTablets};
 use crate::engine::{OperationView, VerifyMany};
-use crate::model::{ErrorCode, Failure, OperationId, quoted};
+use crate::model::{OperationId, quoted};
 
 const MAX_LIMIT: i64 = 1000;
 
@@ -115,7 +115,7 @@ pub(super) async fn verify(
     let VerifyTablets { disk, tablet_ids, all } = request;
     if all == (disk.is_some() || !tablet_ids.is_empty()) {
         let text = "say which tablets: disk, tablet_ids, or all: true";
-        return Err(Failure::new(ErrorCode::InvalidArgument, text).into());
+        return Err(invalid(text).into());
     }
     let on = disk.as_ref().map(|disk| format!(" of {}", quoted(disk))).unwrap_or_default();
     match tablet_ids.len() {

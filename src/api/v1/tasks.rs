@@ -44,12 +44,13 @@ const NAME_MAX_BYTES: usize = 200;
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     let query = parameters(&parts, &["status", "stage", "with_status", "kind", "disk", "marker", "limit"])?;
-    let filter = TaskFilter {
+    let mut filter = TaskFilter {
         statuses: statuses(&query)?,
         kind: query.text("kind").map(str::to_owned),
         disk: query.text("disk").map(str::to_owned),
         after: query.read("marker")?,
         limit: query.limit(MAX_LIMIT)?,
+        with_disks: false,
     };
     if let Some(kind) = filter.kind.as_deref().filter(|kind| !KINDS.contains(kind)) {
         let text =
@@ -57,17 +58,8 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
         return Err(invalid(text).into());
     }
     let with_status = query.read::<bool>("with_status")?.unwrap_or(false);
-    let found = app.ask(Touches::Memory, move |node| {
-        let mut found = node.tasks(&filter);
-        if with_status {
-            // One that is deleted meanwhile stays as it was seen.
-            for view in &mut found.items {
-                view.disks = node.task(view.task.id).map(|whole| whole.disks).unwrap_or_default();
-            }
-        }
-        found
-    });
-    let found = found.await?;
+    filter.with_disks = with_status;
+    let found = app.ask(Touches::Memory, move |node| node.tasks(&filter)).await?;
     let shown = |view| if with_status { Task::with_status(view) } else { Task::in_list(view) };
     Ok(page(found.total, found.items.into_iter().map(shown).collect()))
 }
@@ -137,7 +129,14 @@ pub(super) async fn update(
     parts: Parts,
     Body(change): Body<UpdateTask>,
 ) -> Result<Json<Task>, Problem> {
-    change_task(&app, &caller, &id, &parts, change).await
+    parameters(&parts, &[])?;
+    let id: TaskId = read_id(&id)?;
+    let asked = as_json(&change);
+    let UpdateTask { name, priority, rate_bytes_per_sec, replan } = change;
+    check_name(name.as_deref().unwrap_or("a name"))?;
+    let change = TaskChange { name, priority, rate_bytes_per_sec, replan };
+    caller.asks(format_args!("change task {id}: {asked}"));
+    Ok(Json(app.try_ask(Touches::Journal, move |node| node.update_task(id, &change)).await?.into()))
 }
 
 /// `PUT /tasks/{id}`: as `PATCH`; what is left out stays here too, because the plan is no client's to write.
@@ -153,30 +152,13 @@ pub(super) async fn update(
     responses((status = 200, body = Task, description = "Changed"))
 )]
 pub(super) async fn put(
-    State(app): State<App>,
-    Extension(caller): Extension<Caller>,
-    Path(id): Path<String>,
+    app: State<App>,
+    caller: Extension<Caller>,
+    id: Path<String>,
     parts: Parts,
-    Body(change): Body<UpdateTask>,
+    change: Body<UpdateTask>,
 ) -> Result<Json<Task>, Problem> {
-    change_task(&app, &caller, &id, &parts, change).await
-}
-
-async fn change_task(
-    app: &App,
-    caller: &Caller,
-    id: &str,
-    parts: &Parts,
-    change: UpdateTask,
-) -> Result<Json<Task>, Problem> {
-    parameters(parts, &[])?;
-    let id: TaskId = read_id(id)?;
-    let asked = as_json(&change);
-    let UpdateTask { name, priority, rate_bytes_per_sec, replan } = change;
-    check_name(name.as_deref().unwrap_or("a name"))?;
-    let change = TaskChange { name, priority, rate_bytes_per_sec, replan };
-    caller.asks(format_args!("change task {id}: {asked}"));
-    Ok(Json(app.try_ask(Touches::Journal, move |node| node.update_task(id, &change)).await?.into()))
+    update(app, caller, id, parts, change).await
 }
 
 /// What was asked for as it came.

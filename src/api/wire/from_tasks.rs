@@ -63,9 +63,7 @@ impl Task {
             finished_at: None,
         }
     }
-}
 
-impl Task {
     /// As lists show it when they are asked for how it goes on each disk.
     pub fn with_status(mut view: TaskView) -> Self {
         let status_list = Some(std::mem::take(&mut view.disks));

@@ -104,6 +104,7 @@ pub(super) fn show(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
 /// Tasks, ascending by number.
 pub(super) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let detail = if filter.with_disks { Detail::Disks } else { Detail::Sums };
     let drafts: Vec<_>;
     let total;
     {
@@ -111,7 +112,7 @@ pub(super) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
         let matching: Vec<_> = book.entries.values().filter(|entry| is_wanted(filter, &entry.task)).collect();
         total = matching.len() as u64;
         let following = matching.into_iter().filter(|entry| filter.after.is_none_or(|id| entry.task.id > id));
-        drafts = following.take(limit).map(|entry| Draft::of(entry, Detail::Sums)).collect();
+        drafts = following.take(limit).map(|entry| Draft::of(entry, detail)).collect();
     }
     Page { total, items: drafts.into_iter().map(|draft| complete(node, draft)).collect() }
 }
