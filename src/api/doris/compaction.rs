@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::cpp_number::stoull;
+use super::crc::rowset_id;
 use super::json;
 use super::rapid_json::{quoted, status_json};
 use crate::api::app::App;
@@ -33,8 +34,11 @@ const KINDS: [&str; 3] = ["cumulative", "base", "full"];
 )]
 pub(super) async fn run_status(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let body = match tablet_of(&app, &Query::parse(raw.as_deref())).await {
-        Ok(None) => "{\n    \"CumulativeCompaction\": {},\n    \"BaseCompaction\": {}\n}".to_owned(),
-        Ok(Some(tablet)) => not_running(tablet.key.tablet_id),
+        Ok((TabletId(0), _)) => {
+            "{\n    \"CumulativeCompaction\": {},\n    \"BaseCompaction\": {}\n}".to_owned()
+        }
+        Ok((id, None)) => status_json("INTERNAL_ERROR", &format!("fail to get {id}")),
+        Ok((_, Some(tablet))) => not_running(tablet.key.tablet_id),
         Err(why) => status_json("INTERNAL_ERROR", &why),
     };
     json(StatusCode::OK, body)
@@ -69,25 +73,23 @@ pub(super) async fn show(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
 async fn shown(app: &App, query: &Query) -> Result<String, (&'static str, String)> {
     let refused = |why| ("INTERNAL_ERROR", why);
     let not_found = || ("NOT_FOUND", "Tablet not found".to_owned());
-    let tablet = tablet_of(app, query).await.map_err(|_| not_found())?.ok_or_else(not_found)?;
+    let tablet = tablet_of(app, query).await.map_err(refused)?.1.ok_or_else(not_found)?;
     let record = app.try_ask(Touches::Disk, move |node| node.record(tablet.key)).await;
     let header = record.map_err(|failure: Failure| refused(failure.message))?.tablet_meta;
     Ok(layout(&Header::of(&header)))
 }
 
-/// The tablet a query names; none where it names none.
-async fn tablet_of(app: &App, query: &Query) -> Result<Option<TabletView>, String> {
-    let text = query.first("tablet_id");
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let id = TabletId(stoull(text).map_err(|error| format!("convert tablet_id failed, {}", error.what))?);
+/// The number a query names, 0 where it names none, and its tablet.
+async fn tablet_of(app: &App, query: &Query) -> Result<(TabletId, Option<TabletView>), String> {
+    let id = TabletId(match query.first("tablet_id") {
+        "" => 0,
+        text => stoull(text).map_err(|error| format!("convert tablet_id failed, {}", error.what))?,
+    });
     if id.0 == 0 {
-        return Ok(None);
+        return Ok((id, None));
     }
     let found = app.ask(Touches::Memory, move |node| node.tablets_by_id(id)).await;
-    let found = found.map_err(|failure| failure.message)?.into_iter().next();
-    found.map(Some).ok_or_else(|| format!("fail to get {id}"))
+    Ok((id, found.map_err(|failure| failure.message)?.into_iter().next()))
 }
 
 #[derive(Deserialize, Default)]
@@ -123,9 +125,7 @@ impl Header {
 impl Rowset {
     /// `[0-48] 10 DATA OVERLAPPING 0200… 574.00 MB`.
     fn line(&self) -> String {
-        let numeric = self.rowset_id.as_ref();
-        let numeric = numeric.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-        let id = self.rowset_id_v2.clone().filter(|id| !id.is_empty()).or(numeric).unwrap_or_default();
+        let id = rowset_id(self.rowset_id_v2.as_deref(), self.rowset_id.as_ref()).unwrap_or_default();
         let kind = if self.delete_predicate.is_some() { "DELETE" } else { "DATA" };
         let overlap = self.segments_overlap_pb.as_deref().unwrap_or("OVERLAP_UNKNOWN");
         let size = pretty_bytes(self.total_disk_size);

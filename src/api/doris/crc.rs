@@ -108,6 +108,12 @@ struct Found {
     file_count: usize,
 }
 
+/// Under which id a rowset's files lie: the wide one, or in old headers the number.
+pub(super) fn rowset_id(wide: Option<&str>, number: Option<&serde_json::Value>) -> Option<String> {
+    let number = || number.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
+    wide.filter(|id| !id.is_empty()).map(str::to_owned).or_else(number)
+}
+
 /// The rowsets of a header, in order of their versions. A header without any, or one that says something else there,
 /// has none.
 fn rowsets_of(header: &RawValue) -> Vec<RowsetName> {
@@ -132,11 +138,8 @@ fn rowsets_of(header: &RawValue) -> Vec<RowsetName> {
         .rs_metas
         .into_iter()
         .filter_map(|rowset| {
-            let numeric =
-                rowset.rowset_id.map(|id| id.as_str().map_or_else(|| id.to_string(), str::to_owned));
-            let id = rowset.rowset_id_v2.filter(|id| !id.is_empty()).or(numeric)?;
             Some(RowsetName {
-                id,
+                id: rowset_id(rowset.rowset_id_v2.as_deref(), rowset.rowset_id.as_ref())?,
                 versions: Versions { start: rowset.start_version, end: rowset.end_version },
             })
         })

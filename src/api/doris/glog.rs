@@ -5,6 +5,7 @@ use axum::extract::RawQuery;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
+use super::require;
 use crate::api::caller::Caller;
 use crate::api::query::Query;
 use crate::logging;
@@ -40,11 +41,7 @@ pub(super) async fn adjust(Extension(caller): Extension<Caller>, RawQuery(raw): 
 
 fn read(query: &Query) -> Result<(&str, i32), String> {
     let (module, level) = (query.first("module"), query.first("level"));
-    for (name, given) in [("module", module), ("level", level)] {
-        if given.is_empty() {
-            return Err(format!("parameter {name} not specified in url."));
-        }
-    }
+    require(query, &["module", "level"])?;
     // The name goes into a filter, whose own signs it must not bring along.
     if !module.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':')) {
         return Err(format!(

@@ -5,6 +5,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 
 use super::json;
+use super::rapid_json::quoted;
 use crate::api::app::App;
 
 /// Doris's answer, byte for byte, on a good day; it says no more than that the process answers.
@@ -22,7 +23,7 @@ const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 pub(super) async fn health(State(app): State<App>) -> Response {
     let body = app.node().journal_trouble().map_or_else(
         || HEALTHY.to_owned(),
-        |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", serde_json::Value::from(trouble)),
+        |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", quoted(&trouble)),
     );
     json(StatusCode::OK, body)
 }

@@ -27,6 +27,7 @@ use axum::routing::{get, post};
 
 use serde::Serialize;
 
+use super::query::Query;
 use super::routes::Routes;
 use super::v1;
 use super::wire::ErrorBody;
@@ -76,6 +77,14 @@ pub(super) async fn shape_refusal(request: Request, next: Next) -> Response {
             Response::from_parts(parts, Json(refused).into_response().into_body())
         }
         _ => response,
+    }
+}
+
+/// In Doris's words, the first of these that a query leaves out.
+fn require(query: &Query, names: &[&str]) -> Result<(), String> {
+    match names.iter().find(|name| query.first(name).is_empty()) {
+        Some(name) => Err(format!("parameter {name} not specified in url.")),
+        None => Ok(()),
     }
 }
 

@@ -9,6 +9,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{MethodRouter, get};
 
+use super::require;
 use super::restore::until_it_ends;
 use crate::api::app::App;
 use crate::api::caller::Caller;
@@ -73,11 +74,7 @@ pub(super) async fn reload(
 
 /// The directory of the tablet. Doris reads the numbers with `stoll` and `stoi`; a tablet is worth an exact name.
 fn read(query: &Query) -> Result<String, String> {
-    for name in ["path", "tablet_id", "schema_hash"] {
-        if query.first(name).is_empty() {
-            return Err(format!("parameter {name} not specified in url."));
-        }
-    }
+    require(query, &["path", "tablet_id", "schema_hash"])?;
     let no_number = |name: &str| format!("param format is invalid: {name} {}", quoted(query.first(name)));
     let id: TabletId = query.first("tablet_id").parse().map_err(|_| no_number("tablet_id"))?;
     let hash: SchemaHash = query.first("schema_hash").parse().map_err(|_| no_number("schema_hash"))?;

@@ -7,8 +7,8 @@ use axum::extract::{RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 
-use super::json;
 use super::rapid_json::status_json;
+use super::{json, require};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
@@ -43,11 +43,7 @@ pub(super) async fn restore(
 }
 
 async fn answer(app: &App, caller: &Caller, query: &Query) -> Result<(), String> {
-    for name in ["tablet_id", "schema_hash"] {
-        if query.first(name).is_empty() {
-            return Err(format!("parameter {name} not specified in url."));
-        }
-    }
+    require(query, &["tablet_id", "schema_hash"])?;
     // Doris reads both with `atol`, so that garbage is tablet 0. A restore is worth an exact name.
     let key = TabletKey {
         tablet_id: query.first("tablet_id").parse().map_err(|error| format!("invalid argument: {error}"))?,
