@@ -18,6 +18,7 @@ pub mod exit;
 mod follow;
 mod glance;
 mod headline;
+mod input;
 mod jobs;
 mod lost;
 mod man;

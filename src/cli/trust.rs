@@ -1,6 +1,5 @@
 //! Whom the command line shows which token, and whose certificate it believes.
 
-use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use tokio_rustls::rustls::{
 };
 
 use super::exit::{CliError, Exit};
+use super::input::read_input;
 use super::token_args::TrustArgs;
 
 /// The token to show.
@@ -49,10 +49,10 @@ fn read(option: &str, file: &Path) -> Result<Vec<u8>, CliError> {
     let unusable = |why: &dyn std::fmt::Display| {
         CliError::new(Exit::Usage, format!("{option} {}: {why}", file.display()))
     };
-    // A pipe whose other end nobody opens would be waited for for ever.
-    match fs::metadata(file) {
-        Ok(meta) if !meta.is_file() => Err(unusable(&"not a regular file")),
-        _ => fs::read(file).map_err(|error| unusable(&error)),
+    match read_input(file) {
+        Ok(bytes) if bytes.is_empty() => Err(unusable(&"it is empty, or a pipe that nobody writes to")),
+        Ok(bytes) => Ok(bytes),
+        Err(error) => Err(unusable(&error)),
     }
 }
 

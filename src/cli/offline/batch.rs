@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use super::hooks::Means;
 use super::import::{Imported, Importer};
-use super::input::open_input;
 use super::locked::open_to_change;
 use super::wish::{Said, understand};
 use crate::cli::args::Output;
 use crate::cli::exit::{CliError, Exit, print_json};
+use crate::cli::input::open_input;
 use crate::model::{ErrorCode, Failure};
 use crate::storage::DirectBarrier;
 

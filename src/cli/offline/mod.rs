@@ -7,7 +7,6 @@ mod batch;
 mod check;
 mod hooks;
 mod import;
-mod input;
 mod listing;
 mod locked;
 mod one;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::value::RawValue;
 
-use super::input::read_input;
+use crate::cli::input::read_input;
 use crate::model::{ErrorCode, Failure, HeaderTable, SHARD_COUNT, ShardId, TabletKey};
 use crate::storage::{Dir, HeaderFields, Root, read_header, synthesize_header_in};
 
