@@ -206,13 +206,7 @@ fn json_line(event: &[u8]) -> Vec<u8> {
     };
     for value in object.values_mut() {
         if let serde_json::Value::String(text) = value {
-            const KEPT: usize = LINE_BYTES_MAX / 8;
-            let kept = text.floor_char_boundary(KEPT.min(text.len()));
-            if kept < text.len() {
-                let cut_off = text.len() - kept;
-                text.truncate(kept);
-                text.push_str(&format!("... ({cut_off} bytes cut off)"));
-            }
+            shorten(text, LINE_BYTES_MAX / 8);
         }
     }
     let mut line = serde_json::Value::from(object).to_string();
@@ -224,14 +218,18 @@ fn json_line(event: &[u8]) -> Vec<u8> {
 fn one_line(event: &[u8]) -> Vec<u8> {
     let text = String::from_utf8_lossy(event);
     let mut line = printable(text.trim_end_matches('\n'));
-    if line.len() > LINE_BYTES_MAX {
-        let end = line.floor_char_boundary(LINE_BYTES_MAX);
-        let cut_off = line.len() - end;
-        line.truncate(end);
-        line.push_str(&format!("... ({cut_off} bytes cut off)"));
-    }
+    shorten(&mut line, LINE_BYTES_MAX);
     line.push('\n');
     line.into_bytes()
+}
+
+fn shorten(text: &mut String, most: usize) {
+    if text.len() > most {
+        let end = text.floor_char_boundary(most);
+        let cut_off = text.len() - end;
+        text.truncate(end);
+        text.push_str(&format!("... ({cut_off} bytes cut off)"));
+    }
 }
 
 fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write) {

@@ -70,7 +70,7 @@ pub(in crate::api) async fn let_in(
         need = Need::Nothing;
     }
     let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
-    record.line.request_id.clone_from(&request_id);
+    record.line.request_id = request_id;
 
     if let Some(problem) = guard::refusal(&request, &target, changes, &hosts) {
         return record.end(problem.into_response());
@@ -105,8 +105,9 @@ pub(in crate::api) async fn let_in(
         }
     };
     record.is_by(&known);
-    let reason = reason_in_head(request.headers());
-    let caller = Caller::new(address, &request_id, known.token.clone(), reason);
+    record.line.reason = reason_in_head(request.headers());
+    let reason = record.line.reason.clone();
+    let caller = Caller::new(address, &record.line.request_id, known.token.clone(), reason);
     record.caller = Some(caller.clone());
     request.extensions_mut().insert(caller.clone());
     if changes {
@@ -188,7 +189,6 @@ async fn with_reason(request: Request, record: &mut Record) -> Result<(Request, 
         reason: Option<String>,
     }
     let (parts, body) = request.into_parts();
-    record.line.reason = reason_in_head(&parts.headers);
     let whole = Bytes::from_request(Request::from_parts(parts.clone(), body), &()).await;
     let bytes = whole.map_err(|rejection| not_whole(&rejection).into_response())?;
     let kind = parts.headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes);
