@@ -34,6 +34,7 @@ pub mod steer_args;
 mod table;
 mod tablet;
 pub mod task_args;
+mod task_text;
 mod tasks;
 mod tls;
 pub mod token_args;

@@ -7,7 +7,7 @@ use super::jobs::remainder;
 use super::operations;
 use super::table::{Align, Table, human_bytes};
 use super::tablet::pin_in_words;
-use super::tasks::headline;
+use super::task_text::headline;
 use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem, Undone};
 use crate::model::{Medium, SchemaHash, TabletId, TaskId, printable};

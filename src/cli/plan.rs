@@ -1,22 +1,14 @@
 //! Commands that make a plan: drain a disk, move selected tablets, even out a medium. The plan is shown, a question is
 //! asked, and then it is a task.
 
-use std::fmt::Write as _;
-
 use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, confirm, print};
-use super::table::{Align, Table, human_bytes};
 use super::task_args::{DrainArgs, MoveArgs, PlanArgs, RebalanceArgs};
-use super::tasks::{follow, headline};
-use crate::api::wire::{CreateTask, NoParameters, Task, TaskAction};
-use crate::model::{
-    DrainMedia, MoveTarget, PlanCompleteness, PlanOutcome, ReplanPolicy, TabletSelector, TaskRequest,
-    printable,
-};
-
-/// Moves and remarks of a plan that are shown; `--json` shows all.
-const SHOWN: usize = 20;
+use super::task_text::{headline, plan};
+use super::tasks::follow;
+use crate::api::wire::{CreateTask, NoParameters, TaskAction};
+use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, ReplanPolicy, TabletSelector, TaskRequest};
 
 /// `disk drain`.
 pub(super) fn drain(client: &Client, args: &DrainArgs, output: Output) -> Result<(), CliError> {
@@ -117,83 +109,4 @@ fn carry_out(
             print(&format!("started: {headline}\nwatch it with: tabletctl task follow {id}\n"))
         }
     }
-}
-
-/// The plan in words: what happens to each disk (full counts trash and promises, load does not), the first moves,
-/// everything that does not move, and how even the disks are before and after.
-pub(super) fn plan(task: &Task) -> String {
-    let Some(plan) = &task.plan else { return String::new() };
-    let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
-    let mut disks = Table::new(&[
-        ("DISK", Align::Left),
-        ("TABLETS", Align::Right),
-        ("THEN", Align::Right),
-        ("FULL", Align::Right),
-        ("THEN", Align::Right),
-        ("LOAD", Align::Right),
-        ("THEN", Align::Right),
-    ]);
-    for disk in &plan.disks {
-        disks.row([
-            disk.path.clone(),
-            disk.before.tablets.to_string(),
-            disk.after.tablets.to_string(),
-            percent(disk.before.committed_permille),
-            percent(disk.after.committed_permille),
-            percent(disk.before.load_permille),
-            percent(disk.after.load_permille),
-        ]);
-    }
-    let mut moves = Table::new(&[
-        ("TABLET", Align::Right),
-        ("SIZE", Align::Right),
-        ("FROM", Align::Left),
-        ("TO", Align::Left),
-        ("BEFORE", Align::Left),
-    ]);
-    for planned in plan.moves.iter().take(SHOWN) {
-        moves.row([
-            planned.key.tablet_id.to_string(),
-            human_bytes(planned.size_bytes),
-            planned.source.path.clone(),
-            planned.destination.path.clone(),
-            planned.formerly.iter().map(|disk| disk.path.as_str()).collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    let mut out = disks.render() + "\n" + &moves.render();
-    let more = |out: &mut String, count: usize, what: &str| {
-        if count > SHOWN {
-            let _ = writeln!(out, "... and {} {what} more; --json shows all", count - SHOWN);
-        }
-    };
-    more(&mut out, plan.moves.len(), "moves");
-    for left in plan.left_out.iter().take(SHOWN) {
-        let _ = writeln!(out, "stays: tablet {}: {}", left.key.tablet_id, printable(&left.reason));
-    }
-    more(&mut out, plan.left_out.len(), "that stay");
-    for misfit in plan.fits_nowhere.iter().take(SHOWN) {
-        let (id, size) = (misfit.key.tablet_id, human_bytes(misfit.size_bytes));
-        let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
-    }
-    more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
-    for replan in &task.replans {
-        let (at, by, reason) = (replan.at, printable(&replan.requested_by), printable(&replan.reason));
-        let _ = writeln!(out, "planned anew: {} moves at {at} by {by}: {reason}", replan.moves);
-    }
-    for why in &plan.falls_short {
-        let _ = writeln!(out, "falls short: {}", printable(why));
-    }
-    let _ = writeln!(
-        out,
-        "{}; unevenness {:.1} points, then {:.1}; fingerprint {}",
-        match plan.outcome {
-            PlanOutcome::Reaches => "all that was asked for",
-            PlanOutcome::CutShort => "cut short at the limit of moves: plan again when they are done",
-            PlanOutcome::FallsShort => "not all that was asked for",
-        },
-        plan.score_before,
-        plan.score_after,
-        plan.fingerprint
-    );
-    out
 }

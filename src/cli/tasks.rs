@@ -9,10 +9,10 @@ use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, confirm, print};
 use super::follow::bar;
 use super::jobs::remainder;
-use super::plan::plan;
 use super::table::{Align, Table, human_bytes};
+use super::task_text::{disks, failures, headline, how_far, plan};
 use crate::api::wire::{Task, TaskAction, UpdateTask};
-use crate::model::{BlockedMove, MoveStatus, TaskDisk, TaskId, TaskRequest, TaskStatus, printable};
+use crate::model::{MoveStatus, TaskId, TaskRequest, TaskStatus, printable};
 
 /// Between two looks at a task.
 const POLL: Duration = Duration::from_millis(500);
@@ -246,89 +246,4 @@ fn emptied(client: &Client, task: &Task) -> String {
         said += &format!("{}: {safe}{trash}\n", printable(path));
     }
     said
-}
-
-/// How it goes on each disk, and what is stuck there.
-fn disks(task: &Task) -> String {
-    let list: &[TaskDisk] = task.status_list.as_deref().unwrap_or_default();
-    if list.is_empty() {
-        return String::new();
-    }
-    let mut table = Table::new(&[
-        ("FROM", Align::Left),
-        ("STATUS", Align::Left),
-        ("STEP", Align::Left),
-        ("MOVES", Align::Right),
-        ("DONE", Align::Right),
-        ("RUNNING", Align::Right),
-        ("FAILED", Align::Right),
-        ("BYTES", Align::Right),
-        ("DONE", Align::Right),
-        ("SPEED", Align::Right),
-    ]);
-    for disk in list {
-        table.row([
-            disk.disk.clone(),
-            disk.status.as_str().to_owned(),
-            disk.unit.map(|step| step.to_string()).unwrap_or_default(),
-            disk.moves_total.to_string(),
-            disk.moves_completed.to_string(),
-            disk.moves_running.to_string(),
-            disk.moves_failed.to_string(),
-            human_bytes(disk.total_bytes),
-            human_bytes(disk.finished_bytes),
-            disk.bytes_per_sec.map(|speed| human_bytes(speed) + "/s").unwrap_or_default(),
-        ]);
-    }
-    let line = |stuck: &BlockedMove| {
-        let (id, to) = (stuck.key.tablet_id, &stuck.destination);
-        format!("stuck: tablet {id} to {to}: {}\n", printable(&stuck.reason))
-    };
-    let stuck: String = list.iter().flat_map(|disk| disk.blocked.iter()).map(line).collect();
-    table.render() + &stuck
-}
-
-pub(super) fn headline(task: &Task) -> String {
-    let progress = &task.progress;
-    let failed = match progress.moves_failed {
-        0 => String::new(),
-        failed => format!(", {failed} failed"),
-    };
-    format!(
-        "task {} ({}): {}, {} of {} moves done{failed}, {} ({})",
-        task.id.map(|id| id.to_string()).unwrap_or_default(),
-        printable(&task.name),
-        task.status.map_or("planned", TaskStatus::as_str),
-        progress.moves_completed,
-        progress.moves_total,
-        how_far(task),
-        printable(&task.status_reason),
-    )
-}
-
-/// How far it is by bytes, those of moves under way among them, and when it will be done at the speed it has.
-pub(super) fn how_far(task: &Task) -> String {
-    let disks: &[TaskDisk] = task.status_list.as_deref().unwrap_or_default();
-    let total = task.progress.bytes_total;
-    let done = disks.iter().map(|disk| disk.finished_bytes).fold(0, u64::saturating_add);
-    // A list of tasks does not carry the disks: then what is completed is all that is known.
-    let done = done.max(task.progress.bytes_completed).min(total);
-    let percent = u128::from(done) * 100 / u128::from(total.max(1));
-    let mut said = format!("{} of {}", human_bytes(done), human_bytes(total));
-    if total > 0 {
-        said += &format!(", {percent} %");
-    }
-    let speed = disks.iter().filter_map(|disk| disk.bytes_per_sec).fold(0, u64::saturating_add);
-    if speed > 0 && done < total {
-        let left = Duration::from_secs((total - done).div_ceil(speed));
-        said += &format!(", {}/s, {} left", human_bytes(speed), indicatif::HumanDuration(left));
-    }
-    said
-}
-
-fn failures(task: &Task) -> String {
-    let line = |failed: &crate::model::FailedMove| {
-        format!("  given up: tablet {}: {}\n", failed.key.tablet_id, printable(&failed.reason))
-    };
-    task.failed.iter().map(line).collect()
 }

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::doris_keys;
 use super::grammar::{Entry, Sheet, expand, is_script_export};
+use super::keys::Key;
 use super::keys::{Config, KEYS};
 use super::problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
-use super::schema::Key;
 use super::slips;
 use super::storage_root::{EntryError, StorageRoots, parse_storage_root_path};
 use super::value::Refusal;

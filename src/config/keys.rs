@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 
 use super::rates::DiskRates;
-use super::schema::{Key, Mutability, config_keys, read_value};
+use super::schema::{Mutability, Row, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
 use super::value::{
     BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,

@@ -10,8 +10,8 @@ use nix::errno::Errno;
 use nix::unistd::{AccessFlags, access};
 
 use super::interpret::Loaded;
+use super::keys::Key;
 use super::problem::{Place, Problem};
-use super::schema::Key;
 use super::slips;
 use super::value::BrokenDisks;
 

@@ -21,6 +21,7 @@ mod problem;
 mod rates;
 mod reload;
 mod schema;
+mod settings;
 mod slips;
 mod storage_root;
 #[cfg(test)]
@@ -29,13 +30,14 @@ mod value;
 
 pub use grammar::{Entry, Sheet};
 pub use interpret::{Loaded, Surroundings, interpret};
-pub use keys::{Config, KEYS};
+pub use keys::{Config, KEYS, Key};
 pub use look::Found;
 pub use persist::{PersistError, persist, with_key};
 pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
 pub use rates::DiskRates;
 pub use reload::{KeyChange, Reload};
-pub use schema::{Key, Mutability, SetError, ShownKey};
+pub use schema::{Mutability, Row};
+pub use settings::{SetError, ShownKey};
 pub use storage_root::{
     BrokenEntry, EntryError, InvalidEntry, StorageRootSpec, StorageRoots, parse_broken_storage_path,
     parse_storage_root_path,

@@ -50,7 +50,7 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::schema::Key;
+    use crate::config::keys::Key;
 
     #[test]
     fn what_can_change_does_and_what_cannot_is_named() {

@@ -2,7 +2,7 @@
 
 use super::blanks::trim;
 use super::doris_keys;
-use super::schema::Key;
+use super::keys::Key;
 use crate::model::Medium;
 
 /// Names under which others have a key of ours.

@@ -3,12 +3,12 @@
 use std::collections::HashSet;
 
 use super::buffer::BufferBudget;
+use super::coldness::Coldness;
 use super::crew::{Crew, Watch};
 use super::end::End;
 use super::hooks::{CopyHooks, Side};
 use super::plan::{CopyOptions, Strangers};
 use super::read_back::read_files;
-use super::verified::Coldness;
 use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
 use crate::storage::{Dir, DiskError, EntryKind};
 

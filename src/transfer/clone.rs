@@ -10,7 +10,8 @@ use super::crew::lock;
 use super::end::Access;
 use super::open_file::Cloned;
 use super::read_back::{Reading, read_files};
-use super::stages::{Shared, VerifiedRange};
+use super::stages::Shared;
+use super::verified::VerifiedRange;
 use crate::model::{Failure, FileEntry};
 
 /// Clones the files that are still to be copied, as far as the file system can, and verifies them. What was cloned is no

@@ -9,11 +9,11 @@ use nix::sys::uio::{pread, pwrite};
 
 use super::attributes::{Attributes, Keeper};
 use super::buffer::{ALIGN_BYTES, align_up};
+use super::coldness::{Coldness, coldness_of};
 use super::crew::Watch;
 use super::end::{Access, End};
 use super::holes::data_in;
 use super::hooks::Side;
-use super::verified::{Coldness, coldness_of};
 use crate::fault;
 use crate::model::{ErrorCode, Failure};
 use crate::storage::{DiskError, os};

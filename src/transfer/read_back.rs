@@ -6,12 +6,12 @@ use std::sync::Mutex;
 use crc32fast::Hasher;
 
 use super::buffer::Buffer;
+use super::coldness::Coldness;
 use super::crew::{Crew, Load, Watch, lock};
 use super::end::{Access, End};
 use super::hooks::Traffic;
 use super::plan::{Cut, Piece, plan};
 use super::sums::RangeSums;
-use super::verified::Coldness;
 use crate::model::{Failure, FileEntry};
 
 /// What a range or a file was when read.

@@ -7,7 +7,8 @@ use super::attributes::{Attributes, BLOCK_BYTES};
 use super::crew::lock;
 use super::hooks::Side;
 use super::read_back::read_files;
-use super::stages::{Shared, VerifiedRange};
+use super::stages::Shared;
+use super::verified::VerifiedRange;
 use crate::model::{Failure, FileEntry, Manifest};
 use crate::storage::{Dir, DiskError, EntryKind};
 

@@ -10,6 +10,7 @@ use crc32fast::Hasher;
 
 use super::attributes::{Attributes, Keeper};
 use super::buffer::Buffer;
+use super::coldness::Coldness;
 use super::crew::{Crew, lock};
 use super::end::{Access, End};
 use super::hooks::{Side, Traffic};
@@ -17,7 +18,7 @@ use super::open_file::{OpenFile, sync_failed};
 use super::plan::{Batch, Piece};
 use super::read_back::{Reading, for_each_block, read_past_cache};
 use super::sums::RangeSums;
-use super::verified::{Coldness, Coverage};
+use super::verified::{Coverage, VerifiedRange};
 use crate::fault;
 use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
 use crate::storage::Barrier;
@@ -80,51 +81,6 @@ pub(super) struct StagedBatch {
 /// Read back and equal.
 pub(super) struct VerifiedBatch {
     ranges: Vec<VerifiedRange>,
-}
-
-/// A range that was durable when it was read back, and was what it should be.
-pub(super) struct VerifiedRange {
-    piece: Piece,
-    crc32: u32,
-    coldness: Coldness,
-}
-
-impl VerifiedRange {
-    /// A whole file found on the destination, made durable and then read: `None` unless it is what the manifest records.
-    pub(super) fn of_resumed(file: usize, entry: &FileEntry, reading: Reading) -> Option<Self> {
-        (entry.crc32 == Some(reading.crc32)).then(|| Self {
-            piece: Piece::whole(file, entry.size_bytes),
-            crc32: reading.crc32,
-            coldness: reading.coldness,
-        })
-    }
-
-    /// A whole file that shares its bytes with the source, made durable and then read: `None` unless it is what was
-    /// expected.
-    pub(super) fn of_cloned(file: usize, entry: &FileEntry, reading: Reading, expected: u32) -> Option<Self> {
-        (reading.crc32 == expected).then(|| Self {
-            piece: Piece::whole(file, entry.size_bytes),
-            crc32: expected,
-            coldness: reading.coldness,
-        })
-    }
-
-    /// A file of a copy that was verified before.
-    pub(super) fn of_verified_before(file: usize, entry: &FileEntry, crc32: u32) -> Self {
-        Self { piece: Piece::whole(file, entry.size_bytes), crc32, coldness: Coldness::Cold }
-    }
-
-    pub(super) fn piece(&self) -> &Piece {
-        &self.piece
-    }
-
-    pub(super) fn crc32(&self) -> u32 {
-        self.crc32
-    }
-
-    pub(super) fn coldness(&self) -> Coldness {
-        self.coldness
-    }
 }
 
 impl Batch {
@@ -203,15 +159,16 @@ impl StagedBatch {
             } else {
                 read_past_cache(watch, &shared.destination, entry, &piece, buffer)?
             };
-            if reading.crc32 != crc32 {
-                let (from, to, read) = (piece.offset_bytes, piece.end_bytes(), reading.crc32);
+            let (from, to, length_bytes) = (piece.offset_bytes, piece.end_bytes(), piece.length_bytes);
+            let read = reading.crc32;
+            let Some(range) = VerifiedRange::of_written(piece, crc32, reading) else {
                 let why = format!(
                     "bytes {from} to {to} were written with CRC-32 {crc32:08x} and read back with {read:08x}"
                 );
                 return Err(shared.destination.damaged(&entry.name, &why));
-            }
-            watch.hooks().verified(piece.length_bytes);
-            ranges.push(VerifiedRange { piece, crc32, coldness: reading.coldness });
+            };
+            watch.hooks().verified(length_bytes);
+            ranges.push(range);
         }
         Ok(VerifiedBatch { ranges })
     }

@@ -1,21 +1,10 @@
 //! What a finished copy is, and the only way to one: ranges that were read back.
 
-use nix::errno::Errno;
-
-use super::stages::VerifiedRange;
+use super::coldness::Coldness;
+use super::plan::Piece;
+use super::read_back::Reading;
 use super::sums::RangeSums;
 use crate::model::{ErrorCode, Failure, FileEntry, Manifest};
-
-/// Whether what was read back is known to have come from the medium.
-///
-/// Below the page cache only: no system call reaches behind a drive's own cache.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Coldness {
-    /// It came from the medium.
-    Cold,
-    /// It was compared, but it may have come from the page cache.
-    NotProven,
-}
 
 /// A copy of which every file is durable, read back, and equal to what was read from the source.
 ///
@@ -56,6 +45,56 @@ impl VerifiedCopy {
         self.coldness = self.coldness.max(before.coldness);
         self.resumed_bytes += before.resumed_bytes;
         self
+    }
+}
+
+/// A range that was durable when it was read back, and was what it should be.
+pub(super) struct VerifiedRange {
+    piece: Piece,
+    crc32: u32,
+    coldness: Coldness,
+}
+
+impl VerifiedRange {
+    /// A range that was written with this checksum, made durable and then read: `None` unless it is what was written.
+    pub(super) fn of_written(piece: Piece, crc32: u32, reading: Reading) -> Option<Self> {
+        (reading.crc32 == crc32).then_some(Self { piece, crc32, coldness: reading.coldness })
+    }
+
+    /// A whole file found on the destination, made durable and then read: `None` unless it is what the manifest records.
+    pub(super) fn of_resumed(file: usize, entry: &FileEntry, reading: Reading) -> Option<Self> {
+        (entry.crc32 == Some(reading.crc32)).then(|| Self {
+            piece: Piece::whole(file, entry.size_bytes),
+            crc32: reading.crc32,
+            coldness: reading.coldness,
+        })
+    }
+
+    /// A whole file that shares its bytes with the source, made durable and then read: `None` unless it is what was
+    /// expected.
+    pub(super) fn of_cloned(file: usize, entry: &FileEntry, reading: Reading, expected: u32) -> Option<Self> {
+        (reading.crc32 == expected).then(|| Self {
+            piece: Piece::whole(file, entry.size_bytes),
+            crc32: expected,
+            coldness: reading.coldness,
+        })
+    }
+
+    /// A file of a copy that was verified before.
+    pub(super) fn of_verified_before(file: usize, entry: &FileEntry, crc32: u32) -> Self {
+        Self { piece: Piece::whole(file, entry.size_bytes), crc32, coldness: Coldness::Cold }
+    }
+
+    pub(super) fn piece(&self) -> &Piece {
+        &self.piece
+    }
+
+    pub(super) fn crc32(&self) -> u32 {
+        self.crc32
+    }
+
+    pub(super) fn coldness(&self) -> Coldness {
+        self.coldness
     }
 }
 
@@ -114,18 +153,8 @@ impl<'a> Coverage<'a> {
     }
 }
 
-/// What pages left in the cache, or a kernel that cannot tell, mean for a read that follows.
-pub(super) fn coldness_of(cached_pages: Result<u64, Errno>) -> Result<(), String> {
-    match cached_pages {
-        Ok(0) => Ok(()),
-        Ok(pages) => Err(format!("{pages} of its pages stayed in the cache")),
-        Err(errno) => Err(format!("this system cannot tell what is cached ({})", errno.desc())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use super::super::read_back::Reading;
     use super::*;
 
     fn manifest(crc32: Option<u32>) -> Manifest {

@@ -1,24 +1,6 @@
 //! What the OpenAPI document says of this room. Bodies are loosely described: they are Doris's, and scripts know them.
 
-use utoipa::{OpenApi, ToSchema};
-
-/// The answer of `/api/tablet_migration`; other dialects leave fields out.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "describes what the handler writes by hand")]
-pub(super) struct DorisAnswer {
-    /// `Success` or `Fail`; the dialects of the releases from 1.2 on name the error.
-    status: String,
-    /// What happened, in the words of the documentation.
-    msg: String,
-    /// Where the tablet goes, or went.
-    dest_disk: Option<String>,
-    /// Number of the migration.
-    migration_id: Option<u64>,
-    /// Why not, by a stable name.
-    error_code: Option<String>,
-    /// Why not, in words.
-    reason: Option<String>,
-}
+use utoipa::OpenApi;
 
 /// Every operation of this room.
 #[derive(OpenApi)]
@@ -39,6 +21,6 @@ pub(super) struct DorisAnswer {
         super::config::show,
         super::config::update,
     ),
-    components(schemas(DorisAnswer))
+    components(schemas(super::migration::DorisAnswer))
 )]
 pub(in crate::api) struct Described;

@@ -8,7 +8,7 @@ use super::alarm::alarms;
 use super::{Glance, Traffic};
 use crate::api::wire::{Disk, Migration, Task};
 use crate::cli::table::human_bytes;
-use crate::cli::tasks::how_far;
+use crate::cli::task_text::how_far;
 use crate::model::{TaskStatus, printable};
 
 const WIDTH: usize = 80;

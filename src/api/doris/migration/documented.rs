@@ -3,7 +3,7 @@
 //! Parameters are read strictly: a migration that was not meant is worse than one more error.
 
 use super::super::rapid_json::{one_line, quoted};
-use super::{Goal, Request};
+use super::request::{Goal, Request};
 use crate::api::query::{Query, invalid};
 use crate::model::{ErrorCode, Failure, Migration, Phase, Status, TabletKey};
 

@@ -6,7 +6,7 @@
 
 use super::super::cpp_number::{NotConverted, stoul_to_i32, stoull};
 use super::super::rapid_json::{one_line, quoted, status_json};
-use super::{Goal, Request};
+use super::request::{Goal, Request};
 use crate::api::query::Query;
 use crate::config::Dialect;
 use crate::model::{ErrorCode, Failure, Migration, SchemaHash, Status, TabletId, TabletKey};
