@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, visit};
 use super::node::Node;
+use super::parts::disk::{Disk, visit};
 use crate::model::{DiskIndex, LedgerLine, LedgerOwner, TabletKey};
 
 /// How long one disk may take to be synced at a start.

@@ -19,76 +19,21 @@
 //!
 //! The engine decides nothing that `rules` can decide, and knows nothing of HTTP.
 
-mod catalog;
-mod check;
-mod clock;
-mod counts;
-mod digests;
-mod disk;
-mod disk_calls;
-mod disk_look;
-mod disk_space;
-mod disk_table;
-mod events;
-mod facts;
-mod flush;
-mod gentle;
-mod grants;
-mod guest;
-mod handover;
+mod ask;
 mod heal;
-mod histogram;
-mod housekeeping;
-mod job;
-mod joining;
-mod journal_batch;
-mod journal_health;
-mod journal_thread;
-mod known_disks;
-mod last_seen;
 mod ledger;
 mod line;
+mod look;
 mod lost;
-mod marks;
 mod node;
-mod open;
-mod opened;
 mod operate;
-mod operation_view;
 mod operations;
-mod outdated;
-mod pace;
-mod pressure;
-mod probe;
-mod progress;
-mod purging;
-mod quarantine;
-mod query;
+mod parts;
 mod recover;
-mod register;
-mod removal;
-mod reservation;
-mod rewrite;
-mod scheduler;
-mod set_aside;
-mod settings;
+mod schedule;
 mod start;
-mod steer;
-mod stop;
-mod submit;
-mod tablet_look;
-mod task_view;
 mod tasks;
-mod thread;
-mod tidy;
-mod trash;
-mod turn;
-mod undone;
-mod undone_view;
-mod unrecorded;
-mod unrecorded_view;
-mod verify;
-mod verify_many;
+mod tend;
 mod view;
 
 use std::sync::Arc;
@@ -96,16 +41,16 @@ use std::time::Duration;
 
 pub use crate::rules::giving_up::Older;
 pub use crate::rules::trash::LastCopy;
-pub use events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
-pub use known_disks::misplaced_disks;
+pub use ask::go_on::{actions, next_steps, waits_at_gate};
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
-pub use operation_view::{
+pub use parts::events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
+pub use parts::known_disks::misplaced_disks;
+pub use start::StartError;
+pub use tend::settings::{ConfigChangeError, Persistence};
+pub use view::operations::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
     RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
-pub use settings::{ConfigChangeError, Persistence};
-pub use start::StartError;
-pub use steer::{actions, next_steps, waits_at_gate};
 pub use view::{
     Destination, DiskView, HistogramView, JournalView, ListOrder, MigrationFilter, NewTask, PaceView, Page,
     Pin, Precondition, PurgeOutcome, PurgeSelect, RuleAnswer, RuleBinds, StateSpace, StepTotals, Submit,
@@ -114,12 +59,15 @@ pub use view::{
     UnrecordedView, Validation,
 };
 
+use self::ask::{admit, go_on, stop};
+use self::look::{digests, disks, facts, migrations, tablets};
+use self::node::Node;
+use self::tend::{last_seen, settings, trash};
 use crate::config::{self, Config, Reload};
 use crate::model::{
     ErrorCode, Failure, Migration, MigrationId, Priority, SchemaHash, Step, TabletId, TabletKey, TabletRecord,
 };
 use crate::rules::gate::Verb;
-use node::Node;
 
 /// The node's engine. Cheap to clone; every method may block on a disk or on the journal, none awaits.
 #[derive(Clone)]
@@ -139,12 +87,12 @@ impl Engine {
     /// # Errors
     /// The refusal, with its reason.
     pub fn submit(&self, request: &Submit) -> Result<Migration, Failure> {
-        submit::submit(&self.0, request)
+        admit::submit(&self.0, request)
     }
 
     /// What would become of a request. Nothing is changed.
     pub fn validate(&self, request: &Submit) -> Validation {
-        submit::validate(&self.0, request)
+        admit::validate(&self.0, request)
     }
 
     /// One migration with the progress of this moment; also after its end.
@@ -152,7 +100,7 @@ impl Engine {
     /// # Errors
     /// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
     pub fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
-        query::migration(&self.0, id)
+        migrations::migration(&self.0, id)
     }
 
     /// The newest migration of a tablet.
@@ -160,7 +108,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::migration`].
     pub fn latest_migration(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
-        query::latest_migration(&self.0, key)
+        migrations::latest_migration(&self.0, key)
     }
 
     /// Migrations, ascending by number.
@@ -168,7 +116,7 @@ impl Engine {
     /// # Errors
     /// `JOURNAL_UNAVAILABLE`.
     pub fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
-        query::migrations(&self.0, filter)
+        migrations::migrations(&self.0, filter)
     }
 
     /// Where somebody begins who wants to hear what happens from now on. Waits for nothing.
@@ -202,7 +150,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn resume(&self, id: MigrationId) -> Result<Migration, Failure> {
-        submit::resume(&self.0, id)
+        admit::resume(&self.0, id)
     }
 
     /// Tries an ended migration again, under its number.
@@ -210,7 +158,7 @@ impl Engine {
     /// # Errors
     /// As [`Engine::submit`]; `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn retry(&self, id: MigrationId) -> Result<Migration, Failure> {
-        submit::retry(&self.0, id)
+        admit::retry(&self.0, id)
     }
 
     /// Does the step behind the gate a migration waits at; [`Step::Abort`] calls it off. Asynchronous.
@@ -223,7 +171,7 @@ impl Engine {
                 ErrorCode::IllegalTransition => Failure { code: ErrorCode::StepNotAllowed, ..failure },
                 _ => failure,
             }),
-            step => steer::open_gate(&self.0, id, step, Verb::Run(step)),
+            step => go_on::open_gate(&self.0, id, step, Verb::Run(step)),
         }
     }
 
@@ -232,7 +180,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn cutover(&self, id: MigrationId) -> Result<Migration, Failure> {
-        steer::open_gate(&self.0, id, Step::Finalize, Verb::Cutover)
+        go_on::open_gate(&self.0, id, Step::Finalize, Verb::Cutover)
     }
 
     /// Past every gate, every limit and every other one in line. Asynchronous.
@@ -240,7 +188,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure> {
-        steer::force_complete(&self.0, id)
+        go_on::force_complete(&self.0, id)
     }
 
     /// Moves the deadline of a migration at a gate.
@@ -248,7 +196,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure> {
-        steer::extend(&self.0, id, seconds)
+        go_on::extend(&self.0, id, seconds)
     }
 
     /// Gives a migration a bandwidth limit of its own, in bytes copied per second; 0 takes it away. Felt at once.
@@ -256,7 +204,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure> {
-        steer::set_rate(&self.0, id, rate_bytes_per_sec)
+        go_on::set_rate(&self.0, id, rate_bytes_per_sec)
     }
 
     /// Gives a migration another place in line.
@@ -264,7 +212,7 @@ impl Engine {
     /// # Errors
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     pub fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure> {
-        steer::set_priority(&self.0, id, priority)
+        go_on::set_priority(&self.0, id, priority)
     }
 
     /// Takes a completed move back by a new migration, while the trash holds its source. The new one is returned.
@@ -272,7 +220,7 @@ impl Engine {
     /// # Errors
     /// `NOT_REVERTIBLE` with the reason; as [`Engine::submit`].
     pub fn revert(&self, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
-        steer::revert(&self.0, id, caller)
+        go_on::revert(&self.0, id, caller)
     }
 
     /// Ends the doubt about a swap: on its source, or else on its destination, whichever takes a record.
@@ -280,7 +228,7 @@ impl Engine {
     /// # Errors
     /// `ILLEGAL_TRANSITION` where it is not in doubt; `SWAP_IN_DOUBT` where neither disk takes one, with the way out.
     pub fn settle(&self, id: MigrationId) -> Result<Migration, Failure> {
-        steer::settle(&self.0, id)
+        go_on::settle(&self.0, id)
     }
 
     /// Every rule's answer to: may this tablet go to that disk?
@@ -290,38 +238,38 @@ impl Engine {
 
     /// All tablets of an id on this node (normally one).
     pub fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
-        tablet_look::tablets_by_id(&self.0, id)
+        tablets::tablets_by_id(&self.0, id)
     }
 
     /// One tablet.
     pub fn tablet(&self, key: TabletKey) -> Option<TabletView> {
-        tablet_look::tablet(&self.0, key)
+        tablets::tablet(&self.0, key)
     }
 
     /// Tablets, ascending by id.
     pub fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
-        tablet_look::tablets(&self.0, filter)
+        tablets::tablets(&self.0, filter)
     }
 
     /// Calls `visit` for every served tablet, under a read lock: be quick.
     pub fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView)) {
-        tablet_look::for_each_tablet(&self.0, visit);
+        tablets::for_each_tablet(&self.0, visit);
     }
 
     /// Tablets that are known but not served, and why; at most so many.
     pub fn unavailable_tablets(&self, most: usize) -> Vec<(TabletKey, String)> {
-        query::unavailable_tablets(&self.0, most)
+        migrations::unavailable_tablets(&self.0, most)
     }
 
     /// What to answer for a tablet that [`Engine::tablet`] does not have: `TABLET_UNAVAILABLE` with the reason, or
     /// `TABLET_NOT_FOUND`.
     pub fn why_not_served(&self, id: TabletId, hash: Option<SchemaHash>) -> Failure {
-        query::why_not_served(&self.0, id, hash)
+        migrations::why_not_served(&self.0, id, hash)
     }
 
     /// All configured disks, in order.
     pub fn disks(&self) -> Vec<DiskView> {
-        disk_look::disks(&self.0)
+        disks::disks(&self.0)
     }
 
     /// Reads the tablet's metadata record from its disk.
@@ -329,7 +277,7 @@ impl Engine {
     /// # Errors
     /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`, or what the disk says.
     pub fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
-        query::record(&self.0, key)
+        migrations::record(&self.0, key)
     }
 
     /// MD5 of each file, by name.
@@ -367,7 +315,7 @@ impl Engine {
 
     /// Counters since the start of the process.
     pub fn totals(&self) -> Totals {
-        query::totals(&self.0)
+        migrations::totals(&self.0)
     }
 
     /// What is wrong with the journal or with the directory it is in, and the way out. Waits for nothing.
@@ -405,7 +353,7 @@ impl Engine {
     /// Stops accepting, brings running migrations to a safe point within `grace`, and closes the journal.
     pub fn shutdown(&self, grace: Duration) {
         self.0.stop();
-        scheduler::drain(&self.0, grace);
+        schedule::drain(&self.0, grace);
         last_seen::write(&self.0);
         self.0.journal.stop();
     }

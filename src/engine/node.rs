@@ -6,20 +6,20 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{Duration, Instant};
 
-use super::catalog::Catalog;
-use super::check::Checks;
-pub(super) use super::counts::Counts;
-use super::disk::Disk;
-use super::disk_table::{DISKS_MAX, DiskTable};
-use super::events::EventRing;
-use super::flush::SyncCounts;
-use super::job::{Job, apply, now_ms};
-use super::journal_thread::JournalHandle;
-use super::marks::Marks;
 use super::operations::Operations;
-use super::reservation;
+use super::parts::catalog::Catalog;
+use super::parts::checks::Checks;
+pub(super) use super::parts::counts::Counts;
+use super::parts::disk::Disk;
+use super::parts::disk_table::{DISKS_MAX, DiskTable};
+use super::parts::events::EventRing;
+use super::parts::flush::SyncCounts;
+use super::parts::job::{Job, apply, now_ms};
+use super::parts::journal_thread::JournalHandle;
+use super::parts::marks::Marks;
+use super::parts::reservation;
+use super::parts::undone::Undone;
 use super::tasks::TaskBook;
-use super::undone::Undone;
 use crate::config::{self, Config};
 use crate::model::{
     DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, Medium, Migration, MigrationId, ShardId, TabletKey,
@@ -310,7 +310,7 @@ impl Node {
     }
 
     pub(super) fn node_limits(&self) -> NodeLimits {
-        let priority_min = super::gentle::priority_min(self);
+        let priority_min = super::tend::gentle::priority_min(self);
         let config = self.config();
         NodeLimits {
             priority_min,

@@ -3,21 +3,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::disk::{Disk, TURNED_READ_ONLY, visit};
-use super::lost::{self, GiveUp, Loss};
-use super::operation_view::{
+use super::heal::{quarantine, set_aside};
+use super::look::disks;
+use super::lost::{GiveUp, Loss};
+use super::parts::disk::{Disk, TURNED_READ_ONLY, visit};
+use super::parts::marks;
+use super::parts::probe::probe;
+use super::tend::{gentle, register, unrecorded, verify, verify_many};
+use super::view::operations::{
     Adopt, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
     RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
-use super::probe::probe;
 use super::view::{
     DiskView, NewTask, Page, TabletView, TargetFilter, TaskChange, TaskFilter, TaskView, UnrecordedFilter,
     UnrecordedView,
 };
-use super::{
-    Engine, disk_look, gentle, heal, marks, operations, quarantine, register, set_aside, tasks, unrecorded,
-    verify, verify_many,
-};
+use crate::engine::lost;
+use crate::engine::{Engine, heal, operations, tasks};
 use crate::model::{
     ErrorCode, Failure, Mark, Marked, Medium, MigrateTarget, OperationId, TabletCheck, TabletKey, TaskId,
     TaskPlan,
@@ -292,7 +294,7 @@ impl Engine {
     /// `DISK_NOT_FOUND`.
     pub fn disk(&self, path: &str) -> Result<DiskView, Failure> {
         let disk = self.find_disk(path)?;
-        Ok(disk_look::disk(&self.0, &disk))
+        Ok(disks::disk(&self.0, &disk))
     }
 
     /// Lets a disk join: opened, probed and scanned as at a start, and written into be_custom.conf, whose

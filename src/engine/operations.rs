@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::node::Node;
-use super::operation_view::OperationView;
-use super::thread::spawn_isolated;
+use super::parts::thread::spawn_isolated;
 use super::view::Page;
+use super::view::operations::OperationView;
 use crate::model::{
     ErrorCode, Failure, OperationId, OperationItem, OperationKind, OperationState, Salvage, TabletKey,
 };

@@ -6,15 +6,16 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::Wish;
 use super::find::{Found, Search};
-use crate::engine::disk::{Disk, visit};
-use crate::engine::guest::{self, is_guest};
+use super::guest::is_guest;
+use crate::engine::heal::Wish;
+use crate::engine::heal::guest;
+use crate::engine::heal::quarantine;
 use crate::engine::node::Node;
-use crate::engine::operation_view::{Adopt, CopyNamed, OperationView, Restore};
 use crate::engine::operations::Operation;
-use crate::engine::quarantine;
-use crate::engine::verify::Reading;
+use crate::engine::parts::disk::{Disk, visit};
+use crate::engine::tend::verify::Reading;
+use crate::engine::view::operations::{Adopt, CopyNamed, OperationView, Restore};
 use crate::model::{
     ErrorCode, Failure, FileEntry, HeaderClaims, Manifest, OperationKind, SHARD_COUNT, ShardId, TabletKey,
     TabletRecord, TabletState,

@@ -5,15 +5,15 @@
 
 use std::sync::Arc;
 
-use super::Wish;
 use super::copying::Copying;
 use super::find::Found;
-use crate::engine::disk::{Disk, note_storage_error};
-use crate::engine::flush::SharedBarrier;
+use crate::engine::heal::Wish;
 use crate::engine::line::take_back_placed;
 use crate::engine::node::Node;
 use crate::engine::operations::Operation;
-use crate::engine::verify::Reading;
+use crate::engine::parts::disk::{Disk, note_storage_error};
+use crate::engine::parts::flush::SharedBarrier;
+use crate::engine::tend::verify::Reading;
 use crate::model::{
     ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, Space, TabletKey, TabletRecord,
 };

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::engine::disk::Disk;
-use crate::engine::gentle::wear_io_class;
 use crate::engine::node::Node;
 use crate::engine::operations::Operation;
+use crate::engine::parts::disk::Disk;
+use crate::engine::tend::gentle::wear_io_class;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 

@@ -4,10 +4,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::disk::{Disk, visit};
 use crate::engine::node::Node;
-use crate::engine::operation_view::CopyNamed;
 use crate::engine::operations::Operation;
+use crate::engine::parts::disk::{Disk, visit};
+use crate::engine::view::operations::CopyNamed;
 use crate::model::{ErrorCode, Failure, Reached, TabletKey, TabletRecord};
 use crate::rules::healing::{FilesIn, FoundIn, files_of_trashed};
 use crate::storage::layout::{FILES, MIGRATING, QUARANTINE, RECORD_FILE, TRASH, tablet_dir};

@@ -13,23 +13,26 @@ mod adopt;
 mod bring;
 mod copying;
 mod find;
+pub(crate) mod guest;
+pub(crate) mod quarantine;
 mod salvage;
+pub(crate) mod set_aside;
 mod settle;
 
 use std::sync::Arc;
 
 use serde_json::value::RawValue;
 
-use super::catalog::Entry;
-use super::check;
-use super::disk::Disk;
-use super::guest::is_guest;
 use super::ledger::note_owner;
 use super::line::content_crc32;
 use super::node::Node;
-use super::operation_view::{CopyNamed, Heal, OperationView, Restore, RestoreQuarantined};
-use super::operations::{self, NewOperation, Operation};
-use super::verify;
+use super::operations::{NewOperation, Operation};
+use super::parts::catalog::Entry;
+use super::parts::checks;
+use super::parts::disk::Disk;
+use super::tend::verify;
+use super::view::operations::{CopyNamed, Heal, OperationView, Restore, RestoreQuarantined};
+use crate::engine::operations;
 use crate::model::{
     CheckState, ErrorCode, Failure, LedgerContent, OperationItem, OperationKind, TabletKey, TabletRecord,
 };
@@ -40,6 +43,7 @@ use crate::rules::healing::{
 use crate::rules::recovery::Unavailable;
 pub(super) use adopt::adopt;
 use find::{Found, Search, search};
+use guest::is_guest;
 pub(super) use salvage::salvage;
 use settle::Judged;
 
@@ -81,9 +85,9 @@ pub(super) fn restore_from_quarantine(
     node: &Arc<Node>,
     request: &RestoreQuarantined,
 ) -> Result<OperationView, Failure> {
-    let view = super::quarantine::show(node, &request.disk, &request.entry)?;
+    let view = quarantine::show(node, &request.disk, &request.entry)?;
     let restored = Restore {
-        key: super::quarantine::restorable(&view)?,
+        key: quarantine::restorable(&view)?,
         from: Some(CopyNamed::InQuarantine(view.disk, view.entry)),
         header: None,
         to: request.to.clone(),
@@ -102,7 +106,7 @@ pub(super) fn restore(node: &Arc<Node>, request: &Restore) -> Result<OperationVi
     refuse_served(node, key)?;
     let is_known = node.catalog().is_known(key);
     let is_named_aside = matches!(request.from, Some(CopyNamed::InQuarantine(..)));
-    if !is_known && !is_named_aside && !super::trash::has(node, key)? {
+    if !is_known && !is_named_aside && !super::tend::trash::has(node, key)? {
         return Err(nothing_of(key));
     }
     begin(node, OperationKind::Restore, request.clone())
@@ -112,7 +116,7 @@ pub(super) fn restore(node: &Arc<Node>, request: &Restore) -> Result<OperationVi
 /// `ALREADY_ON_DISK` while somebody serves the tablet who is not known to be damaged.
 fn refuse_served(node: &Node, key: TabletKey) -> Result<(), Failure> {
     let served = node.catalog().get(key).map(|entry| (entry.disk, entry.generation));
-    let Some((disk, generation)) = served.filter(|_| check::trouble_of(node, key).is_none()) else {
+    let Some((disk, generation)) = served.filter(|_| checks::trouble_of(node, key).is_none()) else {
         return Ok(());
     };
     let (id, path) = (key.tablet_id, &node.disk(disk).path);
@@ -157,7 +161,7 @@ fn known_key(node: &Node, request: &Heal) -> Result<TabletKey, Failure> {
     };
     match keys.as_slice() {
         [one] => Ok(*one),
-        [] => Err(super::query::why_not_served(node, id, None)),
+        [] => Err(super::look::migrations::why_not_served(node, id, None)),
         several => {
             let hashes: Vec<_> = several.iter().map(|key| key.schema_hash.to_string()).collect();
             let text = format!("tablet {id} has several schema hashes, say which: {}", hashes.join(", "));

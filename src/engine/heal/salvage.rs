@@ -7,15 +7,16 @@
 use std::sync::Arc;
 
 use super::copying::Copying;
-use super::known_key;
-use crate::engine::check;
-use crate::engine::disk::{Disk, note_storage_error};
-use crate::engine::flush::SharedBarrier;
+use crate::engine::heal::known_key;
+use crate::engine::look::migrations::{owner, read_record};
 use crate::engine::node::Node;
-use crate::engine::operation_view::{Heal, OperationView, SalvageTo};
-use crate::engine::operations::{self, NewOperation, Operation};
-use crate::engine::query::{owner, read_record};
-use crate::engine::verify::{Reading, open_tablet};
+use crate::engine::operations;
+use crate::engine::operations::{NewOperation, Operation};
+use crate::engine::parts::checks;
+use crate::engine::parts::disk::{Disk, note_storage_error};
+use crate::engine::parts::flush::SharedBarrier;
+use crate::engine::tend::verify::{Reading, open_tablet};
+use crate::engine::view::operations::{Heal, OperationView, SalvageTo};
 use crate::model::{
     ErrorCode, Failure, OperationItem, OperationKind, Salvage, SalvageState, Space, TabletKey, TabletRecord,
 };
@@ -49,7 +50,7 @@ pub(in crate::engine) fn salvage(node: &Arc<Node>, request: &SalvageTo) -> Resul
         let text = format!("tablet {key} is on {}: salvage it to another disk", source.path);
         return Err(Failure::new(ErrorCode::AlreadyOnDisk, text));
     }
-    if check::trouble_of(node, key).is_none() {
+    if checks::trouble_of(node, key).is_none() {
         let (id, to) = (key.tablet_id, &destination.path);
         let text = format!(
             "nothing is known to be wrong with tablet {key} on {}: tabletctl migrate {id} --disk {to} moves it, tabletctl \
@@ -105,7 +106,7 @@ impl Work<'_> {
         let _ = self.destination.measure(&root);
         if done.lost.is_empty() && done.damaged.is_empty() {
             self.remove(&root, entry.name());
-            check::note_whole_read(self.node, self.key, self.source);
+            checks::note_whole_read(self.node, self.key, self.source);
             let (id, to) = (self.key.tablet_id, &self.destination.path);
             let text = format!(
                 "every byte of tablet {} was given this time, and is as the manifest says: nothing to salvage; tabletctl \

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::bring::Brought;
 use super::find::{Found, Search};
-use crate::engine::catalog::Entry;
-use crate::engine::disk::{Disk, note_storage_error};
-use crate::engine::flush::SharedBarrier;
 use crate::engine::node::{Counts, Node};
+use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::disk::{Disk, note_storage_error};
+use crate::engine::parts::flush::SharedBarrier;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::healing::FoundIn;
 use crate::storage::layout::{record_name, tablet_dir};

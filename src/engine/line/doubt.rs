@@ -8,16 +8,16 @@
 
 use std::sync::{PoisonError, TryLockError};
 
-use super::Line;
 use super::finalize::retired_note;
 use super::undo::remove_copy;
-use crate::engine::catalog::Entry;
-use crate::engine::disk::Disk;
-use crate::engine::job::Job;
 use crate::engine::ledger::note_owner;
+use crate::engine::line::Line;
 use crate::engine::node::Node;
-use crate::engine::rewrite;
-use crate::engine::undone::Action;
+use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::disk::Disk;
+use crate::engine::parts::job::Job;
+use crate::engine::parts::rewrite;
+use crate::engine::parts::undone::Action;
 use crate::model::{ErrorCode, Failure, Receipt, ShardId, TabletRecord};
 use crate::rules::doubt::{End, ends_to_try};
 use crate::rules::transition::Event;

@@ -15,10 +15,10 @@ use std::time::Instant;
 
 use super::data::{Ready, catch_up};
 use super::preflight::read_record;
-use super::{Line, undo};
-use crate::engine::catalog::{Entry, Gate};
-use crate::engine::flush::SharedBarrier;
-use crate::engine::undone::Action;
+use crate::engine::line::{Line, undo};
+use crate::engine::parts::catalog::{Entry, Gate};
+use crate::engine::parts::flush::SharedBarrier;
+use crate::engine::parts::undone::Action;
 use crate::fault;
 use crate::model::{Failure, Manifest, Receipt, TabletRecord};
 use crate::rules::transition::Event;

@@ -1,8 +1,8 @@
 //! The end of the line at a gate: the row says durably what is waited for and until when, and everything is given back.
 
-use super::Line;
-use crate::engine::job::{Job, now_ms};
-use crate::engine::steer::gate_reason;
+use crate::engine::ask::go_on::gate_reason;
+use crate::engine::line::Line;
+use crate::engine::parts::job::{Job, now_ms};
 use crate::model::{Failure, KnownBy};
 use crate::rules::gate::{Gate, deadline};
 

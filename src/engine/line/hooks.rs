@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::Line;
-use crate::engine::clock::{steady_ms, to_ms};
-use crate::engine::disk::Disk;
-use crate::engine::gentle::wear_io_class;
+use crate::engine::line::Line;
+use crate::engine::parts::clock::{steady_ms, to_ms};
+use crate::engine::parts::disk::Disk;
+use crate::engine::tend::gentle::wear_io_class;
 use crate::model::{Failure, Space};
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 

@@ -23,13 +23,14 @@ mod undo;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::check::{self, note_failed_read};
-use super::disk::{Disk, note_storage_error};
-use super::job::{Job, Order, Parked, apply, elapsed_ms};
 use super::node::{Counts, Node};
-use super::pressure::OUT;
-use super::reservation;
-use super::undone::{Action, Left};
+use super::parts::checks;
+use super::parts::checks::note_failed_read;
+use super::parts::disk::{Disk, note_storage_error};
+use super::parts::job::{Job, Order, Parked, apply, elapsed_ms};
+use super::parts::pressure::OUT;
+use super::parts::reservation;
+use super::parts::undone::{Action, Left};
 use crate::fault;
 use crate::model::{DiskRef, ErrorCode, Failure, MigrationId, Receipt, Step, StepStatus, TabletKey};
 use crate::rules::retry::{Copied, Leave, SPACE_PAUSE_MS_MAX, Verdict, after_failure, pause_ms};
@@ -224,7 +225,7 @@ impl<'a> Line<'a> {
     /// Paused is what an operator asked for: it is seen only once a crash cannot take it back.
     fn pause(&self) {
         let turn = self.job.turn();
-        let reason = super::stop::why_paused(&self.job.lock());
+        let reason = super::ask::stop::why_paused(&self.job.lock());
         if let Err(failure) = turn.commit(&self.node.journal, Event::Pause, reason) {
             tracing::error!("{failure}");
         }
@@ -268,7 +269,7 @@ impl<'a> Line<'a> {
             }
             Verdict::GiveUp(leave) => {
                 self.undo(leave);
-                let failure = check::with_way_out(self.key, failure);
+                let failure = checks::with_way_out(self.key, failure);
                 let reason = failure.message.clone();
                 self.job.lock().failure = Some(failure);
                 self.node.end(self.job, Event::Fail, reason);

@@ -2,9 +2,9 @@
 
 use std::sync::atomic::Ordering;
 
-use super::Line;
-use crate::engine::check::note_failed_read;
-use crate::engine::tidy;
+use crate::engine::line::Line;
+use crate::engine::parts::checks::note_failed_read;
+use crate::engine::tend::tidy;
 use crate::model::{ErrorCode, Failure, Manifest, Space, TabletRecord};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};

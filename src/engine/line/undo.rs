@@ -1,6 +1,6 @@
 //! Undo: removes what an attempt made on the destination. Never reaches a tablet that a record owns.
 
-use super::Line;
+use crate::engine::line::Line;
 use crate::engine::node::Node;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::retry::Leave;

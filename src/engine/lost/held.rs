@@ -7,11 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::settle::{fate_of, waiting};
-use super::{Gone, Loss, LostMigration, LostTablet};
-use crate::engine::disk::{Disk, stay};
+use crate::engine::lost::{Gone, Loss, LostMigration, LostTablet};
 use crate::engine::node::Node;
+use crate::engine::parts::disk::{Disk, stay};
 use crate::engine::recover::{Look, look_at};
-use crate::engine::trash;
+use crate::engine::tend::trash;
 use crate::journal::{DiskMatch, Filter, Order};
 use crate::model::{DiskIndex, DiskUuid, Failure, MigrationId, Status, TabletKey};
 use crate::rules::giving_up::{Older, TabletFacts, TabletFate, settle_tablet};

@@ -13,12 +13,13 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
-use super::disk::Disk;
-use super::known_disks::LostDisk;
 use super::ledger::note_owners;
 use super::node::Node;
-use super::register::{self, change_known_disks};
-use super::thread::spawn_isolated;
+use super::parts::disk::Disk;
+use super::parts::known_disks::LostDisk;
+use super::parts::thread::spawn_isolated;
+use super::tend::register;
+use super::tend::register::change_known_disks;
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, MigrationId, RecordSummary, TabletKey, quoted};
 use crate::rules::giving_up::{MigrationFate, Older, TabletFate};
 use crate::storage::read_disk_uuid;

@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{GiveUp, Loss, Path, give_up};
+use crate::engine::lost::{GiveUp, Loss, Path, give_up};
 use crate::engine::node::Node;
-use crate::engine::register;
-use crate::engine::thread::run_isolated;
+use crate::engine::parts::thread::run_isolated;
+use crate::engine::tend::register;
 use crate::model::{ErrorCode, Failure};
 use crate::storage::check_blank;
 

@@ -4,11 +4,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::{Gone, Loss, LostTablet, Served};
-use crate::engine::catalog::Entry;
-use crate::engine::job::Job;
+use crate::engine::lost::{Gone, Loss, LostTablet, Served};
 use crate::engine::node::Node;
-use crate::engine::{marks, scheduler};
+use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::job::Job;
+use crate::engine::parts::marks;
+use crate::engine::schedule;
 use crate::model::{DiskUuid, ErrorCode, Failure, Marked, Migration, Status, TabletKey};
 use crate::rules::gate::Gate;
 use crate::rules::giving_up::{Ends, MigrationFate, TabletFate, TabletNow, settle_migration};
@@ -179,7 +180,7 @@ fn end(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {
             }
             if !rests {
                 let _ = job.advance(Event::Interrupted, format!("disk {path} was given up; goes on"));
-                scheduler::requeue(node, job);
+                schedule::requeue(node, job);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What recovery does on a disk. Each action is safe to repeat.
 
 use crate::engine::line::{remove_copy, set_copy_aside};
-use crate::engine::undone::Action;
+use crate::engine::parts::undone::Action;
 use crate::model::Failure;
 use crate::storage::layout::MIGRATING;
 use crate::storage::{

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::Findings;
+use crate::engine::recover::Findings;
 use crate::model::{DiskRef, Status, TabletKey};
 
 /// What a disk that is not here is said to have.

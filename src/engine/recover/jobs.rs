@@ -2,9 +2,9 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use super::{Ended, Promised, Recovery};
-use crate::engine::job::Job;
-use crate::engine::undone::Action;
+use crate::engine::parts::job::Job;
+use crate::engine::parts::undone::Action;
+use crate::engine::recover::{Ended, Promised, Recovery};
 use crate::model::{DiskIndex, Migration, MigrationId};
 use crate::rules::recovery::{
     CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,

@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use super::ACTION_WAIT;
-use crate::engine::disk::{Disk, visit};
 use crate::engine::line::content_crc32;
+use crate::engine::parts::disk::{Disk, visit};
+use crate::engine::recover::ACTION_WAIT;
 use crate::model::{ErrorCode, Failure, RecordSummary, TabletKey};
 use crate::storage::layout::tablet_dir;
 use crate::storage::{MetadataStore, Root, StorageError};

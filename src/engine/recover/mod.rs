@@ -9,15 +9,16 @@ mod actions;
 mod elsewhere;
 mod jobs;
 mod look;
+pub(crate) mod open;
 mod ownership;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::catalog::Catalog;
-use super::disk::{Disk, note_storage_error, visit};
-use super::undone::{Action, Left, Undone};
+use super::parts::catalog::Catalog;
+use super::parts::disk::{Disk, note_storage_error, visit};
+use super::parts::undone::{Action, Left, Undone};
 use crate::model::{
     DiskIndex, DiskRef, DiskUuid, ErrorCode, Failure, LedgerLine, Migration, MigrationId, TabletKey,
 };

@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Entry, MoveState, Stock, change, replan, report, shortfall};
+use crate::engine::ask::{admit, stop};
+use crate::engine::look::migrations;
 use crate::engine::node::Node;
-use crate::engine::thread::spawn_isolated;
+use crate::engine::parts::thread::spawn_isolated;
+use crate::engine::parts::{checks, marks};
+use crate::engine::tasks::{Entry, MoveState, Stock, change, replan, report, shortfall};
 use crate::engine::view::Submit;
-use crate::engine::{check, marks, query, stop, submit};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
 };
@@ -76,12 +78,14 @@ fn take_stock(node: &Node, task: &Task) {
                 Place::AtDestination => MoveState::Done,
                 Place::OnItsWay(id) => MoveState::Running(id),
                 Place::Elsewhere(why) => MoveState::Failed(why),
-                Place::AtSource | Place::NotNow(_) => match query::latest_migration(node, planned.key)? {
-                    Some(last) if last.task == Some(task.id) && last.status.is_final() => {
-                        ended(planned, &last)
+                Place::AtSource | Place::NotNow(_) => {
+                    match migrations::latest_migration(node, planned.key)? {
+                        Some(last) if last.task == Some(task.id) && last.status.is_final() => {
+                            ended(planned, &last)
+                        }
+                        _ => MoveState::Pending,
                     }
-                    _ => MoveState::Pending,
-                },
+                }
             })
         })
         .collect();
@@ -174,7 +178,7 @@ fn see_ends(node: &Node, task: &Task) {
         Err(_) => return,
     };
     for (at, id) in running.into_iter().filter(|(_, id)| node.job(*id).is_none()) {
-        let state = match query::migration(node, id) {
+        let state = match migrations::migration(node, id) {
             Ok(Some(migration)) if migration.status.is_final() => match current(node, task.id, at) {
                 Some(planned) => ended(&planned, &migration),
                 None => continue,
@@ -253,7 +257,7 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
         _ => return,
     };
     // What a disk did not give comes after everything that it gives.
-    let unreadable = check::unreadable(node);
+    let unreadable = checks::unreadable(node);
     if !unreadable.is_empty() {
         pending.sort_by_key(|at| unreadable.contains(&task.plan.moves[*at].key));
     }
@@ -324,7 +328,7 @@ fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<Mov
         let text = format!("disk {} is not here", planned.destination.path);
         return Err(Failure::new(ErrorCode::DiskUnavailable, text));
     };
-    let migration = submit::submit(
+    let migration = admit::submit(
         node,
         &Submit {
             reason: format!("task {}: {}", task.id, planned.why),

@@ -7,7 +7,7 @@ use crate::model::{
 };
 use crate::rules::planning::{self, Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Refusal, Why};
 
-use super::picture;
+use crate::engine::tasks::picture;
 
 /// The plan with disks by identity and path.
 ///

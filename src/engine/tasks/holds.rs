@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::clock::steady_ms;
-use crate::engine::job::Order;
+use crate::engine::ask::{admit, stop};
 use crate::engine::node::Node;
-use crate::engine::{stop, submit};
+use crate::engine::parts::clock::steady_ms;
+use crate::engine::parts::job::Order;
 use crate::model::{DiskIndex, DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
 use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, Looks, TaskWish, hold};
 
@@ -50,7 +50,7 @@ fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
         let done = match verdict {
             HoldVerdict::Leave => Ok(()),
             HoldVerdict::Hold(by) => stop::hold(node, id, by),
-            HoldVerdict::LetGo => submit::resume(node, id).map(drop),
+            HoldVerdict::LetGo => admit::resume(node, id).map(drop),
             HoldVerdict::CallOff => stop::abort(node, id).map(drop),
         };
         if let Err(failure) = done {

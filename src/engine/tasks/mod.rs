@@ -336,7 +336,7 @@ fn change(
     node: &Node,
     entry: &mut Entry,
     how: impl FnOnce(&mut Task, i64),
-) -> super::journal_thread::Posted<()> {
+) -> super::parts::journal_thread::Posted<()> {
     let now = node.now_ms();
     let task = Arc::make_mut(&mut entry.task);
     how(task, now);

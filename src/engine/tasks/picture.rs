@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
 use crate::config::Config;
-use crate::engine::disk::Disk;
-use crate::engine::marks;
 use crate::engine::node::Node;
+use crate::engine::parts::disk::Disk;
+use crate::engine::parts::marks;
 use crate::model::{
     DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
     TaskRequest, TimestampMs, quoted,

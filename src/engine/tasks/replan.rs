@@ -9,9 +9,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::book::{Entry, MoveState};
-use super::{change, frozen, illegal, picture, report};
-use crate::engine::disk::visit;
 use crate::engine::node::Node;
+use crate::engine::parts::disk::visit;
+use crate::engine::tasks::{change, frozen, illegal, picture, report};
 use crate::engine::view::TaskView;
 use crate::model::{
     DiskRef, DiskUuid, Failure, PlannedMove, ReplanPolicy, Replanned, Task, TaskId, TaskStatus,

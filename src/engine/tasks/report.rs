@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::book::{Entry, MoveState, Sample};
-use super::shortfall;
+use crate::engine::look::migrations;
 use crate::engine::node::Node;
-use crate::engine::query;
+use crate::engine::tasks::shortfall;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
     BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
@@ -141,7 +141,7 @@ fn complete(node: &Node, draft: Draft) -> TaskView {
     let mut blocked: Vec<(DiskUuid, BlockedMove)> = Vec::new();
     for (at, id) in under_way {
         let Some(planned) = task.plan.moves.get(at) else { continue };
-        let Some(row) = node.job(id).and_then(|_| query::migration(node, id).ok().flatten()) else {
+        let Some(row) = node.job(id).and_then(|_| migrations::migration(node, id).ok().flatten()) else {
             continue;
         };
         let disk = planned.source.uuid;
@@ -321,7 +321,7 @@ pub(super) fn targets(
     let items = matching.into_iter().map(|(at, (planned, state))| {
         let (migration_id, row) = match &state {
             MoveState::Running(migration) => {
-                (Some(*migration), query::migration(node, *migration).ok().flatten())
+                (Some(*migration), migrations::migration(node, *migration).ok().flatten())
             }
             _ => (None, None),
         };

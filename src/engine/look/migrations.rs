@@ -1,0 +1,305 @@
+//! What the engine tells: copies made under short locks.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::tablets::troubled;
+use crate::engine::node::Node;
+use crate::engine::parts::catalog::Catalog;
+use crate::engine::parts::checks;
+use crate::engine::parts::disk::visit;
+use crate::engine::schedule::why_waiting;
+use crate::engine::tend::gentle::outside_window;
+use crate::engine::view::{ListOrder, MigrationFilter, Page, Totals};
+use crate::journal;
+use crate::model::{
+    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash, Status,
+    TabletId, TabletKey, TabletRecord,
+};
+use crate::rules::recovery::Unavailable;
+use crate::rules::trash::purge_offer;
+use crate::storage::{MetadataStore, NativeStore, StorageError};
+
+/// Items on a page when the caller names no number.
+pub(crate) const PAGE_DEFAULT: usize = 1000;
+/// How long reading a record may take.
+const RECORD_WAIT: Duration = Duration::from_secs(10);
+
+/// # Errors
+/// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
+pub(crate) fn migration(node: &Node, id: MigrationId) -> Result<Option<Migration>, Failure> {
+    if let Some(job) = node.job(id) {
+        let mut row = job.snapshot();
+        explain(node, &mut row);
+        return Ok(Some(row));
+    }
+    if let Some(ended) = node.board().ended.get(&id) {
+        return Ok(Some(Migration::clone(ended)));
+    }
+    node.journal.get(id)
+}
+
+/// What helps a migration for which there is no space.
+fn way_to_space(node: &Node, row: &Migration) -> String {
+    let path = &row.destination.path;
+    let trash =
+        node.disk_by_uuid(row.destination.uuid).map_or(0, |disk| disk.trash_bytes.load(Ordering::Relaxed));
+    let elsewhere =
+        row.task.map(|task| format!("`tabletctl task show {task}` says whether another disk takes it"));
+    let ways = purge_offer(path, trash).into_iter().chain(elsewhere);
+    ways.map(|way| format!("; {way}")).collect()
+}
+
+/// While something waits, its reason is the one of this moment.
+fn explain(node: &Node, row: &mut Migration) {
+    let hang_after = node.hang_after();
+    match row.status {
+        Status::Queued => {
+            let why = disk_away(node, row).or_else(|| outside_window(node, row));
+            if let Some(why) = why.or_else(|| why_waiting(node, row.id)) {
+                row.status_reason = match &row.failure {
+                    Some(full) if full.code.is_want_of_space() => {
+                        format!("waiting for space: {full}; {why}{}", way_to_space(node, row))
+                    }
+                    Some(failure) => format!("{why}; attempt {} failed: {failure}", row.attempts),
+                    None => why,
+                };
+            }
+        }
+        status if !status.is_final() => {
+            if let (Status::Copying, Some(limit)) = (status, lowest_limit(node, row)) {
+                row.status_reason = format!("{}, {limit}", row.status_reason);
+            }
+            for (side, reference) in [("source", &row.source), ("destination", &row.destination)] {
+                let condition = node.disk_by_uuid(reference.uuid).map(|disk| disk.condition(hang_after));
+                if let Some(condition @ DiskCondition::Hung { .. }) = condition {
+                    row.status_reason = format!("{side} {} is hung: {}", reference.path, condition.reason());
+                    row.hung_disk = Some(reference.path.clone());
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Which disk of a migration could not be opened at the start, and why; `None` when both are here.
+fn disk_away(node: &Node, row: &Migration) -> Option<String> {
+    let ends = [("source", &row.source), ("destination", &row.destination)];
+    let (side, reference) = ends.into_iter().find(|(_, disk)| node.disk_by_uuid(disk.uuid).is_none())?;
+    let path = &reference.path;
+    let Some(disk) = node.disk_at(path).filter(|disk| disk.opened.get().is_none()) else {
+        return Some(format!("{side} {path} ({}) is no configured disk any more", reference.uuid));
+    };
+    let condition = disk.condition(node.hang_after());
+    let (is, reason) = (condition.as_str(), condition.reason());
+    Some(format!(
+        "{side} {path} is {is} since the start of the daemon: {reason}; goes on after a start with it"
+    ))
+}
+
+/// The limit that holds a copy back most, in words; `None` where none is set.
+fn lowest_limit(node: &Node, row: &Migration) -> Option<String> {
+    if row.steering.haste == Haste::Forced {
+        return None;
+    }
+    let of =
+        |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map_or(0, |disk| disk.limiter.rate_bytes_per_sec());
+    let limits = [
+        (row.steering.rate_bytes_per_sec.unwrap_or(0), "a limit of its own".to_owned()),
+        (of(&row.source), format!("the limit of {}", row.source.path)),
+        (of(&row.destination), format!("the limit of {}", row.destination.path)),
+        (node.limiter.rate_bytes_per_sec(), "the node's limit".to_owned()),
+    ];
+    let lowest = limits.into_iter().filter(|(rate, _)| *rate > 0).min()?;
+    Some(format!("at {} bytes per second at most: {}", lowest.0, lowest.1))
+}
+
+/// # Errors
+/// As [`migration`].
+pub(crate) fn latest_migration(node: &Node, key: TabletKey) -> Result<Option<Migration>, Failure> {
+    let latest = node.board().latest.get(&key).copied();
+    match latest {
+        Some(id) => migration(node, id),
+        None => node.journal.latest_for(key),
+    }
+}
+
+/// The living are in memory, and only there as they are now; the ended are in the journal, and their rows are final.
+/// So the journal is never asked for more than a page.
+///
+/// # Errors
+/// `JOURNAL_UNAVAILABLE`: a list without the ended ones would pass for the whole of it.
+pub(crate) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
+    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let alive: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
+    let living: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
+    let ended = ended(node, filter, limit)?;
+    let total = living.len() as u64 + ended.total;
+
+    // One that ended between the two looks is in both, never in neither; the later look is the one to show.
+    let mut items: BTreeMap<_, _> = ended.rows.migrations.into_iter().map(|row| (row.id, row)).collect();
+    let follows = |id: MigrationId| {
+        filter.after.is_none_or(|after| match filter.order {
+            ListOrder::OldestFirst => id > after,
+            ListOrder::NewestFirst => id < after,
+        })
+    };
+    let mut following: Vec<_> = living.into_iter().filter(|(id, _)| follows(*id)).collect();
+    if filter.order == ListOrder::NewestFirst {
+        following.reverse();
+    }
+    for (id, job) in following.into_iter().take(limit) {
+        items.entry(id).or_insert_with(|| job.snapshot());
+    }
+    let mut items: Vec<_> = match filter.order {
+        ListOrder::OldestFirst => items.into_values().take(limit).collect(),
+        ListOrder::NewestFirst => items.into_values().rev().take(limit).collect(),
+    };
+    items.iter_mut().for_each(|row| explain(node, row));
+    Ok(Page { total, items })
+}
+
+fn is_wanted(filter: &MigrationFilter, status: Status, phase: Phase) -> bool {
+    (filter.statuses.is_empty() || filter.statuses.contains(&status))
+        && (filter.phases.is_empty() || filter.phases.contains(&phase))
+}
+
+fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
+    let at = |wanted: &Option<String>, disks: &[&DiskRef]| {
+        wanted.as_ref().is_none_or(|path| disks.iter().any(|disk| disk.path == *path))
+    };
+    is_wanted(filter, row.status, row.phase())
+        && filter.tablet_id.is_none_or(|tablet| tablet == row.key.tablet_id)
+        && at(&filter.source, &[&row.source])
+        && at(&filter.destination, &[&row.destination])
+        && at(&filter.disk, &[&row.source, &row.destination])
+        && filter.task.is_none_or(|task| row.task == Some(task))
+        && filter.since_ms.is_none_or(|since| row.created_ms >= since)
+        && filter.before_ms.is_none_or(|before| row.created_ms < before)
+}
+
+fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal::Page, Failure> {
+    let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
+    let statuses: Vec<_> = Status::ALL
+        .iter()
+        .copied()
+        .filter(|status| status.is_final() && is_wanted(filter, *status, status.phase()))
+        .collect();
+    if statuses.is_empty() {
+        return Ok(journal::Page { total: 0, rows: journal::Rows::default(), next_after: None });
+    }
+    let asked = journal::Filter {
+        statuses,
+        tablet_id: filter.tablet_id,
+        source: path(&filter.source),
+        destination: path(&filter.destination),
+        either_end: path(&filter.disk),
+        task: filter.task,
+        created_since_ms: filter.since_ms,
+        created_until_ms: filter.before_ms,
+        order: match filter.order {
+            ListOrder::OldestFirst => journal::Order::OldestFirst,
+            ListOrder::NewestFirst => journal::Order::NewestFirst,
+        },
+        after: filter.after,
+        limit: u32::try_from(limit).unwrap_or(u32::MAX),
+        ..journal::Filter::default()
+    };
+    node.journal.list(asked)
+}
+
+/// Tablets that are known but not served.
+pub(crate) fn unavailable_tablets(node: &Node, most: usize) -> Vec<(TabletKey, String)> {
+    let catalog = node.catalog();
+    let shown = catalog.unavailable().take(most);
+    shown.map(|(key, why)| (key, format!("{why}{}", way_out(&catalog, key)))).collect()
+}
+
+/// What to type for a tablet that is not served because its copies are bad; nothing where another disk has to come back.
+fn way_out(catalog: &Catalog, key: TabletKey) -> String {
+    match catalog.unavailability(key) {
+        Some((Unavailable::NoGoodCopy, _)) => format!("; {}", checks::way_out(key)),
+        _ => String::new(),
+    }
+}
+
+/// What to answer for a tablet that is not served.
+pub(crate) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>) -> Failure {
+    let catalog = node.catalog();
+    let mut found = catalog.unavailable_with_id(id);
+    let Some((key, why)) = found.find(|(key, _)| hash.is_none_or(|hash| key.schema_hash == hash)) else {
+        let name = hash.map_or(id.to_string(), |hash| format!("{id}_{hash}"));
+        return Failure::new(ErrorCode::TabletNotFound, format!("no tablet {name} on this node"));
+    };
+    let way_out = way_out(&catalog, key);
+    Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}{way_out}"))
+}
+
+pub(crate) fn owner(node: &Node, key: TabletKey) -> Result<Arc<crate::engine::parts::disk::Disk>, Failure> {
+    let catalog = node.catalog();
+    match (catalog.get(key), catalog.why_unavailable(key)) {
+        (Some(entry), _) => Ok(Arc::clone(node.disk(entry.disk))),
+        (None, Some(why)) => {
+            Err(Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}")))
+        }
+        (None, None) => {
+            Err(Failure::new(ErrorCode::TabletNotFound, format!("tablet {key} is not on this node")))
+        }
+    }
+}
+
+pub(crate) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failure> {
+    visit(&owner(node, key)?, RECORD_WAIT, move |_, store| read_record(store, key))
+}
+
+/// The record of a tablet that the catalog has on this disk.
+pub(crate) fn read_record(store: &NativeStore, key: TabletKey) -> Result<TabletRecord, Failure> {
+    store.get(key).map_err(StorageError::on_source)?.ok_or_else(|| {
+        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+    })
+}
+
+pub(crate) fn totals(node: &Node) -> Totals {
+    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
+    let counts = &node.counts;
+    let (queued, running) = {
+        let schedule = node.schedule();
+        (schedule.waiting_count() as u64, schedule.running_count() as u64)
+    };
+    let (tablets, unavailable) = {
+        let catalog = node.catalog();
+        (catalog.len() as u64, catalog.unavailable_count() as u64)
+    };
+    let (damaged, unreadable) = troubled(node);
+    Totals {
+        accepted: load(&counts.accepted),
+        started: load(&counts.started),
+        completed: load(&counts.completed),
+        failed: load(&counts.failed),
+        aborted: load(&counts.aborted),
+        expired: load(&counts.expired),
+        retried: load(&counts.retried),
+        refused: counts.refused(),
+        copied_bytes: load(&counts.copied_bytes),
+        cloned_bytes: load(&counts.cloned_bytes),
+        verified_bytes: load(&counts.verified_bytes),
+        steps: counts.steps(),
+        step_seconds: counts.step_seconds(),
+        moved_bytes: counts.moved_bytes().view(),
+        journal: node.journal.health.view(),
+        throttled_ms: load(&counts.throttled_ms),
+        barrier_syncs: load(&node.syncs.syncs),
+        barrier_waits: load(&node.syncs.waits),
+        quarantined: load(&counts.quarantined),
+        purged: load(&counts.purged),
+        queued,
+        running,
+        tablets,
+        unavailable,
+        damaged,
+        unreadable,
+        uptime_seconds: node.started.elapsed().as_secs(),
+    }
+}

@@ -1,0 +1,437 @@
+//! The journal's owner: one thread that gathers what others want written and commits it together.
+//!
+//! Nobody else touches the journal. A migration that waits for its line to be durable waits for one sync that it shares
+//! with everybody who asked meanwhile.
+
+#[cfg(test)]
+pub(crate) mod slow;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender, SyncSender};
+use std::time::Duration;
+
+use super::journal_batch::{Batch, Next};
+use super::journal_health::JournalHealth;
+use super::thread::spawn_isolated;
+use crate::journal::{Filter, Journal, JournalError, Opened, Page};
+use crate::model::{
+    DiskUuid, ErrorCode, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck,
+    TabletKey, Task, TaskId,
+};
+
+/// How long a stop waits for what is still to be written.
+const STOP_WAIT: Duration = Duration::from_secs(5);
+
+/// How often somebody who waits looks whether it is for space.
+const LOOK_AT_SPACE: Duration = Duration::from_millis(50);
+
+pub(crate) type Reply<T> = SyncSender<Result<T, Failure>>;
+
+pub(crate) enum Request {
+    Accept(Box<Migration>, Reply<MigrationId>),
+    Update(Box<Migration>, Option<Reply<MigrationId>>),
+    Reopen(Box<Migration>, Reply<MigrationId>),
+    Get(MigrationId, Reply<Option<Migration>>),
+    LatestFor(TabletKey, Reply<Option<Migration>>),
+    ByRequestKey(String, Reply<Option<Migration>>),
+    List(Box<Filter>, Reply<Page>),
+    RaiseNextId(MigrationId, Reply<()>),
+    Distrust(MigrationId, Reply<()>),
+    AddUptime(u64, Reply<u64>),
+    Prune(u64),
+    AddTask(Box<Task>, Reply<TaskId>),
+    UpdateTask(Box<Task>, Reply<()>),
+    DeleteTask(TaskId, Reply<()>),
+    SetMark(Marked, Option<Mark>, Reply<()>),
+    NoteOwners(Vec<(TabletKey, LedgerOwner)>, Reply<()>),
+    LedgerLine(TabletKey, Reply<Option<LedgerLine>>),
+    LedgerOf(DiskUuid, Reply<Vec<LedgerLine>>),
+    SetCheck(Box<TabletCheck>),
+    ClearCheck(TabletKey),
+    Stop,
+}
+
+impl Request {
+    /// Whether it says something that is so already, and that is written later rather than never when there is no space.
+    const fn is_kept(&self) -> bool {
+        match self {
+            Self::Update(..)
+            | Self::UpdateTask(..)
+            | Self::DeleteTask(..)
+            | Self::NoteOwners(..)
+            | Self::SetCheck(..)
+            | Self::ClearCheck(..) => true,
+            // Who asks for something new hears that it is not done. A prune comes again.
+            Self::Accept(..)
+            | Self::Reopen(..)
+            | Self::AddTask(..)
+            | Self::SetMark(..)
+            | Self::RaiseNextId(..)
+            | Self::Distrust(..)
+            | Self::AddUptime(..)
+            | Self::Prune(..) => false,
+            Self::Get(..)
+            | Self::LatestFor(..)
+            | Self::ByRequestKey(..)
+            | Self::List(..)
+            | Self::LedgerLine(..)
+            | Self::LedgerOf(..)
+            | Self::Stop => false,
+        }
+    }
+}
+
+/// What the journal held when it was opened.
+pub(crate) struct Loaded {
+    pub(crate) opened: Opened,
+    pub(crate) unfinished: Vec<Migration>,
+    pub(crate) finished: Vec<Migration>,
+    pub(crate) damaged_rows: Vec<String>,
+    pub(crate) uptime_seconds: u64,
+    pub(crate) tasks: Vec<Task>,
+    pub(crate) marks: Vec<(Marked, Mark)>,
+    pub(crate) checks: Vec<TabletCheck>,
+    pub(crate) ledger: Vec<LedgerLine>,
+}
+
+/// A write that has its place in the order of writes, and may not be durable yet.
+#[must_use = "it may fail"]
+pub(crate) struct Posted<T> {
+    answer: Receiver<Result<T, Failure>>,
+    health: Arc<JournalHealth>,
+}
+
+impl<T> Posted<T> {
+    /// Waits until it is durable, also until there is space for it.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(crate) fn wait(self) -> Result<T, Failure> {
+        self.answer.recv().map_err(|_| closed())?
+    }
+
+    /// As [`Self::wait`], but not for space: for whoever answers somebody. What is so already is written later all the same.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(crate) fn wait_unless_full(self) -> Result<T, Failure> {
+        loop {
+            match self.answer.recv_timeout(LOOK_AT_SPACE) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(closed()),
+                Err(RecvTimeoutError::Timeout) if self.health.wants_space() => {
+                    return Err(unavailable(
+                        "it is so, but not written down yet: there is no space in state_dir",
+                    ));
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+    }
+}
+
+fn closed() -> Failure {
+    unavailable("the journal is closed")
+}
+
+/// The way to the journal thread.
+pub(crate) struct JournalHandle {
+    sender: Sender<Request>,
+    pub(crate) health: Arc<JournalHealth>,
+    /// Nothing ever comes; its other end is gone once the thread has closed the journal.
+    ended: std::sync::Mutex<Receiver<()>>,
+}
+
+pub(crate) fn unavailable(why: impl std::fmt::Display) -> Failure {
+    Failure::new(ErrorCode::JournalUnavailable, why.to_string())
+}
+
+impl JournalHandle {
+    /// Opens the journal on its own thread and loads what had not ended, and the last `finished` that had.
+    ///
+    /// # Errors
+    /// The journal cannot be opened; the message names the file and the way out.
+    pub(crate) fn start(state_dir: &Path, finished: u32) -> Result<(Self, Loaded), Failure> {
+        let (sender, receiver) = mpsc::channel();
+        let (loaded_sender, loaded) = mpsc::sync_channel(1);
+        let state_dir = state_dir.to_owned();
+        let health = Arc::new(JournalHealth::of(state_dir.clone()));
+        let told = Arc::clone(&health);
+        let (running, ended) = mpsc::sync_channel(0);
+        spawn_isolated("journal", move || match load(&state_dir, finished) {
+            Ok((journal, loaded)) => {
+                if loaded_sender.send(Ok(loaded)).is_ok() {
+                    told.measure();
+                    serve(journal, &receiver, &told);
+                }
+                drop::<SyncSender<()>>(running);
+            }
+            Err(error) => drop(loaded_sender.send(Err(unavailable(error)))),
+        })?;
+        let loaded = loaded.recv().map_err(|_| unavailable("the journal thread ended"))??;
+        Ok((Self { sender, health, ended: ended.into() }, loaded))
+    }
+
+    fn ask<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Result<T, Failure> {
+        self.post(request).wait()
+    }
+
+    fn post<T>(&self, request: impl FnOnce(Reply<T>) -> Request) -> Posted<T> {
+        let (reply, answer) = mpsc::sync_channel(1);
+        // A closed journal drops the request and with it the way back: whoever waits is told.
+        let _ = self.sender.send(request(reply));
+        Posted { answer, health: Arc::clone(&self.health) }
+    }
+
+    /// Refuses what asks for a change while nothing can be written for want of space.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`.
+    pub(crate) fn check_space(&self) -> Result<(), Failure> {
+        if self.health.wants_space() { Err(self.health.refusal()) } else { Ok(()) }
+    }
+
+    /// The daemon stops: whoever waits for space is told that there is none. Called once everybody knows that it stops.
+    pub(crate) fn expect_stop(&self) {
+        self.health.expect_stop();
+    }
+
+    /// Records a new task, durably, and returns its number.
+    pub(crate) fn add_task(&self, task: Task) -> Result<TaskId, Failure> {
+        self.ask(|reply| Request::AddTask(Box::new(task), reply))
+    }
+
+    /// Records how a task stands. Does not wait, so that it can be called where the order of changes is decided.
+    pub(crate) fn update_task(&self, task: Task) -> Posted<()> {
+        self.post(|reply| Request::UpdateTask(Box::new(task), reply))
+    }
+
+    /// Forgets a task. Does not wait, as [`Self::update_task`].
+    pub(crate) fn delete_task(&self, id: TaskId) -> Posted<()> {
+        self.post(|reply| Request::DeleteTask(id, reply))
+    }
+
+    /// Records or takes back what an operator has said. Does not wait, as [`Self::update_task`].
+    pub(crate) fn set_mark(&self, marked: Marked, mark: Option<Mark>) -> Posted<()> {
+        self.post(|reply| Request::SetMark(marked, mark, reply))
+    }
+
+    /// Records what a verification found. Nobody waits: lost with the process, it was never asked for.
+    pub(crate) fn set_check(&self, check: TabletCheck) {
+        let _ = self.sender.send(Request::SetCheck(Box::new(check)));
+    }
+
+    /// Forgets it.
+    pub(crate) fn clear_check(&self, key: TabletKey) {
+        let _ = self.sender.send(Request::ClearCheck(key));
+    }
+
+    /// Records a new migration, durably, and returns its number.
+    pub(crate) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
+        self.ask(|reply| Request::Accept(Box::new(migration), reply))
+    }
+
+    /// Records how a migration stands, with the next batch. For [`super::turn::Turn`], which keeps the order.
+    pub(crate) fn update(&self, migration: Migration) {
+        // A closed journal is noticed by whoever needs an answer.
+        let _ = self.sender.send(Request::Update(Box::new(migration), None));
+    }
+
+    /// As [`Self::update`]; who wants to know waits for the answer.
+    pub(crate) fn post_update(&self, migration: Migration) -> Posted<MigrationId> {
+        self.post(|reply| Request::Update(Box::new(migration), Some(reply)))
+    }
+
+    /// Records that an ended migration is queued again. Nothing else makes an end undone.
+    pub(crate) fn post_reopen(&self, migration: Migration) -> Posted<MigrationId> {
+        self.post(|reply| Request::Reopen(Box::new(migration), reply))
+    }
+
+    pub(crate) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::Get(id, reply))
+    }
+
+    pub(crate) fn latest_for(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::LatestFor(key, reply))
+    }
+
+    /// The migration that was asked for with this key.
+    pub(crate) fn by_request_key(&self, key: String) -> Result<Option<Migration>, Failure> {
+        self.ask(|reply| Request::ByRequestKey(key, reply))
+    }
+
+    pub(crate) fn list(&self, filter: Filter) -> Result<Page, Failure> {
+        self.ask(|reply| Request::List(Box::new(filter), reply))
+    }
+
+    /// Writes who owns these tablets, durably, where no migration's row says so. Without space it is written later.
+    pub(crate) fn note_owners(&self, owners: Vec<(TabletKey, LedgerOwner)>) -> Result<(), Failure> {
+        self.post(|reply| Request::NoteOwners(owners, reply)).wait_unless_full()
+    }
+
+    /// What the ledger knows of a tablet.
+    pub(crate) fn ledger_line(&self, key: TabletKey) -> Result<Option<LedgerLine>, Failure> {
+        self.ask(|reply| Request::LedgerLine(key, reply))
+    }
+
+    /// What the ledger knows of the tablets that this disk owns, or may own.
+    pub(crate) fn ledger_of(&self, disk: DiskUuid) -> Result<Vec<LedgerLine>, Failure> {
+        self.ask(|reply| Request::LedgerOf(disk, reply))
+    }
+
+    /// Makes sure that numbers up to `id` are not given out again.
+    pub(crate) fn raise_next_id(&self, id: MigrationId) -> Result<(), Failure> {
+        self.ask(|reply| Request::RaiseNextId(id, reply))
+    }
+
+    /// Nothing of this journal goes on unasked, and numbers up to `id` are not given out again.
+    pub(crate) fn distrust(&self, id: MigrationId) -> Result<(), Failure> {
+        self.ask(|reply| Request::Distrust(id, reply))
+    }
+
+    /// Adds to the counted up-time and returns the sum.
+    pub(crate) fn add_uptime(&self, seconds: u64) -> Result<u64, Failure> {
+        self.ask(|reply| Request::AddUptime(seconds, reply))
+    }
+
+    /// Forgets the oldest ended migrations beyond `keep`, a few at a time.
+    pub(crate) fn prune(&self, keep: u64) {
+        let _ = self.sender.send(Request::Prune(keep));
+    }
+
+    /// Commits what is waiting and closes the file. A disk that hangs below it is not waited for: what is durable is so
+    /// already, and the next start takes the rest for a kill.
+    pub(crate) fn stop(&self) {
+        let _ = self.sender.send(Request::Stop);
+        let ended = self.ended.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if ended.recv_timeout(STOP_WAIT) == Err(RecvTimeoutError::Timeout) {
+            tracing::error!("the journal is not closed: a call to the disk of state_dir does not return");
+        }
+    }
+}
+
+fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalError> {
+    let (journal, opened) = Journal::open(state_dir)?;
+    let mut unfinished = journal.unfinished()?;
+    // Of roots that this daemon does not open: neither settled nor ended here.
+    let before = unfinished.migrations.len();
+    unfinished.migrations.retain(|migration| migration.doris.is_none());
+    let left = before - unfinished.migrations.len();
+    if left > 0 {
+        tracing::warn!(
+            "{left} moves of Doris roots are unfinished: tabletctl doris resume --conf be.conf ends them"
+        );
+    }
+    let finished = journal.recent_finished(finished)?;
+    let uptime_seconds = journal.uptime_seconds()?;
+    let (tasks, damaged_tasks) = journal.tasks()?;
+    let damaged_rows = unfinished.damaged.iter().chain(&finished.damaged).map(ToString::to_string);
+    let (marks, damaged_marks) = journal.marks()?;
+    let (checks, damaged_checks) = journal.checks()?;
+    let (ledger, damaged_lines) = journal.ledger()?;
+    let damaged_rows = damaged_rows.chain(damaged_tasks).chain(damaged_marks).chain(damaged_checks);
+    let damaged_rows = damaged_rows.chain(damaged_lines).collect();
+    let loaded = Loaded {
+        opened,
+        unfinished: unfinished.migrations,
+        finished: finished.migrations,
+        damaged_rows,
+        uptime_seconds,
+        tasks,
+        marks,
+        checks,
+        ledger,
+    };
+    Ok((journal, loaded))
+}
+
+fn serve(mut journal: Journal, requests: &Receiver<Request>, health: &JournalHealth) {
+    let mut batch = Batch::default();
+    loop {
+        match batch.next(requests) {
+            Next::Asked(Request::Accept(_, reply) | Request::Reopen(_, reply)) if batch.wants_space() => {
+                let _ = reply.send(Err(health.refusal()));
+            }
+            Next::Asked(Request::Accept(migration, reply)) => batch.accept(migration, reply),
+            Next::Asked(Request::Update(migration, reply)) => batch.update(migration, reply),
+            Next::Asked(Request::Reopen(migration, reply)) => batch.reopen(migration, reply),
+            Next::Asked(Request::Stop) | Next::Closed => break,
+            // Behind what waits for space already.
+            Next::Asked(request) if batch.wants_space() && request.is_kept() => batch.keep(request),
+            Next::Asked(request) => {
+                let measures = matches!(request, Request::AddUptime(..));
+                // What is asked sees what was written before it.
+                if !batch.wants_space() {
+                    batch.commit(&mut journal, health);
+                }
+                if let Err(request) = answer(&mut journal, request) {
+                    batch.keep(request);
+                }
+                batch.look(&journal, health);
+                if measures {
+                    health.measure();
+                }
+            }
+            Next::Due => batch.commit(&mut journal, health),
+        }
+    }
+    batch.commit(&mut journal, health);
+    drop(batch);
+    if let Err(error) = journal.close() {
+        tracing::error!("closing the journal: {error}");
+    }
+}
+
+/// Answers everything that is not a write of a migration. A write that is to be kept comes back when there is no space for it.
+pub(crate) fn answer(journal: &mut Journal, request: Request) -> Result<(), Request> {
+    fn send<T>(reply: &Reply<T>, answer: Result<T, JournalError>) {
+        // Who asked may have gone; that is their business.
+        let _ = reply.send(answer.map_err(unavailable));
+    }
+    /// False when there is no space.
+    fn send_unless_full<T>(reply: &Reply<T>, answer: Result<T, JournalError>) -> bool {
+        let found_space = answer.as_ref().err().is_none_or(|error| !error.is_want_of_space());
+        if found_space {
+            send(reply, answer);
+        }
+        found_space
+    }
+    /// The same, where nobody waits.
+    fn tell(done: Result<impl Sized, JournalError>) -> bool {
+        match done {
+            Err(error) if error.is_want_of_space() => return false,
+            Err(error) => tracing::error!("journal: {error}"),
+            Ok(_) => {}
+        }
+        true
+    }
+    let mut found_space = true;
+    match &request {
+        Request::Get(id, reply) => send(reply, journal.get(*id)),
+        Request::LatestFor(key, reply) => send(reply, journal.latest_for(*key)),
+        Request::ByRequestKey(key, reply) => send(reply, journal.by_request_key(key)),
+        Request::List(filter, reply) => send(reply, journal.list(filter)),
+        Request::LedgerLine(key, reply) => send(reply, journal.ledger_line(*key)),
+        Request::LedgerOf(disk, reply) => send(reply, journal.ledger_of(*disk)),
+        Request::RaiseNextId(id, reply) => send(reply, journal.ensure_next_id_above(*id)),
+        Request::Distrust(id, reply) => send(reply, journal.distrust(*id)),
+        Request::AddUptime(seconds, reply) => send(reply, journal.add_uptime(*seconds)),
+        Request::AddTask(task, reply) => send(reply, journal.add_task(task)),
+        Request::SetMark(marked, Some(mark), reply) => send(reply, journal.set_mark(*marked, mark)),
+        Request::SetMark(marked, None, reply) => send(reply, journal.clear_mark(*marked)),
+        // What is left over is pruned the next time.
+        Request::Prune(keep) => drop(tell(journal.prune_finished(*keep))),
+        Request::NoteOwners(owners, reply) => {
+            found_space = send_unless_full(reply, journal.note_owners(owners));
+        }
+        Request::UpdateTask(task, reply) => found_space = send_unless_full(reply, journal.update_task(task)),
+        Request::DeleteTask(id, reply) => found_space = send_unless_full(reply, journal.delete_task(*id)),
+        Request::SetCheck(check) => found_space = tell(journal.set_check(check)),
+        Request::ClearCheck(key) => found_space = tell(journal.clear_check(*key)),
+        Request::Accept(..) | Request::Update(..) | Request::Reopen(..) | Request::Stop => {
+            unreachable!("taken by the caller")
+        }
+    }
+    if found_space { Ok(()) } else { Err(request) }
+}
