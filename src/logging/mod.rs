@@ -141,7 +141,7 @@ pub fn set_level(level: &str) {
     apply(&levels);
 }
 
-/// From now on, what a module of this program (`engine`, `engine::scheduler`) has to say beyond that: from 1, nearly
+/// From now on, what a module of this program (`engine`, `engine::schedule`) has to say beyond that: from 1, nearly
 /// everything; from 10, all; below 1, nothing. Returns what it was before.
 pub fn set_module_level(module: &str, level: i32) -> i32 {
     let mut levels = levels();

@@ -12,14 +12,14 @@ use crate::logging;
 use crate::model::quoted;
 
 /// From 1 to 10 a module says more than `sys_log_level` lets through; -1 ends that. A module is one of this program:
-/// `engine`, `engine::scheduler`.
+/// `engine`, `engine::schedule`.
 #[utoipa::path(
     post,
     path = "/api/glog/adjust",
     operation_id = "adjust_log",
     tag = "doris",
     params(
-        ("module" = Option<String>, Query, description = "A module of this program, such as engine or engine::scheduler"),
+        ("module" = Option<String>, Query, description = "A module of this program, such as engine or engine::schedule"),
         ("level" = Option<String>, Query, description = "1 to 10; -1 is off"),
     ),
     responses(
@@ -45,7 +45,7 @@ fn read(query: &Query) -> Result<(&str, i32), String> {
     // The name goes into a filter, whose own signs it must not bring along.
     if !module.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | ':')) {
         return Err(format!(
-            "module {} is no name of a module; accepted: such as engine or engine::scheduler",
+            "module {} is no name of a module; accepted: such as engine or engine::schedule",
             quoted(module)
         ));
     }
