@@ -18,6 +18,7 @@
 //! | [`engine`] | the catalog, the scheduler, the straight line of a migration, start-up recovery | HTTP |
 //! | [`maintenance`] | moves between roots of a stopped Doris backend, one run at a time | HTTP, the engine |
 //! | [`logging`] | the daemon's log, which nobody waits for and nobody dies of | what is logged |
+//! | [`replace`] | a small file replaced whole, durably | storage roots |
 //! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
 //! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
@@ -38,6 +39,7 @@ pub mod logging;
 pub mod maintenance;
 pub mod model;
 pub mod page;
+pub mod replace;
 pub mod rules;
 pub mod service;
 pub mod storage;

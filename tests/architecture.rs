@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("fault", &[]),
     ("model", &[]),
-    ("access", &[]),
+    ("replace", &[]),
+    ("access", &["replace"]),
     ("service", &[]),
     ("rules", &["model"]),
-    ("config", &["model"]),
+    ("config", &["model", "replace"]),
     ("doris", &["model"]),
     ("storage", &["model", "fault", "doris"]),
     ("transfer", &["model", "rules", "storage", "fault"]),
@@ -175,18 +176,41 @@ fn every_capability_has_one_row() {
     }
 }
 
-#[test]
-fn every_dependency_has_its_reason() {
+/// Names below a heading of Cargo.toml.
+fn dependencies(heading: &str) -> BTreeSet<String> {
     let cargo = std::fs::read_to_string(root().join("Cargo.toml")).expect("readable");
+    let below = cargo.lines().skip_while(|line| *line != heading).skip(1);
+    let of_it = below.take_while(|line| !line.starts_with('['));
+    of_it.filter_map(|line| Some(line.split_once(" = ")?.0.to_owned())).collect()
+}
+
+/// Whether the code of some file below these folders names a crate.
+fn is_used(crate_name: &str, folders: &[&str]) -> bool {
+    // The package `md-5` is the crate `md5`.
+    let name = if crate_name == "md-5" { "md5".to_owned() } else { crate_name.replace('-', "_") };
+    let names_it = |line: &str| {
+        let parts: Vec<_> = line.split(|c: char| !(c.is_alphanumeric() || c == '_')).collect();
+        !line.trim_start().starts_with("//")
+            && parts.contains(&name.as_str())
+            && (line.contains(&format!("{name}::")) || line.contains(&format!("use {name}")))
+    };
+    let files = folders.iter().flat_map(|folder| rust_files(&root().join(folder)));
+    files.into_iter().any(|file| std::fs::read_to_string(file).expect("readable").lines().any(names_it))
+}
+
+#[test]
+fn every_dependency_has_its_reason_and_its_use() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");
-    let mut in_dependencies = false;
-    for line in cargo.lines() {
-        if line.starts_with('[') {
-            in_dependencies = matches!(line, "[dependencies]" | "[dev-dependencies]");
-        } else if in_dependencies && let Some((name, _)) = line.split_once(" = ") {
-            assert!(text.contains(&format!("| `{name}` |")), "ARCHITECTURE.md gives no reason for {name}");
-        }
-    }
+    let (_, table) = text.split_once("\n## Dependencies\n").expect("the section");
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split_once("` | ")?.0.to_owned());
+    let reasons: BTreeSet<_> = table.lines().filter_map(row).collect();
+    let (product, tests) = (dependencies("[dependencies]"), dependencies("[dev-dependencies]"));
+    assert!(product.len() > 30 && tests.len() > 8, "{product:?} {tests:?}");
+    assert_eq!(reasons, product.union(&tests).cloned().collect());
+    let idle = product.iter().filter(|name| !is_used(name, &["src"]));
+    let idle: Vec<_> =
+        idle.chain(tests.iter().filter(|name| !is_used(name, &["src", "tests", "benches"]))).collect();
+    assert!(idle.is_empty(), "named in Cargo.toml and used nowhere: {idle:?}");
 }
 
 #[test]

@@ -410,7 +410,7 @@ fn disks_are_listed_by_their_noun_and_a_table_is_named_in_lists_and_plans() {
     let tables = json!({"total": 1, "data": [{"table_id": 12, "tablet_count": 3, "tablet_bytes": 1024}]});
     let (done, heard) = Daemon::new(vec![ok(&tables)]).run(&["disk", "tables", "/d1"]);
     assert_eq!(heard[0].0, "GET /api/v1/tables?limit=100000&disk=%2Fd1");
-    assert!(text(&done.stdout).contains("12        3  1.00 KiB"), "{}", text(&done.stdout));
+    assert!(text(&done.stdout).contains("12        3  1.0 KiB"), "{}", text(&done.stdout));
     let (_, heard) =
         Daemon::new(vec![ok(&json!({"total": 0, "data": []}))]).run(&["tablets", "--table", "12"]);
     assert_eq!(heard[0].0, "GET /api/v1/tablets?limit=1000&table_id=12");

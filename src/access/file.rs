@@ -2,15 +2,16 @@
 //!
 //! A crash leaves the old file or the new one. Only its owner may read it (0600). Knows nothing of who asks for what.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{Flock, FlockArg};
 use serde::{Deserialize, Serialize};
 
 use super::{Token, Tokens};
+use crate::replace::replace_file;
 
 const FORMAT: u32 = 1;
 
@@ -98,23 +99,15 @@ pub fn change<T, E: From<TokenFileError>>(
     let _lock = Flock::lock(lock, FlockArg::LockExclusive).map_err(|(_, errno)| io(errno.into()))?;
     let mut tokens = read(path)?;
     let answer = change(&mut tokens)?;
-    replace(path, folder, tokens).map_err(io)?;
+    replace(path, tokens).map_err(io)?;
     Ok(answer)
 }
 
-fn replace(path: &Path, folder: &Path, tokens: Tokens) -> io::Result<()> {
+fn replace(path: &Path, tokens: Tokens) -> io::Result<()> {
     let mut text = serde_json::to_string_pretty(&Contents { format: FORMAT, tokens: tokens.0 })?;
     text.push('\n');
-    let unfinished = path.with_extension("tmp");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&unfinished, path)?;
-    File::open(folder)?.sync_all()
+    // Only its owner may read what lets people in.
+    replace_file(path, &text, Permissions::from_mode(0o600))
 }
 
 /// 32 bytes from the kernel's generator.

@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr};
 
 use super::rates::DiskRates;
 use super::schema::{Mutability, Row, config_keys, read_value};
-use super::value::Rule::{self, AbsolutePath, Any, MultipleOf, Range};
+use super::value::Rule::{self, AbsolutePath, Any, Bytes, MultipleOf, Range};
 use super::value::{
     BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle, Value,
@@ -91,10 +91,10 @@ config_keys! {
     http_max_connections: u32 = 1024, Fixed, Range(1, 65_536);
 
     /// Largest request body, in bytes.
-    http_max_body_bytes: u64 = 1_048_576, Fixed, Range(KIB, GIB);
+    http_max_body_bytes: u64 = 1_048_576, Fixed, Bytes(KIB, GIB);
 
     /// Largest request head, in bytes.
-    http_max_header_bytes: u64 = 65_536, Fixed, Range(8 * KIB, MIB);
+    http_max_header_bytes: u64 = 65_536, Fixed, Bytes(8 * KIB, MIB);
 
     // The endpoint's own documentation differs from every release; scripts were written against both.
     /// Whose answers `/api/tablet_migration` gives: the documentation's, or those of Doris 1.1, 1.2, 2.0, 2.1, 3.0 or 4.0.
@@ -120,7 +120,7 @@ config_keys! {
     ssd_write_slots: u32 = 4, Mutable, Range(1, 256);
 
     /// Tablets up to this size, in bytes, share one slot of a pair of disks; 0 shares none.
-    small_migration_bytes: u64 = 4_194_304, Mutable, Range(0, GIB);
+    small_migration_bytes: u64 = 4_194_304, Mutable, Bytes(0, GIB);
 
     /// Small tablets that share one slot at once.
     small_migration_batch: u32 = 32, Mutable, Range(1, 1024);
@@ -158,7 +158,7 @@ config_keys! {
 
     /// Free space below which a disk is full for migrations, in bytes. Left at its default it asks a small disk for no
     /// more than the share that storage_flood_stage_usage_percent leaves free.
-    storage_flood_stage_left_capacity_bytes: u64 = 1_073_741_824, Mutable, Range(0, i64::MAX);
+    storage_flood_stage_left_capacity_bytes: u64 = 1_073_741_824, Mutable, Bytes(0, i64::MAX);
 
     // Doris asks for both (`and`): a 100 GiB disk at 97 % with 3 GiB left still takes tablets. Here (`or`) a disk is
     // full as soon as it has passed either limit.
@@ -171,7 +171,7 @@ config_keys! {
     rebalance_source_floor_percent: u32 = 20, Mutable, Range(0, 100);
 
     /// Tablets smaller than this, in bytes, are not moved by a rebalance.
-    rebalance_min_move_bytes: u64 = 1_048_576, Mutable, Range(0, i64::MAX);
+    rebalance_min_move_bytes: u64 = 1_048_576, Mutable, Bytes(0, i64::MAX);
 
     /// Time for which a rebalance leaves a tablet alone that was moved, in seconds.
     rebalance_cool_down_sec: u32 = 3_600, Mutable, Range(0, MAX_I32);
@@ -179,10 +179,10 @@ config_keys! {
     // Bandwidth and copying.
 
     /// Bytes of tablets per second copied from, and to, one disk; what is read back has this limit for itself. 0 is none.
-    disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+    disk_rate_limit_bytes_per_sec: u64 = 0, Mutable, Bytes(0, i64::MAX);
 
     /// Bytes per second copied on the whole node; 0 is no limit.
-    node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Range(0, i64::MAX);
+    node_rate_limit_bytes_per_sec: u64 = 0, Mutable, Bytes(0, i64::MAX);
 
     /// The same for single disks, instead of what holds for all: `path:rate`, separated by `;`.
     disk_rate_limit_overrides: DiskRates = DiskRates::default(), Mutable, Any;
@@ -192,7 +192,7 @@ config_keys! {
     migration_throttle: Throttle = Throttle::None, Mutable, Any;
 
     /// Bytes per second a disk is copied from and to at least, however much adaptive throttling backs off.
-    migration_throttle_floor_bytes_per_sec: u64 = 4_194_304, Mutable, Range(65_536, i64::MAX);
+    migration_throttle_floor_bytes_per_sec: u64 = 4_194_304, Mutable, Bytes(65_536, i64::MAX);
 
     /// I/O class of the threads that copy: `best_effort`, or `idle`, which only the schedulers bfq and mq-deadline honour.
     migration_io_class: IoClass = IoClass::BestEffort, Mutable, Any;
@@ -208,10 +208,10 @@ config_keys! {
     copy_block_bytes: u64 = 1_048_576, Fixed, MultipleOf(4096, 4096, 64 * MIB);
 
     /// Files from this size, in bytes, are read and written past the page cache.
-    direct_io_min_file_bytes: u64 = 131_072, Fixed, Range(0, i64::MAX);
+    direct_io_min_file_bytes: u64 = 131_072, Fixed, Bytes(0, i64::MAX);
 
     /// Memory of all copy buffers together, in bytes.
-    copy_memory_limit_bytes: u64 = 67_108_864, Fixed, Range(4096, i64::MAX);
+    copy_memory_limit_bytes: u64 = 67_108_864, Fixed, Bytes(4096, i64::MAX);
 
     /// Whose the files of a tablet are once it was copied: `keep`, as they were on the source, or `USER:GROUP`. Mode and time
     /// of change are kept in any case. What may not be kept (only root gives files away) is in the step log.
@@ -258,7 +258,7 @@ config_keys! {
     log_file: String = String::new(), Fixed, AbsolutePath;
 
     /// Size from which the file of the log is put aside and begun anew, in bytes.
-    log_max_bytes: u64 = 134_217_728, Fixed, Range(4096, i64::MAX);
+    log_max_bytes: u64 = 134_217_728, Fixed, Bytes(4096, i64::MAX);
 
     /// Files of the log put aside that are kept.
     log_keep_files: u32 = 8, Fixed, Range(1, 1000);
@@ -268,7 +268,7 @@ config_keys! {
     audit_log_file: String = String::new(), Fixed, AbsolutePath;
 
     /// Size from which the audit log is put aside and begun anew, in bytes.
-    audit_log_max_bytes: u64 = 67_108_864, Fixed, Range(4096, i64::MAX);
+    audit_log_max_bytes: u64 = 67_108_864, Fixed, Bytes(4096, i64::MAX);
 
     /// Audit logs put aside that are kept.
     audit_log_keep_files: u32 = 8, Fixed, Range(1, 1000);

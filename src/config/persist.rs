@@ -2,13 +2,15 @@
 //!
 //! A crash leaves the old file or the new one, never half of either. Never touches be.conf, which is the operator's.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use super::grammar::Sheet;
 use crate::model::quoted;
+use crate::replace::replace_file;
 
 /// Why a changed key was not kept. It is in force until the next start.
 #[derive(Debug, thiserror::Error)]
@@ -90,34 +92,14 @@ fn replace(custom_file: &Path, key: &str, value: &str) -> io::Result<()> {
         Ok(target) => {
             let text = fs::read_to_string(&target)?;
             let permissions = fs::metadata(&target)?.permissions();
-            (target, text, Some(permissions))
+            (target, text, permissions)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            (custom_file.to_owned(), HEADER.to_owned(), None)
+            (custom_file.to_owned(), HEADER.to_owned(), Permissions::from_mode(0o644))
         }
         Err(error) => return Err(error),
     };
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let unfinished = target.with_extension("conf.tmp");
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let written = (|| {
-        let mut file = OpenOptions::new().write(true).create_new(true).open(&unfinished)?;
-        if let Some(permissions) = permissions {
-            file.set_permissions(permissions)?;
-        }
-        file.write_all(with_key(&text, key, value).as_bytes())?;
-        file.sync_all()?;
-        fs::rename(&unfinished, &target)
-    })();
-    if written.is_err() {
-        // The first error is the one worth telling; a leftover is replaced next time.
-        let _ = fs::remove_file(&unfinished);
-        return written;
-    }
-    File::open(folder)?.sync_all()
+    replace_file(&target, &with_key(&text, key, value), permissions)
 }
 
 #[cfg(test)]
@@ -155,12 +137,12 @@ mod tests {
 
     #[test]
     fn mode_links_and_leftovers_are_respected() {
-        use std::os::unix::fs::{PermissionsExt, symlink};
+        use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("real.conf");
         let link = folder.path().join("be_custom.conf");
         fs::write(&target, "a = 1\n").unwrap();
-        fs::set_permissions(&target, fs::Permissions::from_mode(0o640)).unwrap();
+        fs::set_permissions(&target, Permissions::from_mode(0o640)).unwrap();
         fs::write(folder.path().join("real.conf.tmp"), "half of a crash").unwrap();
         symlink(&target, &link).unwrap();
         persist(&link, "a", "2").unwrap();

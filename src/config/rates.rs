@@ -1,8 +1,9 @@
-//! Bandwidth limits of single disks: `/mnt/a:50000000;/mnt/b:0`.
+//! Bandwidth limits of single disks: `/mnt/a:50M;/mnt/b:0`.
 
 use std::collections::BTreeMap;
 
 use super::value::{Refusal, Value};
+use crate::model::parse_bytes;
 
 /// Bytes per second by path of a disk as `storage_root_path` writes it; 0 is no limit. A disk that is not in it goes by
 /// the limit of all disks.
@@ -37,8 +38,8 @@ impl Value for DiskRates {
         let mut rates = BTreeMap::new();
         for entry in text.split(';').map(str::trim).filter(|entry| !entry.is_empty()) {
             let (path, rate) = entry.rsplit_once(':').ok_or(Refusal::Validate)?;
-            let rate: i64 = rate.trim().parse().map_err(|_| Refusal::Validate)?;
-            let rate = u64::try_from(rate).map_err(|_| Refusal::Validate)?;
+            let within = |rate: &u64| i64::try_from(*rate).is_ok();
+            let rate = parse_bytes(rate.trim()).filter(within).ok_or(Refusal::Validate)?;
             let path = path.trim();
             if !path.starts_with('/') || path.chars().any(char::is_control) {
                 return Err(Refusal::Validate);
@@ -66,12 +67,12 @@ mod tests {
 
     #[test]
     fn rates_are_written_as_they_are_read() {
-        let rates = DiskRates::parse(" /mnt/b:0 ; /mnt/a:b:50000000;").expect("rates");
+        let rates = DiskRates::parse(" /mnt/b:0 ; /mnt/a:b:50M;").expect("rates");
         assert_eq!(
             (rates.get("/mnt/a:b"), rates.get("/mnt/b"), rates.get("/mnt")),
-            (Some(50_000_000), Some(0), None)
+            (Some(52_428_800), Some(0), None)
         );
-        assert_eq!(rates.render(), "/mnt/a:b:50000000;/mnt/b:0");
+        assert_eq!(rates.render(), "/mnt/a:b:52428800;/mnt/b:0");
         assert_eq!(DiskRates::parse(&rates.render()), Ok(rates));
         assert_eq!(DiskRates::parse(""), Ok(DiskRates::default()));
     }

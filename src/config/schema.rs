@@ -47,7 +47,8 @@ impl<C> Row<C> {
 
 /// Reads a value of type `T` that keeps `rule`.
 pub(super) fn read_value<T: Value>(text: &str, rule: Rule) -> Result<T, Refusal> {
-    T::parse(text).and_then(|value| if rule.allows(&value) { Ok(value) } else { Err(Refusal::Validate) })
+    T::parse(&rule.spelled_out(text))
+        .and_then(|value| if rule.allows(&value) { Ok(value) } else { Err(Refusal::Validate) })
 }
 
 /// Makes `Config`, its defaults and `KEYS` out of rows of

@@ -321,7 +321,7 @@ fn some_value(key: &Key, seed: u64) -> String {
         (i128::from(min) + i128::from(seed % span)).to_string()
     };
     match key.rule {
-        Rule::Range(min, max) => pick(min, max),
+        Rule::Range(min, max) | Rule::Bytes(min, max) => pick(min, max),
         Rule::MultipleOf(unit, min, max) => {
             let steps = u64::try_from((max - min) / unit).unwrap() + 1;
             (min + i64::try_from(seed % steps).unwrap() * unit).to_string()

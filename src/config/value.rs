@@ -2,11 +2,12 @@
 //!
 //! Type names are those Doris prints in `/api/show_config`. Knows no key.
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 
 use nix::unistd::{Group, User};
 
-use crate::model::{DailyWindows, FileOwner};
+use crate::model::{DailyWindows, FileOwner, parse_bytes};
 
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,6 +48,8 @@ pub(super) enum Rule {
     Any,
     /// A number from the first to the second, both included.
     Range(i64, i64),
+    /// So many bytes, from the first to the second, both included; `50M` is read as well.
+    Bytes(i64, i64),
     /// The same, and a multiple of the first: `MultipleOf(unit, min, max)`.
     MultipleOf(i64, i64, i64),
     /// A path from `/`, or nothing (then the default is worked out at start).
@@ -59,7 +62,7 @@ impl Rule {
         let number_in = |test: &dyn Fn(i64) -> bool| value.number().is_some_and(test);
         match self {
             Self::Any => true,
-            Self::Range(min, max) => number_in(&|n| (min..=max).contains(&n)),
+            Self::Range(min, max) | Self::Bytes(min, max) => number_in(&|n| (min..=max).contains(&n)),
             Self::MultipleOf(unit, min, max) => number_in(&|n| (min..=max).contains(&n) && n % unit == 0),
             Self::AbsolutePath => {
                 let text = value.render();
@@ -68,11 +71,24 @@ impl Rule {
         }
     }
 
+    /// A value as its type reads it. What is no size stays as it is, to be refused by the type in its own words.
+    pub(super) fn spelled_out(self, text: &str) -> Cow<'_, str> {
+        match self {
+            Self::Bytes(..) | Self::MultipleOf(..) => {
+                parse_bytes(text).map_or(Cow::Borrowed(text), |bytes| Cow::Owned(bytes.to_string()))
+            }
+            Self::Any | Self::Range(..) | Self::AbsolutePath => Cow::Borrowed(text),
+        }
+    }
+
     /// What is accepted for a key of type `T`, in words.
     pub(super) fn accepted<T: Value>(self) -> String {
         match self {
             Self::Any => T::accepted(),
             Self::Range(min, max) => format!("a whole number from {min} to {max}"),
+            Self::Bytes(min, max) => {
+                format!("a number of bytes from {min} to {max}, such as 52428800 or 50M")
+            }
             Self::MultipleOf(unit, min, max) => format!("a multiple of {unit} from {min} to {max}"),
             Self::AbsolutePath => "a path that begins with '/'".to_owned(),
         }
@@ -384,9 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn only_sizes_take_a_unit() {
+        for (rule, text, spelled_out) in [
+            (Rule::Bytes(0, 1), "50M", "52428800"),
+            (Rule::MultipleOf(4096, 0, 1), "1k", "1024"),
+            (Rule::Bytes(0, 1), "007", "7"),
+            (Rule::Bytes(0, 1), "50MB", "50MB"),
+            (Rule::Bytes(0, 1), "-1", "-1"),
+            (Rule::Range(0, 1), "50M", "50M"),
+            (Rule::Any, "50M", "50M"),
+        ] {
+            assert_eq!(rule.spelled_out(text), spelled_out, "{text:?}");
+        }
+    }
+
+    #[test]
     fn rules_hold_at_their_edges() {
         assert!(Rule::Range(1, 3).allows(&1_u32) && Rule::Range(1, 3).allows(&3_u32));
         assert!(!Rule::Range(1, 3).allows(&0_u32) && !Rule::Range(1, 3).allows(&4_u32));
+        assert!(Rule::Bytes(1, 3).allows(&3_u64) && !Rule::Bytes(1, 3).allows(&4_u64));
         assert!(Rule::MultipleOf(4096, 4096, 8192).allows(&8192_u64));
         assert!(!Rule::MultipleOf(4096, 4096, 8192).allows(&5000_u64));
         assert!(!Rule::MultipleOf(4096, 4096, 8192).allows(&0_u64));

@@ -3,25 +3,12 @@
 
 use maud::{Markup, html};
 
-/// `1.5 GiB`.
-pub(super) fn bytes(count: u64) -> String {
-    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
-    if count < 1024 {
-        return format!("{count} B");
-    }
-    #[expect(clippy::cast_precision_loss, reason = "shown with one digit")]
-    let mut value = count as f64 / 1024.0;
-    let mut unit = 0;
-    while value >= 1023.95 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    format!("{value:.1} {}", UNITS[unit])
-}
+pub(super) use crate::model::human_bytes as bytes;
+use crate::model::human_bytes;
 
 /// `12.0 MiB/s`.
 pub(super) fn rate(bytes_per_sec: u64) -> String {
-    format!("{}/s", bytes(bytes_per_sec))
+    format!("{}/s", human_bytes(bytes_per_sec))
 }
 
 /// `2 h 3 min`, of two units at most.
@@ -127,16 +114,6 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_people_read_them() {
-        for (count, text) in [
-            (0, "0 B"),
-            (1023, "1023 B"),
-            (1024, "1.0 KiB"),
-            (1_572_864, "1.5 MiB"),
-            (1_073_741_823, "1.0 GiB"),
-            (u64::MAX, "16.0 EiB"),
-        ] {
-            assert_eq!(bytes(count), text);
-        }
         for (count, text) in
             [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3723, "1 h 2 min"), (3600, "1 h"), (90_061, "1 d 1 h")]
         {
