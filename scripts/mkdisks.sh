@@ -22,6 +22,8 @@ EOF
 say() { printf '%s\n' "$*" >&2; }
 die() { say "mkdisks.sh: $*"; exit 1; }
 
+# `su` without a dash leaves root without these.
+PATH=$PATH:/usr/sbin:/sbin
 count=2 size=512M fs=ext4,xfs ram=false remove=false dir=
 while [[ $# -gt 0 ]]; do
     case $1 in
@@ -98,7 +100,7 @@ for ((n = 1; n <= count; n++)); do
     if ! loop=$(losetup --find --show --direct-io=on -- "$image" 2>/dev/null); then
         loop=$(losetup --find --show -- "$image")
     fi
-    mount -- "$loop" "$mount"
+    mount -- "$loop" "$mount" || { losetup --detach "$loop"; false; }
     # From here on the loop device lives as long as the mount.
     losetup --detach "$loop"
     # A storage root is an empty directory; ext4 brings this one along.
