@@ -11,11 +11,12 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Type;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, OpenHow, RenameFlags, ResolveFlag};
+use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{FileStat, Mode, SFlag};
 use nix::unistd::UnlinkatFlags;
 
 use super::error::DiskError;
+use super::os;
 use crate::model::Capacity;
 
 /// Makes everything this thread has written to one file system durable.
@@ -298,8 +299,7 @@ impl Dir {
     /// # Errors
     /// As `renameat2(2)` with `RENAME_NOREPLACE`.
     pub fn rename(&self, name: &str, to: &Self, to_name: &str) -> Result<(), DiskError> {
-        let noreplace = RenameFlags::RENAME_NOREPLACE;
-        match nix::fcntl::renameat2(&self.fd, name, &to.fd, to_name, noreplace) {
+        match os::rename_to_new(&self.fd, name, &to.fd, to_name) {
             // Some file systems (FUSE among them) have no such flag: look, then rename; each root has one owner.
             Err(Errno::EINVAL) if to.kind(to_name)?.is_some() => Err(Errno::EEXIST),
             Err(Errno::EINVAL) => nix::fcntl::renameat(&self.fd, name, &to.fd, to_name),

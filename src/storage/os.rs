@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 
+use nix::NixPath;
 use nix::errno::Errno;
 use nix::sys::signal::{SigSet, Signal};
 
@@ -26,6 +27,30 @@ pub fn own_descriptor_table() -> Result<(), Errno> {
     // SAFETY: takes three integers; on success the caller's descriptors from 3 up are closed in its private copy of the
     // table, which the contract above makes the caller's business.
     let answer = unsafe { libc::syscall(libc::SYS_close_range, 3_u32, u32::MAX, libc::CLOSE_RANGE_UNSHARE) };
+    Errno::result(answer).map(drop)
+}
+
+/// Renames a name below one directory to a name below another, which must not exist: `renameat2(2)` with
+/// `RENAME_NOREPLACE`. By number: glibc has a name for it since 2.28 only, and a release runs on older ones.
+///
+/// # Errors
+/// `EEXIST`; `EINVAL` where the file system has no such flag.
+pub fn rename_to_new(from: impl AsFd, name: &str, to: impl AsFd, to_name: &str) -> Result<(), Errno> {
+    let answer = name.with_nix_path(|name| {
+        to_name.with_nix_path(|to_name| {
+            // SAFETY: two descriptors that are borrowed and so open, and two names that end in NUL and outlive the call.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_renameat2,
+                    from.as_fd().as_raw_fd(),
+                    name.as_ptr(),
+                    to.as_fd().as_raw_fd(),
+                    to_name.as_ptr(),
+                    libc::RENAME_NOREPLACE,
+                )
+            }
+        })
+    })??;
     Errno::result(answer).map(drop)
 }
 
