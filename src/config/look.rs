@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::unistd::{AccessFlags, access};
+use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 use super::interpret::Loaded;
 use super::keys::Key;
@@ -155,9 +155,18 @@ fn look_at_root<'a>(path: &'a str, others: &[Seen<'_>]) -> Result<(Seen<'a>, Opt
     let note = match access(&canonical, AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK) {
         Ok(()) => None,
         Err(Errno::EROFS) => Some("read-only: its tablets are served and can be moved away".to_owned()),
-        Err(errno) => return Err(format!("{} for who runs this", errno.desc())),
+        Err(Errno::EACCES) => {
+            let (owner, own) = (user_name(meta.uid()), user_name(geteuid().as_raw()));
+            return Err(format!("belongs to {owner}, and {own} may not write there: chown -R {own}: {path}"));
+        }
+        Err(errno) => return Err(errno.desc().to_owned()),
     };
     Ok((Seen { path, canonical, meta }, note))
+}
+
+/// The user's name where there is one: people type names.
+fn user_name(uid: u32) -> String {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
 }
 
 /// Why the daemon could not keep files in the folder at `path`, which it makes if it is not there.
