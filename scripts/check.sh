@@ -80,7 +80,7 @@ else
     say "shellcheck is not installed: the scripts' syntax was checked, their habits were not"
 fi
 
-step scripts/check_release.sh --unit-only
+step scripts/check_release.sh --short
 if command -v promtool >/dev/null && command -v prometheus >/dev/null && command -v jq >/dev/null; then
     step scripts/check_monitoring.sh
 else
