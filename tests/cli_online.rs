@@ -129,11 +129,92 @@ fn a_refusal_is_told_in_the_daemons_words_and_ends_with_four() {
     let turns = vec![Turn::Answer(404, body.to_string())];
     let (done, heard) = Daemon::new(turns).run(&["migrate", "9", "--disk", "/d2", "--reason", "drain"]);
     assert_eq!(done.status.code(), Some(4));
-    assert_eq!(text(&done.stderr), "tabletctl: tablet 9 is not on this node (TABLET_NOT_FOUND)\n");
+    let said = "tabletctl: tablet 9 is not on this node (TABLET_NOT_FOUND); tabletctl tablet list shows the tablets of this node\n";
+    assert_eq!(text(&done.stderr), said);
     assert_eq!(heard[0].0, "POST /api/v1/migrations");
     let expected =
         json!({"tablet_id": 9, "dest_disk": "/d2", "mode": "auto", "priority": "normal", "reason": "drain"});
     assert_eq!(heard[0].1, expected);
+}
+
+#[test]
+fn a_refusal_as_json_keeps_code_and_details_and_names_the_verb() {
+    let body = json!({
+        "error_msg": "no disk /dx", "error_code": "DISK_NOT_FOUND", "hint": "GET /api/v1/disks lists the disks",
+        "details": {"path": "/dx"}
+    });
+    let turns = vec![Turn::Answer(404, body.to_string())];
+    let (done, _) = Daemon::new(turns).run(&["--json", "disk", "show", "/dx"]);
+    let said: Value = serde_json::from_slice(&done.stderr).unwrap();
+    let expected = json!({
+        "error_msg": "no disk /dx", "error_code": "DISK_NOT_FOUND", "hint": "tabletctl disk list shows the disks",
+        "details": {"path": "/dx"}, "exit_status": 4
+    });
+    assert_eq!((done.status.code(), said), (Some(4), expected));
+}
+
+#[test]
+fn whatever_goes_wrong_is_json_where_json_was_asked_for() {
+    for args in [&["--json", "migrate", "x"][..], &["migrate", "9", "--json"], &["--json", "no-such-verb"]] {
+        let done = tabletctl("http://127.0.0.1:1", args);
+        assert_eq!(done.status.code(), Some(2), "{args:?}");
+        let said: Value =
+            serde_json::from_slice(&done.stderr).unwrap_or_else(|_| panic!("{}", text(&done.stderr)));
+        assert_eq!(said["exit_status"], 2, "{said}");
+        assert!(said["error_msg"].as_str().is_some_and(|text| !text.starts_with("error")), "{said}");
+    }
+    let done = tabletctl("http://127.0.0.1:1", &["--json", "--help"]);
+    assert!(done.status.success() && text(&done.stdout).contains("Usage:"));
+}
+
+#[test]
+fn disks_go_by_short_names_wherever_one_is_asked_for() {
+    let list = |paths: &[&str]| {
+        let disk = |path: &&str| {
+            json!({
+                "path": path, "uuid": null, "medium": "HDD", "condition": "online", "condition_reason": "",
+                "total_bytes": 10, "avail_bytes": 5, "reserved_bytes": 0, "tablet_count": 0, "tablet_bytes": 0,
+                "trash_bytes": 0, "file_system": "ext4", "shares_file_system_with": [], "queued_from": 0,
+                "queued_to": 0, "rate_limit_bytes_per_sec": 0, "read_slots": {"in_use": 0, "limit": 1},
+                "write_slots": {"in_use": 0, "limit": 1}
+            })
+        };
+        ok(&json!({"total": paths.len(), "data": paths.iter().map(disk).collect::<Vec<_>>()}))
+    };
+    let disks = || list(&["/mnt/disk1", "/mnt/disk2", "/a/twin", "/b/twin"]);
+    let refused =
+        || Turn::Answer(404, json!({"error_msg": "no", "error_code": "DISK_NOT_FOUND"}).to_string());
+    // Each of these has its disk in another place of the request.
+    for (args, asked) in [
+        (&["disk", "show", "disk1"][..], "GET /api/v1/disks/show?path=%2Fmnt%2Fdisk1"),
+        (&["list", "--from", "disk2"], "GET /api/v1/migrations?limit=1000&source_disk=%2Fmnt%2Fdisk2"),
+        (&["trash", "list", "--disk", "disk1"], "GET /api/v1/trash?limit=1000&disk=%2Fmnt%2Fdisk1"),
+        (&["tablet", "explain", "7", "--disk", "b/twin"], "GET /api/v1/tablets/7/explain?disk=%2Fb%2Ftwin"),
+        (
+            &["task", "tables", "3", "--disk", "disk2"],
+            "GET /api/v1/tables?limit=100000&disk=%2Fmnt%2Fdisk2&task=3",
+        ),
+    ] {
+        let (_, heard) = Daemon::new(vec![disks(), refused()]).run(args);
+        assert_eq!((heard[0].0.as_str(), heard[1].0.as_str()), ("GET /api/v1/disks", asked), "{args:?}");
+    }
+    for (args, body) in [
+        (&["disk", "enable", "disk1"][..], json!({"path": "/mnt/disk1"})),
+        (&["task", "pause", "3", "--disk", "disk2"], json!({"pause": {"disks": ["/mnt/disk2"]}})),
+        (&["tablet", "heal", "7", "--to", "disk1"], json!({"to": "/mnt/disk1"})),
+    ] {
+        let (_, heard) = Daemon::new(vec![disks(), refused()]).run(args);
+        let has_it = body.as_object().unwrap().iter().all(|(name, value)| heard[1].1[name] == *value);
+        assert!(has_it, "{args:?}: {}", heard[1].1);
+    }
+    for (name, said) in [
+        ("twin", "may be /a/twin, /b/twin: write more of its path"),
+        ("disk9", "the disks of this node: /mnt/disk1, /mnt/disk2, /a/twin, /b/twin"),
+    ] {
+        let (done, _) = Daemon::new(vec![disks()]).run(&["disk", "drain", name, "--yes"]);
+        assert_eq!(done.status.code(), Some(4));
+        assert!(text(&done.stderr).contains(said), "{}", text(&done.stderr));
+    }
 }
 
 #[test]
@@ -347,11 +428,11 @@ fn events_that_are_remembered_are_told_line_by_line() {
 }
 
 #[test]
-fn completions_name_the_commands() {
+fn completions_are_scripts_that_ask_tabletctl_at_every_tab() {
     for shell in ["bash", "zsh", "fish"] {
         let done = tabletctl("", &["completions", shell]);
         assert_eq!(done.status.code(), Some(0), "{shell}");
-        assert!(text(&done.stdout).contains("migrate"), "{shell}");
+        assert!(text(&done.stdout).contains("COMPLETE"), "{shell}");
     }
 }
 
@@ -438,14 +519,4 @@ fn without_a_migration_status_shows_the_node_and_with_json_its_answer() {
     assert_eq!(heard[0].0, "GET /api/v1/status");
     let (done, _) = Daemon::new(vec![ok(&status)]).run(&["--json", "status"]);
     assert_eq!(text(&done.stdout), format!("{status}\n"));
-}
-
-#[test]
-fn with_json_an_error_is_json_as_well() {
-    let body = json!({"error_msg": "tablet 9 is not on this node", "error_code": "TABLET_NOT_FOUND"});
-    let turns = vec![Turn::Answer(404, body.to_string())];
-    let (done, _) = Daemon::new(turns).run(&["--json", "migrate", "9", "--disk", "/d2"]);
-    let said: Value = serde_json::from_slice(&done.stderr).unwrap();
-    assert_eq!(said["exit_status"], 4);
-    assert!(said["error_msg"].as_str().is_some_and(|text| text.contains("TABLET_NOT_FOUND")), "{said}");
 }

@@ -1,8 +1,11 @@
 //! Errors as the job API answers them, and the one table from error codes to HTTP statuses.
 
+use std::borrow::Cow;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use super::verbs::routes_named;
 use super::wire::ErrorBody;
 use crate::model::{ErrorCode, Failure, cut};
 
@@ -12,7 +15,7 @@ pub(super) struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
-    hint: Option<&'static str>,
+    hint: Option<Cow<'static, str>>,
     details: Option<serde_json::Value>,
 }
 
@@ -28,7 +31,7 @@ impl Problem {
 
     /// With what helps.
     pub(super) fn hint(self, hint: &'static str) -> Self {
-        Self { hint: Some(hint), ..self }
+        Self { hint: Some(hint.into()), ..self }
     }
 
     /// With facts for programs.
@@ -39,11 +42,13 @@ impl Problem {
 
 impl From<Failure> for Problem {
     fn from(failure: Failure) -> Self {
+        // The sentence is for everybody; beside it, what it says of the other tool is said in routes.
+        let routes = routes_named(&failure.message).map(Cow::Owned);
         Self {
             status: http_status(failure.code),
             code: failure.code.as_str(),
+            hint: routes.or_else(|| hint(failure.code).map(Cow::Borrowed)),
             message: failure.message,
-            hint: hint(failure.code),
             details: None,
         }
     }
@@ -55,7 +60,7 @@ impl IntoResponse for Problem {
         let body = ErrorBody {
             error_msg: cut(self.message),
             error_code: self.code.to_owned(),
-            hint: self.hint.map(str::to_owned),
+            hint: self.hint.map(Cow::into_owned),
             details: self.details,
         };
         let mut response = (self.status, axum::Json(body.clone())).into_response();
@@ -88,7 +93,7 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::StepNotAllowed => "details.next_steps has the steps that are taken now",
         ErrorCode::IdempotencyMismatch => "take a new key for another request",
         ErrorCode::MigrationExists => "wait for the other migration, or abort it",
-        ErrorCode::DiskInUse => "tabletctl disk drain, or POST /api/v1/tasks of kind drain, empties a disk",
+        ErrorCode::DiskInUse => "POST /api/v1/tasks of kind drain empties a disk",
         ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",
         ErrorCode::SwapInDoubt => {
             "GET /api/v1/disks says how each disk is; settle it once one of the two is online"

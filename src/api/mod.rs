@@ -26,6 +26,7 @@ mod stall;
 mod tests;
 mod tls;
 mod v1;
+mod verbs;
 pub mod wire;
 
 pub use auth::{Access, AccessError, SignIn, Visitor};

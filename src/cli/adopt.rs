@@ -13,6 +13,7 @@ use crate::api::wire::{AdoptTablet, Disk, List, Operation, SetAsideDirectory, Un
 /// `tablet unrecorded`: every directory below `data/` that no record names, and where that is not known yet.
 pub(super) fn unrecorded(client: &Client, args: &UnrecordedArgs, output: Output) -> Result<(), CliError> {
     let UnrecordedArgs { disk, tablet, marker, limit } = args;
+    let disk = client.path_if_any(disk.as_ref())?;
     let mut query: Query<'_> = vec![("limit", limit.to_string())];
     query.extend(disk.as_ref().map(|disk| ("disk", disk.clone())));
     query.extend(tablet.map(|id| ("tablet_id", id.to_string())));
@@ -56,7 +57,7 @@ pub(super) fn adopt(client: &Client, args: &AdoptArgs, output: Output) -> Result
     let request = AdoptTablet {
         path: args.path.clone(),
         header: header.map(|(_, verbatim)| verbatim),
-        to: args.to.clone(),
+        to: client.path_if_any(args.to.as_ref())?,
         accept_older: args.accept_older,
     };
     let begun: Answer<Operation> = client.post("/api/v1/tablets/adopt", &request)?;

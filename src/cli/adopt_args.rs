@@ -4,14 +4,15 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+use super::disk_name::DiskName;
 use crate::model::TabletId;
 
 /// `tablet unrecorded`.
 #[derive(Debug, Args)]
 pub struct UnrecordedArgs {
     /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// Where this tablet would stand.
     #[arg(long, value_name = "TABLET_ID")]
     pub tablet: Option<TabletId>,
@@ -33,7 +34,7 @@ pub struct AdoptArgs {
     pub header: Option<PathBuf>,
     /// To this disk; else it stays where the files are, if that disk takes anything.
     #[arg(long, value_name = "DISK")]
-    pub to: Option<String>,
+    pub to: Option<DiskName>,
     /// They may be older than the tablet was. Refused without it, with what would be missing.
     #[arg(long)]
     pub accept_older: bool,

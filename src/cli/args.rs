@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use super::adopt_args::{AdoptArgs, UnrecordedArgs};
 use super::config_args::ConfigCommand;
 use super::disk_args::DiskCommand;
+use super::disk_name::DiskName;
 use super::doris_args::DorisCommand;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::operation_args::{OperationCommand, VerifyArgs};
@@ -184,8 +185,8 @@ pub enum Command {
 #[derive(Debug, Args)]
 pub struct TabletsArgs {
     /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// Of this table, by the table_id of its header; 0 for those of which none is known.
     #[arg(long, value_name = "N")]
     pub table: Option<i64>,
@@ -216,8 +217,8 @@ pub enum TabletCommand {
         #[arg(long, value_name = "N")]
         schema_hash: Option<SchemaHash>,
         /// The disk, written as in storage_root_path.
-        #[arg(long, value_name = "PATH")]
-        disk: String,
+        #[arg(long, value_name = "DISK")]
+        disk: DiskName,
     },
     /// Pin a tablet: no plan moves it. A migration that is asked for by name does.
     Pin {
@@ -253,7 +254,7 @@ pub enum TabletCommand {
         schema_hash: Option<SchemaHash>,
         /// To this disk; else it stays on the one that has the copy, if that takes anything.
         #[arg(long, value_name = "DISK")]
-        to: Option<String>,
+        to: Option<DiskName>,
         /// An older copy will do, also while a newer one may be on a disk that is away. Refused without it, with what would be missing.
         #[arg(long)]
         accept_older: bool,
@@ -269,7 +270,7 @@ pub enum TabletCommand {
         schema_hash: Option<SchemaHash>,
         /// The disk whose quarantine takes it.
         #[arg(long, value_name = "DISK")]
-        to: String,
+        to: DiskName,
     },
     /// Show directories below data/ that no record names.
     Unrecorded(UnrecordedArgs),

@@ -12,6 +12,7 @@ use ureq::unversioned::transport::{Connector as _, TcpConnector};
 use ureq::{Agent, SendBody};
 
 use super::exit::{CliError, Exit};
+use super::hint;
 use super::tls::Tls;
 use super::token_args::TrustArgs;
 use super::trust::{tls, token};
@@ -62,6 +63,11 @@ impl Client {
     /// # Errors
     /// [`Exit::Usage`] for an address that cannot be one, and for files of a token or of certificates that cannot be used.
     pub(super) fn new(addr: &str, trust: &TrustArgs) -> Result<Self, CliError> {
+        Self::with_patience(addr, trust, CALL_TIMEOUT)
+    }
+
+    /// The same, for whoever waits no longer than this for an answer.
+    pub(super) fn with_patience(addr: &str, trust: &TrustArgs, patience: Duration) -> Result<Self, CliError> {
         let base = match addr.split_once("://") {
             Some(("http" | "https", _)) => addr.to_owned(),
             None => format!("http://{addr}"),
@@ -81,8 +87,8 @@ impl Client {
                 }
                 next.handle(request)
             })
-            .timeout_connect(Some(CONNECT_TIMEOUT))
-            .timeout_global(Some(CALL_TIMEOUT))
+            .timeout_connect(Some(CONNECT_TIMEOUT.min(patience)))
+            .timeout_global(Some(patience))
             // A node's own daemon is never behind a proxy, whatever the environment says.
             .proxy(None)
             .build();
@@ -372,18 +378,18 @@ impl Client {
     }
 
     fn refused(&self, status: u16, text: &str) -> CliError {
-        let Ok(ErrorBody { error_msg, error_code, hint, .. }) = serde_json::from_str(text) else {
+        let Ok(mut body) = serde_json::from_str::<ErrorBody>(text) else {
             let text =
                 format!("{} answers {status}, and not as tabletd does: is it another server?", self.shown());
             return CliError::new(if status < 500 { Exit::Refused } else { Exit::Failed }, text);
         };
         let exit = match status {
             400..=499 => Exit::Refused,
-            _ if error_code == ErrorCode::ShuttingDown.as_str() => Exit::Unreachable,
+            _ if body.error_code == ErrorCode::ShuttingDown.as_str() => Exit::Unreachable,
             _ => Exit::Failed,
         };
-        let hint = hint.map(|hint| format!("; {hint}")).unwrap_or_default();
-        CliError::new(exit, format!("{error_msg} ({error_code}){hint}"))
+        body.hint = hint::in_our_words(&body);
+        CliError::refused(exit, body)
     }
 
     fn not_answered(&self, error: &ureq::Error) -> CliError {

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::disk_name::DiskName;
 use super::task_args::DrainArgs;
 use super::values::{parse_bytes, parse_medium};
 use crate::model::Medium;
@@ -15,8 +16,9 @@ pub enum DiskCommand {
     Drain(DrainArgs),
     /// Call off every drain of a disk: what is under way is undone, what has moved stays where it is.
     CancelDrain {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
     },
     /// Let a disk join without a restart: opened, probed and scanned as at a start, and kept in be_custom.conf.
     Register {
@@ -29,8 +31,9 @@ pub enum DiskCommand {
     /// Let a disk go that holds no tablets, or with --lost one that never comes back: out of the configuration, and
     /// nothing of it held open.
     Forget {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
         /// It is lost: what it held is listed, and given up. Refused while it can be read.
         #[arg(long)]
         lost: bool,
@@ -43,8 +46,9 @@ pub enum DiskCommand {
     },
     /// Take the blank file system that is mounted at the path of a lost disk; what that held is listed, and given up.
     Replace {
-        /// The path, written as in storage_root_path.
-        path: String,
+        /// The lost one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
         /// How.
         #[command(flatten)]
         how: LostArgs,
@@ -54,31 +58,36 @@ pub enum DiskCommand {
     },
     /// Show one disk: condition, space, work, and whether it may be pulled.
     Show {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
     },
     /// List the tables that have tablets on a disk; table 0 counts those of which none is known.
     Tables {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
     },
     /// Take a suspect or disabled disk back into service, after a probe; what was paused for it goes on.
     Enable {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
     },
     /// Send nothing new to a disk, over restarts too, and pause what is being copied to it; it serves what it has.
     Disable {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
         /// Why, for the record.
         #[arg(long, value_name = "TEXT", default_value = "")]
         reason: String,
     },
     /// Limit what is copied from and to a disk, from now until the daemon stops.
     Limits {
-        /// Its path, written as in storage_root_path.
-        path: String,
+        /// Which one.
+        #[arg(value_name = "DISK")]
+        path: DiskName,
         /// Bytes per second: 5000000, 20M; 0 is no limit.
         #[arg(long, value_name = "BYTES", required_unless_present = "default", value_parser = parse_bytes)]
         rate: Option<u64>,

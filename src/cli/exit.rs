@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IsTerminal, Write};
 
+use crate::api::wire::ErrorBody;
 use crate::model::Failure;
 
 /// Exit status of the process.
@@ -30,22 +31,36 @@ pub struct CliError {
     pub exit: Exit,
     /// The sentence for standard error. Empty where the output has said it all.
     pub message: String,
+    /// What the daemon refused with, where it was the daemon.
+    pub refusal: Option<Box<ErrorBody>>,
 }
 
 impl CliError {
     /// An error that ends the process with `exit`.
     pub fn new(exit: Exit, message: impl fmt::Display) -> Self {
-        Self { exit, message: message.to_string() }
+        Self { exit, message: message.to_string(), refusal: None }
     }
 
-    /// As one line of JSON, for a program that asked with `--json`.
+    /// One that the daemon has refused with `body`, whose hint is in the words of this tool.
+    pub(super) fn refused(exit: Exit, body: ErrorBody) -> Self {
+        let hint = body.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        let message = format!("{} ({}){hint}", body.error_msg, body.error_code);
+        Self { exit, message, refusal: Some(Box::new(body)) }
+    }
+
+    /// As one line of JSON, for a program that asked with `--json`: of a refusal the fields that the daemon answered.
     pub fn json(&self) -> String {
-        serde_json::json!({ "error_msg": self.message, "exit_status": self.exit as u8 }).to_string()
+        let mut fields = match &self.refusal {
+            Some(body) => serde_json::json!(body),
+            None => serde_json::json!({ "error_msg": self.message }),
+        };
+        fields["exit_status"] = serde_json::json!(self.exit as u8);
+        fields.to_string()
     }
 
     /// [`Exit::Failed`] without a further word: the report on standard output is the message.
     pub const fn reported() -> Self {
-        Self { exit: Exit::Failed, message: String::new() }
+        Self { exit: Exit::Failed, message: String::new(), refusal: None }
     }
 }
 

@@ -9,6 +9,8 @@ use super::args::Output;
 use super::client::{Answer, Client};
 use super::exit::{CliError, Exit, print};
 use super::headline::{headline, hint};
+use super::lines::Lines;
+use super::table::human_bytes;
 use crate::api::wire::Migration;
 use crate::model::Phase;
 
@@ -28,16 +30,13 @@ const BAR: &str =
 pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) -> Result<(), CliError> {
     let id = first.value.id;
     let bar = bar(BAR);
-    let mut last_status = None;
+    let mut lines = Lines::new(output, !bar.is_hidden());
     let mut away_since: Option<Instant> = None;
     let mut answer = first;
     loop {
         let migration = &answer.value;
         show(&bar, migration);
-        if bar.is_hidden() && output == Output::Text && last_status != Some(migration.status) {
-            eprintln!("{}", headline(migration));
-        }
-        last_status = Some(migration.status);
+        lines.tell(&headline(migration), &with_progress(migration));
         if migration.status.is_final() {
             bar.finish_and_clear();
             return end(&answer, output);
@@ -60,9 +59,7 @@ pub(super) fn follow(client: &Client, first: Answer<Migration>, output: Output) 
                 }
                 Err(error) if error.exit == Exit::Unreachable => {
                     let since = away_since.get_or_insert_with(|| {
-                        if bar.is_hidden() && output == Output::Text {
-                            eprintln!("the daemon does not answer; waiting for it to come back");
-                        }
+                        lines.say("the daemon does not answer; waiting for it to come back");
                         Instant::now()
                     });
                     if since.elapsed() > PATIENCE {
@@ -92,6 +89,27 @@ pub(super) fn bar(template: &str) -> ProgressBar {
     }
     bar.enable_steady_tick(POLL);
     bar
+}
+
+/// The headline of one that copies, with how far it is.
+fn with_progress(migration: &Migration) -> String {
+    let counters = &migration.counters;
+    let (verified, total) = (counters.disk_verified_bytes, counters.disk_total_bytes);
+    if total == 0 || migration.status.is_final() {
+        return headline(migration);
+    }
+    let percent = u128::from(verified) * 100 / u128::from(total);
+    let mut said = format!(
+        "{}; {} of {} verified, {percent} %",
+        headline(migration),
+        human_bytes(verified),
+        human_bytes(total)
+    );
+    if let (Some(speed), Some(left)) = (migration.speed_bytes_per_sec, migration.eta_seconds) {
+        let left = indicatif::HumanDuration(Duration::from_secs(left));
+        said += &format!(", {}/s, {left} left", human_bytes(speed));
+    }
+    said
 }
 
 fn show(bar: &ProgressBar, migration: &Migration) {

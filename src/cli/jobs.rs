@@ -9,7 +9,7 @@ use super::follow::follow;
 use super::headline::{headline, hint, why};
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::table::{Align, Table, human_bytes};
-use crate::api::wire::{Action, CreateMigration, Migration};
+use crate::api::wire::{Action, CreateMigration, Migration, Precondition};
 use crate::model::{MigrationId, Step, StepStatus, TabletId, printable};
 
 /// `migrate`.
@@ -17,13 +17,13 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
     let request = CreateMigration {
         tablet_id: args.tablet_id,
         schema_hash: args.schema_hash,
-        dest_disk: args.disk.clone(),
+        dest_disk: client.path_if_any(args.disk.as_ref())?,
         dest_medium: args.to_medium,
         mode: args.mode.into(),
         priority: args.priority.into(),
         reason: args.reason.clone(),
         rate_bytes_per_sec: args.rate,
-        precondition: args.precondition(),
+        precondition: precondition(client, args)?,
         dry_run: args.dry_run,
     };
     if args.dry_run {
@@ -43,6 +43,13 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
     } else {
         Ok(())
     }
+}
+
+/// What is taken for granted of the tablet.
+fn precondition(client: &Client, args: &MigrateArgs) -> Result<Option<Precondition>, CliError> {
+    let source_disk = client.path_if_any(args.expect_disk.as_ref())?;
+    let generation = args.expect_generation;
+    Ok((source_disk.is_some() || generation.is_some()).then_some(Precondition { source_disk, generation }))
 }
 
 /// `migrate --dry-run`.
@@ -103,11 +110,11 @@ pub(super) fn list(client: &Client, args: &ListArgs, output: Output) -> Result<(
             query.push((name, values.join(",")));
         }
     }
-    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(client.path_if_any(args.disk.as_ref())?.map(|disk| ("disk", disk)));
     query.extend(args.tablet.iter().map(|tablet| ("tablet_id", tablet.to_string())));
     query.extend(args.task.iter().map(|task| ("task", task.to_string())));
-    query.extend(args.from.iter().map(|disk| ("source_disk", disk.clone())));
-    query.extend(args.to.iter().map(|disk| ("dest_disk", disk.clone())));
+    query.extend(client.path_if_any(args.from.as_ref())?.map(|disk| ("source_disk", disk)));
+    query.extend(client.path_if_any(args.to.as_ref())?.map(|disk| ("dest_disk", disk)));
     query.extend(args.since.iter().map(|time| ("since", time.clone())));
     query.extend(args.before.iter().map(|time| ("before", time.clone())));
     query.extend(args.marker.iter().map(|id| ("marker", id.to_string())));

@@ -2,8 +2,8 @@
 
 use clap::Args;
 
+use super::disk_name::DiskName;
 use super::values::{ModeArg, PriorityArg, parse_bytes, parse_medium};
-use crate::api::wire::Precondition;
 use crate::model::{Medium, MigrationId, Phase, SchemaHash, Status, TabletId, TaskId};
 
 /// `migrate`.
@@ -15,8 +15,8 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "N")]
     pub schema_hash: Option<SchemaHash>,
     /// Destination, written as in storage_root_path.
-    #[arg(long, value_name = "PATH", required_unless_present = "to_medium", conflicts_with = "to_medium")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK", required_unless_present = "to_medium", conflicts_with = "to_medium")]
+    pub disk: Option<DiskName>,
     /// The least full disk of this medium, ssd or hdd, instead.
     #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
     pub to_medium: Option<Medium>,
@@ -27,8 +27,8 @@ pub struct MigrateArgs {
     #[arg(long, value_name = "BYTES", value_parser = parse_bytes)]
     pub rate: Option<u64>,
     /// Refuse when the tablet is on another disk than this one.
-    #[arg(long, value_name = "PATH")]
-    pub expect_disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub expect_disk: Option<DiskName>,
     /// Refuse when the tablet's record has another generation.
     #[arg(long, value_name = "N")]
     pub expect_generation: Option<u64>,
@@ -52,15 +52,6 @@ pub struct MigrateArgs {
     pub reason: String,
 }
 
-impl MigrateArgs {
-    /// What is taken for granted of the tablet.
-    pub(super) fn precondition(&self) -> Option<Precondition> {
-        let Self { expect_disk: source_disk, expect_generation: generation, .. } = self;
-        (source_disk.is_some() || generation.is_some())
-            .then(|| Precondition { source_disk: source_disk.clone(), generation: *generation })
-    }
-}
-
 /// `status`.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
@@ -82,14 +73,14 @@ pub struct ListArgs {
     #[arg(long, value_parser = parse_phase)]
     pub phase: Vec<Phase>,
     /// From or to this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// From this disk.
-    #[arg(long, value_name = "PATH")]
-    pub from: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub from: Option<DiskName>,
     /// To this disk.
-    #[arg(long, value_name = "PATH")]
-    pub to: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub to: Option<DiskName>,
     /// Accepted at this time (RFC 3339) or later.
     #[arg(long, value_name = "TIME")]
     pub since: Option<String>,

@@ -8,9 +8,11 @@ mod adopt;
 pub mod adopt_args;
 pub mod args;
 mod client;
+pub mod complete;
 mod config;
 pub mod config_args;
 pub mod disk_args;
+pub mod disk_name;
 mod doris;
 pub mod doris_args;
 mod events;
@@ -18,8 +20,10 @@ pub mod exit;
 mod follow;
 mod glance;
 mod headline;
+mod hint;
 mod input;
 mod jobs;
+mod lines;
 mod lost;
 mod man;
 pub mod migrate_args;
@@ -45,11 +49,10 @@ pub mod values;
 
 use std::time::Duration;
 
-use clap::CommandFactory;
-
 use args::{CheckArgs, Cli, Command, ImportArgs, Output, TabletCommand};
 use client::{Client, Query, Service};
 use disk_args::DiskCommand;
+use disk_name::DiskName;
 use exit::{CliError, Exit};
 use migrate_args::{MigrateArgs, StatusArgs};
 use offline::CheckedRoots;
@@ -71,10 +74,10 @@ fn salvage(
     client: &Client,
     tablet_id: TabletId,
     schema_hash: Option<SchemaHash>,
-    to: &str,
+    to: &DiskName,
     output: Output,
 ) -> Result<(), CliError> {
-    let request = SalvageTablet { schema_hash, to: to.to_owned() };
+    let request = SalvageTablet { schema_hash, to: client.path_of(to)? };
     operations::follow(client, client.salvage(tablet_id, &request)?, output)
 }
 
@@ -107,42 +110,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Retry { id } => jobs::act(&client()?, *id, Action::Retry(AT_ONCE), output),
         Command::Migration { command } => run_migration(&client()?, command, output),
         Command::Events(args) => events::events(&client()?, args, output),
-        Command::Disks | Command::Disk { command: DiskCommand::List } => node::disks(&client()?, output),
-        Command::Disk { command: DiskCommand::Drain(args) } => plan::drain(&client()?, args, output),
+        Command::Disks => node::disks(&client()?, output),
+        Command::Disk { command } => run_disk(&client()?, command, output),
         Command::Task { command } => run_task(&client()?, command, output),
-        Command::Disk { command: DiskCommand::Enable { path } } => {
-            node::set_service(&client()?, path, Service::Enable, output)
-        }
-        Command::Disk { command: DiskCommand::Disable { path, reason } } => {
-            node::set_service(&client()?, path, Service::Disable { reason: reason.clone() }, output)
-        }
-        Command::Disk { command: DiskCommand::CancelDrain { path } } => {
-            tasks::cancel_drain(&client()?, path, output)
-        }
-        Command::Disk { command: DiskCommand::Register { path, medium } } => {
-            node::register(&client()?, path, *medium, output)
-        }
-        Command::Disk { command: DiskCommand::Forget { path, lost: true, how, yes } } => {
-            lost::forget(&client()?, path, how, *yes, output)
-        }
-        Command::Disk { command: DiskCommand::Forget { path, lost: false, how, yes } } => {
-            if how.accept_older || how.dry_run {
-                let why =
-                    "--accept-older and --dry-run are for a disk that never comes back: say --lost as well";
-                return Err(CliError::new(Exit::Usage, why));
-            }
-            node::forget(&client()?, path, *yes, output)
-        }
-        Command::Disk { command: DiskCommand::Replace { path, how, yes } } => {
-            lost::replace(&client()?, path, how, *yes, output)
-        }
-        Command::Disk { command: DiskCommand::Show { path } } => node::disk(&client()?, path, output),
-        Command::Disk { command: DiskCommand::Tables { path } } => {
-            node::tables(&client()?, Some(path), None, output)
-        }
-        Command::Disk { command: DiskCommand::Limits { path, rate, default: _ } } => {
-            node::set_limits(&client()?, path, *rate, output)
-        }
         Command::Tablets(args) => node::tablets(&client()?, args, output),
         Command::Trash { command: TrashCommand::List(args) } => node::trash(&client()?, args, output),
         Command::Trash { command: TrashCommand::Restore(args) } => node::restore(&client()?, args, output),
@@ -173,9 +143,9 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             _ => operations::verify(&client()?, args, output),
         },
         Command::Tablet { command: TabletCommand::Heal { tablet_id, schema_hash, to, accept_older } } => {
-            let request =
-                HealTablet { schema_hash: *schema_hash, to: to.clone(), accept_older: *accept_older };
             let client = client()?;
+            let to = client.path_if_any(to.as_ref())?;
+            let request = HealTablet { schema_hash: *schema_hash, to, accept_older: *accept_older };
             operations::follow(&client, client.heal(*tablet_id, &request)?, output)
         }
         Command::Tablet { command: TabletCommand::Salvage { tablet_id, schema_hash, to } } => {
@@ -190,11 +160,32 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Man { dir } => man::write_all(dir).map_err(|error| {
             CliError::new(Exit::Failed, format!("cannot write man pages to {}: {error}", dir.display()))
         }),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "tabletctl", &mut script);
-            exit::print(&String::from_utf8_lossy(&script))
+        Command::Completions { shell } => exit::print(&complete::script(*shell)?),
+    }
+}
+
+fn run_disk(client: &Client, command: &DiskCommand, output: Output) -> Result<(), CliError> {
+    use DiskCommand as C;
+    let path_of = |disk| client.path_of(disk);
+    match command {
+        C::List => node::disks(client, output),
+        C::Drain(args) => plan::drain(client, args, output),
+        C::CancelDrain { path } => tasks::cancel_drain(client, &path_of(path)?, output),
+        C::Register { path, medium } => node::register(client, path, *medium, output),
+        C::Forget { path, lost: true, how, yes } => lost::forget(client, &path_of(path)?, how, *yes, output),
+        C::Forget { path: _, lost: false, how, yes: _ } if how.accept_older || how.dry_run => {
+            let why = "--accept-older and --dry-run are for a disk that never comes back: say --lost as well";
+            Err(CliError::new(Exit::Usage, why))
         }
+        C::Forget { path, lost: false, how: _, yes } => node::forget(client, &path_of(path)?, *yes, output),
+        C::Replace { path, how, yes } => lost::replace(client, &path_of(path)?, how, *yes, output),
+        C::Show { path } => node::disk(client, &path_of(path)?, output),
+        C::Tables { path } => node::tables(client, Some(path), None, output),
+        C::Enable { path } => node::set_service(client, &path_of(path)?, Service::Enable, output),
+        C::Disable { path, reason } => {
+            node::set_service(client, &path_of(path)?, Service::Disable { reason: reason.clone() }, output)
+        }
+        C::Limits { path, rate, default: _ } => node::set_limits(client, &path_of(path)?, *rate, output),
     }
 }
 
@@ -226,23 +217,23 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
     match command {
         TaskCommand::List { status, kind, disk, limit } => {
             let status = status.iter().map(|status| status.as_str());
-            let mut query = page(*limit, status, disk.as_ref());
+            let mut query = page(*limit, status, client.path_if_any(disk.as_ref())?);
             query.extend(kind.iter().map(|kind| ("kind", kind.clone())));
             tasks::list(client, &query, output)
         }
         TaskCommand::Targets { id, status, disk, limit } => {
             let status = status.iter().map(|status| status.as_str());
-            tasks::targets(client, *id, &page(*limit, status, disk.as_ref()), output)
+            tasks::targets(client, *id, &page(*limit, status, client.path_if_any(disk.as_ref())?), output)
         }
-        TaskCommand::Tables { id, disk } => node::tables(client, disk.as_deref(), Some(*id), output),
+        TaskCommand::Tables { id, disk } => node::tables(client, disk.as_ref(), Some(*id), output),
         TaskCommand::Show { id } => tasks::show(client, *id, output),
         TaskCommand::Follow { id } => tasks::follow(client, *id, output),
         TaskCommand::Move(args) => plan::move_tablets(client, args, output),
         TaskCommand::Rebalance(args) => plan::rebalance(client, args, output),
         TaskCommand::Start { id } => act(*id, &TaskAction::Start(AT_ONCE)),
         TaskCommand::Stop { id } => act(*id, &TaskAction::Stop(AT_ONCE)),
-        TaskCommand::Pause { id, disk } => act(*id, &TaskAction::Pause(on(disk))),
-        TaskCommand::Resume { id, disk } => act(*id, &TaskAction::Resume(on(disk))),
+        TaskCommand::Pause { id, disk } => act(*id, &TaskAction::Pause(on(client, disk)?)),
+        TaskCommand::Resume { id, disk } => act(*id, &TaskAction::Resume(on(client, disk)?)),
         TaskCommand::Replan { id } => act(*id, &TaskAction::Replan(AT_ONCE)),
         TaskCommand::Cancel { id } => act(*id, &TaskAction::Cancel(AT_ONCE)),
         TaskCommand::Update { id, name, priority, rate_bytes_per_sec, replan } => {
@@ -258,17 +249,17 @@ fn run_task(client: &Client, command: &TaskCommand, output: Output) -> Result<()
     }
 }
 
-fn on(disks: &[String]) -> Option<OnDisks> {
-    Some(OnDisks { disks: disks.to_vec() })
+fn on(client: &Client, disks: &[DiskName]) -> Result<Option<OnDisks>, CliError> {
+    Ok(Some(OnDisks { disks: client.paths_of(disks)? }))
 }
 
-fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<&String>) -> Query<'static> {
+fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<String>) -> Query<'static> {
     let statuses: Vec<_> = statuses.collect();
     let mut query = vec![("limit", limit.to_string())];
     if !statuses.is_empty() {
         query.push(("status", statuses.join(",")));
     }
-    query.extend(disk.map(|disk| ("disk", disk.clone())));
+    query.extend(disk.map(|disk| ("disk", disk)));
     query
 }
 

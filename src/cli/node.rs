@@ -2,6 +2,7 @@
 
 use super::args::{Output, TabletsArgs};
 use super::client::{Answer, Client, Query, Service};
+use super::disk_name::DiskName;
 use super::exit::{CliError, Exit, confirm, print};
 use super::jobs::remainder;
 use super::operations;
@@ -132,12 +133,12 @@ pub(super) fn disk(client: &Client, path: &str, output: Output) -> Result<(), Cl
 /// `disk tables` and `task tables`: of a disk, of a task, or of what a task takes from a disk.
 pub(super) fn tables(
     client: &Client,
-    disk: Option<&str>,
+    disk: Option<&DiskName>,
     task: Option<TaskId>,
     output: Output,
 ) -> Result<(), CliError> {
     let mut query: Query<'_> = vec![("limit", "100000".to_owned())];
-    query.extend(disk.map(|disk| ("disk", disk.to_owned())));
+    query.extend(client.path_if_any(disk)?.map(|disk| ("disk", disk)));
     query.extend(task.map(|task| ("task", task.to_string())));
     let Answer { value: list, text } = client.tables(&query)?;
     if output == Output::Json {
@@ -215,7 +216,7 @@ fn limit_text(rate_bytes_per_sec: u64) -> String {
 /// `tablets`.
 pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Result<(), CliError> {
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
-    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(client.path_if_any(args.disk.as_ref())?.map(|disk| ("disk", disk)));
     query.extend(args.table.iter().map(|table| ("table_id", table.to_string())));
     query.extend(args.partition.iter().map(|partition| ("partition_id", partition.to_string())));
     query.extend(args.pinned.then(|| ("pinned", "true".to_owned())));
@@ -264,7 +265,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
 /// `trash list`.
 pub(super) fn trash(client: &Client, args: &TrashArgs, output: Output) -> Result<(), CliError> {
     let mut query: Query<'_> = vec![("limit", args.limit.to_string())];
-    query.extend(args.disk.iter().map(|disk| ("disk", disk.clone())));
+    query.extend(client.path_if_any(args.disk.as_ref())?.map(|disk| ("disk", disk)));
     query.extend(args.tablet.iter().map(|id| ("tablet_id", id.to_string())));
     query.extend(args.marker.iter().map(|marker| ("marker", marker.clone())));
     let Answer { value: list, text } = client.trash(&query)?;
@@ -320,7 +321,7 @@ pub(super) fn restore(client: &Client, args: &RestoreArgs, output: Output) -> Re
         tablet_id,
         schema_hash,
         entry: args.entry.clone(),
-        to: args.to.clone(),
+        to: client.path_if_any(args.to.as_ref())?,
         accept_older: args.accept_older,
     };
     operations::follow(client, client.restore(&request)?, output)
@@ -346,7 +347,7 @@ fn only_hash(trash: &[TrashItem], tablet: TabletId) -> Result<SchemaHash, CliErr
 pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result<(), CliError> {
     let all = args.disk.is_none() && args.entry.is_none() && args.tablet.is_none();
     let request = PurgeTrash {
-        disk: args.disk.clone(),
+        disk: client.path_if_any(args.disk.as_ref())?,
         entry: args.entry.clone(),
         tablet_id: args.tablet,
         all,

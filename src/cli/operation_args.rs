@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::disk_name::DiskName;
 use crate::model::{OperationId, SchemaHash, TabletId};
 
 /// `operation ...`.
@@ -40,8 +41,8 @@ pub struct VerifyArgs {
     #[arg(long, value_name = "N", conflicts_with_all = ["disk", "all"])]
     pub schema_hash: Option<SchemaHash>,
     /// Those that this disk serves; without ids all of them.
-    #[arg(long, value_name = "PATH", conflicts_with = "all")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK", conflicts_with = "all")]
+    pub disk: Option<DiskName>,
     /// Every tablet of the node.
     #[arg(long, conflicts_with = "tablet_ids")]
     pub all: bool,

@@ -6,6 +6,7 @@ use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, print};
 use super::jobs::remainder;
+use super::lines::Lines;
 use super::operation_args::{OperationCommand, VerifyArgs};
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{
@@ -82,8 +83,8 @@ pub(super) fn verify(client: &Client, args: &VerifyArgs, output: Output) -> Resu
     if args.schema_hash.is_some() {
         return Err(CliError::new(Exit::Usage, "--schema-hash is for one tablet"));
     }
-    let request =
-        VerifyTablets { disk: args.disk.clone(), tablet_ids: args.tablet_ids.clone(), all: args.all };
+    let disk = client.path_if_any(args.disk.as_ref())?;
+    let request = VerifyTablets { disk, tablet_ids: args.tablet_ids.clone(), all: args.all };
     let begun: Answer<Operation> = client.post("/api/v1/tablets/verify", &request)?;
     follow(client, begun, output)
 }
@@ -131,21 +132,11 @@ fn shown(answer: &Answer<Operation>, output: Output) -> Result<(), CliError> {
 /// [`Exit::Failed`] unless it did all that it was for; [`Exit::Refused`] where it found nothing to do or must not do it.
 pub(super) fn follow(client: &Client, mut answer: Answer<Operation>, output: Output) -> Result<(), CliError> {
     let started_at = answer.value.started_at;
-    let (mut told, mut poll) = (String::new(), POLL_FIRST);
-    let mut told_percent = None;
+    let mut poll = POLL_FIRST;
+    let mut lines = Lines::new(output, false);
     while !answer.value.state.is_settled() {
         let operation = &answer.value;
-        if output == Output::Text && told != operation.note {
-            eprintln!("operation {}: {}", operation.id, printable(&operation.note));
-            told.clone_from(&operation.note);
-        }
-        let percent = operation.total_bytes.and_then(|total| (operation.read_bytes * 100).checked_div(total));
-        if let Some(percent) =
-            percent.filter(|percent| output == Output::Text && told_percent != Some(percent / 10))
-        {
-            eprintln!("{}", progress(operation));
-            told_percent = Some(percent / 10);
-        }
+        lines.tell(&operation.note, &progress(operation));
         std::thread::sleep(poll);
         poll = (poll * 2).min(POLL);
         answer = client.operation(answer.value.id)?;
@@ -157,11 +148,15 @@ pub(super) fn follow(client: &Client, mut answer: Answer<Operation>, output: Out
     end(&answer, output)
 }
 
-/// How far one is that knows how much it has to read.
+/// What one does, and how far it is where it knows how much it has to read.
 fn progress(operation: &Operation) -> String {
-    let (read, total) = (human_bytes(operation.read_bytes), human_bytes(operation.total_bytes.unwrap_or(0)));
-    let Operation { id, done_tablets, total_tablets, .. } = operation;
-    format!("operation {id}: {read} of {total} read, {done_tablets} of {total_tablets} tablets")
+    let Operation { id, note, done_tablets, total_tablets, .. } = operation;
+    let mut said = format!("operation {id}: {}", printable(note));
+    if let Some(total) = operation.total_bytes.filter(|total| *total > 0) {
+        let (read, total) = (human_bytes(operation.read_bytes), human_bytes(total));
+        said += &format!("; {read} of {total} read, {done_tablets} of {total_tablets} tablets");
+    }
+    said
 }
 
 fn end(answer: &Answer<Operation>, output: Output) -> Result<(), CliError> {

@@ -12,21 +12,27 @@ use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, ReplanPolicy, Table
 
 /// `disk drain`.
 pub(super) fn drain(client: &Client, args: &DrainArgs, output: Output) -> Result<(), CliError> {
+    let path = client.path_of(&args.path)?;
+    let name = format!("drain {path}");
     let request = TaskRequest::Drain {
-        disks: vec![args.path.clone()],
+        disks: vec![path],
         media: if args.any_medium { DrainMedia::Any } else { DrainMedia::Same },
     };
-    carry_out(client, format!("drain {}", args.path), request, &args.plan, output)
+    carry_out(client, name, request, &args.plan, output)
 }
 
 /// `task move`.
 pub(super) fn move_tablets(client: &Client, args: &MoveArgs, output: Output) -> Result<(), CliError> {
     let (to, name) = match args.to_medium {
         Some(medium) => (MoveTarget::Medium(medium), format!("move to {medium}")),
-        None => (MoveTarget::Disks(args.to.clone()), format!("move to {}", args.to.join(", "))),
+        None => {
+            let to = client.paths_of(&args.to)?;
+            let name = format!("move to {}", to.join(", "));
+            (MoveTarget::Disks(to), name)
+        }
     };
     let select = TabletSelector {
-        disks: args.from.clone(),
+        disks: client.paths_of(&args.from)?,
         tables: args.table.clone(),
         partitions: args.partition.clone(),
         tablets: args.tablet.clone(),

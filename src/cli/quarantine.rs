@@ -16,7 +16,7 @@ const LIST: &str = "/api/v1/quarantine";
 pub(super) fn run(client: &Client, command: &QuarantineCommand, output: Output) -> Result<(), CliError> {
     match command {
         QuarantineCommand::List { disk, tablet, marker, limit } => {
-            let mut query = filter(disk.as_ref(), *tablet);
+            let mut query = filter(client.path_if_any(disk.as_ref())?, *tablet);
             query.extend(marker.as_ref().map(|marker| ("marker", marker.clone())));
             query.push(("limit", limit.to_string()));
             let Answer { value: list, text } = client.get::<List<QuarantineItem>>(LIST, &query)?;
@@ -26,7 +26,7 @@ pub(super) fn run(client: &Client, command: &QuarantineCommand, output: Output) 
             }
         }
         QuarantineCommand::Show { entry, disk } => {
-            let query = vec![("disk", disk.clone()), ("entry", entry.clone())];
+            let query = vec![("disk", client.path_of(disk)?), ("entry", entry.clone())];
             let path = format!("{LIST}/show");
             let Answer { value, text } = client.get::<QuarantineItem>(&path, &query)?;
             match output {
@@ -36,9 +36,9 @@ pub(super) fn run(client: &Client, command: &QuarantineCommand, output: Output) 
         }
         QuarantineCommand::Restore { entry, disk, to, accept_older } => {
             let request = RestoreQuarantined {
-                disk: disk.clone(),
+                disk: client.path_of(disk)?,
                 entry: entry.clone(),
-                to: to.clone(),
+                to: client.path_if_any(to.as_ref())?,
                 accept_older: *accept_older,
             };
             let begun: Answer<Operation> = client.post(&format!("{LIST}/restore"), &request)?;
@@ -48,28 +48,25 @@ pub(super) fn run(client: &Client, command: &QuarantineCommand, output: Output) 
     }
 }
 
-fn filter(disk: Option<&String>, tablet: Option<TabletId>) -> Query<'static> {
-    let mut query: Query<'static> = disk.map(|disk| ("disk", disk.clone())).into_iter().collect();
+fn filter(disk: Option<String>, tablet: Option<TabletId>) -> Query<'static> {
+    let mut query: Query<'static> = disk.map(|disk| ("disk", disk)).into_iter().collect();
     query.extend(tablet.map(|id| ("tablet_id", id.to_string())));
     query
 }
 
 fn purge(client: &Client, args: &PurgeQuarantineArgs, output: Output) -> Result<(), CliError> {
     let PurgeQuarantineArgs { entry, disk, tablet, last_copy, yes } = args;
+    let disk = client.path_if_any(disk.as_ref())?;
     if !yes {
-        let list = client.get::<List<QuarantineItem>>(LIST, &filter(disk.as_ref(), *tablet))?.value;
+        let list = client.get::<List<QuarantineItem>>(LIST, &filter(disk.clone(), *tablet))?.value;
         let is_named = |item: &&QuarantineItem| entry.as_ref().is_none_or(|entry| *entry == item.entry);
         let named: Vec<_> = list.data.iter().filter(is_named).collect();
         let question = format!("Remove {} entries from quarantine for good?", named.len());
         confirm(&table(named.into_iter()), &question, "nothing was removed")?;
     }
-    let request = PurgeQuarantine {
-        disk: disk.clone(),
-        entry: entry.clone(),
-        tablet_id: *tablet,
-        last_copy: *last_copy,
-        all: disk.is_none() && entry.is_none() && tablet.is_none(),
-    };
+    let all = disk.is_none() && entry.is_none() && tablet.is_none();
+    let request =
+        PurgeQuarantine { disk, entry: entry.clone(), tablet_id: *tablet, last_copy: *last_copy, all };
     let begun: Answer<Operation> = client.post(&format!("{LIST}/purge"), &request)?;
     operations::follow(client, begun, output)
 }

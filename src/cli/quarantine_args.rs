@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::disk_name::DiskName;
 use crate::model::TabletId;
 
 /// `quarantine ...`.
@@ -10,8 +11,8 @@ pub enum QuarantineCommand {
     /// Show what was set aside, and why.
     List {
         /// On this disk.
-        #[arg(long, value_name = "PATH")]
-        disk: Option<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Option<DiskName>,
         /// Of this tablet.
         #[arg(long, value_name = "TABLET_ID")]
         tablet: Option<TabletId>,
@@ -27,19 +28,19 @@ pub enum QuarantineCommand {
         /// Its name.
         entry: String,
         /// The disk it is on.
-        #[arg(long, value_name = "PATH")]
-        disk: String,
+        #[arg(long, value_name = "DISK")]
+        disk: DiskName,
     },
     /// Bring the tablet in an entry back, once it has been read and is what its record says; the entry stays.
     Restore {
         /// Its name.
         entry: String,
         /// The disk it is on.
-        #[arg(long, value_name = "PATH")]
-        disk: String,
+        #[arg(long, value_name = "DISK")]
+        disk: DiskName,
         /// The disk the tablet is to live on; else the same.
         #[arg(long, value_name = "DISK")]
-        to: Option<String>,
+        to: Option<DiskName>,
         /// It may be older than the tablet was. Refused without it, with what would be missing.
         #[arg(long)]
         accept_older: bool,
@@ -54,8 +55,8 @@ pub struct PurgeQuarantineArgs {
     /// This entry.
     pub entry: Option<String>,
     /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// Of this tablet.
     #[arg(long, value_name = "TABLET_ID")]
     pub tablet: Option<TabletId>,

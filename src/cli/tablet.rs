@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use super::args::Output;
 use super::client::{Answer, Client, Query};
+use super::disk_name::DiskName;
 use super::exit::{CliError, Exit, print};
+use super::lines::Lines;
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{PinTablet, Tablet, TabletCheck, WhichSchema};
 use crate::model::{CheckState, SchemaHash, TabletId, printable};
@@ -64,15 +66,12 @@ pub(super) fn verify(
     let mut answer = client.verify(id, &WhichSchema { schema_hash })?;
     let query = vec![("schema_hash", answer.value.schema_hash.to_string())];
     let asked_at = answer.value.started_at;
-    let mut told = None;
+    let mut lines = Lines::new(output, false);
     while !answer.value.state.is_settled() {
         let check = &answer.value;
-        let percent = (check.checked_bytes * 100).checked_div(check.total_bytes).unwrap_or(0);
-        if output == Output::Text && told != Some(percent / 10) {
-            let (read, total) = (human_bytes(check.checked_bytes), human_bytes(check.total_bytes));
-            eprintln!("tablet {id} on {}: {}, {read} of {total} read", check.disk, check.state.as_str());
-            told = Some(percent / 10);
-        }
+        let (read, total) = (human_bytes(check.checked_bytes), human_bytes(check.total_bytes));
+        let line = format!("tablet {id} on {}: {}, {read} of {total} read", check.disk, check.state.as_str());
+        lines.tell(check.state.as_str(), &line);
         std::thread::sleep(POLL);
         answer = client.verification(id, &query)?;
         if answer.value.started_at != asked_at {
@@ -155,11 +154,11 @@ pub(super) fn explain(
     client: &Client,
     tablet: TabletId,
     schema_hash: Option<SchemaHash>,
-    disk: &str,
+    disk: &DiskName,
     output: Output,
 ) -> Result<(), CliError> {
     let mut query = which(schema_hash);
-    query.push(("disk", disk.to_owned()));
+    query.push(("disk", client.path_of(disk)?));
     let Answer { value: list, text } = client.explain(tablet, &query)?;
     if output == Output::Json {
         return print(&text);

@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::disk_name::DiskName;
 use super::values::{PriorityArg, parse_bytes, parse_medium};
 use crate::model::{Medium, MoveStatus, TabletId, TaskId, TaskStatus};
 
@@ -41,8 +42,9 @@ pub struct PlanArgs {
 /// `disk drain`.
 #[derive(Debug, Args)]
 pub struct DrainArgs {
-    /// Its path, written as in storage_root_path.
-    pub path: String,
+    /// Which one.
+    #[arg(value_name = "DISK")]
+    pub path: DiskName,
     /// Use disks of another medium where the same has no room.
     #[arg(long)]
     pub any_medium: bool,
@@ -55,14 +57,14 @@ pub struct DrainArgs {
 #[derive(Debug, Args)]
 pub struct MoveArgs {
     /// To this disk; may be given several times.
-    #[arg(long, value_name = "PATH", required_unless_present = "to_medium")]
-    pub to: Vec<String>,
+    #[arg(long, value_name = "DISK", required_unless_present = "to_medium")]
+    pub to: Vec<DiskName>,
     /// To any disk of this medium.
     #[arg(long, value_name = "MEDIUM", conflicts_with = "to", value_parser = parse_medium)]
     pub to_medium: Option<Medium>,
     /// Tablets on this disk; may be given several times.
-    #[arg(long, value_name = "PATH")]
-    pub from: Vec<String>,
+    #[arg(long, value_name = "DISK")]
+    pub from: Vec<DiskName>,
     /// Tablets on disks of this medium.
     #[arg(long, value_name = "MEDIUM", value_parser = parse_medium)]
     pub medium: Option<Medium>,
@@ -115,8 +117,8 @@ pub enum TaskCommand {
         #[arg(long)]
         kind: Option<String>,
         /// With a move from or to this disk.
-        #[arg(long, value_name = "PATH")]
-        disk: Option<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Option<DiskName>,
         /// At most this many.
         #[arg(long, value_name = "N", default_value_t = 1000)]
         limit: u32,
@@ -139,8 +141,8 @@ pub enum TaskCommand {
         #[arg(long)]
         status: Vec<MoveStatus>,
         /// From or to this disk.
-        #[arg(long, value_name = "PATH")]
-        disk: Option<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Option<DiskName>,
         /// At most this many.
         #[arg(long, value_name = "N", default_value_t = 1000)]
         limit: u32,
@@ -150,8 +152,8 @@ pub enum TaskCommand {
         /// Its number.
         id: TaskId,
         /// Those it takes from this disk.
-        #[arg(long, value_name = "PATH")]
-        disk: Option<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Option<DiskName>,
     },
     /// Move selected tablets to disks or to a medium, by a plan that is shown first. Selectors narrow each other.
     Move(Box<MoveArgs>),
@@ -172,16 +174,16 @@ pub enum TaskCommand {
         /// Its number.
         id: TaskId,
         /// Only of what it takes from this disk; may be given several times.
-        #[arg(long, value_name = "PATH")]
-        disk: Vec<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Vec<DiskName>,
     },
     /// Let a paused one go on.
     Resume {
         /// Its number.
         id: TaskId,
         /// Only with what it takes from this disk; may be given several times.
-        #[arg(long, value_name = "PATH")]
-        disk: Vec<String>,
+        #[arg(long, value_name = "DISK")]
+        disk: Vec<DiskName>,
     },
     /// Give moves whose destination is full, disabled or gone other destinations; what has begun goes on as it is.
     Replan {

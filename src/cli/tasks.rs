@@ -9,6 +9,7 @@ use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, confirm, print};
 use super::follow::bar;
 use super::jobs::remainder;
+use super::lines::Lines;
 use super::table::{Align, Table, human_bytes};
 use super::task_text::{disks, failures, headline, how_far, plan};
 use crate::api::wire::{Task, TaskAction, UpdateTask};
@@ -18,8 +19,6 @@ use crate::model::{MoveStatus, TaskId, TaskRequest, TaskStatus, printable};
 const POLL: Duration = Duration::from_millis(500);
 /// How long a daemon may stay away: a restart with many disks takes a while.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// Where nobody watches, a line at most so often while only numbers change.
-const LINE_EVERY: Duration = Duration::from_secs(5);
 
 const BAR: &str = "{spinner} {prefix} [{bar:30}] {pos} of {len} moves, {msg}";
 
@@ -160,7 +159,7 @@ pub(super) fn delete(client: &Client, id: TaskId, yes: bool, output: Output) -> 
 pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), CliError> {
     let bar = bar(BAR);
     let mut away_since: Option<Instant> = None;
-    let mut told: Option<(Instant, TaskStatus, String)> = None;
+    let mut lines = Lines::new(output, !bar.is_hidden());
     loop {
         match client.task(id) {
             Ok(Answer { value: task, text }) => {
@@ -171,20 +170,11 @@ pub(super) fn follow(client: &Client, id: TaskId, output: Output) -> Result<(), 
                     return end(client, &task, &text, output);
                 }
                 show_on(&bar, &task, status);
-                let line = headline(&task);
-                let is_news = told.as_ref().is_none_or(|(at, last_status, last)| {
-                    *last_status != status || (*last != line && at.elapsed() >= LINE_EVERY)
-                });
-                if bar.is_hidden() && output == Output::Text && is_news {
-                    eprintln!("{line}");
-                    told = Some((Instant::now(), status, line));
-                }
+                lines.tell(status.as_str(), &headline(&task));
             }
             Err(error) if error.exit == Exit::Unreachable => {
                 let since = *away_since.get_or_insert_with(|| {
-                    if bar.is_hidden() && output == Output::Text {
-                        eprintln!("the daemon does not answer; waiting for it to come back");
-                    }
+                    lines.say("the daemon does not answer; waiting for it to come back");
                     Instant::now()
                 });
                 bar.set_message("waiting for the daemon");
@@ -236,7 +226,7 @@ fn emptied(client: &Client, task: &Task) -> String {
         };
         let trash = match disk.trash_bytes {
             0 => String::new(),
-            bytes => format!("; {} in its trash until it is purged", human_bytes(bytes)),
+            bytes => format!("; {} in trash{}", human_bytes(bytes), until(client, path)),
         };
         let safe = match (disk.safe_to_remove, &disk.not_safe_because) {
             (true, _) => "safe to remove".to_owned(),
@@ -246,4 +236,14 @@ fn emptied(client: &Client, task: &Task) -> String {
         said += &format!("{}: {safe}{trash}\n", printable(path));
     }
     said
+}
+
+/// Until when the trash of a disk is kept, and what frees it at once. Silent where that cannot be asked.
+fn until(client: &Client, path: &str) -> String {
+    let query: Query<'_> = vec![("disk", path.to_owned()), ("limit", "100000".to_owned())];
+    let Ok(trash) = client.trash(&query) else { return String::new() };
+    let last = trash.value.data.iter().filter_map(|item| item.kept_until).max();
+    let last = last.and_then(|time| chrono::DateTime::from_timestamp_millis(time.0));
+    let last = last.map(|time| time.format(" until %Y-%m-%d %H:%M UTC").to_string()).unwrap_or_default();
+    format!("{last} (tabletctl trash purge --disk {} frees it now)", printable(path))
 }

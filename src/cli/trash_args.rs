@@ -2,6 +2,7 @@
 
 use clap::{Args, Subcommand};
 
+use super::disk_name::DiskName;
 use crate::model::{SchemaHash, TabletId};
 
 /// `trash ...`.
@@ -19,8 +20,8 @@ pub enum TrashCommand {
 #[derive(Debug, Args)]
 pub struct TrashArgs {
     /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// This tablet.
     #[arg(long, value_name = "TABLET_ID")]
     pub tablet: Option<TabletId>,
@@ -45,7 +46,7 @@ pub struct RestoreArgs {
     pub entry: Option<String>,
     /// To this disk; else it stays on the one that has the copy, if that takes anything.
     #[arg(long, value_name = "DISK")]
-    pub to: Option<String>,
+    pub to: Option<DiskName>,
     /// An older copy will do, also while a newer one may be on a disk that is away. Refused without it, with what would be missing.
     #[arg(long)]
     pub accept_older: bool,
@@ -55,8 +56,8 @@ pub struct RestoreArgs {
 #[derive(Debug, Args)]
 pub struct PurgeArgs {
     /// On this disk.
-    #[arg(long, value_name = "PATH")]
-    pub disk: Option<String>,
+    #[arg(long, value_name = "DISK")]
+    pub disk: Option<DiskName>,
     /// This entry.
     #[arg(long, value_name = "NAME")]
     pub entry: Option<String>,

@@ -57,6 +57,17 @@ pub fn kept_because(facts: TrashFacts, limits: TrashLimits) -> Option<String> {
         .then(|| format!("{uptime_sec} s of up-time since, kept for {} s", limits.uptime_sec))
 }
 
+/// In how many seconds it is due for its cold check when the daemon goes on running; 0 when it is due now.
+pub fn due_in_sec(facts: TrashFacts, limits: TrashLimits) -> u64 {
+    if kept_because(facts, limits).is_none() {
+        return 0;
+    }
+    let by_clock = limits.expire_sec.saturating_sub(facts.age_sec);
+    let uptime_sec =
+        facts.now_uptime_sec.checked_sub(facts.retired_at_uptime_sec).unwrap_or(facts.now_uptime_sec);
+    u64::try_from(by_clock).unwrap_or(0).max(limits.uptime_sec.saturating_sub(uptime_sec))
+}
+
 /// What frees space on a disk where trash takes some of it; `None` where it takes none.
 pub fn purge_offer(path: &str, trash_bytes: u64) -> Option<String> {
     (trash_bytes > 0).then(|| {
@@ -97,6 +108,21 @@ mod tests {
         ];
         for (name, facts, due) in rows {
             assert_eq!(kept_because(facts, LIMITS).is_none(), due, "{name}");
+            assert_eq!(due_in_sec(facts, LIMITS) == 0, due, "{name}");
+        }
+    }
+
+    #[test]
+    fn it_is_due_when_both_times_have_passed() {
+        for (age_sec, now_uptime_sec, due) in [(40, 30, 60), (90, 30, 30), (1000, 30, 30), (99, 1000, 1)] {
+            let facts = TrashFacts { age_sec, now_uptime_sec, ..OLD };
+            assert_eq!(due_in_sec(facts, LIMITS), due, "{age_sec} s old, up for {now_uptime_sec} s");
+            let then = TrashFacts {
+                age_sec: age_sec + due.cast_signed(),
+                now_uptime_sec: now_uptime_sec + due,
+                ..OLD
+            };
+            assert_eq!(kept_because(then, LIMITS), None);
         }
     }
 

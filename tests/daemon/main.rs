@@ -3,6 +3,7 @@
 mod adopt;
 mod answers;
 mod clone;
+mod completion;
 #[cfg(feature = "fault-injection")]
 mod cut_short;
 mod disks;

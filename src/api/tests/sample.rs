@@ -130,6 +130,7 @@ pub(crate) fn trash() -> TrashView {
         migration_id: Some(MigrationId(7)),
         retired_ms: Some(DATA_STARTED_MS),
         kept_because: "due".into(),
+        kept_until_ms: Some(DATA_STARTED_MS),
     }
 }
 

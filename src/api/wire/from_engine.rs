@@ -253,6 +253,7 @@ impl From<TrashView> for TrashItem {
             migration_id: view.migration_id,
             retired_at: view.retired_ms.map(Timestamp),
             kept_because: view.kept_because,
+            kept_until: view.kept_until_ms.map(Timestamp),
         }
     }
 }

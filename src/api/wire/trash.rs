@@ -28,6 +28,9 @@ pub struct TrashItem {
     pub retired_at: Option<Timestamp>,
     /// Why it is still there, or `due`.
     pub kept_because: String,
+    /// When it is due, if the daemon goes on running until then; null of what this daemon did not retire.
+    #[serde(default)]
+    pub kept_until: Option<Timestamp>,
 }
 
 /// `GET /api/v1/trash`: one page of it, and what cannot be read.

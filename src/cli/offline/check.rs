@@ -75,7 +75,7 @@ pub fn check(roots: &CheckedRoots, output: Output) -> Result<(), CliError> {
     }
     match (report.damaged, worst) {
         (0, Exit::Done) => Ok(()),
-        (0, exit) => Err(CliError { exit, message: String::new() }),
+        (0, exit) => Err(CliError { exit, ..CliError::reported() }),
         _ => Err(CliError::reported()),
     }
 }

@@ -18,11 +18,11 @@ use crate::engine::parts::job::now_ms;
 use crate::engine::parts::purging::GONE;
 use crate::engine::view::operations::OperationView;
 use crate::engine::view::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
-use crate::model::{ErrorCode, Failure, MigrationId, OperationItem, OperationKind, TabletKey};
-use crate::rules::trash::{TrashFacts, TrashLimits, kept_because};
+use crate::model::{ErrorCode, Failure, MigrationId, OperationItem, OperationKind, TabletKey, TimestampMs};
+use crate::rules::trash::{TrashFacts, TrashLimits, due_in_sec, kept_because};
 use crate::storage::layout::{TRASH, parse_trash_entry_name};
 use crate::storage::{
-    TrashItem, UnreadableEntry, purge_entry, read_entry, retirements_cut_short, trash_entries,
+    RetiredNote, TrashItem, UnreadableEntry, purge_entry, read_entry, retirements_cut_short, trash_entries,
 };
 use crate::transfer::{CheckRequest, CopyOptions, verify_files};
 
@@ -53,13 +53,23 @@ fn why_kept(node: &Node, disk: &Disk, item: &TrashItem) -> Option<String> {
     let Some(note) = &item.note else {
         return Some("not retired by this daemon; only an operator purges it".to_owned());
     };
-    let facts = TrashFacts {
+    kept_because(facts(node, disk, note), limits(node))
+}
+
+fn facts(node: &Node, disk: &Disk, note: &RetiredNote) -> TrashFacts {
+    TrashFacts {
         age_sec: (now_ms() - note.retired_ms) / 1000,
         retired_at_uptime_sec: note.uptime_sec,
         now_uptime_sec: node.uptime_sec.load(Ordering::Relaxed),
         used_percent: used_percent(disk),
-    };
-    kept_because(facts, limits(node))
+    }
+}
+
+/// When it is due, if the daemon goes on running.
+fn kept_until_ms(node: &Node, disk: &Disk, item: &TrashItem) -> Option<TimestampMs> {
+    let note = item.note.as_ref()?;
+    let left_sec = i64::try_from(due_in_sec(facts(node, disk, note), limits(node))).ok()?;
+    now_ms().checked_add(left_sec.checked_mul(1000)?)
 }
 
 fn view(node: &Node, disk: &Disk, item: &TrashItem) -> TrashView {
@@ -73,6 +83,7 @@ fn view(node: &Node, disk: &Disk, item: &TrashItem) -> TrashView {
         migration_id: item.note.as_ref().and_then(|note| note.migration_id),
         retired_ms: item.note.as_ref().map(|note| note.retired_ms),
         kept_because: why_kept(node, disk, item).unwrap_or_else(|| "due".to_owned()),
+        kept_until_ms: kept_until_ms(node, disk, item),
     }
 }
 

@@ -335,6 +335,8 @@ pub struct TrashView {
     pub retired_ms: Option<TimestampMs>,
     /// Why it is still there, or "due".
     pub kept_because: String,
+    /// When it is due, if the daemon goes on running; not known of what this daemon did not retire.
+    pub kept_until_ms: Option<TimestampMs>,
 }
 
 /// One page of what is in trash.
