@@ -30,7 +30,7 @@ say() { printf '\n== %s\n' "$*"; }
 
 # package:command pairs
 needed=(xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4 btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 curl:curl jq:jq
-    rsync:rsync gddrescue:ddrescue shellcheck:shellcheck prometheus:promtool)
+    rsync:rsync gddrescue:ddrescue shellcheck:shellcheck prometheus:promtool zsh:zsh fish:fish bsdutils:script)
 missing=()
 for pair in "${needed[@]}"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")

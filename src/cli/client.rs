@@ -436,7 +436,10 @@ mod tests {
         let error = client.refused(404, body);
         assert_eq!(
             (error.exit, error.message.as_str()),
-            (Exit::Refused, "tablet 7 is unknown (TABLET_NOT_FOUND)")
+            (
+                Exit::Refused,
+                "tablet 7 is unknown (TABLET_NOT_FOUND); tabletctl tablet list shows the tablets of this node"
+            )
         );
         assert_eq!(client.refused(500, body).exit, Exit::Failed);
         let stopping = r#"{"error_msg":"stopping","error_code":"SHUTTING_DOWN"}"#;

@@ -75,7 +75,7 @@ fn with_candidates(command: Command) -> Command {
 
 fn with_candidates_of_its_type(arg: Arg) -> Arg {
     let value = arg.get_value_parser().type_id();
-    let offers: [(TypeId, fn(&str) -> Vec<Offer>); 11] = [
+    let offers: [(TypeId, Offers); 11] = [
         (TypeId::of::<DiskName>(), disks),
         (TypeId::of::<TabletId>(), tablets),
         (TypeId::of::<MigrationId>(), migrations),
@@ -96,8 +96,10 @@ fn with_candidates_of_its_type(arg: Arg) -> Arg {
 
 /// A value, and a few words about it.
 type Offer = (String, String);
+/// What there is for a word that was begun.
+type Offers = fn(&str) -> Vec<Offer>;
 
-fn candidates(word: &OsStr, offer: fn(&str) -> Vec<Offer>) -> Vec<CompletionCandidate> {
+fn candidates(word: &OsStr, offer: Offers) -> Vec<CompletionCandidate> {
     let Some(word) = word.to_str() else { return Vec::new() };
     let fitting = offer(word).into_iter().filter(|(value, _)| value.starts_with(word));
     let shown = fitting.take(OFFERED_MAX).map(|(value, help)| {
@@ -134,7 +136,9 @@ fn tablets(word: &str) -> Vec<Offer> {
             break;
         }
     }
-    found.dedup_by(|one, other| one.0 == other.0);
+    // Where there are few tablets, one page reaches into the next.
+    found.sort();
+    found.dedup();
     found
 }
 

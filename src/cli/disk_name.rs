@@ -76,7 +76,7 @@ fn components(path: &str) -> impl Iterator<Item = &str> {
 pub(super) fn short_names(paths: &[String]) -> Vec<String> {
     let shortest = |path: &String| {
         let all: Vec<_> = components(path).collect();
-        (1..all.len())
+        (1..=all.len())
             .map(|count| all[all.len() - count..].join("/"))
             .find(|name| meant(name, paths).is_ok_and(|found| found == path))
     };
@@ -125,6 +125,6 @@ mod tests {
     #[test]
     fn short_names_are_the_shortest_that_mean_one_disk() {
         let of = paths(&["/a/disk1", "/b/disk1", "/b/disk2", "/disk3"]);
-        assert_eq!(short_names(&of), ["a/disk1", "b/disk1", "disk2"]);
+        assert_eq!(short_names(&of), ["a/disk1", "b/disk1", "disk2", "disk3"]);
     }
 }

@@ -94,7 +94,7 @@ fn typed_into(shell: &str, load: &str, daemon: &Daemon, lines: &[&str]) -> Strin
     writeln!(keys, "{load}").expect("a terminal");
     for line in lines {
         // TAB, then to the front of the line, which becomes an argument of echo.
-        write!(keys, "{line}\t\x01echo TYPED: \n").expect("a terminal");
+        writeln!(keys, "{line}\t\x01echo TYPED: ").expect("a terminal");
     }
     writeln!(keys, "exit").expect("a terminal");
     let out = terminal.wait_with_output().expect("its end");

@@ -11,13 +11,11 @@ use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
     Phase, Priority, ShardId, Space, Status, Step, TabletId, TabletKey, TaskId, TimestampMs, quoted,
 };
-pub use crate::rules::planning::Pin;
+pub use crate::rules::{admission::Precondition, planning::Pin};
 use crate::storage::layout::parse_trash_entry_name;
 pub use tasks::{NewTask, TargetFilter, TaskChange, TaskFilter, TaskView};
 pub use undone::{UndoneOnDisk, UndoneView};
 pub use unrecorded::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
-
-pub use crate::rules::admission::Precondition;
 
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
