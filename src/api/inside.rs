@@ -23,6 +23,7 @@ pub struct Inside {
     routes: Router,
     access: Access,
     cookie: Cookie,
+    has_doris_roots: bool,
 }
 
 /// Why there is no answer.
@@ -35,8 +36,13 @@ pub struct Refused {
 }
 
 impl Inside {
-    pub(super) const fn new(routes: Router, access: Access, cookie: Cookie) -> Self {
-        Self { routes, access, cookie }
+    pub(super) const fn new(routes: Router, access: Access, cookie: Cookie, has_doris_roots: bool) -> Self {
+        Self { routes, access, cookie, has_doris_roots }
+    }
+
+    /// Whether the node's roots are those of a Doris backend.
+    pub const fn has_doris_roots(&self) -> bool {
+        self.has_doris_roots
     }
 
     /// `GET target` as JSON.

@@ -11,8 +11,8 @@ use crate::engine::{
     UnrecordedFilter, UnrecordedView, Validation, VerifyMany,
 };
 use crate::model::{
-    Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
-    TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
+    Failure, Inspection, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash,
+    Step, TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
 };
 
 /// The node behind the API. Every method may block on a disk or on the journal; see [`Engine`] for what each does.
@@ -105,6 +105,14 @@ pub trait Node: Send + Sync + 'static {
     fn set_config(&self, key: &str, value: &str, persistence: Persistence) -> Result<(), ConfigChangeError>;
     /// Reads the files of the configuration again.
     fn reload_config(&self) -> Result<Reload, Failure>;
+    /// Whether its roots are those of a Doris backend.
+    fn has_doris_roots(&self) -> bool {
+        false
+    }
+    /// What a drain of such roots would move, and what it would leave; reads every record and lists every directory.
+    fn inspect(&self) -> Option<Inspection> {
+        None
+    }
     fn shutdown(&self, grace: Duration);
 }
 

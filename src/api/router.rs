@@ -44,9 +44,10 @@ pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
     let request_timeout = limits.request_timeout;
     let Around { access, hosts, transport, page } = around;
     let cookie = page.map(|(_, port)| auth::Cookie::new(port, transport));
+    let has_doris_roots = app.node().has_doris_roots();
     let mut all = routes().with_state(app);
     if let (Some((make, _)), Some(cookie)) = (page, &cookie) {
-        let inside = Inside::new(all.clone(), access.clone(), cookie.clone());
+        let inside = Inside::new(all.clone(), access.clone(), cookie.clone(), has_doris_roots);
         all = all.merge(make(inside));
     }
     let gate = auth::Gate { access, hosts: Arc::new(hosts), cookie };

@@ -7,6 +7,7 @@
 //!   carry_out      one tablet after the other, a straight line that ends in one synced batch and then another
 //!   undo           the newest run taken back, while no backend has started since
 //! confirm, purge   once it has: look as a guest, then free what nobody needs
+//! inspect          what a drain would move and leave, read while a backend may be at work
 //! ```
 //!
 //! The order of durable writes is that of `doris-roots` 5.3, and [`line`] can be read beside it. Journal, copy engine and
@@ -18,15 +19,18 @@ mod accept;
 mod after;
 mod book;
 mod bytes;
+mod inspect;
 mod line;
 mod node;
 mod plan;
 mod session;
 mod settle;
 mod undo;
+mod walk;
 mod wishes;
 
 pub use after::{Confirmed, Now, Purged, confirm, purge};
+pub use inspect::inspect;
 pub use node::{Node, NotOpened, Root};
 pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
 pub use session::{GoOn, Moved, Outcome, Session, Told};

@@ -7,6 +7,7 @@ mod error;
 mod file_owner;
 mod header;
 mod ids;
+mod inspection;
 mod ledger;
 mod manifest;
 mod mark;
@@ -33,6 +34,10 @@ pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use header::HeaderTable;
 pub use ids::{
     InvalidId, MigrationId, OperationId, SHARD_COUNT, SchemaHash, ShardId, TabletId, TabletKey, TaskId,
+};
+pub use inspection::{
+    DamagedSegment, InspectedCopy, InspectedPartition, InspectedRoot, InspectedSum, InspectedTablet,
+    Inspection, LeftFor, SeveralCopies, Stray, Verdict,
 };
 pub use ledger::{LedgerContent, LedgerLine, LedgerOwner, MayOwn};
 pub use manifest::{FileEntry, InvalidFileName, Manifest, check_file_name};

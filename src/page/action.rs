@@ -40,6 +40,8 @@ struct Field {
     name: &'static str,
     label: &'static str,
     value: &'static str,
+    /// What there is to choose from; empty where anything may be typed.
+    among: Vec<String>,
 }
 
 impl Action {
@@ -80,7 +82,13 @@ impl Action {
 
     /// With something to be filled in.
     pub(super) fn field(mut self, name: &'static str, label: &'static str, value: &'static str) -> Self {
-        self.fields.push(Field { name, label, value });
+        self.fields.push(Field { name, label, value, among: Vec::new() });
+        self
+    }
+
+    /// With something to be chosen, the first unless another is.
+    pub(super) fn choose(mut self, name: &'static str, label: &'static str, among: Vec<String>) -> Self {
+        self.fields.push(Field { name, label, value: "", among });
         self
     }
 
@@ -119,6 +127,10 @@ impl Action {
                     @let input = format!("{id}-{}", field.name);
                     @match field.name.split_once(':').map_or("text", |(kind, _)| kind) {
                         "flag" => p { input id=(input) name=(field.name) type="checkbox" value="true"; " " label for=(input) { (field.label) } },
+                        _ if !field.among.is_empty() => p {
+                            label for=(input) { (field.label) } " "
+                            select id=(input) name=(field.name) { @for one in &field.among { option value=(one) { (one) } } }
+                        },
                         kind => p {
                             label for=(input) { (field.label) } " "
                             input id=(input) name=(field.name) value=(field.value) type=(if kind == "number" { "number" } else { "text" }) min=[(kind == "number").then_some("0")] maxlength="1000";
@@ -162,7 +174,7 @@ impl Action {
 }
 
 /// A word as a shell takes it for one.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=,@%+".contains(c);
     if !word.is_empty() && word.chars().all(plain) {
         word.to_owned()

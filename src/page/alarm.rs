@@ -6,7 +6,8 @@ use serde_json::json;
 use super::action::Action;
 use super::address::link;
 use super::ask::Ask;
-use super::picture::badge;
+use super::picture::{badge, bytes};
+use crate::access::Role;
 use crate::api::wire::{Disk, NodeStatus};
 use crate::model::{SchemaHash, TabletId};
 
@@ -32,20 +33,19 @@ pub(super) fn alarms(ask: &Ask, status: &NodeStatus, disks: &[Disk], flood_perce
                 ul {
                     @if let Some(trouble) = &status.state_dir.trouble { li { (badge("failed")) " " (trouble) } }
                     @for disk in unwell { (of_disk(ask, disk)) }
-                    @for disk in full {
-                        li { (badge("full")) " " code { (disk.path) } " is full: nothing more is moved to it. "
-                            a href=(link("/ui/disk", &[("path", &disk.path)])) { "Trash and drain" } }
-                    }
-                    (troubled(ask, "damaged", status.damaged_tablets.iter().map(|tablet| {
-                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.damaged.as_str())
+                    @for disk in full { (of_full(ask, disk)) }
+                    (unavailable(ask, status))
+                    (troubled(ask, disks, "damaged", status.damaged_tablets.iter().map(|tablet| {
+                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.damaged.trim_start_matches("damaged: "))
                     })))
-                    (troubled(ask, "unreadable", status.unreadable_tablets.iter().map(|tablet| {
-                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.unreadable.as_str())
+                    (troubled(ask, disks, "unreadable", status.unreadable_tablets.iter().map(|tablet| {
+                        (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.unreadable.trim_start_matches("unreadable: "))
                     })))
-                    (unavailable(status))
                     @if status.undone_count > 0 {
                         li { (badge("undone")) " " (status.undone_count) " things could not be done on a disk and are tried again: "
-                            @for undone in status.undone.iter().take(3) { code { (undone.disk) "/" (undone.path) } ": " (undone.reason) " " }
+                            @for undone in status.undone.iter().take(3) {
+                                a href=(link("/ui/disk", &[("path", &undone.disk)])) { code { (undone.disk) "/" (undone.path) } } ": " (undone.reason) " "
+                            }
                         }
                     }
                 }
@@ -66,23 +66,64 @@ fn of_disk(ask: &Ask, disk: &Disk) -> Markup {
             (badge(&disk.condition)) " " a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } } ": "
             (disk.condition_reason) " "
             @match disk.condition.as_str() {
-                "disabled" => {
-                    (Action::post("Enable", "/api/v1/disks/enable".to_owned(), json!({ "path": disk.path }), &ask.here)
-                        .command(&["disk", "enable", &disk.path]).show(&ask.visitor))
-                }
-                "suspect" | "read-only" => { "What is on it can be moved away: " a href=(link("/ui/tasks/plan", &[("kind", "drain"), ("disk", &disk.path)])) { "plan a drain" } },
-                "broken" => { "When it does not come back: " code { "tabletctl disk forget " (disk.path) " --lost --dry-run" } ", or with a blank disk in its place: " code { "tabletctl disk replace " (disk.path) " --dry-run" } },
-                "hung" => { "A call on it does not return. Nothing new is sent to it; see the kernel's log." },
+                "disabled" => { (enable(ask, &disk.path)) },
+                "suspect" | "read-only" => {
+                    a.button href=(drain(&disk.path)) { "Plan a drain" } " "
+                    @if disk.condition == "suspect" { (enable(ask, &disk.path)) }
+                },
+                "broken" => { "When it does not come back: " (give_up(&disk.path)) " " code { "tabletctl disk forget " (disk.path) " --lost --dry-run" } },
+                "hung" => { "A call on it does not return. Nothing new is sent to it; see the kernel's log, and " code { "tabletctl disk show " (disk.path) } "." },
                 _ => {},
             }
         }
     }
 }
 
+fn drain(path: &str) -> String {
+    link("/ui/tasks/plan", &[("kind", "drain"), ("disk", path)])
+}
+
+/// Takes a disk back into service, after a probe.
+pub(super) fn enable(ask: &Ask, path: &str) -> Markup {
+    Action::post("Enable", "/api/v1/disks/enable".to_owned(), json!({ "path": path }), &ask.here)
+        .command(&["disk", "enable", path])
+        .show(&ask.visitor)
+}
+
+/// What is left to do about a disk that never comes back.
+pub(super) fn give_up(path: &str) -> Markup {
+    html! { a.button href=(link("/ui/disk/lost", &[("path", path)])) { "See what would be lost" } }
+}
+
+fn of_full(ask: &Ask, disk: &Disk) -> Markup {
+    html! {
+        li {
+            (badge("full")) " " a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } }
+            " is full: nothing more is moved to it. " (bytes(disk.trash_bytes)) " of it is trash. "
+            (purge(ask, &disk.path)) " " a.button href=(drain(&disk.path)) { "Plan a drain" }
+        }
+    }
+}
+
+/// Frees what moves have left behind on a disk.
+pub(super) fn purge(ask: &Ask, path: &str) -> Markup {
+    let body = json!({ "disk": path });
+    Action::post("Purge trash", "/api/v1/trash/purge".to_owned(), body, "/ui/operations/{id}")
+        .role(Role::Admin)
+        .command(&["trash", "purge", "--disk", path])
+        .warn("Retired copies on this disk are deleted for good, each after a cold check of the live copy.")
+        .show(&ask.visitor)
+}
+
 /// A tablet that healing may help: its identity, its disk, and what is wrong.
 type Trouble<'a> = (TabletId, SchemaHash, &'a str, &'a str);
 
-fn troubled<'a>(ask: &Ask, word: &str, all: impl ExactSizeIterator<Item = Trouble<'a>>) -> Markup {
+fn troubled<'a>(
+    ask: &Ask,
+    disks: &[Disk],
+    word: &str,
+    all: impl ExactSizeIterator<Item = Trouble<'a>>,
+) -> Markup {
     let further = all.len().saturating_sub(NAMED_MAX);
     html! {
         @for (id, hash, disk, why) in all.take(NAMED_MAX) {
@@ -92,6 +133,7 @@ fn troubled<'a>(ask: &Ask, word: &str, all: impl ExactSizeIterator<Item = Troubl
                 a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &hash)])) { (id) }
                 " on " code { (disk) } ": " (why) " "
                 (heal(ask, &id, &hash))
+                " " (salvage(ask, &id, &hash, disks, disk))
             }
         }
         @if further > 0 { li { "and " (further) " " (word) " tablets more" } }
@@ -109,13 +151,27 @@ pub(super) fn heal(ask: &Ask, tablet_id: &str, schema_hash: &str) -> Markup {
         .show(&ask.visitor)
 }
 
-fn unavailable(status: &NodeStatus) -> Markup {
+/// Saves what can still be read to the quarantine of another disk.
+pub(super) fn salvage(ask: &Ask, tablet_id: &str, schema_hash: &str, disks: &[Disk], from: &str) -> Markup {
+    let others = disks.iter().filter(|disk| disk.path != from && disk.condition == "online");
+    let others: Vec<String> = others.map(|disk| disk.path.clone()).collect();
+    let Some(first) = others.first().cloned() else { return html! {} };
+    let hash: i64 = schema_hash.parse().unwrap_or_default();
+    let path = format!("/api/v1/tablets/{tablet_id}/salvage");
+    Action::post("Salvage", path, json!({ "schema_hash": hash, "to": first }), "/ui/operations/{id}")
+        .command(&["tablet", "salvage", tablet_id, "--schema-hash", schema_hash, "--to", &first])
+        .choose("text:to", "To the quarantine of", others)
+        .show(&ask.visitor)
+}
+
+fn unavailable(ask: &Ask, status: &NodeStatus) -> Markup {
     html! {
         @for tablet in status.unavailable_tablets.iter().take(NAMED_MAX) {
             li {
                 (badge("unavailable")) " tablet "
                 a href=(link(&format!("/ui/tablets/{}", tablet.tablet_id), &[("schema_hash", &tablet.schema_hash.to_string())])) { (tablet.tablet_id) }
-                ": " (tablet.unavailable)
+                ": " (tablet.unavailable) " "
+                (heal(ask, &tablet.tablet_id.to_string(), &tablet.schema_hash.to_string()))
             }
         }
         @if status.tablets_unavailable > NAMED_MAX as u64 {

@@ -79,6 +79,7 @@ impl Ask {
             // What is shown is of this moment and of this visitor.
             (header::CACHE_CONTROL, "no-store"),
         ];
-        (status, headers, frame::around(&self.visitor, &self.here, view)).into_response()
+        (status, headers, frame::around(&self.visitor, &self.here, self.inside.has_doris_roots(), view))
+            .into_response()
     }
 }

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::action::Action;
 use super::address::{escaped, link};
+use super::alarm::{enable, give_up, purge};
 use super::ask::Ask;
 use super::node::{disks, standing};
 use super::picture::badge;
@@ -67,8 +68,7 @@ fn verbs(ask: &Ask, disk: &Disk) -> maud::Markup {
     html! {
         div.actions {
             @if disk.condition == "disabled" {
-                (Action::post("Enable", "/api/v1/disks/enable".to_owned(), json!({ "path": path }), here)
-                    .command(&["disk", "enable", path]).show(visitor))
+                (enable(ask, path))
             } @else {
                 (Action::post("Disable", "/api/v1/disks/disable".to_owned(), json!({ "path": path }), here)
                     .command(&["disk", "disable", path]).field("text:reason", "Why", "").show(visitor))
@@ -79,16 +79,15 @@ fn verbs(ask: &Ask, disk: &Disk) -> maud::Markup {
             (Action::post("Limit as all disks", "/api/v1/disks/limits".to_owned(), limit(json!(null)), here)
                 .command(&["disk", "limits", path, "--default"]).show(visitor))
             (Action::post("Cancel drain", "/api/v1/disks/cancel_drain".to_owned(), json!({ "path": path }), here)
+                .command(&["disk", "cancel-drain", path])
                 .warn("Drains of this disk are called off for good. What has moved stays where it is.")
                 .show(visitor))
-            (Action::post("Purge trash", "/api/v1/trash/purge".to_owned(), json!({ "disk": path }), "/ui/operations/{id}")
-                .role(Role::Admin).command(&["trash", "purge", "--disk", path])
-                .warn("Retired copies on this disk are deleted for good, each after a cold check of the live copy.")
-                .show(visitor))
+            (purge(ask, path))
             (Action::post("Forget", "/api/v1/disks/forget".to_owned(), json!({ "path": path }), "/")
                 .role(Role::Admin).command(&["disk", "forget", path])
                 .warn("The node lets go of the disk and of everything it was told about it; refused while anything needs it.")
                 .show(visitor))
+            @if disk.condition == "broken" { (give_up(path)) }
         }
     }
 }

@@ -28,7 +28,7 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
         p { "The newest first: what is remembered of status and steps of every migration." }
         div.wide {
             table {
-                caption.quiet { "Events" }
+                caption.unseen { "Events" }
                 thead { tr { th scope="col" { "When" } th scope="col" { "Migration" } th scope="col" { "Tablet" } th scope="col" { "What" } th scope="col" { "Why" } } }
                 tbody id="event-rows" {
                     @for event in told.take(SHOWN_MAX) {

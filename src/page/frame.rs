@@ -10,7 +10,7 @@ use crate::api::{Refused, SignIn, Visitor};
 pub(super) const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src \
                                  'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const SECTIONS: [(Section, &str, &str); 7] = [
+const SECTIONS: [(Section, &str, &str); 9] = [
     (Section::Node, "/", "Node"),
     (Section::Tasks, "/ui/tasks", "Tasks"),
     (Section::Migrations, "/ui/migrations", "Migrations"),
@@ -18,10 +18,13 @@ const SECTIONS: [(Section, &str, &str); 7] = [
     (Section::Operations, "/ui/operations", "Operations"),
     (Section::Trash, "/ui/trash", "Trash"),
     (Section::Events, "/ui/events", "Events"),
+    (Section::Doris, "/ui/doris", "Doris roots"),
+    (Section::Api, "/ui/api", "API"),
 ];
 
-/// The whole page.
-pub(super) fn around(visitor: &Visitor, here: &str, view: &View) -> Markup {
+/// The whole page; Doris roots have their view where there are any.
+pub(super) fn around(visitor: &Visitor, here: &str, has_doris_roots: bool, view: &View) -> Markup {
+    let shown = |section| section != Section::Doris || has_doris_roots;
     html! {
         (DOCTYPE)
         html lang="en" {
@@ -39,10 +42,9 @@ pub(super) fn around(visitor: &Visitor, here: &str, view: &View) -> Markup {
                 header {
                     a.brand href="/" { "tabletd" }
                     nav aria-label="Sections" {
-                        @for (section, href, name) in SECTIONS {
+                        @for (section, href, name) in SECTIONS.into_iter().filter(|(section, ..)| shown(*section)) {
                             a href=(href) aria-current=[(section == view.section).then_some("page")] { (name) }
                         }
-                        a href="/api/v1/docs" { "API" }
                     }
                     (who(visitor))
                 }
@@ -51,7 +53,6 @@ pub(super) fn around(visitor: &Visitor, here: &str, view: &View) -> Markup {
                     (view.body)
                 }
                 footer {
-                    span id="live" role="status" {}
                     noscript { a href=(here) { "Look again" } " (without a script the page stays as it is)" }
                 }
             }
@@ -63,6 +64,7 @@ pub(super) fn around(visitor: &Visitor, here: &str, view: &View) -> Markup {
 fn who(visitor: &Visitor) -> Markup {
     html! {
         div.who {
+            span id="live" role="status" {}
             @match visitor.entry {
                 SignIn::Done => {
                     span { (visitor.token.as_deref().unwrap_or_default()) " (" (visitor.role) ")" }

@@ -53,10 +53,10 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
     });
     let body = html! {
         (ask.done())
+        p { a.button href="/ui/migrations/plan" { "Plan a migration" } }
         (filters(ask, &disks.data))
         div.wide id="migrations" data-live {
             (rows::migrations(&list.data, "Migrations"))
-            @if list.data.is_empty() { p { "None." } }
         }
         (next_page(next, list.data.len(), list.total))
     };

@@ -11,8 +11,12 @@ mod alarm;
 mod ask;
 mod assets;
 mod disk;
+mod docs;
+mod doris;
 mod events;
 mod frame;
+mod lost;
+mod markdown;
 mod migration;
 mod migrations;
 mod node;
@@ -21,11 +25,13 @@ mod picture;
 mod plan;
 mod rows;
 mod sign_in;
+mod submit;
 mod tablets;
 mod task;
 mod tasks;
 mod trash;
 mod view;
+mod wish;
 
 use axum::Router;
 use axum::routing::{get, post};
@@ -37,10 +43,12 @@ pub fn routes(inside: Inside) -> Router {
     Router::new()
         .route("/", get(node::show))
         .route("/ui/disk", get(disk::show))
+        .route("/ui/disk/lost", get(lost::show))
         .route("/ui/tasks", get(tasks::list))
         .route("/ui/tasks/plan", get(plan::show))
         .route("/ui/tasks/{id}", get(task::show))
         .route("/ui/migrations", get(migrations::list))
+        .route("/ui/migrations/plan", get(submit::show))
         .route("/ui/migrations/{id}", get(migration::show))
         .route("/ui/tablets", get(tablets::list))
         .route("/ui/tablets/{id}", get(tablets::show))
@@ -48,6 +56,8 @@ pub fn routes(inside: Inside) -> Router {
         .route("/ui/operations/{id}", get(operations::show))
         .route("/ui/trash", get(trash::list))
         .route("/ui/events", get(events::list))
+        .route("/ui/doris", get(doris::show))
+        .route("/ui/api", get(docs::show))
         .route("/ui/sign-in", get(sign_in::show).post(sign_in::enter))
         .route("/ui/sign-out", post(sign_in::leave))
         .route("/ui/static/{name}", get(assets::show))

@@ -10,6 +10,7 @@ use super::alarm::alarms;
 use super::ask::Ask;
 use super::picture::{self, Part, badge, bar, bytes, legend, rate, seconds};
 use super::view::{Section, View};
+use super::wish::KINDS;
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Migration, NodeStatus};
 
@@ -64,16 +65,16 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
         (ask.done())
         (alarms(ask, &status, &disks.list, disks.flood_percent))
         dl.figures id="figures" data-live {
-            div { dt { "Tablets" } dd { (status.tablets) } }
+            div { dt { "Tablets" } dd { (picture::count(status.tablets)) } }
             div { dt { "Running" } dd { a href="/ui/migrations?status=preflight,copying,finalizing" { (status.running) } } }
             div { dt { "Queued" } dd { a href="/ui/migrations?status=queued" { (status.queued) } } }
-            div { dt { "Completed" } dd { (status.totals.completed) } }
-            div { dt { "Failed" } dd { (status.totals.failed) } }
+            div { dt { "Completed" } dd { (picture::count(status.totals.completed)) } }
+            div { dt { "Failed" } dd { @if status.totals.failed > 0 { a href="/ui/migrations?status=failed" { (picture::count(status.totals.failed)) } } @else { "0" } } }
             div { dt { "Up" } dd { (seconds(status.uptime_seconds)) } }
             div { dt { "Release" } dd { (status.version) } }
         }
         h2 { "Disks" }
-        p { a href=(link("/ui/tasks/plan", &[("kind", "rebalance")])) { "Plan a rebalance" } }
+        p.actions { "Plan:" @for (kind, label) in KINDS { a.button href=(format!("/ui/tasks/plan?kind={kind}")) { (label) } } }
         div.disks id="disks" data-live {
             @for disk in &disks.list { (card(disk, &disks)) }
         }
@@ -104,12 +105,15 @@ pub(super) fn standing(disk: &Disk, all: &Disks) -> Markup {
             (bar(&disk.path, &parts, disk.total_bytes, Some(all.flood_percent * 10)))
             (legend(&parts))
             p.small {
-                "in " (rate(traffic.in_bytes_per_sec)) ", out " (rate(traffic.out_bytes_per_sec)) " "
+                span.in { "in " (rate(traffic.in_bytes_per_sec)) } " " span.out { "out " (rate(traffic.out_bytes_per_sec)) } " "
                 svg.plot aria-hidden="true" viewBox="0 0 120 24" preserveAspectRatio="none" data-plot=(disk.path)
                     data-in=(traffic.in_bytes_per_sec) data-out=(traffic.out_bytes_per_sec) { polyline.in {} polyline.out {} }
             }
             @if disk.total_inodes > 0 {
-                p.small { "inodes: " (disk.avail_inodes) " of " (disk.total_inodes) " left, " (disk.reserved_inodes) " reserved" }
+                p.small {
+                    "inodes: " (picture::percent(disk.avail_inodes, disk.total_inodes)) " of " (picture::count(disk.total_inodes)) " left"
+                    @if disk.reserved_inodes > 0 { ", " (picture::count(disk.reserved_inodes)) " reserved" }
+                }
             }
             @match &disk.not_safe_because {
                 None if disk.safe_to_remove => p.safe { "Safe to remove." },

@@ -10,7 +10,7 @@ use super::ask::Ask;
 use super::picture::{badge, bytes};
 use super::view::{Section, View};
 use crate::api::Refused;
-use crate::api::wire::{List, Operation};
+use crate::api::wire::{List, Operation, Salvaged};
 
 /// Rows that are shown.
 const SHOWN_MAX: usize = 100;
@@ -27,7 +27,7 @@ async fn list_view(ask: &Ask) -> Result<View, Refused> {
         p { "Healing, restoring, purging and verifying, since the start of the daemon." }
         div.wide id="operations" data-live {
             table {
-                caption.quiet { "Operations" }
+                caption.unseen { "Operations" }
                 thead { tr { th scope="col" { "Operation" } th scope="col" { "State" } th scope="col" { "About" } th scope="col" { "Tablets" } th scope="col" { "Note" } } }
                 tbody { @for one in &list.data {
                     tr {
@@ -75,6 +75,7 @@ fn standing(one: &Operation) -> Markup {
             @if let Some(at) = one.finished_at { div { dt { "Ended" } dd { (at) } } }
         }
         @if let Some(error) = &one.error { p.trouble { code { (error.code) } ": " (error.message) } }
+        @if let Some(salvaged) = &one.salvaged { (receipt(salvaged)) }
         ul { @for item in one.items.iter().take(SHOWN_MAX) {
             li {
                 @if let Some(tablet) = item.tablet_id { "tablet " (tablet) " on " } code { (item.disk) }
@@ -82,6 +83,17 @@ fn standing(one: &Operation) -> Markup {
                 ": " @if item.done { "done" } @else { (item.not_done_because.as_deref().unwrap_or("not yet")) }
             }
         } }
+    }
+}
+
+/// What was saved of a tablet, and what was not.
+fn receipt(salvaged: &Salvaged) -> Markup {
+    html! {
+        p { (bytes(salvaged.saved_bytes)) " saved from " code { (salvaged.source) } ", " (bytes(salvaged.lost_bytes)) " lost." }
+        ul {
+            @for range in salvaged.lost.iter().take(SHOWN_MAX) { li { "lost: " (range) } }
+            @for file in salvaged.damaged.iter().take(SHOWN_MAX) { li { "damaged: " code { (file.name) } ": " (file.reason) } }
+        }
     }
 }
 

@@ -11,6 +11,19 @@ pub(super) fn rate(bytes_per_sec: u64) -> String {
     format!("{}/s", human_bytes(bytes_per_sec))
 }
 
+/// `3,085,510`.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 /// `2 h 3 min`, of two units at most.
 pub(super) fn seconds(count: u64) -> String {
     let parts =
@@ -114,6 +127,9 @@ mod tests {
 
     #[test]
     fn numbers_are_written_as_people_read_them() {
+        for (number, text) in [(0, "0"), (999, "999"), (1000, "1,000"), (3_085_510, "3,085,510")] {
+            assert_eq!(count(number), text);
+        }
         for (count, text) in
             [(0, "0 s"), (59, "59 s"), (60, "1 min"), (3723, "1 h 2 min"), (3600, "1 h"), (90_061, "1 d 1 h")]
         {

@@ -7,8 +7,11 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::ask::Ask;
+use super::frame;
 use super::picture::{Part, bar, bytes};
 use super::view::{Section, View};
+use super::wish::{self, Wish};
+use crate::access::Role;
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Task};
 use crate::model::{PlannedDisk, TaskPlan};
@@ -16,60 +19,45 @@ use crate::model::{PlannedDisk, TaskPlan};
 /// Moves that are shown, and tablets that stay.
 const SHOWN_MAX: usize = 50;
 
-/// `GET /ui/tasks/plan?kind=drain&disk=&media=&completeness=`.
+/// `GET /ui/tasks/plan?kind=drain&disk=`, and what else [`wish`] reads.
 pub(super) async fn show(ask: Ask) -> Response {
     let view = view(&ask).await;
     ask.answer(view)
 }
 
 async fn view(ask: &Ask) -> Result<View, Refused> {
-    let kind = if ask.parameter("kind") == Some("rebalance") { "rebalance" } else { "drain" };
     let disks: List<Disk> = ask.get("/api/v1/disks").await?;
-    let form = form(ask, kind, &disks.data);
-    let planned = match request(ask, kind) {
-        Some(request) => {
-            let body = json!({ "request": request, "completeness": completeness(ask), "dry_run": true });
-            let task: Task = ask.inside.send(&ask.visitor, "POST", "/api/v1/tasks", &body).await?;
-            let plan = task
-                .plan
-                .as_ref()
-                .map(|plan| html! { (picture(plan, &disks.data)) (create(ask, kind, &request, plan)) });
-            plan.unwrap_or_default()
-        }
-        None => html! {},
+    let may = ask.visitor.role >= Role::Operator;
+    let planned = match wish::read(&ask.query) {
+        Err(text) => html! { p.trouble role="alert" { (text) } },
+        Ok(Some(wish)) if may => planned(ask, &wish, &disks.data).await?,
+        Ok(_) => html! {},
     };
-    let body = html! { (form) (planned) };
+    let body = html! { (wish::form(&ask.query, &disks.data, may)) (planned) };
+    let kind = wish::kind(&ask.query);
     Ok(View { title: format!("Plan a {kind}"), section: Section::Tasks, body })
 }
 
-fn completeness(ask: &Ask) -> &'static str {
-    if ask.parameter("completeness") == Some("what_fits") { "what_fits" } else { "all_or_nothing" }
+async fn planned(ask: &Ask, wish: &Wish, disks: &[Disk]) -> Result<Markup, Refused> {
+    let body = body(wish, true);
+    let task: Result<Task, Refused> = ask.inside.send(&ask.visitor, "POST", "/api/v1/tasks", &body).await;
+    let task = match task {
+        Ok(task) => task,
+        // The form stays, so that the wish can be changed.
+        Err(refused) if refused.status.is_client_error() => return Ok(frame::trouble(&refused).body),
+        Err(refused) => return Err(refused),
+    };
+    let plan = task.plan.as_ref();
+    let plan = plan.map(|plan| html! { (picture(plan, disks)) (create(ask, wish, plan)) });
+    Ok(plan.unwrap_or_default())
 }
 
-fn request(ask: &Ask, kind: &str) -> Option<Value> {
-    if kind == "rebalance" {
-        return Some(json!({ "kind": "rebalance" }));
+fn body(wish: &Wish, dry_run: bool) -> Value {
+    let mut body = json!({ "name": wish.name, "request": wish.request, "dry_run": dry_run });
+    for (name, value) in &wish.how {
+        body[name] = value.clone();
     }
-    let media = if ask.parameter("media") == Some("any") { "any" } else { "same" };
-    ask.parameter("disk").map(|disk| json!({ "kind": "drain", "disks": [disk], "media": media }))
-}
-
-fn form(ask: &Ask, kind: &str, disks: &[Disk]) -> Markup {
-    let chosen = ask.parameter("disk").unwrap_or_default();
-    html! {
-        form.filters method="get" action="/ui/tasks/plan" {
-            input type="hidden" name="kind" value=(kind);
-            @if kind == "drain" {
-                label for="disk" { "Empty the disk" }
-                select id="disk" name="disk" {
-                    @for disk in disks { option value=(disk.path) selected[disk.path == chosen] { (disk.path) } }
-                }
-                label { input type="checkbox" name="media" value="any" checked[ask.parameter("media") == Some("any")]; " onto other media too" }
-            }
-            label { input type="checkbox" name="completeness" value="what_fits" checked[completeness(ask) == "what_fits"]; " also when not all of it can be done" }
-            button type="submit" { "Plan" }
-        }
-    }
+    body
 }
 
 /// The plan as a picture and in words.
@@ -124,24 +112,14 @@ fn before_and_after(planned: &PlannedDisk, disks: &[Disk]) -> Markup {
     html! { tr { th scope="row" { code { (planned.path) } } (level("before", &planned.before)) (level("after", &planned.after)) } }
 }
 
-fn create(ask: &Ask, kind: &str, request: &Value, plan: &TaskPlan) -> Markup {
+fn create(ask: &Ask, wish: &Wish, plan: &TaskPlan) -> Markup {
     if plan.moves.is_empty() {
         return html! { p { "There is nothing to move." } };
     }
-    let disk = ask.parameter("disk").unwrap_or_default();
-    let name = if kind == "drain" { format!("drain {disk}") } else { kind.to_owned() };
-    let body = json!({
-        "name": name, "request": request, "completeness": completeness(ask), "dry_run": false,
-        "fingerprint": plan.fingerprint,
-    });
-    let mut command = if kind == "drain" { vec!["disk", "drain", disk] } else { vec!["task", "rebalance"] };
+    let mut body = body(wish, false);
+    body["fingerprint"] = json!(plan.fingerprint);
+    let mut command: Vec<&str> = wish.command.iter().map(String::as_str).collect();
     command.push("--stopped");
-    if ask.parameter("media") == Some("any") && kind == "drain" {
-        command.push("--any-medium");
-    }
-    if completeness(ask) == "what_fits" {
-        command.push("--what-fits");
-    }
     let action = Action::post("Keep as a task", "/api/v1/tasks".to_owned(), body, "/ui/tasks/{id}");
     html! {
         h2 { "Keep it" }

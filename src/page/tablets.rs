@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::action::Action;
 use super::address::{escaped, link, pair};
-use super::alarm::heal;
+use super::alarm::{heal, salvage};
 use super::ask::Ask;
 use super::picture::{badge, bytes};
 use super::rows;
@@ -72,7 +72,7 @@ fn filters(ask: &Ask, disks: &[Disk]) -> Markup {
 fn table(list: &[Tablet]) -> Markup {
     html! {
         table {
-            caption.quiet { "Tablets" }
+            caption.unseen { "Tablets" }
             thead { tr { th scope="col" { "Tablet" } th scope="col" { "Schema" } th scope="col" { "Table" } th scope="col" { "Disk" } th scope="col" { "Size" } th scope="col" { "Files" } th scope="col" { "State" } } }
             tbody {
                 @for one in list {
@@ -125,7 +125,7 @@ async fn one_view(ask: &Ask, id: &str) -> Result<View, Refused> {
     let body = html! {
         (ask.done())
         div id="tablet" data-live { (standing(&one)) (checked(check.as_ref().ok(), one.generation)) }
-        div.actions id="verbs" data-live { (verbs(ask, &one)) }
+        div.actions id="verbs" data-live { (verbs(ask, &one, &disks.data)) }
         (explained(ask, &one, &disks.data).await)
         h2 { "Its migrations" }
         div.wide id="moves" data-live {
@@ -166,6 +166,9 @@ fn standing(one: &Tablet) -> Markup {
 
 fn checked(check: Option<&TabletCheck>, generation: u64) -> Markup {
     let Some(check) = check else { return html! {} };
+    if check.generation == 0 && check.state.is_settled() {
+        return html! { p.quiet { "Not verified since the daemon started." } };
+    }
     if check.generation != generation && check.state.is_settled() {
         return html! { p.quiet { "Not verified since it came here; the last verification was of generation " (check.generation) "." } };
     }
@@ -184,7 +187,7 @@ fn checked(check: Option<&TabletCheck>, generation: u64) -> Markup {
     }
 }
 
-fn verbs(ask: &Ask, one: &Tablet) -> Markup {
+fn verbs(ask: &Ask, one: &Tablet, disks: &[Disk]) -> Markup {
     let (id, hash) = (one.tablet_id.to_string(), one.schema_hash.to_string());
     let which = json!({ "schema_hash": one.schema_hash });
     let ask_for = |verb: &str, label: &str, body: &Value| {
@@ -198,7 +201,10 @@ fn verbs(ask: &Ask, one: &Tablet) -> Markup {
     };
     html! {
         (ask_for("verify", "Verify", &which).show(&ask.visitor))
-        @if one.damaged.is_some() || one.unreadable.is_some() { (heal(ask, &id, &hash)) }
+        @if one.damaged.is_some() || one.unreadable.is_some() {
+            (heal(ask, &id, &hash))
+            (salvage(ask, &id, &hash, disks, &one.disk))
+        }
         @if one.pinned.is_some() {
             (ask_for("unpin", "Unpin", &which).show(&ask.visitor))
         } @else {
@@ -234,17 +240,7 @@ async fn explained(ask: &Ask, one: &Tablet, disks: &[Disk]) -> Markup {
             None => {},
             Some(Err(refused)) => p.trouble { (refused.error.error_msg) },
             Some(Ok(rules)) => {
-                div.wide { table {
-                    caption.quiet { "What each rule says" }
-                    thead { tr { th scope="col" { "Rule" } th scope="col" { "Allows" } th scope="col" { "Numbers" } } }
-                    tbody { @for rule in &rules.data {
-                        tr {
-                            th scope="row" { (rule.rule) @if rule.plans_only { span.small { " (plans only)" } } }
-                            td { @match rule.allows { Some(true) => "yes", Some(false) => strong { "no" }, None => "cannot be asked" } }
-                            td { (rule.detail) }
-                        }
-                    } }
-                } }
+                (rows::rules(&rules.data))
                 (Action::post("Move it there", "/api/v1/migrations".to_owned(), json!({ "tablet_id": one.tablet_id, "schema_hash": one.schema_hash, "dest_disk": to }), "/ui/migrations/{id}")
                     .command(&["migrate", &id, "--schema-hash", &hash, "--disk", to]).field("text:reason", "Why, for the record", "").show(&ask.visitor))
             }

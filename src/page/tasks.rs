@@ -7,6 +7,7 @@ use super::address::{link, pair};
 use super::ask::Ask;
 use super::picture::{badge, bytes, progress};
 use super::view::{Section, View, next_page};
+use super::wish::KINDS;
 use crate::api::Refused;
 use crate::api::wire::{List, Task};
 
@@ -26,13 +27,12 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
     let next = last.filter(|_| list.data.len() == PAGE).map(|id| link("/ui/tasks", &[("marker", &id)]));
     let body = html! {
         (ask.done())
-        p {
-            "Plan a " a href="/ui/tasks/plan?kind=drain" { "drain" } " or a "
-            a href="/ui/tasks/plan?kind=rebalance" { "rebalance" } "."
+        p.actions {
+            "Plan:" @for (kind, label) in KINDS { a.button href=(format!("/ui/tasks/plan?kind={kind}")) { (label) } }
         }
         div.wide id="tasks" data-live {
             table {
-                caption.quiet { "Tasks" }
+                caption.unseen { "Tasks" }
                 thead { tr { th scope="col" { "Task" } th scope="col" { "Kind" } th scope="col" { "Status" } th scope="col" { "Moves" } th scope="col" { "Bytes" } th scope="col" { "Progress" } th scope="col" { "Why" } } }
                 tbody {
                     @for task in &list.data {

@@ -42,7 +42,7 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
         (purge(ask, &disk))
         div.wide {
             table {
-                caption.quiet { "Trash" }
+                caption.unseen { "Trash" }
                 thead { tr { th scope="col" { "Tablet" } th scope="col" { "Disk" } th scope="col" { "Size" } th scope="col" { "Retired" } th scope="col" { "Went to" } th scope="col" { "Kept because" } th scope="col" { "Do" } } }
                 tbody { @for item in &trash.data { (row(ask, item)) } }
             }

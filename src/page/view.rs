@@ -12,6 +12,8 @@ pub(super) enum Section {
     Operations,
     Trash,
     Events,
+    Doris,
+    Api,
     Elsewhere,
 }
 

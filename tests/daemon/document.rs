@@ -134,6 +134,7 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ("cancel_operation", 202, v1("/operations/1/cancel"), json!({})),
         ("purge_trash", 202, v1("/trash/purge"), json!({"all": true})),
         ("purge_trash", 200, v1("/trash/purge"), json!({"all": true, "dry_run": true})),
+        ("inspect_doris_roots", 404, v1("/doris/inspection"), none.clone()),
         ("reload_config", 200, v1("/config/reload"), none.clone()),
         ("show_status", 200, v1("/status"), none.clone()),
         ("openapi", 200, v1("/openapi.json"), none.clone()),

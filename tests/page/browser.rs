@@ -101,6 +101,28 @@ impl Browser {
         });
     }
 
+    /// Chooses this value of a list.
+    pub(crate) fn choose(&self, css: &str, value: &str) {
+        self.runtime.block_on(async {
+            let field = self.client.find(Locator::Css(css)).await.expect("a list");
+            field.select_by_value(value).await.expect("a value of the list");
+        });
+    }
+
+    /// From here on no page runs its script.
+    pub(crate) fn without_script(&self) {
+        self.tell("Emulation.setScriptExecutionDisabled", &json!({ "value": true }));
+    }
+
+    /// A command of Chromium's own protocol.
+    pub(crate) fn tell(&self, command: &str, parameters: &Value) {
+        let session = self.runtime.block_on(self.client.session_id()).expect("a session").expect("an id");
+        let url = format!("{}/session/{session}/goog/cdp/execute", self.driver_url);
+        ureq::post(url)
+            .send_json(json!({ "cmd": command, "params": parameters }))
+            .expect("a command it knows");
+    }
+
     /// Presses keys, wherever the focus is.
     pub(crate) fn type_keys(&self, keys: &str) {
         self.runtime.block_on(async {

@@ -113,8 +113,19 @@ fn a_viewer_sees_no_button_that_works() {
     browser.sees("look (viewer)");
     let disk = format!("/ui/disk?path={}", node.disk(1));
     for view in [
+        "/ui/tasks/plan?kind=rebalance",
+        &format!("/ui/tasks/plan?kind=drain&disk={}", node.disk(1)),
+        &format!("/ui/migrations/plan?tablet_id=10&to={}", node.disk(1)),
+    ] {
+        browser.go(&daemon.url(view));
+        browser.until("planning is not for a viewer", || {
+            browser.script("return document.querySelector('.filters button').disabled") == true
+        });
+    }
+    for view in [
         "/",
         &disk,
+        &format!("/ui/disk/lost?path={}", node.disk(1)),
         "/ui/tasks/1",
         "/ui/migrations/1",
         "/ui/tablets/10",

@@ -7,7 +7,7 @@ use crate::harness::daemon::PATIENCE;
 use crate::harness::{Daemon, Node};
 
 /// Where the page and everything it is drawn with are.
-const VIEWS: [&str; 9] = [
+const VIEWS: [&str; 10] = [
     "/",
     "/ui/tasks",
     "/ui/tasks/plan?kind=drain",
@@ -17,6 +17,7 @@ const VIEWS: [&str; 9] = [
     "/ui/operations",
     "/ui/trash",
     "/ui/events",
+    "/ui/api",
 ];
 
 struct Reply {

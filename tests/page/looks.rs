@@ -60,8 +60,14 @@ fn views(node: &Node) -> Vec<String> {
         "/ui/trash",
         "/ui/operations",
         "/ui/events",
+        "/ui/tasks/plan?kind=rebalance",
+        "/ui/tasks/plan?kind=move",
+        "/ui/migrations/plan",
+        &format!("/ui/migrations/plan?tablet_id=2&to={there}"),
+        &format!("/ui/disk/lost?path={there}"),
+        "/ui/operations/1",
         "/ui/sign-in",
-        "/api/v1/docs",
+        "/ui/api",
     ]
     .map(str::to_owned)
     .to_vec()
@@ -81,6 +87,7 @@ fn every_view_has_names_for_all_it_shows_fits_a_narrow_screen_and_gives_the_brow
     daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
     let drain = json!({"dry_run": false, "completeness": "what_fits", "request": {"kind": "drain", "disks": [node.disk(0)]}});
     daemon.post("/api/v1/tasks", &drain);
+    daemon.post("/api/v1/tablets/verify", &json!({"disk": node.disk(0)}));
     for view in views(&node) {
         browser.go(&daemon.url(&view));
         if view.starts_with("/ui") || view == "/" {

@@ -65,7 +65,7 @@ struct TabletName {
     schema_hash: i32,
 }
 
-/// `GET /api/tablets_distribution?group_by=partition[&partition_id=P]`.
+/// `GET /api/tablets_distribution?group_by=partition[&partition_id=P]`: how many tablets of each partition are on each disk.
 #[utoipa::path(
     get,
     path = "/api/tablets_distribution",

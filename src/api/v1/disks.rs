@@ -77,7 +77,7 @@ pub(super) async fn disable(
     Ok(Json(app.try_ask(Touches::Disk, move |node| node.disable_disk(&path, by, reason)).await?.into()))
 }
 
-/// `GET /disks/show?path=`.
+/// `GET /disks/show?path=`: one disk.
 #[utoipa::path(
     get,
     path = "/api/v1/disks/show",

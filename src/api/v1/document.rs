@@ -1,8 +1,8 @@
 //! `/api/v1/openapi.json` and `/api/v1/docs`, and which handlers of this room the document describes. A new handler is
 //! named here; a test compares the document with the router.
 
-use axum::http::header;
 use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use utoipa::OpenApi;
 
@@ -10,6 +10,9 @@ use super::parameters;
 use crate::api::document;
 use crate::api::error::Problem;
 use crate::api::wire::{ErrorBody, Event};
+
+/// Where the page for people shows the document.
+const PAGE: &str = "/ui/api";
 
 /// Every operation of this room.
 #[derive(OpenApi)]
@@ -70,6 +73,7 @@ use crate::api::wire::{ErrorBody, Event};
         super::quarantine::restore,
         super::quarantine::purge,
         super::config::reload,
+        super::doris_roots::inspect,
         super::operations::verify,
         super::operations::list,
         super::operations::show,
@@ -95,18 +99,15 @@ pub(super) async fn json(parts: Parts) -> Result<Response, Problem> {
     Ok(([(header::CONTENT_TYPE, "application/json")], document::json()).into_response())
 }
 
-/// `GET /docs`: the same for people; needs nothing from any other server.
+/// `GET /docs`: the same for people, who are sent to where the page at `/` shows it.
 #[utoipa::path(
     get,
     path = "/api/v1/docs",
     operation_id = "docs",
     tag = "node",
-    responses((status = 200, body = String, content_type = "text/html", description = "A page"))
+    responses((status = 303, description = "`Location` says where"))
 )]
 pub(super) async fn page(parts: Parts) -> Result<Response, Problem> {
     parameters(&parts, &[])?;
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    let headers =
-        [(header::CONTENT_TYPE, "text/html; charset=utf-8"), (header::CONTENT_SECURITY_POLICY, policy)];
-    Ok((headers, document::page()).into_response())
+    Ok((StatusCode::SEE_OTHER, [(header::LOCATION, PAGE)]).into_response())
 }

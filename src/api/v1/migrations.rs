@@ -148,7 +148,7 @@ pub(super) fn checked_ids(
     Ok((read_id(&tablet_id.to_string())?, schema_hash))
 }
 
-/// `GET /migrations/{id}`.
+/// `GET /migrations/{id}`: one migration, with what its steps said.
 #[utoipa::path(
     get,
     path = "/api/v1/migrations/{id}",

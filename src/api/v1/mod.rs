@@ -8,6 +8,7 @@ pub(super) mod body;
 mod config;
 mod disks;
 mod document;
+mod doris_roots;
 mod events;
 mod migrations;
 mod of_tablet;
@@ -92,6 +93,7 @@ pub(super) fn routes() -> Routes {
         .route("/operations/{id}", get(operations::show))
         .route("/operations/{id}/cancel", post(operations::cancel))
         .route("/status", get(status::show))
+        .route("/doris/inspection", get(doris_roots::inspect))
         .route("/config/reload", post(config::reload))
         .route("/openapi.json", get(document::json))
         .route("/docs", get(document::page))

@@ -72,7 +72,7 @@ async fn id_of(app: &App, path: (String, String)) -> Result<MigrationId, Problem
     Ok(found(app, path).await?.id)
 }
 
-/// `GET .../migrations/{id}`.
+/// `GET .../migrations/{id}`: one of them, with what its steps said.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}",
@@ -93,7 +93,7 @@ pub(super) async fn show(
     Ok(Json(shown(&app, found(&app, path).await?)))
 }
 
-/// `GET .../migrations/{id}/events`.
+/// `GET .../migrations/{id}/events`: how it stands, then what happens to it, to its end.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}/events",
@@ -197,7 +197,7 @@ pub(super) async fn act(
     apply(app, caller, id, action).await
 }
 
-/// `POST .../migrations/{id}/run`.
+/// `POST .../migrations/{id}/run`: drives one step of it; a step that is not in `next_steps` is refused with those that are.
 #[utoipa::path(
     post,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}/run",

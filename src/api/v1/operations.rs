@@ -51,7 +51,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     Ok(page(found.total, found.items.into_iter().map(Operation::from).collect()))
 }
 
-/// `GET /operations/{id}`.
+/// `GET /operations/{id}`: how far one has come, and what became of each tablet.
 #[utoipa::path(
     get,
     path = "/api/v1/operations/{id}",

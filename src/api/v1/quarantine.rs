@@ -49,7 +49,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     Ok(page(found.total, found.items.into_iter().map(QuarantineItem::from).collect()))
 }
 
-/// `GET /quarantine/show?disk=&entry=`.
+/// `GET /quarantine/show?disk=&entry=`: one entry, and why it is there.
 #[utoipa::path(
     get,
     path = "/api/v1/quarantine/show",

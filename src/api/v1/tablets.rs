@@ -54,7 +54,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     Ok(page(found.total, found.items.into_iter().map(Tablet::from).collect()))
 }
 
-/// `GET /tablets/{tablet_id}[?schema_hash=]`.
+/// `GET /tablets/{tablet_id}[?schema_hash=]`: one tablet, where it is and what is known of it.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets/{tablet_id}",

@@ -10,6 +10,7 @@ use crate::model::{
 /// `POST /api/v1/migrations`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "tablet_id": 15001, "dest_disk": "/mnt/disk2", "reason": "disk1 is full" })))]
 pub struct CreateMigration {
     /// What moves.
     pub tablet_id: TabletId,

@@ -11,6 +11,7 @@ use crate::model::{
 /// `POST /api/v1/tasks`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(examples(json!({ "name": "empty disk1", "request": { "kind": "drain", "disks": ["/mnt/disk1"] }, "dry_run": true })))]
 pub struct CreateTask {
     /// Its name, for people.
     #[serde(default, skip_serializing_if = "String::is_empty")]

@@ -2,20 +2,17 @@
 
 mod after;
 mod header;
-mod look;
 mod moving;
 mod report;
 mod stopping;
-mod walk;
 
 use std::path::PathBuf;
 
 use super::args::Output;
 use super::doris_args::DorisCommand;
 use super::exit::{CliError, Exit, print, print_json};
-use crate::maintenance::Request;
+use crate::maintenance::{self, Request};
 use crate::storage::os::{IO_PRIORITY_IDLE, set_io_priority};
-use report::{Report, RootReport};
 
 /// Does what the command line says.
 ///
@@ -44,13 +41,12 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
 fn inspect(roots: &[PathBuf], rescue: bool, output: Output) -> Result<(), CliError> {
     // A backend that serves queries comes first. Where the kernel does not take the hint, this is merely less polite.
     let _ = set_io_priority(IO_PRIORITY_IDLE);
-    let looked: Vec<RootReport> = roots.iter().map(|root| look::look(root, rescue)).collect();
-    let report = Report::of(looked);
+    let found = maintenance::inspect(roots, rescue);
     match output {
-        Output::Json => print_json(&report)?,
-        Output::Text => print(&report.to_text())?,
+        Output::Json => print_json(&found)?,
+        Output::Text => print(&report::to_text(&found))?,
     }
-    match report.damage() {
+    match found.damage() {
         0 => Ok(()),
         count => Err(CliError::new(Exit::Failed, format!("{count} findings of damage; see above"))),
     }

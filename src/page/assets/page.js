@@ -4,7 +4,7 @@
 (() => {
   const LOOK_MS = 5000;      // without an event
   const SOON_MS = 700;       // after one: several at once are one look
-  const SAMPLES = 60;
+  const PLOT_MS = 180000;
   const live = document.getElementById("live");
   let timer = 0, busy = false, lastLook = Date.now(), source = null;
 
@@ -54,20 +54,23 @@
 
   const soon = () => { if (!timer) timer = setTimeout(() => { timer = 0; look(); }, SOON_MS); };
 
-  // Rates of the last minutes, kept for this window.
-  const samples = new Map();
+  // Rates of the last minutes, from right to left; they are kept while this window goes from view to view.
+  const KEPT = "tabletd-rates";
+  let samples = {};
+  try { samples = JSON.parse(sessionStorage.getItem(KEPT)) || {}; } catch { /* begins anew */ }
   const plot = () => {
+    const now = Date.now();
     for (const svg of document.querySelectorAll("svg[data-plot]")) {
-      const kept = samples.get(svg.dataset.plot) || [];
-      kept.push([Number(svg.dataset.in), Number(svg.dataset.out)]);
-      if (kept.length > SAMPLES) kept.shift();
-      samples.set(svg.dataset.plot, kept);
-      const most = Math.max(1, ...kept.flat());
+      const kept = (samples[svg.dataset.plot] || []).filter((one) => now - one[0] < PLOT_MS);
+      kept.push([now, Number(svg.dataset.in), Number(svg.dataset.out)]);
+      samples[svg.dataset.plot] = kept;
+      const most = Math.max(1, ...kept.map((one) => Math.max(one[1], one[2])));
       ["in", "out"].forEach((name, column) => {
-        const points = kept.map((pair, at) => `${(120 * at) / (SAMPLES - 1)},${23 - (22 * pair[column]) / most}`);
-        svg.querySelector("." + name).setAttribute("points", points.join(" "));
+        const point = (one) => `${120 - (120 * (now - one[0])) / PLOT_MS},${23 - (22 * one[column + 1]) / most}`;
+        svg.querySelector("." + name).setAttribute("points", kept.map(point).join(" "));
       });
     }
+    try { sessionStorage.setItem(KEPT, JSON.stringify(samples)); } catch { /* there is no room: only this view has them */ }
   };
 
   // On the page of events, rows are added as they come.

@@ -4,19 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::doris::files::Listing;
 use crate::doris::keys::TabletIds;
+use crate::model::Stray;
 use crate::storage::{Dir, DiskError, EntryKind, list_tablet};
 
 /// Where a record says that its tablet is: shard, number, hash.
 pub(super) type Place = (i64, TabletIds);
-
-/// A directory that no record of its root names.
-#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
-pub(super) struct Stray {
-    /// Below the root.
-    pub(super) path: String,
-    /// Of its files, together.
-    pub(super) bytes: u64,
-}
 
 /// Everything below `data/`.
 #[derive(Debug, Default)]

@@ -1,8 +1,6 @@
 //! The OpenAPI 3.1 document: what the handlers say of themselves, and what holds for all of them (who may, the two
 //! switches, refusals, whether the work is done when the answer comes). Made once.
 
-mod page;
-
 use std::sync::LazyLock;
 
 use serde_json::{Map, Value, json};
@@ -22,16 +20,10 @@ const CLOSED: [&str; 4] = ["Action", "MoveTarget", "TaskAction", "TaskRequest"];
 const SMALLEST: [(&str, u8); 4] = [("MigrationId", 1), ("SchemaHash", 0), ("TabletId", 1), ("TaskId", 1)];
 
 static JSON: LazyLock<String> = LazyLock::new(|| document().to_string());
-static PAGE: LazyLock<String> = LazyLock::new(|| page::render(&document()));
 
 /// The document as text.
 pub(super) fn json() -> &'static str {
     &JSON
-}
-
-/// The document as a page for people.
-pub(super) fn page() -> &'static str {
-    &PAGE
 }
 
 /// The document.
@@ -68,6 +60,7 @@ pub(super) fn document() -> Value {
     let mut of_tablet = document["components"]["schemas"]["CreateMigration"].clone();
     of_tablet["description"] =
         json!("As CreateMigration; tablet_id may be left out, and must be that of the path.");
+    of_tablet["examples"] = json!([{ "dest_disk": "/mnt/disk2", "reason": "disk1 is full" }]);
     if let Some(required) = of_tablet["required"].as_array_mut() {
         required.retain(|name| name != "tablet_id");
     }
