@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::Semaphore;
 
 use super::calls::{Calls, Touches};
-use super::node::Node;
+use crate::engine::Contract;
 use crate::model::Failure;
 
 /// Shared by all requests; cheap to clone.
 #[derive(Clone)]
 pub(super) struct App {
-    node: Arc<dyn Node>,
+    node: Arc<dyn Contract>,
     calls: Arc<Calls>,
     host: Arc<str>,
     node_name: Arc<str>,
@@ -44,7 +44,7 @@ impl Streams {
 
 impl App {
     /// The API of `node`, served at `address`, with at most `streams` answers at once that do not end by themselves.
-    pub(super) fn new(node: Arc<dyn Node>, calls: Calls, address: SocketAddr, streams: usize) -> Self {
+    pub(super) fn new(node: Arc<dyn Contract>, calls: Calls, address: SocketAddr, streams: usize) -> Self {
         let streams = Streams::new(streams);
         let host: Arc<str> = host_name(address).into();
         let node_name = own_name().map_or_else(|| Arc::clone(&host), Arc::from);
@@ -57,7 +57,7 @@ impl App {
     }
 
     /// The node itself, for calls that wait for nothing.
-    pub(super) fn node(&self) -> Arc<dyn Node> {
+    pub(super) fn node(&self) -> Arc<dyn Contract> {
         Arc::clone(&self.node)
     }
 
@@ -68,7 +68,7 @@ impl App {
     pub(super) async fn ask<T: Send + 'static>(
         &self,
         touches: Touches,
-        call: impl FnOnce(&dyn Node) -> T + Send + 'static,
+        call: impl FnOnce(&dyn Contract) -> T + Send + 'static,
     ) -> Result<T, Failure> {
         let node = Arc::clone(&self.node);
         self.calls.run(touches, move || call(&*node)).await
@@ -81,7 +81,7 @@ impl App {
     pub(super) async fn try_ask<T: Send + 'static>(
         &self,
         touches: Touches,
-        call: impl FnOnce(&dyn Node) -> Result<T, Failure> + Send + 'static,
+        call: impl FnOnce(&dyn Contract) -> Result<T, Failure> + Send + 'static,
     ) -> Result<T, Failure> {
         self.ask(touches, call).await.flatten()
     }

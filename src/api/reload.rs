@@ -1,7 +1,7 @@
 //! The configuration read again, on SIGHUP or by a request, with what follows for the process.
 
-use super::node::Node;
 use crate::config::{LogLevel, Reload};
+use crate::engine::Contract;
 use crate::logging;
 use crate::model::Failure;
 
@@ -10,7 +10,7 @@ use crate::model::Failure;
 ///
 /// # Errors
 /// As [`crate::engine::Engine::reload_config`].
-pub fn reload(node: &dyn Node) -> Result<Reload, Failure> {
+pub fn reload(node: &dyn Contract) -> Result<Reload, Failure> {
     let reload = node.reload_config()?;
     reload.changed.iter().for_each(|change| follow_log_level(change.key, &change.to));
     Ok(reload)

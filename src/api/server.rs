@@ -32,10 +32,10 @@ use super::caller::{Address, Transport};
 use super::calls::Calls;
 use super::guard::Hosts;
 use super::limits::Limits;
-use super::node::Node;
 use super::router::{self, Around, MakePage, normalize};
 use super::stall::StallGuard;
 use super::tls::Tls;
+use crate::engine::Contract;
 
 /// How serving ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -100,7 +100,7 @@ impl Server {
     /// The listener cannot be handed to the runtime.
     pub async fn serve(
         self,
-        node: Arc<dyn Node>,
+        node: Arc<dyn Contract>,
         stop: impl Future<Output = ()>,
         grace: Duration,
     ) -> io::Result<Stopped> {

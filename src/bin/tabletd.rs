@@ -11,7 +11,7 @@ use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Stopped, Tls};
 use tabletd::config::{BrokenDisks, Config, Loaded, LogFormat};
-use tabletd::engine::{Engine, misplaced_disks};
+use tabletd::engine::{Contract as _, Engine, misplaced_disks};
 use tabletd::logging::{self, Rolling};
 use tabletd::page;
 use tabletd::service::{Arguments, Notify, check_kernel};

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::node::Node;
+use super::parts::clock::now_ms;
 use super::parts::disk::{Disk, visit};
-use crate::model::{DiskIndex, LedgerLine, LedgerOwner, TabletKey};
+use crate::model::{DiskIndex, DiskRef, LedgerLine, LedgerOwner, ShardId, TabletKey};
+use crate::storage::RetiredNote;
 
 /// How long one disk may take to be synced at a start.
 const SYNC_WAIT: Duration = Duration::from_secs(60);
@@ -54,5 +57,24 @@ pub(super) fn catch_up(node: &Arc<Node>, ledger: &[LedgerLine]) {
         if is_synced {
             note_owners(node, tablets.into_iter().map(|(key, generation)| (key, &**disk, generation)));
         }
+    }
+}
+
+/// What is said now of a copy that this generation on the disk `moved_to` has outlived, where no migration says more.
+pub(super) fn retired_note(
+    node: &Node,
+    key: TabletKey,
+    shard_id: ShardId,
+    moved_to: DiskRef,
+    generation: u64,
+) -> RetiredNote {
+    RetiredNote {
+        key,
+        shard_id,
+        migration_id: None,
+        moved_to,
+        generation,
+        retired_ms: now_ms(),
+        uptime_sec: node.uptime_sec.load(Ordering::Relaxed),
     }
 }

@@ -5,38 +5,42 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::node::Node;
-use super::parts::checks;
 use super::parts::checks::TroubleKind;
 use super::parts::clock::{now_ms, pause_ends_at_ms, steady_ms};
 use super::parts::job::{Job, was_unreadable};
 use super::parts::thread::{Workers, spawn_isolated};
+use crate::engine::damage;
 use crate::engine::line;
+use crate::engine::parts::limits;
 use crate::model::{DiskIndex, Failure, MigrationId, Status};
 use crate::rules::gate::Gate;
-use crate::rules::schedule::{DiskSlots, Turn, Waiting};
+use crate::rules::schedule::{Turn, Waiting};
 use crate::rules::transition::Event;
 
 /// How long the scheduler sleeps at most: conditions of disks change without a bell.
 const NAP_MAX: Duration = Duration::from_millis(500);
 
+/// What is done once a migration has come to rest: what was asked of it while its thread was on the way out.
+pub(super) type Rested = fn(&Arc<Node>, MigrationId, &Arc<Job>);
+
 /// Starts the scheduler's thread.
 ///
 /// # Errors
 /// No thread can be made.
-pub(crate) fn start(node: &Arc<Node>) -> Result<(), Failure> {
+pub(crate) fn start(node: &Arc<Node>, rested: Rested) -> Result<(), Failure> {
     let node = Arc::clone(node);
     spawn_isolated("scheduler", move || {
         let movers = Workers::default();
         while !node.is_stopping() {
-            start_due(&node, &movers);
+            start_due(&node, &movers, rested);
         }
     })
     .map(drop)
 }
 
 /// Starts what may start now; when nothing may, waits for the bell.
-fn start_due(node: &Arc<Node>, movers: &Workers) {
-    let limits = node.node_limits();
+fn start_due(node: &Arc<Node>, movers: &Workers, rested: Rested) {
+    let limits = limits::of_node(&node.config());
     let slots = node.slots();
     let slots_of = |disk: DiskIndex| slots[usize::from(disk.0)];
     let mut schedule = node.schedule();
@@ -50,13 +54,13 @@ fn start_due(node: &Arc<Node>, movers: &Workers) {
     drop(schedule);
     for id in due {
         match node.job(id) {
-            Some(job) => begin(node, movers, id, &job),
+            Some(job) => begin(node, movers, id, &job, rested),
             None => node.schedule().finished(id),
         }
     }
 }
 
-fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
+fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>, rested: Rested) {
     let (for_thread, for_job) = (Arc::clone(node), Arc::clone(job));
     let begun = movers.run(format!("move-{id}"), move || {
         // A panic fails this one migration; what it left is settled by the next start.
@@ -67,7 +71,7 @@ fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
             for_job.lock().status_reason = "an internal error; the next start settles it".to_owned();
         }
         for_thread.schedule().finished(id);
-        super::ask::stop::settle_late_order(&for_thread, id, &for_job);
+        rested(&for_thread, id, &for_job);
         requeue(&for_thread, &for_job);
         for_thread.ring();
     });
@@ -87,7 +91,7 @@ fn begin(node: &Arc<Node>, movers: &Workers, id: MigrationId, job: &Arc<Job>) {
 /// that thread: it must never run twice.
 pub(crate) fn requeue(node: &Node, job: &Job) {
     let key = job.lock().key;
-    let known = checks::trouble_of(node, key).is_some_and(|known| known.kind == TroubleKind::Unreadable);
+    let known = damage::trouble_of(node, key).is_some_and(|known| known.kind == TroubleKind::Unreadable);
     let mut schedule = node.schedule();
     let entry = {
         let row = job.lock();
@@ -110,22 +114,6 @@ pub(crate) fn requeue(node: &Node, job: &Job) {
         }
     };
     schedule.push(entry);
-}
-
-/// Why a queued migration is not running, in words.
-pub(crate) fn why_waiting(node: &Node, id: MigrationId) -> Option<String> {
-    let (limits, slots) = (node.node_limits(), node.slots());
-    let hang_after = node.hang_after();
-    let slots_of = |disk: DiskIndex| -> DiskSlots { slots[usize::from(disk.0)] };
-    let name = |disk: DiskIndex| {
-        let disk = node.disk(disk);
-        let condition = disk.condition(hang_after);
-        match condition.reason() {
-            "" => disk.path.clone(),
-            reason => format!("{} ({}: {reason})", disk.path, condition.as_str()),
-        }
-    };
-    node.schedule().why_waiting(id, steady_ms(), limits, &slots_of, &name)
 }
 
 /// Stops everything that can be stopped and waits, at most `grace`, until it has come to rest: what is being swapped is

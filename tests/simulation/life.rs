@@ -8,7 +8,7 @@ use std::time::Duration;
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, fork};
 use tabletd::config::Config;
-use tabletd::engine::{Destination, Engine, MigrationFilter, Precondition, Submit};
+use tabletd::engine::{Contract as _, Destination, Engine, MigrationFilter, Precondition, Submit};
 use tabletd::model::{Mode, Priority, TabletKey};
 
 use crate::machine::calls_write;

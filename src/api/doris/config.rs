@@ -10,10 +10,10 @@ use super::rapid_json::{pretty_array, quoted, status_json};
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
-use crate::api::node::Node;
 use crate::api::query::Query;
 use crate::api::reload::follow_log_level;
 use crate::config::{Mutability, ShownKey};
+use crate::engine::Contract;
 use crate::engine::Persistence;
 
 /// `[["name","type","value","true"],…]`, the fourth saying whether it can be changed; all of them, or one.
@@ -29,7 +29,7 @@ use crate::engine::Persistence;
 )]
 pub(super) async fn show(State(app): State<App>, RawQuery(raw): RawQuery) -> Response {
     let wanted = Query::parse(raw.as_deref()).first("conf_item").to_owned();
-    match app.ask(Touches::Memory, <dyn Node>::shown_config).await {
+    match app.ask(Touches::Memory, <dyn Contract>::shown_config).await {
         Ok(keys) => {
             let rows: Vec<_> =
                 keys.iter().filter(|key| wanted.is_empty() || key.name == wanted).map(row).collect();

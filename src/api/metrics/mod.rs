@@ -17,9 +17,9 @@ use self::doris::Process;
 use self::page::Family;
 use super::app::App;
 use super::calls::Touches;
-use super::node::Node;
 use super::query::Query;
 use super::wire::Timestamp;
+use crate::engine::Contract;
 use crate::engine::TaskFilter;
 use crate::model::TimestampMs;
 
@@ -52,7 +52,7 @@ pub(super) async fn show(State(app): State<App>, RawQuery(raw): RawQuery) -> Res
     }
 }
 
-fn families(node: &dyn Node, now: TimestampMs) -> Vec<Family> {
+fn families(node: &dyn Contract, now: TimestampMs) -> Vec<Family> {
     let (totals, disks) = (node.totals(), node.disks());
     let tasks = node.tasks(&TaskFilter { limit: TASKS_MAX, ..TaskFilter::default() }).items;
     let told = tasks.into_iter().filter(|task| tasks::is_told(task, now));

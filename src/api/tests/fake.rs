@@ -6,8 +6,8 @@ use std::time::Duration;
 use serde_json::value::RawValue;
 
 use super::sample::{self, KEY};
-use crate::api::node::Node;
 use crate::config::{Config, Dialect, Reload, ShownKey};
+use crate::engine::Contract;
 use crate::engine::{
     Adopt, ConfigChangeError, Continuity, Destination, DiskView, EventBatch, EventCursor, GiveUp, Heal, Loss,
     MigrationFilter, NewTask, OperationView, Page, Persistence, PurgeOutcome, PurgeQuarantine, PurgeSelect,
@@ -96,7 +96,7 @@ impl FakeNode {
     }
 }
 
-impl Node for FakeNode {
+impl Contract for FakeNode {
     fn submit(&self, submit: &Submit) -> Result<Migration, Failure> {
         self.note(format!(
             "submit {} {} {:?} {:?}",

@@ -85,7 +85,7 @@ fn a_request_that_is_almost_right_is_answered() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let node = Arc::new(FakeNode::new());
     let address: SocketAddr = ([127, 0, 0, 1], 8040).into();
-    let served: Arc<dyn crate::api::Node> = Arc::<FakeNode>::clone(&node);
+    let served: Arc<dyn crate::engine::Contract> = Arc::<FakeNode>::clone(&node);
     let hosts = Hosts::new(address, "");
     let around = Around { access: Access::open(), hosts, transport: Transport::Plain, page: None };
     let router =

@@ -13,10 +13,10 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
 use crate::api::wire::{
     DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ForgetDisk, List, RegisterDisk, ReplaceDisk, Task,
 };
+use crate::engine::Contract;
 use crate::engine::{GiveUp, Older};
 use crate::model::{ErrorCode, Failure, cut, limit_in_words, quoted};
 
@@ -31,7 +31,7 @@ use crate::model::{ErrorCode, Failure, cut, limit_in_words, quoted};
 )]
 pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl IntoResponse, Problem> {
     parameters(&parts, &["with_status"])?.read::<bool>("with_status")?;
-    let disks = app.ask(Touches::Memory, <dyn Node>::disks).await?;
+    let disks = app.ask(Touches::Memory, <dyn Contract>::disks).await?;
     Ok(whole(disks.into_iter().map(Disk::from).collect()))
 }
 

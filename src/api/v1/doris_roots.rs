@@ -29,7 +29,7 @@ const NAMED_MAX: usize = 1000;
 )]
 pub(super) async fn inspect(State(app): State<App>, parts: Parts) -> Result<Json<Inspection>, Problem> {
     let all = parameters(&parts, &["all_tablets"])?.read("all_tablets")?.unwrap_or(false);
-    let found = app.ask(Touches::Disk, crate::api::node::Node::inspect).await?;
+    let found = app.ask(Touches::Disk, crate::engine::Contract::inspect).await?;
     let Some(mut found) = found else {
         let text = "this node has no roots of a Doris backend";
         return Err(Problem::of_http(StatusCode::NOT_FOUND, "NOT_FOUND", text));

@@ -24,9 +24,9 @@ use super::parameters;
 use crate::api::app::{App, Streams};
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
 use crate::api::query::read_id;
 use crate::api::wire::{Event, Timestamp};
+use crate::engine::Contract;
 use crate::engine::{Continuity, EventCursor, EventKind, EventView};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId};
 
@@ -164,7 +164,7 @@ fn stream(
 
 /// The answer's body: polled by the connection only when the client has room for more.
 struct EventBody {
-    node: Arc<dyn Node>,
+    node: Arc<dyn Contract>,
     streams: Streams,
     of: Option<MigrationId>,
     cursor: EventCursor,

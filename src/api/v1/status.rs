@@ -8,8 +8,8 @@ use super::parameters;
 use crate::api::app::App;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
 use crate::api::wire::NodeStatus;
+use crate::engine::Contract;
 
 /// Tablets that are not served and told by name.
 const UNAVAILABLE_SHOWN: usize = 1000;
@@ -24,7 +24,7 @@ const UNAVAILABLE_SHOWN: usize = 1000;
 )]
 pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<NodeStatus>, Problem> {
     parameters(&parts, &[])?;
-    let look = |node: &dyn Node| {
+    let look = |node: &dyn Contract| {
         NodeStatus::from_engine(node.totals(), &node.disks(), node.unavailable_tablets(UNAVAILABLE_SHOWN))
     };
     Ok(Json(app.ask(Touches::Memory, look).await?))

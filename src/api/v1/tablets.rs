@@ -14,11 +14,11 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
-use crate::api::node::Node;
 use crate::api::query::{invalid, read_id};
 use crate::api::wire::{
     HealTablet, List, Operation, PinTablet, RuleAnswer, SalvageTablet, Tablet, TabletCheck, WhichSchema,
 };
+use crate::engine::Contract;
 use crate::engine::{self, Older, Pin, TabletFilter};
 use crate::model::{Failure, SchemaHash, TabletId, TabletKey, cut};
 
@@ -292,7 +292,7 @@ pub(super) async fn last_verification(
 
 /// The key of the tablet that is meant; without a schema hash it must be known under one only.
 pub(super) fn key_of(
-    node: &dyn Node,
+    node: &dyn Contract,
     tablet_id: TabletId,
     schema_hash: Option<SchemaHash>,
 ) -> Result<TabletKey, Failure> {

@@ -3,19 +3,17 @@
 
 use std::sync::Arc;
 
-use crate::engine::ask::go_on;
-use crate::engine::look::facts;
 use crate::engine::look::facts::Known;
-use crate::engine::look::migrations;
-use crate::engine::node::{Counts, Node};
-use crate::engine::parts::job::{Job, apply, new_row};
+use crate::engine::look::{facts, migrations};
+use crate::engine::node::Node;
+use crate::engine::parts::catalog::NOT_YET_NUMBERED;
+use crate::engine::parts::counts::Counts;
+use crate::engine::parts::job::{Job, new_row};
 use crate::engine::schedule;
 use crate::engine::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Hold, Idempotency, Migration, MigrationId, Space, Status, TabletKey};
+use crate::model::{ErrorCode, Failure, Idempotency, Migration, Space, TabletKey};
 use crate::rules::admission::admit;
-use crate::rules::gate::Verb;
-use crate::rules::transition::{Event, transition};
 
 /// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
 /// answered with the migration it became.
@@ -23,7 +21,7 @@ pub(crate) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     let _claim = match &submit.idempotency {
         None => None,
         Some(request) => {
-            let claim = node.claim_key(&request.key)?;
+            let claim = node.keys.claim(&request.key)?;
             if let Some(known) = repeated(node, request)? {
                 return Ok(known);
             }
@@ -81,7 +79,7 @@ fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Fai
 }
 
 /// The path of the disk a request means.
-fn destination(node: &Node, submit: &Submit) -> Result<String, Failure> {
+pub(crate) fn destination(node: &Node, submit: &Submit) -> Result<String, Failure> {
     match &submit.destination {
         Destination::Disk(path) => Ok(path.clone()),
         Destination::Medium(medium) => facts::best_of_medium(node, submit.key, *medium),
@@ -120,20 +118,22 @@ fn precondition_holds(node: &Node, key: TabletKey, precondition: &Precondition) 
         .map_or(Ok(()), |entry| precondition.check(key, &node.disk(entry.disk).path, entry.generation))
 }
 
-/// Holds the tablet and the space from the moment admission looked: two requests never get both.
-pub(crate) const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
-
-struct Granted {
-    need: Space,
-    source: crate::model::DiskRef,
-    destination: crate::model::DiskRef,
-    size_bytes: u64,
-    file_count: u32,
+pub(super) struct Granted {
+    pub(super) need: Space,
+    pub(super) source: crate::model::DiskRef,
+    pub(super) destination: crate::model::DiskRef,
+    pub(super) size_bytes: u64,
+    pub(super) file_count: u32,
     /// Until the migration is on the board neither disk is forgotten.
-    _counted: [crate::engine::parts::grants::Granted; 2],
+    pub(super) _counted: [crate::engine::parts::grants::Granted; 2],
 }
 
-fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -> Result<Granted, Failure> {
+pub(super) fn grant(
+    node: &Node,
+    key: TabletKey,
+    path: &str,
+    precondition: &Precondition,
+) -> Result<Granted, Failure> {
     let known = Known::look(node, key);
     let destination = node.disk_at(path);
     let mut catalog = node.catalog_mut();
@@ -160,86 +160,16 @@ fn grant(node: &Node, key: TabletKey, path: &str, precondition: &Precondition) -
         entry.migration = Some(NOT_YET_NUMBERED);
     }
     let need = entry.need();
-    destination.reserve(need);
+    destination.space.reserve(need);
     let (size_bytes, file_count) = (entry.size_bytes, entry.file_count);
     Ok(Granted { source, destination: reference, need, size_bytes, file_count, _counted: counted })
 }
 
-fn give_back(node: &Node, key: TabletKey, row: &Migration, need: Space) {
+pub(super) fn give_back(node: &Node, key: TabletKey, row: &Migration, need: Space) {
     if let Some(entry) = node.catalog_mut().get_mut(key) {
         entry.migration = None;
     }
     if let Some(disk) = node.disk_by_uuid(row.destination.uuid) {
-        disk.unreserve(need);
+        disk.space.unreserve(need);
     }
-}
-
-/// The migration of that number while it has not ended, for a verb that nothing ended takes.
-///
-/// # Errors
-/// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`; `JOURNAL_UNAVAILABLE` while there is no space to
-/// write down what would be changed.
-pub(crate) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>, Failure> {
-    // Before its turn is waited for: whoever has it may wait for that space.
-    node.journal.check_space()?;
-    node.job(id).ok_or_else(|| match migrations::migration(node, id) {
-        Ok(Some(ended)) => go_on::refusal(&ended, verb),
-        Ok(None) => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
-        Err(failure) => failure,
-    })
-}
-
-/// Lets a paused migration go on.
-pub(crate) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let job = alive(node, id, Verb::Resume)?;
-    let posted = job.turn().change(&node.journal, |row| {
-        go_on::check(row, Verb::Resume)?;
-        row.paused_in = None;
-        let how = match row.steering.held_by.take() {
-            None => "resumed by an operator",
-            Some(Hold::Task) => "resumed with its task",
-            Some(Hold::Disk) => "its destination is in service again",
-        };
-        apply(row, Event::Resume, how.to_owned())?;
-        job.reset_order();
-        Ok(())
-    })?;
-    let posted = posted.wait_unless_full();
-    // Also when the journal did not take it: queued is what it is now.
-    schedule::requeue(node, &job);
-    node.ring();
-    posted.map(|_| job.snapshot())
-}
-
-/// Tries again what had given up or was aborted. Admission is asked again: the world has moved on.
-pub(crate) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
-    let ended = migrations::migration(node, id)?
-        .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
-    go_on::check(&ended, Verb::Retry)?;
-    let granted = grant(node, ended.key, &ended.destination.path, &Precondition::default())?;
-    let mut row = ended;
-    (row.source, row.destination, row.attempts) = (granted.source, granted.destination, 0);
-    (row.finished_ms, row.not_before_ms) = (None, None);
-    row.steering.start_over();
-    row.status = transition(row.status, Event::Retry).unwrap_or(Status::Queued);
-    row.status_reason = "tried again by an operator".to_owned();
-    if let Err(failure) = node.journal.post_reopen(row.clone()).wait() {
-        give_back(node, row.key, &row, granted.need);
-        return Err(failure);
-    }
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
-    job.claim.set_reserved(granted.need);
-    job.claim.set_verified_copy(false);
-    {
-        let mut board = node.board();
-        board.revive(id);
-        board.alive.insert(id, Arc::clone(&job));
-        board.latest.insert(row.key, id);
-    }
-    if let Some(entry) = node.catalog_mut().get_mut(row.key) {
-        entry.migration = Some(id);
-    }
-    schedule::requeue(node, &job);
-    node.ring();
-    Ok(row)
 }

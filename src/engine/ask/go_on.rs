@@ -6,87 +6,23 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::admit::{alive, submit};
-use crate::engine::line;
+use super::admit::{give_back, grant};
+use super::stop;
 use crate::engine::look::migrations;
+use crate::engine::look::migrations::alive;
 use crate::engine::node::Node;
-use crate::engine::parts::job::{Job, apply, now_ms};
+use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::job::{Job, apply};
 use crate::engine::parts::thread::spawn_isolated;
-use crate::engine::schedule;
-use crate::engine::tend::trash;
-use crate::engine::view::Submit;
-use crate::model::{ErrorCode, Failure, Haste, KnownBy, Migration, MigrationId, Priority, Status, Step, utc};
-use crate::rules::gate::{self, Gate, Verb, taken_now, takes};
-use crate::rules::transition::Event;
+use crate::engine::parts::verbs::{check, gate_reason};
+use crate::engine::view::Precondition;
+use crate::engine::{line, schedule};
+use crate::model::{ErrorCode, Failure, Haste, Hold, Migration, MigrationId, Priority, Status, Step};
+use crate::rules::gate::{Gate, Verb};
+use crate::rules::transition::{Event, transition};
 
 /// How long the disks of a swap in doubt may take to answer.
 const SETTLE_WAIT: Duration = Duration::from_secs(60);
-
-/// Refuses a verb that the table does not have for the migration as it stands, and says what it takes instead.
-///
-/// # Errors
-/// `ILLEGAL_TRANSITION`; `STEP_NOT_ALLOWED` for a step.
-pub(crate) fn check(row: &Migration, verb: Verb) -> Result<(), Failure> {
-    if takes(row.status, Job::gate(row), verb) { Ok(()) } else { Err(refusal(row, verb)) }
-}
-
-/// Why a verb is not taken, and what is instead.
-pub(crate) fn refusal(row: &Migration, verb: Verb) -> Failure {
-    let gate = Job::gate(row);
-    let code = match verb {
-        Verb::Run(_) => ErrorCode::StepNotAllowed,
-        _ => ErrorCode::IllegalTransition,
-    };
-    let waiting = match gate {
-        Gate::Waits => " and waits",
-        Gate::InDoubt => " and in doubt",
-        Gate::Passes => "",
-    };
-    let text = format!(
-        "migration {}: it is {}{waiting} and does not take {}; it takes: {}",
-        row.id,
-        row.status,
-        verb.name(),
-        taken_now(row.status, gate)
-    );
-    Failure::new(code, text)
-}
-
-/// The names of the actions that a migration takes as it stands.
-pub fn actions(row: &Migration) -> Vec<String> {
-    gate::actions(row.status, Job::gate(row))
-}
-
-/// The steps that may be run of a migration as it stands.
-pub fn next_steps(row: &Migration) -> Vec<Step> {
-    gate::next_steps(row.status, Job::gate(row))
-}
-
-/// Whether a migration waits at a gate to be asked on.
-pub fn waits_at_gate(row: &Migration) -> bool {
-    Job::gate(row) == Gate::Waits
-}
-
-/// What a migration at a gate waits for, since when and until when.
-pub(crate) fn gate_reason(row: &Migration) -> String {
-    let waits_for = match row.status {
-        Status::PreflightPassed => "preflight passed; waits for run prepare",
-        Status::Prepared => "staging stands; waits for run data",
-        _ => "a verified, durable copy stands in staging; waits for cutover",
-    };
-    let since = row.steering.waits_since_ms.map(|at| format!(" since {}", utc(at)));
-    let until = row.steering.deadline_ms.map_or_else(
-        || ", without a deadline".to_owned(),
-        |at| format!(", and is undone at {} unless let through or extended", utc(at)),
-    );
-    let known_by = match row.steering.known_by {
-        KnownBy::Request => "",
-        KnownBy::Staging => {
-            "; the journal was lost, and what was decided with it, so that an operator has the word"
-        }
-    };
-    format!("{waits_for}{}{until}{known_by}", since.unwrap_or_default())
-}
 
 fn changed(
     node: &Node,
@@ -214,54 +150,68 @@ pub(crate) fn settle(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
     Ok(job.snapshot())
 }
 
-/// Takes a finished move back: an ordinary migration to where the tablet came from, with whatever it has become since.
-/// Legal while the trash of that disk still holds what was retired; a move that is the tablet's last one only.
-pub(crate) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<Migration, Failure> {
-    let ended = migrations::migration(node, id)?
-        .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
-    check(&ended, Verb::Revert)?;
-    let refuse = |why: String| Failure::new(ErrorCode::NotRevertible, format!("migration {id}: {why}"));
-    if let Some(by) = ended.steering.reverted_by
-        && !migrations::migration(node, by)?.is_some_and(|other| ended_without_a_move(&other))
-    {
-        return Err(refuse(format!("migration {by} takes it back already, or has")));
-    }
-    let Some(source) = node.disk_by_uuid(ended.source.uuid) else {
-        return Err(refuse(format!("its source disk {} is not here", ended.source.path)));
-    };
-    let now_on = node.catalog().get(ended.key).map(|entry| node.disk(entry.disk).path.clone());
-    let destination = node.disk_by_uuid(ended.destination.uuid).map(|disk| disk.path.clone());
-    if now_on.is_none() || now_on != destination {
-        let now_on = now_on.unwrap_or_else(|| "no disk that is here".to_owned());
-        return Err(refuse(format!("the tablet is on {now_on} now, not on {}", ended.destination.path)));
-    }
-    if !trash::holds(node, source, id)? {
-        return Err(refuse(format!("what it retired is no longer in the trash of {}", source.path)));
-    }
-    let back = submit(
-        node,
-        &Submit {
-            reason: format!("reverts migration {id}"),
-            requested_by: caller.to_owned(),
-            reverts: Some(id),
-            ..Submit::new(ended.key, source.path.clone())
-        },
-    )?;
-    // The way back is in the new row; this way is for whoever looks at the old one.
-    let mut ended = ended;
-    ended.steering.reverted_by = Some(back.id);
-    let keep = node.config().finished_migration_tasks_size as usize;
-    if let Err(failure) = node.journal.post_update(ended.clone()).wait_unless_full() {
-        tracing::warn!(migration = %id, "that migration {} takes it back could not be noted: {failure}", back.id);
-    }
-    let mut board = node.board();
-    if board.ended.contains_key(&id) {
-        board.revive(id);
-        board.remember(ended, keep);
-    }
-    Ok(back)
+/// Lets a paused migration go on.
+pub(crate) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
+    let job = alive(node, id, Verb::Resume)?;
+    let posted = job.turn().change(&node.journal, |row| {
+        check(row, Verb::Resume)?;
+        row.paused_in = None;
+        let how = match row.steering.held_by.take() {
+            None => "resumed by an operator",
+            Some(Hold::Task) => "resumed with its task",
+            Some(Hold::Disk) => "its destination is in service again",
+        };
+        apply(row, Event::Resume, how.to_owned())?;
+        job.reset_order();
+        Ok(())
+    })?;
+    let posted = posted.wait_unless_full();
+    // Also when the journal did not take it: queued is what it is now.
+    schedule::requeue(node, &job);
+    node.ring();
+    posted.map(|_| job.snapshot())
 }
 
-fn ended_without_a_move(other: &Migration) -> bool {
-    other.status.is_final() && other.status != Status::Completed
+/// Tries again what had given up or was aborted. Admission is asked again: the world has moved on.
+pub(crate) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Failure> {
+    let ended = migrations::migration(node, id)?
+        .ok_or_else(|| Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")))?;
+    check(&ended, Verb::Retry)?;
+    let granted = grant(node, ended.key, &ended.destination.path, &Precondition::default())?;
+    let mut row = ended;
+    (row.source, row.destination, row.attempts) = (granted.source, granted.destination, 0);
+    (row.finished_ms, row.not_before_ms) = (None, None);
+    row.steering.start_over();
+    row.status = transition(row.status, Event::Retry).unwrap_or(Status::Queued);
+    row.status_reason = "tried again by an operator".to_owned();
+    if let Err(failure) = node.journal.post_reopen(row.clone()).wait() {
+        give_back(node, row.key, &row, granted.need);
+        return Err(failure);
+    }
+    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
+    job.claim.set_reserved(granted.need);
+    job.claim.set_verified_copy(false);
+    {
+        let mut board = node.board();
+        board.revive(id);
+        board.alive.insert(id, Arc::clone(&job));
+        board.latest.insert(row.key, id);
+    }
+    if let Some(entry) = node.catalog_mut().get_mut(row.key) {
+        entry.migration = Some(id);
+    }
+    schedule::requeue(node, &job);
+    node.ring();
+    Ok(row)
+}
+
+/// Does the step behind the gate a migration waits at; [`Step::Abort`] calls it off.
+pub(crate) fn run_step(node: &Arc<Node>, id: MigrationId, step: Step) -> Result<Migration, Failure> {
+    match step {
+        Step::Abort => stop::abort(node, id).map_err(|failure| match failure.code {
+            ErrorCode::IllegalTransition => Failure { code: ErrorCode::StepNotAllowed, ..failure },
+            _ => failure,
+        }),
+        step => open_gate(node, id, step, Verb::Run(step)),
+    }
 }

@@ -2,4 +2,5 @@
 
 pub(crate) mod admit;
 pub(crate) mod go_on;
+pub(crate) mod revert;
 pub(crate) mod stop;

@@ -3,15 +3,16 @@
 
 use std::sync::Arc;
 
-use super::admit::alive;
-use crate::engine::ask::go_on;
-use crate::engine::line::{owner_is_seen, undo_copy};
+use crate::engine::line::{Ending, end, owner_is_seen, undo_copy};
+use crate::engine::look::migrations::alive;
 use crate::engine::node::Node;
-use crate::engine::parts::job::{Job, Order, apply, now_ms};
+use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::job::{Job, Order, apply};
 use crate::engine::parts::journal_thread::Posted;
-use crate::engine::parts::reservation;
 use crate::engine::parts::turn::Turn;
 use crate::engine::parts::undone::{Action, Left};
+use crate::engine::parts::verbs::why_paused;
+use crate::engine::parts::{reservation, verbs};
 use crate::model::{
     ErrorCode, Failure, Hold, Migration, MigrationId, Status, Step, StepStatus, TimestampMs, UndoneFor,
 };
@@ -89,21 +90,9 @@ impl Wish {
     }
 }
 
-/// Why a migration that is being paused is.
-pub(crate) fn why_paused(row: &Migration) -> String {
-    match (row.steering.held_by, row.task) {
-        (None, _) => "paused by an operator".to_owned(),
-        (Some(Hold::Task), Some(task)) => format!("task {task} is paused, here at least; it goes on with it"),
-        (Some(Hold::Task), None) => "paused with its task; it goes on with it".to_owned(),
-        (Some(Hold::Disk), _) => {
-            format!("its destination {} is disabled; it goes on once that is enabled", row.destination.path)
-        }
-    }
-}
-
 fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result<(), Failure> {
     let turn = job.turn();
-    go_on::check(&job.lock(), wish.verb())?;
+    verbs::check(&job.lock(), wish.verb())?;
     // Under this lock a migration neither starts nor comes to rest: what is asked of it is heard by its thread, or
     // there is none.
     let mut schedule = node.schedule();
@@ -263,25 +252,10 @@ fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor
             }
         }
         owned.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
-        end_undone(&at, &owned, why);
+        end(&at, &owned, Ending::Undone(why));
     });
     if let Err(failure) = spawned {
         tracing::warn!(migration = %id, "{failure}; the next start finishes the abort");
-    }
-}
-
-/// Ends a migration of which nothing is left.
-pub(crate) fn end_undone(node: &Node, job: &Job, why: UndoneFor) {
-    match why {
-        UndoneFor::Abort => {
-            node.end(job, Event::Undone, "aborted by an operator; the source is as it was");
-        }
-        UndoneFor::Replan => {
-            node.end(job, Event::Undone, "its task has a new plan and the tablet goes elsewhere");
-        }
-        UndoneFor::Deadline => {
-            node.end(job, Event::Expired, "nobody let it through in time; the source is as it was");
-        }
     }
 }
 

@@ -2,138 +2,28 @@
 //! said by a header that an operator gives, or by a record of the same files that is found anywhere on this node.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::value::RawValue;
 
 use super::find::{Found, Search};
 use super::guest::is_guest;
-use crate::engine::heal::Wish;
-use crate::engine::heal::guest;
-use crate::engine::heal::quarantine;
+use super::wish::{LOOK_WAIT, Wish, disk_at, invalid};
+use crate::engine::look::reading::Reading;
 use crate::engine::node::Node;
-use crate::engine::operations::Operation;
 use crate::engine::parts::disk::{Disk, visit};
-use crate::engine::tend::verify::Reading;
-use crate::engine::view::operations::{Adopt, CopyNamed, OperationView, Restore};
+use crate::engine::parts::operation_book::Operation;
+use crate::engine::view::operations::CopyNamed;
 use crate::model::{
-    ErrorCode, Failure, FileEntry, HeaderClaims, Manifest, OperationKind, SHARD_COUNT, ShardId, TabletKey,
-    TabletRecord, TabletState,
+    ErrorCode, Failure, FileEntry, HeaderClaims, Manifest, SHARD_COUNT, ShardId, TabletKey, TabletRecord,
+    TabletState,
 };
 use crate::rules::healing::{FoundIn, missing_files, same_files};
-use crate::storage::layout::{DATA, META, MIGRATING, QUARANTINE, RECORD_FILE, record_name};
+use crate::storage::layout::{META, MIGRATING, QUARANTINE, RECORD_FILE, record_name};
 use crate::storage::{
     Dir, EntryKind, MetadataStore, ReadFrom, decode_record, quarantine_entries, read_header,
     read_quarantined, read_quarantined_record, read_small, read_unsealed_record,
 };
 use crate::transfer::{CheckRequest, CopyOptions, check_source, sum_files};
-
-const LOOK_WAIT: Duration = Duration::from_secs(20);
-
-/// Takes files in that no good record names, or a copy that was set aside.
-///
-/// # Errors
-/// `INVALID_ARGUMENT` where the path or the header is none; `ALREADY_ON_DISK` while the tablet is served; as
-/// [`super::restore`].
-pub(in crate::engine) fn adopt(node: &Arc<Node>, request: &Adopt) -> Result<OperationView, Failure> {
-    let (disk, below) = place_of(node, &request.path)?;
-    let disk = &disk;
-    let parts: Vec<&str> = below.split('/').collect();
-    let (key, from) = match (parts.as_slice(), &request.header) {
-        ([DATA, shard, tablet_id, schema_hash], _) => {
-            let (Ok(_), Ok(tablet_id), Ok(schema_hash)) =
-                (shard.parse::<ShardId>(), tablet_id.parse(), schema_hash.parse())
-            else {
-                return Err(no_place(&request.path));
-            };
-            (TabletKey { tablet_id, schema_hash }, CopyNamed::Unrecorded(disk.path.clone(), below.clone()))
-        }
-        ([MIGRATING, name], _) => {
-            let key = staged_key(disk, name, &request.path)?;
-            (key, CopyNamed::InStaging(disk.path.clone(), (*name).to_owned()))
-        }
-        ([QUARANTINE, entry, ..], None) => {
-            let view = quarantine::show(node, &disk.path, entry)?;
-            (quarantine::restorable(&view)?, CopyNamed::InQuarantine(view.disk, view.entry))
-        }
-        ([QUARANTINE, entry, ..], Some(header)) => {
-            quarantine::refuse_salvaged(&quarantine::show(node, &disk.path, entry)?)?;
-            let (at, name) = (Arc::clone(disk), (*entry).to_owned());
-            let item = visit(&at, LOOK_WAIT, move |root, _| Ok(read_quarantined(root.dir(), &name)?))?;
-            let files = item.and_then(|item| item.files).ok_or_else(|| no_place(&request.path))?;
-            let at = format!("{QUARANTINE}/{entry}/{files}");
-            (key_of(header)?, CopyNamed::Unrecorded(disk.path.clone(), at))
-        }
-        _ => return Err(no_place(&request.path)),
-    };
-    if let Some(header) = &request.header
-        && key_of(header)? != key
-    {
-        let text = format!("{} is of tablet {key}, the header of {}", request.path, key_of(header)?);
-        return Err(invalid(text));
-    }
-    super::refuse_served(node, key)?;
-    if is_guest(disk)
-        && let Ok(Some(record)) = visit(disk, LOOK_WAIT, move |_, store| Ok(store.get(key)?))
-    {
-        // The tablet is to stand above what that disk has.
-        node.catalog_mut().was_given(key, record.generation);
-    }
-    let restore = Restore {
-        key,
-        from: Some(from),
-        header: request.header.clone(),
-        to: request.to.clone(),
-        older: request.older,
-        requested_by: request.requested_by.clone(),
-    };
-    super::begin(node, OperationKind::Adopt, restore)
-}
-
-fn invalid(text: impl Into<String>) -> Failure {
-    Failure::new(ErrorCode::InvalidArgument, text)
-}
-
-fn no_place(path: &str) -> Failure {
-    invalid(format!(
-        "{path}: not a tablet's directory; name <disk>/data/<shard>/<tablet_id>/<schema_hash>, <disk>/quarantine/<entry> \
-         or <disk>/migrating/<name>"
-    ))
-}
-
-fn key_of(header: &RawValue) -> Result<TabletKey, Failure> {
-    Ok(read_header(header.get()).map_err(|why| invalid(format!("the header: {why}")))?.key)
-}
-
-/// The disk that a path is on, and the rest of the path: one of this node, or one that was given up and can be read again.
-fn place_of(node: &Node, path: &str) -> Result<(Arc<Disk>, String), Failure> {
-    let below = |disk: &&Arc<Disk>| path.strip_prefix(&disk.path).is_some_and(|rest| rest.starts_with('/'));
-    let on = node.shown_disks().filter(below).max_by_key(|disk| disk.path.len());
-    let root = match (on, path.rsplit_once("/data/")) {
-        (Some(disk), _) => &disk.path,
-        (None, Some((root, _))) if root.starts_with('/') => root,
-        (None, _) => return Err(invalid(format!("{path} is on no disk of this node"))),
-    };
-    Ok((disk_at(node, root)?, path[root.len()..].trim_matches('/').to_owned()))
-}
-
-/// A disk of this node, or one that was given up, opened to be read.
-fn disk_at(node: &Node, path: &str) -> Result<Arc<Disk>, Failure> {
-    match node.disk_at(path) {
-        Some(disk) if disk.opened.get().is_some() => Ok(Arc::clone(disk)),
-        _ => guest::open(node, path),
-    }
-}
-
-fn staged_key(disk: &Arc<Disk>, name: &str, path: &str) -> Result<TabletKey, Failure> {
-    let at = format!("{MIGRATING}/{name}/{RECORD_FILE}");
-    let bytes = visit(disk, LOOK_WAIT, move |root, _| Ok(read_small(root.dir(), &at, ReadFrom::Cache)?))?;
-    let record = bytes.and_then(|bytes| decode_record(&bytes).ok());
-    record.map(|record| record.key).ok_or_else(|| {
-        let text = format!("{path} has no good record: it was never a whole copy");
-        Failure::new(ErrorCode::RecordDamaged, text)
-    })
-}
 
 /// The copy that the named directory is, with a record for it; its files have been read.
 ///
@@ -184,7 +74,7 @@ fn sum(node: &Node, operation: &Operation, disk: &Disk, files: &Dir) -> Result<M
         Ok(())
     })?;
     let listed = Manifest::new(listed).map_err(|error| invalid(error.to_string()))?;
-    let stop = || operation.checkpoint(node);
+    let stop = || operation.checkpoint();
     let (manifest, _) = sum_files(&CheckRequest {
         dir: files,
         manifest: &listed,

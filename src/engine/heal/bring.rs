@@ -7,21 +7,23 @@ use std::sync::Arc;
 
 use super::copying::Copying;
 use super::find::Found;
-use crate::engine::heal::Wish;
-use crate::engine::line::take_back_placed;
+use super::wish::Wish;
+use crate::engine::look::reading::Reading;
 use crate::engine::node::Node;
-use crate::engine::operations::Operation;
 use crate::engine::parts::disk::{Disk, note_storage_error};
 use crate::engine::parts::flush::SharedBarrier;
-use crate::engine::tend::verify::Reading;
+use crate::engine::parts::limits;
+use crate::engine::parts::operation_book::Operation;
+use crate::engine::parts::unfinished::take_back_placed;
 use crate::model::{
     ErrorCode, Failure, Manifest, RecordSummary, SHARD_COUNT, ShardId, Space, TabletKey, TabletRecord,
 };
 use crate::rules::capacity::fits;
+use crate::storage::Barrier;
 use crate::storage::layout::{MIGRATING, record_name, tablet_dir};
 use crate::storage::{
-    Barrier, Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging,
-    StorageError, is_placed, quarantine,
+    Dir, MetadataStore, NativeStore, Owner, Purpose, Quarantined, Root, StagedRecord, Staging, StorageError,
+    is_placed, quarantine,
 };
 use crate::transfer::{CheckRequest, CopyOptions, CopyRequest, Strangers, copy, verify_files};
 
@@ -51,7 +53,7 @@ pub(super) fn back(
         work.place_beside()?
     };
     // What cannot be measured now is measured by the next probe.
-    let _ = disk.measure(&root);
+    let _ = disk.space.measure(&root);
     Ok(Brought { disk, record })
 }
 
@@ -82,7 +84,8 @@ fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Fai
         if disk.index == found.disk.index {
             return None;
         }
-        let full = fits(disk.capacity(), disk.reserved(), need, node.capacity_limits()).err();
+        let full =
+            fits(disk.space.capacity(), disk.space.reserved(), need, limits::capacity(&node.config())).err();
         full.map(|full| format!("disk {}: {full}", disk.path))
     };
     if let Some(disk) = &wish.to {
@@ -93,7 +96,7 @@ fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Fai
     }
     let Some(why) = unfit(&found.disk) else { return Ok(Arc::clone(&found.disk)) };
     let others = node.shown_disks().filter(|disk| unfit(disk).is_none());
-    others.max_by_key(|disk| disk.capacity().avail_bytes).cloned().ok_or_else(|| {
+    others.max_by_key(|disk| disk.space.capacity().avail_bytes).cloned().ok_or_else(|| {
         Failure::new(ErrorCode::DiskUnavailable, format!("no disk takes tablet {}: {why}", wish.key))
     })
 }
@@ -208,7 +211,7 @@ impl Work<'_> {
         }
         let files = self.root.dir().open(&self.found.files)?;
         for file in manifest.files() {
-            self.operation.checkpoint(self.node)?;
+            self.operation.checkpoint()?;
             let _call = self.disk.enter("link");
             files.link(&file.name, staging.files(), &file.name).map_err(|error| match error.errno {
                 nix::errno::Errno::ENOENT => {
@@ -225,7 +228,7 @@ impl Work<'_> {
     fn copy(&self, source: &Dir, staging: &Staging, barrier: &SharedBarrier) -> Result<Manifest, Failure> {
         let manifest = &self.found.record.manifest;
         let need = Space::of_tablet(manifest.total_bytes(), manifest.files().len() as u64);
-        self.disk.reserve(need);
+        self.disk.space.reserve(need);
         let copied = copy(&CopyRequest {
             source,
             destination: staging.files(),
@@ -241,8 +244,8 @@ impl Work<'_> {
             },
         });
         // What was copied shows as used before others may count on what was meant for it.
-        let _ = self.disk.measure(self.root);
-        self.disk.unreserve(need);
+        let _ = self.disk.space.measure(self.root);
+        self.disk.space.unreserve(need);
         let copied = copied.inspect_err(|failure| match failure.code {
             ErrorCode::SyncFailed => self.disk.sync_failed(&failure.message),
             ErrorCode::ReadBackMismatch => self.disk.mark_suspect(failure.message.clone()),
@@ -252,7 +255,7 @@ impl Work<'_> {
     }
 
     fn verify(&self, files: &Dir, manifest: &Manifest) -> Result<(), Failure> {
-        let stop = || self.operation.checkpoint(self.node);
+        let stop = || self.operation.checkpoint();
         verify_files(&CheckRequest {
             dir: files,
             manifest,

@@ -3,9 +3,9 @@
 use std::sync::atomic::Ordering;
 
 use crate::engine::node::Node;
-use crate::engine::operations::Operation;
 use crate::engine::parts::disk::Disk;
-use crate::engine::tend::gentle::wear_io_class;
+use crate::engine::parts::io_class::wear_io_class;
+use crate::engine::parts::operation_book::Operation;
 use crate::model::Failure;
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
@@ -28,7 +28,7 @@ impl Copying<'_> {
 
 impl CopyHooks for Copying<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
-        self.operation.checkpoint(self.node)
+        self.operation.checkpoint()
     }
 
     fn take(

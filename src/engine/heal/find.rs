@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine::node::Node;
-use crate::engine::operations::Operation;
 use crate::engine::parts::disk::{Disk, visit};
+use crate::engine::parts::operation_book::Operation;
 use crate::engine::view::operations::CopyNamed;
 use crate::model::{ErrorCode, Failure, Reached, TabletKey, TabletRecord};
 use crate::rules::healing::{FilesIn, FoundIn, files_of_trashed};
@@ -82,7 +82,7 @@ pub(super) fn search(
     let mut search = Search::default();
     let hang_after = node.hang_after();
     for disk in node.shown_disks() {
-        operation.checkpoint(node)?;
+        operation.checkpoint()?;
         // Given up, and its copy is named: it is read without its joining.
         let is_named = matches!(named, Some(CopyNamed::Unrecorded(path, _)) if *path == disk.path);
         if is_named && disk.opened.get().is_none() {

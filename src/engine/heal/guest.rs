@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
+use crate::engine::parts::limits::disk_rate;
 use crate::engine::parts::opened::Opened;
 use crate::engine::parts::thread::spawn_isolated;
-use crate::engine::tend::gentle::disk_rate;
 use crate::engine::tend::register::change_known_disks;
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, Medium};
 use crate::storage::{FileSystem, Root, RootIdentity};

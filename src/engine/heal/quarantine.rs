@@ -4,15 +4,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::look::migrations::PAGE_DEFAULT;
 use crate::engine::node::Node;
 use crate::engine::operations;
-use crate::engine::operations::{NewOperation, Operation};
 use crate::engine::parts::disk::{Disk, stay, visit};
+use crate::engine::parts::operation_book::{NewOperation, Operation};
 use crate::engine::parts::purging::GONE;
 use crate::engine::tend::trash;
-use crate::engine::view::Page;
 use crate::engine::view::operations::{OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView};
+use crate::engine::view::{PAGE_DEFAULT, Page};
 use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey, quoted};
 use crate::rules::trash::LastCopy;
 use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
@@ -181,7 +180,7 @@ fn purge_chosen(
 ) -> Result<String, Failure> {
     let (mut purged, mut kept) = (0_u64, 0_u64);
     let chosen = walk_chosen(node, request, |disk, view| {
-        operation.checkpoint(node)?;
+        operation.checkpoint()?;
         operation.expect(1);
         let outcome = purge_one(node, operation, disk, &view, request.last_copy);
         *(if outcome.is_ok() { &mut purged } else { &mut kept }) += 1;
@@ -248,7 +247,7 @@ fn purge_one(
             return Err(Failure::new(ErrorCode::QuarantineNotFound, GONE));
         }
         purge_quarantined(root.dir(), &entry, &|| own.enter("unlink"))?;
-        own.measure(root)?;
+        own.space.measure(root)?;
         Ok(())
     });
     removed.map_err(|failure| failure.message)

@@ -7,24 +7,25 @@
 use std::sync::Arc;
 
 use super::copying::Copying;
-use crate::engine::heal::known_key;
-use crate::engine::look::migrations::{owner, read_record};
+use super::wish::known_key;
+use crate::engine::look::reading::{Reading, open_tablet, owner, read_record};
 use crate::engine::node::Node;
-use crate::engine::operations;
-use crate::engine::operations::{NewOperation, Operation};
-use crate::engine::parts::checks;
+use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::{Disk, note_storage_error};
 use crate::engine::parts::flush::SharedBarrier;
-use crate::engine::tend::verify::{Reading, open_tablet};
+use crate::engine::parts::limits;
+use crate::engine::parts::operation_book::{NewOperation, Operation};
 use crate::engine::view::operations::{Heal, OperationView, SalvageTo};
+use crate::engine::{damage, operations};
 use crate::model::{
     ErrorCode, Failure, OperationItem, OperationKind, Salvage, SalvageState, Space, TabletKey, TabletRecord,
 };
 use crate::rules::capacity::fits;
 use crate::rules::giving_up::Older;
+use crate::storage::Barrier;
 use crate::storage::layout::QUARANTINE;
 use crate::storage::{
-    Barrier, Root, SalvagedEntry, StorageError, purge_quarantined, quarantine_entries, read_quarantined,
+    Root, SalvagedEntry, StorageError, purge_quarantined, quarantine_entries, read_quarantined,
 };
 use crate::transfer::{CheckRequest, CopyOptions, salvage as save_files, verify_files};
 
@@ -33,7 +34,7 @@ use crate::transfer::{CheckRequest, CopyOptions, salvage as save_files, verify_f
 /// # Errors
 /// `TABLET_NOT_FOUND`, `DISK_NOT_FOUND`; `NOT_DAMAGED` where nothing is known to be wrong with it; `ALREADY_ON_DISK` for the
 /// disk that has it; as [`operations::begin`].
-pub(in crate::engine) fn salvage(node: &Arc<Node>, request: &SalvageTo) -> Result<OperationView, Failure> {
+pub(crate) fn salvage(node: &Arc<Node>, request: &SalvageTo) -> Result<OperationView, Failure> {
     let key = known_key(
         node,
         &Heal {
@@ -50,7 +51,7 @@ pub(in crate::engine) fn salvage(node: &Arc<Node>, request: &SalvageTo) -> Resul
         let text = format!("tablet {key} is on {}: salvage it to another disk", source.path);
         return Err(Failure::new(ErrorCode::AlreadyOnDisk, text));
     }
-    if checks::trouble_of(node, key).is_none() {
+    if damage::trouble_of(node, key).is_none() {
         let (id, to) = (key.tablet_id, &destination.path);
         let text = format!(
             "nothing is known to be wrong with tablet {key} on {}: tabletctl migrate {id} --disk {to} moves it, tabletctl \
@@ -93,9 +94,9 @@ impl Work<'_> {
         self.destination.note_something_aside();
         // Before the first file: a salvage that is cut short is never anything else.
         self.on_destination(barrier.sync())?;
-        self.destination.reserve(need);
+        self.destination.space.reserve(need);
         let done = self.fill(&entry, &files, &record, begun, &barrier);
-        self.destination.unreserve(need);
+        self.destination.space.unreserve(need);
         let done = done.inspect_err(|failure| {
             // What a dying disk has given stays; what somebody does not want goes.
             if failure.code == ErrorCode::Aborted {
@@ -103,10 +104,10 @@ impl Work<'_> {
             }
         })?;
         // What cannot be measured now is measured by the next probe.
-        let _ = self.destination.measure(&root);
+        let _ = self.destination.space.measure(&root);
         if done.lost.is_empty() && done.damaged.is_empty() {
             self.remove(&root, entry.name());
-            checks::note_whole_read(self.node, self.key, self.source);
+            damage::note_whole_read(self.node, self.key, self.source);
             let (id, to) = (self.key.tablet_id, &self.destination.path);
             let text = format!(
                 "every byte of tablet {} was given this time, and is as the manifest says: nothing to salvage; tabletctl \
@@ -126,7 +127,7 @@ impl Work<'_> {
             return Err(Failure::new(ErrorCode::DiskUnavailable, text));
         }
         let need = Space::of_tablet(record.manifest.total_bytes(), record.manifest.files().len() as u64);
-        fits(disk.capacity(), disk.reserved(), need, self.node.capacity_limits())
+        fits(disk.space.capacity(), disk.space.reserved(), need, limits::capacity(&self.node.config()))
             .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", disk.path)))?;
         Ok(need)
     }
@@ -145,7 +146,7 @@ impl Work<'_> {
             lost_bytes: 0,
             lost: Vec::new(),
             damaged: Vec::new(),
-            begun_ms: self.node.now_ms(),
+            begun_ms: now_ms(),
         })
     }
 
@@ -183,7 +184,7 @@ impl Work<'_> {
         let saved = save_files(files, entry.files(), &record.manifest, &hooks)?;
         self.on_destination(barrier.sync())?;
         self.operation.note("reading back what was saved");
-        let stop = || self.operation.checkpoint(self.node);
+        let stop = || self.operation.checkpoint();
         let compared = verify_files(&CheckRequest {
             dir: entry.files(),
             manifest: &saved.manifest,

@@ -4,17 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::node::{Counts, Node};
-use crate::engine::operations;
-use crate::engine::operations::{NewOperation, Operation};
-use crate::engine::parts::checks;
+use crate::engine::node::Node;
+use crate::engine::parts::counts::Counts;
 use crate::engine::parts::disk::{Disk, note_storage_error, stay};
 use crate::engine::parts::flush::SharedBarrier;
+use crate::engine::parts::operation_book::NewOperation;
+use crate::engine::parts::operation_book::Operation;
 use crate::engine::view::operations::{OperationView, SetAside};
+use crate::engine::{damage, operations};
 use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, ShardId, TabletKey};
+use crate::storage::Barrier;
 use crate::storage::layout::TRASH;
 use crate::storage::{
-    Barrier, DataDir, MetadataStore, Quarantined, Unnamed, look_unnamed, quarantine, retirements_cut_short,
+    DataDir, MetadataStore, Quarantined, Unnamed, look_unnamed, quarantine, retirements_cut_short,
 };
 
 /// How long it may take: renames, and a sync.
@@ -65,7 +67,7 @@ fn refuse_last_copy(
         Some((owner, _)) if !node.disk(owner).condition(node.hang_after()).is_readable() => {
             format!("its owner is on {}, which cannot be read now", node.disk(owner).path)
         }
-        Some(_) => match checks::trouble_of(node, key) {
+        Some(_) => match damage::trouble_of(node, key) {
             Some(trouble) => trouble.why,
             None => return Ok(()),
         },

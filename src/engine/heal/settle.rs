@@ -5,16 +5,19 @@ use std::sync::Arc;
 
 use super::bring::Brought;
 use super::find::{Found, Search};
-use crate::engine::node::{Counts, Node};
+use crate::engine::ledger;
+use crate::engine::node::Node;
 use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::counts::Counts;
 use crate::engine::parts::disk::{Disk, note_storage_error};
 use crate::engine::parts::flush::SharedBarrier;
 use crate::model::{Failure, ShardId, TabletKey};
 use crate::rules::healing::FoundIn;
+use crate::storage::Barrier;
 use crate::storage::layout::{record_name, tablet_dir};
 use crate::storage::{
-    Barrier, Quarantined, StorageError, ensure_note, finish_retiring, quarantine, remove_empty_parents,
-    retire, take_retirement_back,
+    Quarantined, StorageError, ensure_note, finish_retiring, quarantine, remove_empty_parents, retire,
+    take_retirement_back,
 };
 
 /// What a copy turned out to be.
@@ -101,7 +104,7 @@ fn end_retirement(node: &Node, key: TabletKey, found: &Found, owner: &Brought) -
     if disk.index == owner.disk.index && shard == owner.record.shard_id {
         take_retirement_back(root.dir(), entry, key)?;
     } else {
-        let note = node.retired_note(key, shard, moved_to, owner.record.generation);
+        let note = ledger::retired_note(node, key, shard, moved_to, owner.record.generation);
         ensure_note(root.dir(), &note, entry)?;
         finish_retiring(root.dir(), &note, entry)?;
     }
@@ -172,7 +175,7 @@ fn settle(
         }
         Judged::Untried => owner.disk.reference().map_or(Ok(None), |moved_to| {
             let shard = found.record.shard_id;
-            let note = node.retired_note(key, shard, moved_to, owner.record.generation);
+            let note = ledger::retired_note(node, key, shard, moved_to, owner.record.generation);
             retire(root.dir(), &store, &note).map(Some)
         }),
     };

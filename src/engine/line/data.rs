@@ -3,10 +3,10 @@
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::base::Line;
 use super::prepare::Prepared;
-use crate::engine::line::Line;
 use crate::engine::parts::flush::SharedBarrier;
-use crate::engine::tend::gentle::OwnIoClass;
+use crate::engine::parts::io_class::OwnIoClass;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
 use crate::storage::{Barrier, Dir, DiskError, StagedRecord};

@@ -8,19 +8,20 @@
 
 use std::sync::{PoisonError, TryLockError};
 
+use super::base::Line;
+use super::ending::{Ending, end};
 use super::finalize::retired_note;
-use super::undo::remove_copy;
 use crate::engine::ledger::note_owner;
-use crate::engine::line::Line;
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::job::Job;
 use crate::engine::parts::rewrite;
 use crate::engine::parts::undone::Action;
+use crate::engine::parts::unfinished::remove_copy;
 use crate::model::{ErrorCode, Failure, Receipt, ShardId, TabletRecord};
 use crate::rules::doubt::{End, ends_to_try};
-use crate::rules::transition::Event;
 use crate::storage::layout::{MIGRATING, RECORD_FILE, tablet_dir};
 use crate::storage::{
     MetadataStore, NativeStore, Quarantined, ReadFrom, Root, decode_record, quarantine, read_small,
@@ -33,7 +34,7 @@ use crate::transfer::check_source;
 ///
 /// # Errors
 /// `ILLEGAL_TRANSITION` where it is not in doubt; `SWAP_IN_DOUBT` where it stays so, with what both disks said.
-pub(in crate::engine) fn settle(node: &Node, job: &Job) -> Result<(), Failure> {
+pub(crate) fn settle(node: &Node, job: &Job) -> Result<(), Failure> {
     let _one = match job.settling.try_lock() {
         Ok(held) => held,
         Err(TryLockError::Poisoned(poisoned)) => PoisonError::into_inner(poisoned),
@@ -92,7 +93,7 @@ impl Line<'_> {
             self.source.path, self.destination.path, self.id
         );
         tracing::error!(migration = %self.id, "{reason}");
-        let now = self.node.now_ms();
+        let now = now_ms();
         self.job.note_row(&self.node.journal, |row| {
             row.status_reason = reason;
             row.steering.in_doubt_since_ms = Some(now);
@@ -124,9 +125,10 @@ impl Line<'_> {
         self.job.log(format!("the source owns the tablet with generation {generation}"));
         self.job.reset_order();
         let failure = self.job.lock().failure.clone();
-        let reason = failure.map_or_else(|| "its swap was in doubt".to_owned(), |failure| failure.message);
-        self.set_destination_aside(&reason);
-        self.node.end(self.job, Event::Fail, reason);
+        let failure = failure
+            .unwrap_or_else(|| Failure::new(ErrorCode::SwapInDoubt, "its swap was in doubt".to_owned()));
+        self.set_destination_aside(&failure.message);
+        end(self.node, self.job, Ending::Failed(failure));
         Ok(())
     }
 

@@ -13,24 +13,28 @@
 
 use std::time::Instant;
 
+use super::base::Line;
 use super::data::{Ready, catch_up};
 use super::preflight::read_record;
-use crate::engine::line::{Line, undo};
-use crate::engine::parts::catalog::{Entry, Gate};
+use crate::engine::ledger;
+use crate::engine::parts::catalog::Entry;
 use crate::engine::parts::flush::SharedBarrier;
+use crate::engine::parts::job::apply;
+use crate::engine::parts::rewrite::content_crc32;
 use crate::engine::parts::undone::Action;
+use crate::engine::parts::unfinished;
 use crate::fault;
-use crate::model::{Failure, Manifest, Receipt, TabletRecord};
+use crate::model::{Failure, Receipt, TabletRecord};
 use crate::rules::transition::Event;
+use crate::storage::MetadataStore;
 use crate::storage::layout::tablet_dir;
 use crate::storage::{
-    Barrier, CommitError, DiskError, MetadataStore, NativeStore, RetiredNote, Root, StagedRecord,
-    retire as retire_to_trash,
+    Barrier, CommitError, DiskError, NativeStore, RetiredNote, Root, StagedRecord, retire as retire_to_trash,
 };
 use crate::transfer::Coldness;
 
 /// Rounds of catching up with the gate open, before it is closed for the last one.
-const ROUNDS_WITH_GATE_OPEN: u32 = 3;
+const ROUNDS_BEFORE_SWAP: u32 = 3;
 
 /// Proof that the destination owns the tablet.
 pub(super) struct Swapped {
@@ -61,14 +65,18 @@ impl From<Failure> for SwapError {
 }
 
 pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> {
-    let mut ready = catch_up_with_gate_open(line, ready)?;
+    let mut ready = catch_up_first(line, ready)?;
     line.job.enter_commit()?;
     // Journalled with the status: should nobody be here to write down the end, the receipt is there already.
     line.job.lock().receipt = Some(receipt_of(&ready));
-    line.node.advance_durably(line.job, Event::FinalizeStarted, "swapping")?;
+    let posted = line
+        .job
+        .turn()
+        .change(&line.node.journal, |row| apply(row, Event::FinalizeStarted, "swapping".to_owned()))?;
+    posted.wait()?;
     fault::point("finalizing_journalled");
 
-    let gate = ClosedGate::close(line);
+    let began = Instant::now();
     if let Some((now, source_dir)) = changed_source(line, &ready)? {
         ready = catch_up(line, ready, now, source_dir)?;
     }
@@ -85,7 +93,7 @@ pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> 
         root.check_identity().map_err(|error| line.on_destination(error))
     });
     if let Err(failure) = placed {
-        undo::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
+        unfinished::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
         return Err(SwapError::BeforeCommit(failure));
     }
 
@@ -98,13 +106,14 @@ pub(super) fn swap(line: &Line<'_>, ready: Ready) -> Result<Swapped, SwapError> 
         Ok(()) => {}
         Err(CommitError::NotCommitted(error)) => {
             let failure = line.on_destination(error);
-            undo::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
+            unfinished::take_back_placed(root, staging.dir(), ready.record.shard_id, line.key);
             return Err(SwapError::BeforeCommit(failure));
         }
         Err(CommitError::InDoubt(error)) => return Err(SwapError::InDoubt(line.on_destination(error))),
     }
     fault::point("committed");
-    let pause_us = gate.open_at(line, &ready.record);
+    switch_owner(line, &ready.record);
+    let pause_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     fault::point("catalog_switched");
     Ok(Swapped { ready, pause_us })
 }
@@ -125,9 +134,9 @@ fn sync_directories(line: &Line<'_>, barrier: &dyn Barrier) -> Result<(), Failur
     barrier.sync().map_err(|error| line.on_destination(error))
 }
 
-/// A tablet that keeps changing is followed with its gate open first, so that the last round is short.
-fn catch_up_with_gate_open(line: &Line<'_>, mut ready: Ready) -> Result<Ready, Failure> {
-    for _ in 0..ROUNDS_WITH_GATE_OPEN {
+/// A tablet that keeps changing is followed before the swap begins, so that the last round is short.
+fn catch_up_first(line: &Line<'_>, mut ready: Ready) -> Result<Ready, Failure> {
+    for _ in 0..ROUNDS_BEFORE_SWAP {
         let Some((now, source_dir)) = changed_source(line, &ready)? else { break };
         ready = catch_up(line, ready, now, source_dir)?;
     }
@@ -151,37 +160,11 @@ fn changed_source(
     Ok(Some((now, dir.map_err(|error| line.on_source(error))?)))
 }
 
-/// The tablet's gate, closed while a swap is under way. Opens again when the swap fails.
-struct ClosedGate<'a> {
-    line: &'a Line<'a>,
-    since: Instant,
-}
-
-impl<'a> ClosedGate<'a> {
-    fn close(line: &'a Line<'_>) -> Self {
-        if let Some(entry) = line.node.catalog_mut().get_mut(line.key) {
-            entry.gate = Gate::Closed;
-        }
-        Self { line, since: Instant::now() }
-    }
-
-    /// The destination owns the tablet from here on. Returns how long the gate was closed, in microseconds.
-    fn open_at(self, line: &Line<'_>, record: &TabletRecord) -> u64 {
-        let mut catalog = line.node.catalog_mut();
-        let owner = catalog.get(line.key).and_then(|entry| entry.migration);
-        let mut entry = Entry::new(line.destination.index, &record.summary());
-        entry.migration = owner;
-        catalog.insert(line.key, entry);
-        u64::try_from(self.since.elapsed().as_micros()).unwrap_or(u64::MAX)
-    }
-}
-
-impl Drop for ClosedGate<'_> {
-    fn drop(&mut self) {
-        if let Some(entry) = self.line.node.catalog_mut().get_mut(self.line.key) {
-            entry.gate = Gate::Open;
-        }
-    }
+/// The destination owns the tablet from here on.
+fn switch_owner(line: &Line<'_>, record: &TabletRecord) {
+    let mut catalog = line.node.catalog_mut();
+    let migration = catalog.get(line.key).and_then(|entry| entry.migration);
+    catalog.insert(line.key, Entry { migration, ..Entry::new(line.destination.index, &record.summary()) });
 }
 
 /// Takes the source out of use. The move is made: what fails here is said, and tried again.
@@ -216,7 +199,7 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
     }
     fault::point("staging_removed");
     // What cannot be measured now is measured by the next probe.
-    let _ = line.destination.measure(&prepared.passed.destination.0);
+    let _ = line.destination.space.measure(&prepared.passed.destination.0);
     Receipt { pause_us, trash_path, ..receipt }
 }
 
@@ -240,7 +223,7 @@ pub(super) fn retired_note(line: &Line<'_>, record: &TabletRecord) -> RetiredNot
     let moved_to = line.destination_ref.clone();
     RetiredNote {
         migration_id: Some(line.id),
-        ..line.node.retired_note(line.key, shard_id, moved_to, record.generation)
+        ..ledger::retired_note(line.node, line.key, shard_id, moved_to, record.generation)
     }
 }
 
@@ -256,13 +239,4 @@ fn retire_source(
     barrier.sync().map_err(|error| line.on_source(error))?;
     fault::point("source_synced");
     Ok(path)
-}
-
-/// CRC-32 over the checksums of a manifest in name order, each as four little-endian bytes: equal contents, equal sum.
-pub(in crate::engine) fn content_crc32(manifest: &Manifest) -> u32 {
-    let mut hasher = crc32fast::Hasher::new();
-    for file in manifest.files() {
-        hasher.update(&file.crc32.unwrap_or(0).to_le_bytes());
-    }
-    hasher.finalize()
 }

@@ -1,8 +1,9 @@
 //! The end of the line at a gate: the row says durably what is waited for and until when, and everything is given back.
 
-use crate::engine::ask::go_on::gate_reason;
-use crate::engine::line::Line;
-use crate::engine::parts::job::{Job, now_ms};
+use super::base::Line;
+use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::job::Job;
+use crate::engine::parts::verbs::gate_reason;
 use crate::model::{Failure, KnownBy};
 use crate::rules::gate::{Gate, deadline};
 

@@ -2,10 +2,10 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::engine::line::Line;
+use super::base::Line;
 use crate::engine::parts::clock::{steady_ms, to_ms};
 use crate::engine::parts::disk::Disk;
-use crate::engine::tend::gentle::wear_io_class;
+use crate::engine::parts::io_class::wear_io_class;
 use crate::model::{Failure, Space};
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
@@ -75,7 +75,7 @@ impl CopyHooks for Line<'_> {
 
     fn allocated(&self, bytes: u64) {
         add(&self.job.progress.allocated_bytes, bytes);
-        self.destination.allocated(Space::of_bytes(bytes));
+        self.destination.space.allocated(Space::of_bytes(bytes));
     }
 
     fn freed(&self, bytes: u64) {
@@ -84,7 +84,7 @@ impl CopyHooks for Line<'_> {
                 .progress
                 .allocated_bytes
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |now| Some(now.saturating_sub(bytes)));
-        self.destination.not_allocated(Space::of_bytes(bytes.min(freed.unwrap_or(0))));
+        self.destination.space.not_allocated(Space::of_bytes(bytes.min(freed.unwrap_or(0))));
     }
 
     fn verified(&self, bytes: u64) {

@@ -2,9 +2,10 @@
 
 use std::sync::atomic::Ordering;
 
-use crate::engine::line::Line;
-use crate::engine::parts::checks::note_failed_read;
-use crate::engine::tend::tidy;
+use super::base::Line;
+use crate::engine::damage::note_failed_read;
+use crate::engine::parts::limits;
+use crate::engine::tidy;
 use crate::model::{ErrorCode, Failure, Manifest, Space, TabletRecord};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};
@@ -87,14 +88,15 @@ pub(super) fn read_record(line: &Line<'_>, store: &NativeStore) -> Result<Tablet
 /// there already and is not asked for again. The numbers in words.
 fn check_space(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Result<String, Failure> {
     let kept = kept(line, destination, manifest)?;
-    let capacity = line.destination.measure(destination).map_err(|error| line.on_destination(error))?;
+    let capacity = line.destination.space.measure(destination).map_err(|error| line.on_destination(error))?;
     let claim = &line.job.claim;
     let files = manifest.files().len() as u64;
     let need = Space::of_tablet(line.job.size_bytes.max(manifest.total_bytes()), files);
-    let limits = line.node.capacity_limits();
-    let others = line.destination.reserve_attempt(capacity, (need, kept), claim.reserved(), limits).map_err(
-        |full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)),
-    )?;
+    let limits = limits::capacity(&line.node.config());
+    let others =
+        line.destination.space.reserve_attempt(capacity, (need, kept), claim.reserved(), limits).map_err(
+            |full| Failure::new(ErrorCode::DiskFull, format!("disk {}: {full}", line.destination.path)),
+        )?;
     claim.set_reserved(need);
     claim.set_kept_inodes(kept.inodes);
     claim.found_space();

@@ -1,8 +1,8 @@
 //! Prepare: a place for the files, and a staging directory that says whose it is.
 
+use super::base::Line;
 use super::preflight::Passed;
-use super::undo::reclaim_placed;
-use crate::engine::line::Line;
+use crate::engine::parts::unfinished::reclaim_placed;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
 use crate::storage::{Asked, Dir, Owner, Purpose, Staging, is_placed};

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use md5::{Digest, Md5};
 
-use super::migrations::read_record;
+use super::reading::{Reading, missing_is_damage, open_tablet, read_record};
+use crate::engine::damage::{note_failed_read, note_whole_read};
 use crate::engine::node::Node;
-use crate::engine::parts::checks::{note_failed_read, note_whole_read};
 use crate::engine::parts::disk::stay;
-use crate::engine::tend::verify::{Reading, missing_is_damage, open_tablet};
 use crate::model::{Failure, FileEntry, TabletKey};
 use crate::storage::{Dir, DiskError};
-use crate::transfer::{CopyHooks, Traffic};
+use crate::transfer::CopyHooks;
+use crate::transfer::Traffic;
 
 /// How long the digests of a tablet may take.
 const DIGESTS_WAIT: Duration = Duration::from_secs(3600);
@@ -25,7 +25,7 @@ const DIGEST_BLOCK_BYTES: usize = 1 << 20;
 /// # Errors
 /// As [`verify`], for a tablet that is not known; a call's.
 pub(crate) fn file_digests(node: &Arc<Node>, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
-    let disk = super::migrations::owner(node, key)?;
+    let disk = super::reading::owner(node, key)?;
     let (at, on) = (Arc::clone(node), Arc::clone(&disk));
     let digests = stay(&disk, DIGESTS_WAIT, move |root, store| {
         let record = read_record(store, key)?;

@@ -8,9 +8,8 @@ use std::time::Duration;
 use super::removal::not_safe_to_remove;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
-use crate::engine::tasks;
 use crate::engine::view::DiskView;
-use crate::model::{DiskUuid, Status};
+use crate::model::{DiskUuid, Failure, Status};
 use crate::rules::schedule::DiskSlots;
 use crate::storage::same_file_system;
 
@@ -20,9 +19,13 @@ pub(crate) fn disks(node: &Node) -> Vec<DiskView> {
     node.shown_disks().map(|disk| look.at(node, disk)).collect()
 }
 
-/// One of them.
-pub(crate) fn disk(node: &Node, disk: &Disk) -> DiskView {
-    DiskLook::take(node).at(node, disk)
+/// The one that an operator names.
+///
+/// # Errors
+/// `DISK_NOT_FOUND`.
+pub(crate) fn named(node: &Node, path: &str) -> Result<DiskView, Failure> {
+    let disk = node.find_disk(path)?;
+    Ok(DiskLook::take(node).at(node, disk))
 }
 
 /// Migrations from or to a disk that have not ended.
@@ -105,8 +108,8 @@ impl DiskLook {
             uuid,
             medium: disk.medium,
             condition: disk.condition(self.hang_after),
-            capacity: disk.capacity(),
-            reserved: disk.reserved(),
+            capacity: disk.space.capacity(),
+            reserved: disk.space.reserved(),
             tablet_count,
             tablet_bytes,
             trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
@@ -121,7 +124,7 @@ impl DiskLook {
             queued_to: ends.to.queued,
             paused_and_running_from: (ends.from.paused, ends.from.running),
             paused_and_running_to: (ends.to.paused, ends.to.running),
-            tasks: uuid.map(|uuid| tasks::touching(node, uuid)).unwrap_or_default(),
+            tasks: uuid.map(|uuid| node.tasks().touching(uuid)).unwrap_or_default(),
             rate_limit_bytes_per_sec: disk.limiter.rate_bytes_per_sec(),
             pace: disk.pace.view(),
             throttled_ms: disk.throttled_ms.load(Ordering::Relaxed),

@@ -2,12 +2,14 @@
 
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Catalog;
+use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::disk_table::DISKS_MAX;
-use crate::engine::parts::marks;
-use crate::engine::tasks::cool_down_ms;
+use crate::engine::parts::limits::{self, cool_down_ms};
 use crate::engine::view::{RuleAnswer, RuleBinds};
-use crate::model::{DiskCondition, ErrorCode, Failure, Medium, MigrationId, Status, TabletKey, TimestampMs};
+use crate::model::{
+    DiskCondition, ErrorCode, Failure, Marked, Medium, MigrationId, Status, TabletKey, TimestampMs,
+};
 use crate::rules::admission::{DestinationFacts, Facts, TabletFacts, admit};
 use crate::rules::capacity::CapacityLimits;
 use crate::rules::explain::{Answer, FileSystems, PlanFacts, explain};
@@ -51,7 +53,7 @@ impl<'a> Known<'a> {
                 .take(DISKS_MAX)
                 .collect(),
             paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),
-            limits: node.capacity_limits(),
+            limits: limits::capacity(&node.config()),
             queue: (queue_length, queue_limit),
             running,
         }
@@ -77,8 +79,8 @@ impl<'a> Known<'a> {
             tablet,
             destination: self.node.disk_at(destination).map(|disk| DestinationFacts {
                 condition: &self.conditions[usize::from(disk.index.0)],
-                capacity: disk.capacity(),
-                reserved: disk.reserved(),
+                capacity: disk.space.capacity(),
+                reserved: disk.space.reserved(),
             }),
             known_disks: &self.paths,
             running: owner.map(|id| running.map_or((id, "another disk"), |(id, to)| (*id, to.as_str()))),
@@ -116,8 +118,8 @@ pub(crate) fn best_of_medium(node: &Node, key: TabletKey, medium: Medium) -> Res
                 path: &disk.path,
                 medium: disk.medium,
                 answer,
-                capacity: disk.capacity(),
-                reserved_bytes: disk.reserved().bytes,
+                capacity: disk.space.capacity(),
+                reserved_bytes: disk.space.reserved().bytes,
             }
         })
         .collect();
@@ -139,7 +141,7 @@ pub(crate) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleA
         let config = node.config();
         (cool_down_ms(&config), config.rebalance_min_move_bytes)
     };
-    let pin = marks::pinned(node, key).map_or(Pin::Free, |_| Pin::Pinned);
+    let pin = if node.marks().contains_key(&Marked::Pinned(key)) { Pin::Pinned } else { Pin::Free };
     let catalog = node.catalog();
     let source = catalog.get(key).map(|entry| node.disk(entry.disk));
     let plans = source.zip(node.disk_at(disk)).map(|(source, destination)| {
@@ -147,7 +149,7 @@ pub(crate) fn explain_move(node: &Node, key: TabletKey, disk: &str) -> Vec<RuleA
         PlanFacts {
             pin,
             last_moved_ms,
-            now_ms: node.now_ms(),
+            now_ms: now_ms(),
             cool_down_ms,
             min_move_bytes,
             media: (source.medium, destination.medium),

@@ -3,29 +3,23 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use super::tablets::troubled;
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Catalog;
-use crate::engine::parts::checks;
-use crate::engine::parts::disk::visit;
-use crate::engine::schedule::why_waiting;
-use crate::engine::tend::gentle::outside_window;
-use crate::engine::view::{ListOrder, MigrationFilter, Page, Totals};
+use crate::engine::parts::clock::steady_ms;
+use crate::engine::parts::job::Job;
+use crate::engine::parts::limits::{self, outside_window};
+use crate::engine::parts::{checks, verbs};
+use crate::engine::view::{ListOrder, MigrationFilter, PAGE_DEFAULT, Page};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash, Status,
-    TabletId, TabletKey, TabletRecord,
+    DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash,
+    Status, TabletId, TabletKey,
 };
+use crate::rules::gate::Verb;
 use crate::rules::recovery::Unavailable;
+use crate::rules::schedule::DiskSlots;
 use crate::rules::trash::purge_offer;
-use crate::storage::{MetadataStore, NativeStore, StorageError};
-
-/// Items on a page when the caller names no number.
-pub(crate) const PAGE_DEFAULT: usize = 1000;
-/// How long reading a record may take.
-const RECORD_WAIT: Duration = Duration::from_secs(10);
 
 /// # Errors
 /// `JOURNAL_UNAVAILABLE`, for one that only the journal can know.
@@ -57,7 +51,7 @@ fn explain(node: &Node, row: &mut Migration) {
     let hang_after = node.hang_after();
     match row.status {
         Status::Queued => {
-            let why = disk_away(node, row).or_else(|| outside_window(node, row));
+            let why = disk_away(node, row).or_else(|| outside_window(&node.config(), row));
             if let Some(why) = why.or_else(|| why_waiting(node, row.id)) {
                 row.status_reason = match &row.failure {
                     Some(full) if full.code.is_want_of_space() => {
@@ -237,69 +231,33 @@ pub(crate) fn why_not_served(node: &Node, id: TabletId, hash: Option<SchemaHash>
     Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}{way_out}"))
 }
 
-pub(crate) fn owner(node: &Node, key: TabletKey) -> Result<Arc<crate::engine::parts::disk::Disk>, Failure> {
-    let catalog = node.catalog();
-    match (catalog.get(key), catalog.why_unavailable(key)) {
-        (Some(entry), _) => Ok(Arc::clone(node.disk(entry.disk))),
-        (None, Some(why)) => {
-            Err(Failure::new(ErrorCode::TabletUnavailable, format!("tablet {key} is unavailable: {why}")))
-        }
-        (None, None) => {
-            Err(Failure::new(ErrorCode::TabletNotFound, format!("tablet {key} is not on this node")))
-        }
-    }
-}
-
-pub(crate) fn record(node: &Node, key: TabletKey) -> Result<TabletRecord, Failure> {
-    visit(&owner(node, key)?, RECORD_WAIT, move |_, store| read_record(store, key))
-}
-
-/// The record of a tablet that the catalog has on this disk.
-pub(crate) fn read_record(store: &NativeStore, key: TabletKey) -> Result<TabletRecord, Failure> {
-    store.get(key).map_err(StorageError::on_source)?.ok_or_else(|| {
-        Failure::new(ErrorCode::RecordDamaged, format!("the metadata record of {key} is gone"))
+/// The migration of that number while it has not ended, for a verb that nothing ended takes.
+///
+/// # Errors
+/// What the verb is refused with when it has ended; `MIGRATION_NOT_FOUND`; `JOURNAL_UNAVAILABLE` while there is no space to
+/// write down what would be changed.
+pub(crate) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>, Failure> {
+    // Before its turn is waited for: whoever has it may wait for that space.
+    node.journal.check_space()?;
+    node.job(id).ok_or_else(|| match migration(node, id) {
+        Ok(Some(ended)) => verbs::refusal(&ended, verb),
+        Ok(None) => Failure::new(ErrorCode::MigrationNotFound, format!("there is no migration {id}")),
+        Err(failure) => failure,
     })
 }
 
-pub(crate) fn totals(node: &Node) -> Totals {
-    let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
-    let counts = &node.counts;
-    let (queued, running) = {
-        let schedule = node.schedule();
-        (schedule.waiting_count() as u64, schedule.running_count() as u64)
+/// Why a queued migration is not running, in words.
+pub(crate) fn why_waiting(node: &Node, id: MigrationId) -> Option<String> {
+    let (limits, slots) = (limits::of_node(&node.config()), node.slots());
+    let hang_after = node.hang_after();
+    let slots_of = |disk: DiskIndex| -> DiskSlots { slots[usize::from(disk.0)] };
+    let name = |disk: DiskIndex| {
+        let disk = node.disk(disk);
+        let condition = disk.condition(hang_after);
+        match condition.reason() {
+            "" => disk.path.clone(),
+            reason => format!("{} ({}: {reason})", disk.path, condition.as_str()),
+        }
     };
-    let (tablets, unavailable) = {
-        let catalog = node.catalog();
-        (catalog.len() as u64, catalog.unavailable_count() as u64)
-    };
-    let (damaged, unreadable) = troubled(node);
-    Totals {
-        accepted: load(&counts.accepted),
-        started: load(&counts.started),
-        completed: load(&counts.completed),
-        failed: load(&counts.failed),
-        aborted: load(&counts.aborted),
-        expired: load(&counts.expired),
-        retried: load(&counts.retried),
-        refused: counts.refused(),
-        copied_bytes: load(&counts.copied_bytes),
-        cloned_bytes: load(&counts.cloned_bytes),
-        verified_bytes: load(&counts.verified_bytes),
-        steps: counts.steps(),
-        step_seconds: counts.step_seconds(),
-        moved_bytes: counts.moved_bytes().view(),
-        journal: node.journal.health.view(),
-        throttled_ms: load(&counts.throttled_ms),
-        barrier_syncs: load(&node.syncs.syncs),
-        barrier_waits: load(&node.syncs.waits),
-        quarantined: load(&counts.quarantined),
-        purged: load(&counts.purged),
-        queued,
-        running,
-        tablets,
-        unavailable,
-        damaged,
-        unreadable,
-        uptime_seconds: node.started.elapsed().as_secs(),
-    }
+    node.schedule().why_waiting(id, steady_ms(), limits, &slots_of, &name)
 }

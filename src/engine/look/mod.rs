@@ -4,5 +4,8 @@ pub(crate) mod digests;
 pub(crate) mod disks;
 pub(crate) mod facts;
 pub(crate) mod migrations;
+pub(crate) mod reading;
 pub(crate) mod removal;
 pub(crate) mod tablets;
+pub(crate) mod totals;
+pub(crate) mod trash;

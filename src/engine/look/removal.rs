@@ -10,7 +10,6 @@ use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::known_disks::if_lost;
 use crate::engine::parts::opened::Opened;
-use crate::engine::tasks;
 use crate::storage::same_file_system;
 
 /// Why `disk` must not be pulled, every reason; `None` when nothing is lost by it. What lies in its trash has a live copy
@@ -44,7 +43,7 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, under_way: u64) -> Vec<
         1 => reasons.push("1 migration from or to it has not ended".to_owned()),
         count => reasons.push(format!("{count} migrations from or to it have not ended")),
     }
-    if let Some(id) = tasks::sends_to(node, uuid) {
+    if let Some(id) = node.tasks().sends_to(uuid) {
         reasons.push(format!("task {id} is sending tablets to it"));
     }
     let catalog = node.catalog();

@@ -2,14 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::migrations::PAGE_DEFAULT;
+use crate::engine::damage;
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::{Catalog, Entry};
-use crate::engine::parts::checks;
 use crate::engine::parts::checks::{Trouble, TroubleKind};
 use crate::engine::parts::marks;
 use crate::engine::parts::marks::Marks;
-use crate::engine::view::{Page, Pin, TabletFilter, TabletView};
+use crate::engine::view::{PAGE_DEFAULT, Page, Pin, TabletFilter, TabletView};
 use crate::model::{DiskIndex, Marked, SchemaHash, TabletId, TabletKey};
 
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
@@ -74,7 +73,7 @@ pub(crate) fn tablets(node: &Node, filter: &TabletFilter) -> Page<TabletView> {
             None => return Page { total: 0, items: Vec::new() },
         },
     };
-    let pinned = filter.pin.map(|_| marks::all_pinned(node)).unwrap_or_default();
+    let pinned = filter.pin.map(|_| marks::all_pinned(&node.marks())).unwrap_or_default();
     let (total, found) = {
         let catalog = node.catalog();
         page_of(&catalog, filter, disk, &pinned, &mut |key, entry| {
@@ -129,7 +128,7 @@ fn page_of(
 }
 
 pub(crate) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
-    let said = Said { marks: node.marks().clone(), troubles: checks::troubles(node) };
+    let said = Said { marks: node.marks().clone(), troubles: damage::troubles(node) };
     for (key, entry) in node.catalog().after(None) {
         visit(&view(node, &said, key, entry));
     }
@@ -137,7 +136,7 @@ pub(crate) fn for_each_tablet(node: &Node, visit: &mut dyn FnMut(&TabletView)) {
 
 /// Tablets that something is wrong with: the damaged and the unreadable ones.
 pub(crate) fn troubled(node: &Node) -> (Vec<TabletView>, Vec<TabletView>) {
-    let troubles: Vec<_> = checks::troubles(node).into_keys().collect();
+    let troubles: Vec<_> = damage::troubles(node).into_keys().collect();
     let found: Vec<_> = {
         let catalog = node.catalog();
         troubles.into_iter().filter_map(|key| Some((key, *catalog.get(key)?))).collect()

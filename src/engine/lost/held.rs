@@ -6,12 +6,12 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::loss::{Gone, Loss, LostMigration, LostTablet};
 use super::settle::{fate_of, waiting};
-use crate::engine::lost::{Gone, Loss, LostMigration, LostTablet};
+use crate::engine::look::trash;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::{Disk, stay};
-use crate::engine::recover::{Look, look_at};
-use crate::engine::tend::trash;
+use crate::engine::recover::look::{Look, look_at};
 use crate::journal::{DiskMatch, Filter, Order};
 use crate::model::{DiskIndex, DiskUuid, Failure, MigrationId, Status, TabletKey};
 use crate::rules::giving_up::{Older, TabletFacts, TabletFate, settle_tablet};

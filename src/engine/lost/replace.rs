@@ -1,8 +1,9 @@
 //! `disk replace`: a blank file system in the place of a lost disk becomes a disk of its own there.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use crate::engine::lost::{GiveUp, Loss, Path, give_up};
+use super::give_up::give_up;
+use super::loss::{GiveUp, Loss, Path};
 use crate::engine::node::Node;
 use crate::engine::parts::thread::run_isolated;
 use crate::engine::tend::register;
@@ -10,8 +11,8 @@ use crate::model::{ErrorCode, Failure};
 use crate::storage::check_blank;
 
 /// Gives up what was at the path and lets what is there now join. Repeated after a failure it goes on where that stopped.
-pub(in crate::engine) fn replace(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
-    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+pub(crate) fn replace(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure> {
+    let _one = node.registering();
     let path = &request.path;
     let Some(medium) = register::configured_medium(node, path) else {
         return Err(node.find_disk(path).err().unwrap_or_else(|| not_configured(path)));

@@ -4,12 +4,13 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use crate::engine::lost::{Gone, Loss, LostTablet, Served};
+use super::loss::{Gone, Loss, LostTablet, Served};
+use crate::engine::line::{Ending, end};
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Entry;
 use crate::engine::parts::job::Job;
-use crate::engine::parts::marks;
 use crate::engine::schedule;
+use crate::engine::tend::marks;
 use crate::model::{DiskUuid, ErrorCode, Failure, Marked, Migration, Status, TabletKey};
 use crate::rules::gate::Gate;
 use crate::rules::giving_up::{Ends, MigrationFate, TabletFate, TabletNow, settle_migration};
@@ -133,7 +134,7 @@ pub(super) fn let_go(node: &Arc<Node>, gone: &Gone, loss: &Loss, served: &Served
     for migration in &loss.migrations {
         if let Some(job) = node.job(migration.id) {
             node.schedule().remove(migration.id);
-            end(node, &job, migration.fate, &gone.path);
+            meet(node, &job, migration.fate, &gone.path);
         }
     }
     // What was said of the disk goes with it.
@@ -144,31 +145,17 @@ pub(super) fn let_go(node: &Arc<Node>, gone: &Gone, loss: &Loss, served: &Served
     }
 }
 
-fn end(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {
+fn meet(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {
     match fate {
         MigrationFate::Completed => {
-            job.lock().failure = None;
-            node.end(
-                job,
-                Event::Completed,
-                format!("its source {path} was given up; the copy is the tablet now"),
-            );
+            end(node, job, Ending::SourceGivenUp(path.to_owned()));
         }
         MigrationFate::Aborted => {
-            node.end(
-                job,
-                Event::Undone,
-                format!("aborted by an operator; disk {path} was given up meanwhile"),
-            );
+            end(node, job, Ending::UndoneWithDisk(path.to_owned()));
         }
         MigrationFate::Failed => {
-            let failure = Failure::new(
-                ErrorCode::DiskUnavailable,
-                format!("disk {path} was given up as lost by an operator"),
-            );
-            let reason = failure.message.clone();
-            job.lock().failure = Some(failure);
-            node.end(job, Event::Fail, reason);
+            let why = format!("disk {path} was given up as lost by an operator");
+            end(node, job, Ending::Failed(Failure::new(ErrorCode::DiskUnavailable, why)));
         }
         MigrationFate::GoesOn => {
             let (id, key, rests) = {
@@ -187,7 +174,7 @@ fn end(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {
 }
 
 /// At a start: ends what a daemon that was killed while it gave a disk up did not live to end.
-pub(in crate::engine) fn end_those_of_lost_disks(node: &Arc<Node>, lost: &BTreeSet<DiskUuid>) {
+pub(crate) fn end_those_of_lost_disks(node: &Arc<Node>, lost: &BTreeSet<DiskUuid>) {
     for job in waiting(node) {
         let fate = {
             let row = job.lock();
@@ -203,6 +190,6 @@ pub(in crate::engine) fn end_those_of_lost_disks(node: &Arc<Node>, lost: &BTreeS
         };
         let id = job.lock().id;
         node.schedule().remove(id);
-        end(node, &job, fate.0, &fate.1);
+        meet(node, &job, fate.0, &fate.1);
     }
 }

@@ -6,19 +6,20 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use super::held::{Held, Staged, Tablet};
-use crate::engine::line::reclaim_placed;
-use crate::engine::look::migrations::read_record;
-use crate::engine::lost::Served;
-use crate::engine::node::{Counts, Node};
+use super::loss::Served;
+use crate::engine::look::reading::{Reading, read_record};
+use crate::engine::node::Node;
+use crate::engine::parts::counts::Counts;
 use crate::engine::parts::disk::{Disk, stay, visit};
 use crate::engine::parts::flush::SharedBarrier;
 use crate::engine::parts::rewrite::outrank;
-use crate::engine::tend::verify::Reading;
+use crate::engine::parts::unfinished::reclaim_placed;
 use crate::model::{DiskCondition, DiskIndex, ErrorCode, Failure, RecordSummary, TabletKey, TabletRecord};
 use crate::rules::giving_up::{Older, TabletFate};
+use crate::storage::Barrier;
 use crate::storage::layout::RECORD_FILE;
 use crate::storage::{
-    Barrier, MetadataStore, NativeStore, Quarantined, ReadFrom, Root, StagedRecord, Staging, decode_record,
+    MetadataStore, NativeStore, Quarantined, ReadFrom, Root, StagedRecord, Staging, decode_record,
     quarantine, read_small,
 };
 use crate::transfer::{CheckRequest, CopyOptions, check_source, verify_files};

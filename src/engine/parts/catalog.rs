@@ -8,21 +8,11 @@ use crate::model::{
 };
 use crate::rules::recovery::Unavailable;
 
-/// Whether a tablet may be changed now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Gate {
-    /// It may.
-    Open,
-    /// A swap is under way.
-    Closed,
-}
-
 /// One tablet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) disk: DiskIndex,
     pub(crate) shard_id: ShardId,
-    pub(crate) gate: Gate,
     pub(crate) file_count: u32,
     pub(crate) generation: u64,
     pub(crate) size_bytes: u64,
@@ -38,7 +28,6 @@ impl Entry {
         Self {
             disk,
             shard_id: record.shard_id,
-            gate: Gate::Open,
             file_count: record.file_count,
             generation: record.generation,
             size_bytes: record.size_bytes,
@@ -116,6 +105,13 @@ impl Catalog {
 
     pub(crate) fn get_mut(&mut self, key: TabletKey) -> Option<&mut Entry> {
         self.tablets.get_mut(&key)
+    }
+
+    /// A migration that has ended owns its tablet no more.
+    pub(crate) fn let_go(&mut self, key: TabletKey, id: MigrationId) {
+        if let Some(entry) = self.tablets.get_mut(&key).filter(|entry| entry.migration == Some(id)) {
+            entry.migration = None;
+        }
     }
 
     pub(crate) fn set_unavailable(&mut self, key: TabletKey, kind: Unavailable, why: String) {
@@ -351,6 +347,9 @@ fn keys_of(id: TabletId) -> std::ops::RangeInclusive<TabletKey> {
     let of = |hash| TabletKey { tablet_id: id, schema_hash: SchemaHash(hash) };
     of(i32::MIN)..=of(i32::MAX)
 }
+
+/// Holds the tablet and the space from the moment admission looked: two requests never get both.
+pub(crate) const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
 
 #[cfg(test)]
 mod tests {

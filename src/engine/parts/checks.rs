@@ -3,13 +3,12 @@
 //! Two things, and neither changes who owns the tablet: *damaged*, the bytes are wrong; *unreadable*, the disk did not give
 //! them. What was found is in the journal, so that the next run of the daemon knows it too.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::disk::Disk;
-use crate::engine::node::Node;
+use super::journal_thread::JournalHandle;
 use crate::model::{CheckState, DamagedFile, ErrorCode, Failure, TabletCheck, TabletKey, UnreadableFile};
 
 /// Verifications that are remembered.
@@ -52,7 +51,7 @@ pub(crate) enum TroubleKind {
 
 impl TroubleKind {
     /// What a failed read says of the tablet; `None` where it says nothing.
-    const fn of(code: ErrorCode) -> Option<Self> {
+    pub(crate) const fn of(code: ErrorCode) -> Option<Self> {
         match code {
             ErrorCode::RecordDamaged | ErrorCode::SourceDamaged | ErrorCode::UnexpectedEntry => {
                 Some(Self::Damaged)
@@ -89,7 +88,7 @@ impl Check {
     }
 
     /// The kind of it, without the words.
-    fn kind(&self) -> Option<TroubleKind> {
+    pub(crate) fn kind(&self) -> Option<TroubleKind> {
         match self.lock().state {
             CheckState::Damaged => Some(TroubleKind::Damaged),
             CheckState::Unreadable => Some(TroubleKind::Unreadable),
@@ -168,7 +167,7 @@ pub(crate) const fn unasked(key: TabletKey, disk: String) -> TabletCheck {
 }
 
 /// Makes room for one more, and for others after it: a look at all of them is paid for by the room it makes.
-pub(crate) fn forget_oldest(node: &Node, checks: &mut Checks) {
+pub(crate) fn forget_oldest(journal: &JournalHandle, checks: &mut Checks) {
     if checks.len() < KEPT_MAX {
         return;
     }
@@ -183,57 +182,7 @@ pub(crate) fn forget_oldest(node: &Node, checks: &mut Checks) {
     let whole = ended.partition_point(|(is_wrong, ..)| !is_wrong);
     for (.., oldest) in ended.into_iter().take(whole.clamp(1, FORGOTTEN_AT_ONCE)) {
         checks.remove(&oldest);
-        node.journal.clear_check(oldest);
-    }
-}
-
-/// What was found before this run of the daemon.
-pub(crate) fn take_up(node: &Node, found: Vec<TabletCheck>) {
-    node.checks().extend(found.into_iter().map(|check| (check.key, Arc::new(Check::of(check)))));
-}
-
-/// A read that was not asked for as a verification has failed: what it says of the tablet is known from now on, as if a
-/// verification had found it.
-pub(crate) fn note_failed_read(node: &Node, key: TabletKey, disk: &Disk, failure: &Failure) {
-    let Some(kind) = TroubleKind::of(failure.code) else { return };
-    let Some(entry) = node.catalog().get(key).copied().filter(|entry| entry.disk == disk.index) else {
-        return;
-    };
-    let mut checks = node.checks();
-    if let Some(known) = checks.get(&key) {
-        let is_known = |known: Trouble| known.generation == entry.generation && known.kind >= kind;
-        if known.trouble().is_some_and(is_known) || !known.lock().state.is_settled() {
-            return;
-        }
-    }
-    forget_oldest(node, &mut checks);
-    let now_ms = node.now_ms();
-    let found = Check::of(TabletCheck {
-        generation: entry.generation,
-        state: match kind {
-            TroubleKind::Damaged => CheckState::Damaged,
-            TroubleKind::Unreadable => CheckState::Unreadable,
-        },
-        started_ms: Some(now_ms),
-        finished_ms: Some(now_ms),
-        ..unasked(key, disk.path.clone())
-    });
-    found.note_failure(&key.to_string(), failure);
-    let seen = found.view();
-    tracing::error!(tablet = %key, disk = disk.path, "a read failed: {}", in_words(&seen));
-    node.journal.set_check(seen);
-    checks.insert(key, Arc::new(found));
-}
-
-/// A tablet was read from end to end by somebody who compares nothing: it is not unreadable, or no more.
-pub(crate) fn note_whole_read(node: &Node, key: TabletKey, disk: &Disk) {
-    let mut checks = node.checks();
-    let Some(known) = checks.get(&key) else { return };
-    let is_over = known.lock().state == CheckState::Unreadable && known.lock().disk == disk.path;
-    if is_over {
-        tracing::info!(tablet = %key, disk = disk.path, "what could not be read was read now");
-        checks.remove(&key);
-        node.journal.clear_check(key);
+        journal.clear_check(oldest);
     }
 }
 
@@ -275,23 +224,4 @@ pub(crate) fn with_way_out(key: TabletKey, failure: Failure) -> Failure {
     let id = key.tablet_id;
     let text = format!("{failure}; tabletctl tablet salvage {id} --to DISK copies what can be read");
     Failure::new(failure.code, text)
-}
-
-/// Tablets that something was found wrong with and that have not moved since.
-pub(crate) fn troubles(node: &Node) -> BTreeMap<TabletKey, Trouble> {
-    let checks = node.checks();
-    checks.iter().filter_map(|(key, check)| Some((*key, check.trouble()?))).collect()
-}
-
-/// Tablets of which a disk did not give all bytes.
-pub(crate) fn unreadable(node: &Node) -> BTreeSet<TabletKey> {
-    let checks = node.checks();
-    let unreadable = checks.iter().filter(|(_, check)| check.kind() == Some(TroubleKind::Unreadable));
-    unreadable.map(|(key, _)| *key).collect()
-}
-
-/// What is known to be wrong with a tablet as it is now.
-pub(crate) fn trouble_of(node: &Node, key: TabletKey) -> Option<Trouble> {
-    let trouble = node.checks().get(&key).cloned()?.trouble()?;
-    node.catalog().get(key).is_some_and(|entry| entry.generation == trouble.generation).then_some(trouble)
 }

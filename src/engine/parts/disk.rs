@@ -3,8 +3,7 @@
 //! Holds no descriptor: each thread that works on a disk opens the root for itself, in its own table.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::mpsc;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -15,10 +14,10 @@ use super::disk_space::SpaceBooks;
 use super::grants::Grants;
 use super::known_disks::if_lost;
 use super::opened::OpenedSlot;
+use super::pace_state::Pace;
 use super::purging::Purging;
 use super::thread::spawn_isolated;
-use crate::engine::tend::pace::Pace;
-use crate::engine::tend::unrecorded::Walk;
+use super::walk::Walk;
 use crate::model::{DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Medium};
 use crate::storage::{NativeStore, Root, RootScan, StorageError, leads_elsewhere};
 use crate::transfer::{Limiter, Traffic};

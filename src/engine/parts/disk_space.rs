@@ -3,7 +3,6 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::disk::Disk;
 use crate::model::{Capacity, Space};
 use crate::rules::capacity::{CapacityLimits, DoesNotFit, fits};
 use crate::storage::{Root, StorageError};
@@ -26,16 +25,15 @@ impl SpaceBooks {
     fn lock(&self) -> MutexGuard<'_, Books> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
 
-impl Disk {
+    /// As it was measured last.
     pub(crate) fn capacity(&self) -> Capacity {
-        self.space.lock().capacity
+        self.lock().capacity
     }
 
     /// As it was before anything was copied to it.
     pub(crate) fn set_capacity(&self, capacity: Capacity) {
-        self.space.lock().capacity = capacity;
+        self.lock().capacity = capacity;
     }
 
     /// Asks the file system what is left.
@@ -44,29 +42,29 @@ impl Disk {
     /// As `fstatfs(2)`.
     pub(crate) fn measure(&self, root: &Root) -> Result<Capacity, StorageError> {
         // Looked at before: what is taken up meanwhile counts twice for a moment, never not at all.
-        let allocated = self.space.lock().allocated;
+        let allocated = self.lock().allocated;
         let capacity = root.capacity()?;
-        let mut state = self.space.lock();
+        let mut state = self.lock();
         state.capacity = capacity;
         state.allocated_when_measured = allocated;
         Ok(capacity)
     }
 
-    /// Promised to migrations and not yet part of what [`Disk::capacity`] shows as used.
+    /// Promised to migrations and not yet part of what [`Self::capacity`] shows as used.
     pub(crate) fn reserved(&self) -> Space {
-        let books = self.space.lock();
+        let books = self.lock();
         books.reserved.minus(books.allocated_when_measured)
     }
 
     /// A migration has taken up some of what is reserved for it.
     pub(crate) fn allocated(&self, space: Space) {
-        let mut books = self.space.lock();
+        let mut books = self.lock();
         books.allocated = books.allocated.plus(space);
     }
 
     /// It has given that back, or ended.
     pub(crate) fn not_allocated(&self, space: Space) {
-        let mut books = self.space.lock();
+        let mut books = self.lock();
         books.allocated = books.allocated.minus(space);
         books.allocated_when_measured = books.allocated_when_measured.minus(space);
     }
@@ -84,7 +82,7 @@ impl Disk {
         held: Space,
         limits: CapacityLimits,
     ) -> Result<Space, DoesNotFit> {
-        let mut books = self.space.lock();
+        let mut books = self.lock();
         let promised = books.reserved.minus(held);
         let others = promised.minus(books.allocated_when_measured);
         let to_come = need.minus(kept);
@@ -98,12 +96,12 @@ impl Disk {
     }
 
     pub(crate) fn reserve(&self, space: Space) {
-        let mut books = self.space.lock();
+        let mut books = self.lock();
         books.reserved = books.reserved.plus(space);
     }
 
     pub(crate) fn unreserve(&self, space: Space) {
-        let mut books = self.space.lock();
+        let mut books = self.lock();
         books.reserved = books.reserved.minus(space);
     }
 }

@@ -1,26 +1,21 @@
 //! What happens to migrations, in order, for whoever listens: a bounded ring in memory. Who writes never waits for who
 //! reads; a reader that falls behind the ring is told so.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::fmt;
 use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
 
-use super::job::now_ms;
-use super::thread::spawn_isolated;
-use crate::engine::node::Node;
+use super::clock::now_ms;
 use crate::model::{
-    Counters, Failure, Migration, MigrationId, Phase, Status, Step, StepStatus, TabletKey, TimestampMs,
+    Counters, Migration, MigrationId, Phase, Status, Step, StepStatus, TabletKey, TimestampMs,
 };
 
 /// Events kept. One is some 200 bytes.
 const RING_MAX: usize = 8192;
 /// Events given out at once.
 const BATCH_MAX: usize = 256;
-/// How often progress is measured, and told to those who listen.
-const TICK: Duration = Duration::from_secs(1);
 /// Somebody who has not asked for so long, in milliseconds, no longer listens.
 const LISTENS_MS: i64 = 10_000;
 
@@ -175,53 +170,11 @@ impl EventRing {
         EventBatch { events, next: EventCursor { run: self.run, seq }, continuity }
     }
 
-    fn is_heard(&self) -> bool {
+    /// Whether anybody has asked of late.
+    pub(crate) fn is_heard(&self) -> bool {
         now_ms().saturating_sub(self.listened_ms.load(Ordering::Relaxed)) < LISTENS_MS
     }
 }
-
-/// Starts the thread that measures speeds and tells progress.
-///
-/// # Errors
-/// No thread can be made.
-pub(crate) fn start(node: &Arc<Node>) -> Result<(), Failure> {
-    let node = Arc::clone(node);
-    spawn_isolated("events", move || {
-        let mut samples: HashMap<MigrationId, (Instant, u64)> = HashMap::new();
-        while !node.is_stopping() {
-            measure(&node, &mut samples);
-            std::thread::sleep(TICK);
-        }
-    })
-    .map(drop)
-}
-
-/// One look at everything that copies.
-fn measure(node: &Node, samples: &mut HashMap<MigrationId, (Instant, u64)>) {
-    let running = node.schedule().running();
-    let mut seen = HashMap::new();
-    for (id, job) in running.into_iter().filter_map(|id| Some((id, node.job(id)?))) {
-        let now = Instant::now();
-        let copied = job.progress.copied_bytes.load(Ordering::Relaxed);
-        seen.insert(id, (now, copied));
-        let Some((then, before)) = samples.get(&id).copied() else { continue };
-        let elapsed_ms = u64::try_from((now - then).as_millis()).unwrap_or(u64::MAX).max(1);
-        // A new attempt counts from nothing.
-        let moved = copied.saturating_sub(before);
-        let speed = moved.saturating_mul(1000) / elapsed_ms;
-        let smoothed = match job.progress.recent_bytes_per_sec.load(Ordering::Relaxed) {
-            0 => speed,
-            recent => u64::midpoint(recent, speed),
-        };
-        job.progress.recent_bytes_per_sec.store(smoothed, Ordering::Relaxed);
-        if moved > 0 && node.events.is_heard() {
-            let row = job.snapshot();
-            node.events.publish(id, row.key, EventKind::Progress(row.counters));
-        }
-    }
-    *samples = seen;
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

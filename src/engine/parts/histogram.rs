@@ -3,6 +3,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use crate::engine::view::measures::HistogramView;
+
 /// Upper ends of the classes of a step's time, in seconds: from a preflight of a small tablet to the copy of a large one.
 const STEP_SECONDS: &[f64] = &[0.001, 0.01, 0.1, 0.5, 1.0, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0];
 /// Of a commit of the journal: one sync of a few pages, from an SSD to a disk that is failing.
@@ -11,35 +13,6 @@ const COMMIT_SECONDS: &[f64] =
 /// Of a tablet: 64 KiB to 64 GiB.
 const TABLET_BYTES: &[f64] =
     &[65_536.0, 1_048_576.0, 16_777_216.0, 268_435_456.0, 1_073_741_824.0, 4_294_967_296.0, 68_719_476_736.0];
-
-/// What was counted so far.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct HistogramView {
-    /// Upper ends of the classes, rising; a last class without one follows.
-    pub bounds: &'static [f64],
-    /// How many fell into each class, `bounds.len() + 1` of them.
-    pub counts: Vec<u64>,
-    /// Sum of all that was counted.
-    pub sum: f64,
-}
-
-impl HistogramView {
-    /// One in which nothing was counted yet.
-    pub fn new(bounds: &'static [f64]) -> Self {
-        Self { bounds, counts: vec![0; bounds.len() + 1], sum: 0.0 }
-    }
-
-    /// How many were counted.
-    pub fn total(&self) -> u64 {
-        self.counts.iter().sum()
-    }
-
-    fn count(&mut self, value: f64) {
-        let class = self.bounds.partition_point(|bound| *bound < value);
-        self.counts[class] += 1;
-        self.sum += value;
-    }
-}
 
 /// Counted into by many threads.
 pub(crate) struct Histogram(Mutex<HistogramView>);

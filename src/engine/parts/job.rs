@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-pub(crate) use super::clock::now_ms;
 use super::clock::to_ms;
 use super::events::{EventKind, EventRing};
 use super::progress::Progress;
-use super::reservation::SpaceClaim;
+use super::space_claim::SpaceClaim;
 use crate::model::{
     Counters, DiskRef, ErrorCode, Failure, Haste, LogEntry, Migration, Status, Step, StepCheck, StepRecord,
     StepStatus, TabletKey,
@@ -16,6 +15,8 @@ use crate::model::{
 use crate::rules::gate::{self, Gate};
 use crate::rules::transition::{Event, transition};
 use crate::transfer::{Limiter, VerifiedCopy};
+
+pub(crate) use super::clock::now_ms;
 
 /// Lines kept of one step's log, and steps kept of one migration: a row in the journal stays small through any number
 /// of attempts.

@@ -9,7 +9,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::journal_health::JournalHealth;
-use super::journal_thread::{Reply, Request, answer, unavailable};
+use super::journal_request::{Reply, Request, answer, unavailable};
 use super::pressure::OUT;
 use crate::journal::{Journal, JournalError, Operation, Refused};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId};

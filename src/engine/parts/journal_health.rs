@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::histogram::{Histogram, HistogramView};
+use super::histogram::Histogram;
 use crate::config;
+use crate::engine::view::measures::{JournalView, StateSpace};
 use crate::journal::{Journal, Origin};
 use crate::model::{ErrorCode, Failure};
 use crate::storage::RootScan;
@@ -17,36 +18,6 @@ pub(crate) fn some_were_moved(scans: &[Option<RootScan>]) -> bool {
 
 /// Less than this is no space: not even the journal finds a page.
 const NO_SPACE_BYTES: u64 = 64 << 10;
-
-/// The journal, as its thread sees it.
-#[derive(Debug, Clone, PartialEq, Default)]
-pub struct JournalView {
-    /// What its commits took, each with one sync.
-    pub commit_seconds: HistogramView,
-    /// It failed, and takes nothing more until a restart.
-    pub failed: bool,
-    /// There is no space below it: nothing new is accepted until there is, and then it goes on by itself.
-    pub full: bool,
-    /// Rows that wait for space.
-    pub waiting_rows: u64,
-    /// This start found it damaged, or none although tablets of these disks were moved before.
-    pub lost: bool,
-    /// The directory it is in.
-    pub state_dir: String,
-    /// What the file system of that directory has left, and its size; nothing before it was measured.
-    pub space: Option<StateSpace>,
-    /// What is wrong, with the way out; nothing on a good day.
-    pub trouble: Option<String>,
-}
-
-/// What the file system of the state directory has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct StateSpace {
-    /// Bytes that can be written.
-    pub available_bytes: u64,
-    /// Bytes in all.
-    pub total_bytes: u64,
-}
 
 /// Written by the journal thread, read by whoever looks.
 pub(crate) struct JournalHealth {

@@ -4,29 +4,24 @@
 //! up never joins by itself again. Each root keeps a copy, for the day on which the state directory is lost.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, mpsc};
+use std::path::Path;
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use chrono::DateTime;
 use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
-use super::disk::{Disk, visit};
-use super::thread::{run_isolated, spawn_isolated};
-use crate::engine::node::Node;
+use super::thread::spawn_isolated;
 use crate::model::{DiskRef, DiskUuid, TimestampMs};
 use crate::storage::{
-    Dir, DiskError, KnownAs, ReadFrom, get_disk_list, put_disk_list, read_disk_uuid, read_small,
-    replace_durably,
+    Dir, DiskError, KnownAs, ReadFrom, get_disk_list, read_disk_uuid, read_small, replace_durably,
 };
 
 /// Name of the list in the state directory.
 const KNOWN_DISKS_FILE: &str = "disks.json";
 /// How long the roots together may take to show their copies.
 const LOOK_WAIT: Duration = Duration::from_millis(1500);
-/// How long a disk may take to be given its copy.
-const COPY_WAIT: Duration = Duration::from_secs(5);
 
 /// What to type when a disk never comes back: part of every refusal that a lost disk meets.
 pub(crate) fn if_lost(path: &str) -> String {
@@ -48,7 +43,7 @@ pub(crate) struct LostDisk {
 
 /// What the file holds.
 #[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-struct List {
+pub(crate) struct List {
     /// Which disk was at a path; `None` where that is not known any more.
     paths: BTreeMap<String, Option<DiskUuid>>,
     #[serde(default)]
@@ -124,7 +119,7 @@ pub fn misplaced_disks(state_dir: &Path, configured: &[&str]) -> Vec<String> {
 /// The list, opened.
 pub(crate) struct KnownDisks {
     dir: Dir,
-    list: List,
+    pub(crate) list: List,
 }
 
 impl KnownDisks {
@@ -321,30 +316,6 @@ fn newest_copy(configured: &[&str]) -> Option<(String, List)> {
     newest
 }
 
-/// Puts a copy of the list on every disk that takes it. One that does not is left to the next start.
-pub(crate) fn spread(node: &Node) {
-    let state_dir = PathBuf::from(&node.config().state_dir);
-    // Only the list leaves the thread: the directory is a descriptor of its own.
-    let load = move || KnownDisks::load(&state_dir, std::iter::empty()).map(|known| known.list);
-    let loaded = run_isolated("known-disks", load);
-    let list = match loaded.map_err(|failure| failure.message).and_then(|loaded| loaded) {
-        Ok(list) => Arc::new(list),
-        Err(why) => return tracing::warn!("the disks have no copy of the list of disks: {why}"),
-    };
-    let hang_after = node.hang_after();
-    let takes = |disk: &&Arc<Disk>| disk.opened.get().is_some() && disk.condition(hang_after).is_writable();
-    for disk in node.shown_disks().filter(takes) {
-        let list = Arc::clone(&list);
-        let put = visit(disk, COPY_WAIT, move |root, _| {
-            root.check_identity()?;
-            Ok(put_disk_list(root.dir(), &*list)?)
-        });
-        if let Err(failure) = put {
-            tracing::info!(disk = disk.path, "it has no new copy of the list of disks: {failure}");
-        }
-    }
-}
-
 /// Gives the damaged list a name of its own.
 fn set_aside(dir: &Dir) -> Result<String, DiskError> {
     let mut number = 0;
@@ -360,6 +331,7 @@ fn set_aside(dir: &Dir) -> Result<String, DiskError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::storage::put_disk_list;
 
     fn uuid(n: u128) -> DiskUuid {
         DiskUuid(uuid::Uuid::from_u128(n))

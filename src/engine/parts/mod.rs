@@ -1,6 +1,8 @@
 //! What a node is made of: data, each with its own rules and its own lock. No part knows the node; what one needs of
 //! another it is given.
 
+pub(crate) mod actions;
+pub(crate) mod board;
 pub(crate) mod catalog;
 pub(crate) mod checks;
 pub(crate) mod clock;
@@ -12,20 +14,33 @@ pub(crate) mod disk_table;
 pub(crate) mod events;
 pub(crate) mod flush;
 pub(crate) mod grants;
+pub(crate) mod held;
 pub(crate) mod histogram;
+pub(crate) mod io_class;
 pub(crate) mod job;
 pub(crate) mod journal_batch;
 pub(crate) mod journal_health;
+pub(crate) mod journal_request;
 pub(crate) mod journal_thread;
+pub(crate) mod keys;
 pub(crate) mod known_disks;
+pub(crate) mod limits;
 pub(crate) mod marks;
 pub(crate) mod opened;
+pub(crate) mod operation_book;
+pub(crate) mod pace_state;
 pub(crate) mod pressure;
 pub(crate) mod probe;
 pub(crate) mod progress;
 pub(crate) mod purging;
 pub(crate) mod reservation;
 pub(crate) mod rewrite;
+pub(crate) mod space_claim;
+pub(crate) mod stopping;
+pub(crate) mod task_book;
 pub(crate) mod thread;
 pub(crate) mod turn;
 pub(crate) mod undone;
+pub(crate) mod unfinished;
+pub(crate) mod verbs;
+pub(crate) mod walk;

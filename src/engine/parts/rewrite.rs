@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use super::disk::Disk;
 use super::flush::SharedBarrier;
-use crate::model::{MigrationId, TabletKey, TabletRecord};
-use crate::storage::{
-    Barrier, MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, StorageError,
-};
+use crate::model::{Manifest, MigrationId, TabletKey, TabletRecord};
+use crate::storage::Barrier;
+use crate::storage::{MetadataStore, NativeStore, Owner, Purpose, Root, StagedRecord, Staging, StorageError};
 
 /// Gives the copy on `disk` the record it has with another generation, durably.
 ///
@@ -65,4 +64,13 @@ pub(crate) fn write_again(
         tracing::warn!(disk = disk.path, "{error}; the next start removes what is left");
     }
     Ok(record)
+}
+
+/// CRC-32 over the checksums of a manifest in name order, each as four little-endian bytes: equal contents, equal sum.
+pub(crate) fn content_crc32(manifest: &Manifest) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    for file in manifest.files() {
+        hasher.update(&file.crc32.unwrap_or(0).to_le_bytes());
+    }
+    hasher.finalize()
 }

@@ -3,6 +3,7 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
+use super::held::{Held, Place};
 use super::job::{Job, Order, apply};
 use super::journal_thread::{JournalHandle, Posted};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, Status};
@@ -18,7 +19,7 @@ use crate::rules::transition::Event;
 /// Taken before the locks of the node, never while one of them is held: it may be held as long as the journal takes.
 pub(crate) struct Turn<'a> {
     job: &'a Job,
-    _held: MutexGuard<'a, ()>,
+    _held: Held<MutexGuard<'a, ()>>,
 }
 
 impl Turn<'_> {
@@ -109,7 +110,7 @@ impl Turn<'_> {
 impl Job {
     /// The sole right to say where this migration stands, once nobody else has it.
     pub(crate) fn turn(&self) -> Turn<'_> {
-        let held = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let held = Held::take(Place::Turn, || self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         Turn { job: self, _held: held }
     }
 

@@ -1,12 +1,12 @@
 //! What is left undone: things that were decided and could not be done on a disk that was full, read-only or failing, and
 //! entries that cannot be read. Nothing stops for them; each is named once at WARN, shown until it is done, and tried
-//! again by the sweep (see [`crate::engine::tend::tidy`]). Kept in memory: a start finds them again.
+//! again by the sweep (see [`crate::engine::tidy`]). Kept in memory: a start finds them again.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::clock::now_ms;
 use super::disk::Disk;
-use super::job::now_ms;
 use crate::engine::view::undone::{UndoneOnDisk, UndoneView};
 use crate::model::{DiskIndex, ShardId, TabletKey, TimestampMs};
 use crate::storage::layout::{META, MIGRATING, RETIRED_FILE, TRASH, parse_record_name, tablet_dir};

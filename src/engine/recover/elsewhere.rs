@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::engine::recover::Findings;
+use super::findings::Findings;
 use crate::model::{DiskRef, Status, TabletKey};
 
 /// What a disk that is not here is said to have.

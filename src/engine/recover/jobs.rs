@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, HashSet};
 
+use super::findings::{Ended, Promised};
+use super::recovery::Recovery;
 use crate::engine::parts::job::Job;
 use crate::engine::parts::undone::Action;
-use crate::engine::recover::{Ended, Promised, Recovery};
 use crate::model::{DiskIndex, Migration, MigrationId};
 use crate::rules::recovery::{
     CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,

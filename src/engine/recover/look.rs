@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use nix::errno::Errno;
 
-use crate::engine::line::content_crc32;
+use super::recovery::ACTION_WAIT;
 use crate::engine::parts::disk::{Disk, visit};
-use crate::engine::recover::ACTION_WAIT;
+use crate::engine::parts::rewrite::content_crc32;
 use crate::model::{ErrorCode, Failure, RecordSummary, TabletKey};
 use crate::storage::layout::tablet_dir;
 use crate::storage::{MetadataStore, Root, StorageError};
@@ -17,7 +17,7 @@ use crate::transfer::check_source;
 
 /// What a copy turned out to be.
 #[derive(Debug, PartialEq, Eq)]
-pub(in crate::engine) enum Look {
+pub(crate) enum Look {
     /// Its record is whole, and its files are there with their sizes.
     Sound { record: RecordSummary, content_crc32: u32 },
     /// It was read, and is not what it should be.
@@ -30,12 +30,12 @@ pub(in crate::engine) enum Look {
 ///
 /// # Errors
 /// The disk does not answer at all.
-pub(in crate::engine) fn look(disk: &Arc<Disk>, key: TabletKey) -> Result<Look, Failure> {
+pub(crate) fn look(disk: &Arc<Disk>, key: TabletKey) -> Result<Look, Failure> {
     visit(disk, ACTION_WAIT, move |root, store| Ok(look_at(root, store, key)))
 }
 
 /// The same, for who has opened the disk.
-pub(in crate::engine) fn look_at(root: &Root, store: &dyn MetadataStore, key: TabletKey) -> Look {
+pub(crate) fn look_at(root: &Root, store: &dyn MetadataStore, key: TabletKey) -> Look {
     let record = match store.get(key) {
         Ok(Some(record)) => record,
         Ok(None) => return Look::Damaged("its record is gone".to_owned()),

@@ -96,7 +96,7 @@ pub(crate) fn open_beside(
         let report = Report {
             identity: opened.identity,
             file_system: opened.file_system.clone(),
-            capacity: other.capacity(),
+            capacity: other.space.capacity(),
             canonical: std::fs::canonicalize(&other.path).unwrap_or_else(|_| PathBuf::from(&other.path)),
             access: Access::ReadWrite,
         };
@@ -189,7 +189,7 @@ fn open_each<'a>(
         }
         let Some((_, report)) = seen.iter().find(|(seen, _)| Arc::ptr_eq(seen, disk)) else { continue };
         identified.push((disk, report.identity.uuid));
-        disk.set_capacity(report.capacity);
+        disk.space.set_capacity(report.capacity);
         if report.access == Access::ReadOnly {
             disk.mark_read_only(TURNED_READ_ONLY);
         }

@@ -4,10 +4,10 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::time::Duration;
 
 use super::look::{Look, look};
+use super::recovery::Recovery;
 use crate::engine::parts::catalog::Entry;
-use crate::engine::parts::job::now_ms;
+use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::undone::Action;
-use crate::engine::recover::Recovery;
 use crate::model::{DiskIndex, DiskRef, RecordSummary, ShardId, TabletKey};
 use crate::rules::recovery::{
     CopyFound, Known, OwnerIs, Ownership, Soundness, TrashVerdict, Unavailable, settle_ownership,

@@ -7,34 +7,34 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::ask::stop::end_undone;
-use super::node::{Counts, Node};
-use super::parts::disk::Disk;
-use super::parts::job::{Job, new_row, now_ms};
-use super::parts::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
-use super::parts::journal_thread::{JournalHandle, Loaded};
-use super::parts::known_disks;
-use super::parts::known_disks::KnownDisks;
-use super::parts::thread::{descriptor_limit, run_isolated};
-use super::parts::undone::Left;
-use super::parts::{checks, events, marks, reservation};
-use super::recover::open::open_and_scan;
-use super::recover::{Ended, Findings, Promised, Settled};
-use super::tend::housekeeping;
-use super::tend::{last_seen, tidy};
-use crate::config::{self, BrokenDisks};
-use crate::engine::recover;
-use crate::engine::{ledger, lost, schedule, tasks};
-use crate::fault;
-use crate::journal::Origin;
-use crate::model::{
-    DiskIndex, DiskRef, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus, UndoneFor,
-};
-use crate::rules::recovery::{MigrationVerdict, TabletIs};
-use crate::rules::transition::Event;
-use crate::storage::{Dir, FileSystem, Owner, RootScan};
 use handover::hands_over;
 use outdated::distrust_if_outdated;
+
+use super::node::Node;
+use crate::config::{self, BrokenDisks};
+use crate::engine::ask::stop::settle_late_order;
+use crate::engine::damage;
+use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::counts::Counts;
+use crate::engine::parts::disk::Disk;
+use crate::engine::parts::job::{Job, new_row};
+use crate::engine::parts::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
+use crate::engine::parts::journal_thread::{JournalHandle, Loaded};
+use crate::engine::parts::known_disks::KnownDisks;
+use crate::engine::parts::reservation;
+use crate::engine::parts::thread::{descriptor_limit, run_isolated};
+use crate::engine::parts::undone::Left;
+use crate::engine::recover::findings::{Ended, Findings, Promised, Settled};
+use crate::engine::recover::open::open_and_scan;
+use crate::engine::recover::verdicts::with_verdict;
+use crate::engine::tend::{disk_list, housekeeping, last_seen, marks, speeds};
+use crate::engine::tidy;
+use crate::engine::{ledger, lost, recover, schedule, tasks};
+use crate::fault;
+use crate::journal::Origin;
+use crate::model::{DiskIndex, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus};
+use crate::rules::recovery::MigrationVerdict;
+use crate::storage::{Dir, FileSystem, Owner, RootScan};
 
 /// Why the daemon cannot start, one reason per line.
 #[derive(Debug, thiserror::Error)]
@@ -77,7 +77,7 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         run_isolated("state-dir", move || Ok::<_, Failure>(FileSystem::of(&Dir::open_absolute(&at)?)?))??
     };
 
-    let counts = Arc::new(super::parts::flush::SyncCounts::default());
+    let counts = Arc::new(crate::engine::parts::flush::SyncCounts::default());
     let (scans, last_seen, lost) = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
@@ -159,16 +159,16 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         node.board().alive.len()
     );
     marks::take_up(&node, remembered.marks);
-    checks::take_up(&node, remembered.checks);
+    damage::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     lost::end_those_of_lost_disks(&node, &lost);
-    super::tend::gentle::name_strangers(&node);
-    schedule::start(&node)?;
+    crate::engine::tend::gentle::name_strangers(&node);
+    schedule::start(&node, settle_late_order)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
     last_seen::write(&node);
-    known_disks::spread(&node);
-    events::start(&node)?;
+    disk_list::spread(&node);
+    speeds::start(&node)?;
     Ok(node)
 }
 
@@ -176,7 +176,7 @@ fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Ve
     let mut disks: Vec<Arc<Disk>> = Vec::new();
     let mut add = |path: &str, medium, broken: Option<&str>| {
         let Ok(index) = u16::try_from(disks.len()) else { return };
-        let rate = super::tend::gentle::disk_rate(config, path);
+        let rate = crate::engine::parts::limits::disk_rate(config, path);
         let disk = Disk::new(DiskIndex(index), path.to_owned(), medium, rate);
         if let Some(why) = broken {
             disk.mark_broken(why);
@@ -293,74 +293,6 @@ fn take_up(node: &Arc<Node>, mut migration: Migration, verdict: MigrationVerdict
     with_verdict(node, &job, verdict, "found unfinished at the start; goes on");
 }
 
-/// Does with a migration that is on the board what was decided about it.
-pub(crate) fn with_verdict(node: &Arc<Node>, job: &Arc<Job>, verdict: MigrationVerdict, why: &str) {
-    let (id, key) = {
-        let row = job.lock();
-        (row.id, row.key)
-    };
-    let own = || {
-        if let Some(entry) = node.catalog_mut().get_mut(key) {
-            entry.migration = Some(id);
-        }
-    };
-    match verdict {
-        MigrationVerdict::GoOn => {
-            own();
-            let _ = job.advance(Event::Interrupted, why);
-            schedule::requeue(node, job);
-        }
-        MigrationVerdict::StayPaused | MigrationVerdict::StayAtGate => own(),
-        MigrationVerdict::Wait => {
-            own();
-            let known = node.catalog().why_unavailable(key).map(ToOwned::to_owned);
-            let why = known.unwrap_or_else(|| which_disk_is_away(node, &job.snapshot()));
-            job.lock().status_reason = format!("waiting for its tablet: {why}");
-        }
-        MigrationVerdict::Complete => {
-            let generation = node.catalog().get(key).map_or(0, |entry| entry.generation);
-            complete_from_disk(job, generation);
-            node.end(job, Event::Completed, "found complete at the start, or when its disk joined");
-        }
-        MigrationVerdict::FinishAbort => {
-            let why = job.lock().steering.undone_for;
-            end_undone(node, job, why.unwrap_or(UndoneFor::Abort));
-        }
-        MigrationVerdict::Fail => {
-            let failure = recover::moved_away(key);
-            let reason = failure.message.clone();
-            job.lock().failure = Some(failure);
-            node.end(job, Event::Fail, reason);
-        }
-    }
-}
-
-/// The end of a migration that is not here, in words.
-fn which_disk_is_away(node: &Node, row: &Migration) -> String {
-    let away =
-        [&row.source, &row.destination].into_iter().find(|disk| node.disk_by_uuid(disk.uuid).is_none());
-    away.map_or_else(
-        || "a disk is not here".to_owned(),
-        |disk| format!("disk {} ({}) is not here", disk.path, disk.uuid),
-    )
-}
-
-/// Where the tablet of a migration is, seen from it, while the node serves.
-pub(crate) fn where_tablet_is(node: &Node, row: &Migration) -> TabletIs {
-    let index = |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map(|disk| disk.index);
-    let some_away = node.shown_disks().any(|disk| disk.opened.get().is_none());
-    let (source, destination) = (index(&row.source), index(&row.destination));
-    let end_away = source.is_none() || destination.is_none();
-    let catalog = node.catalog();
-    match catalog.get(row.key) {
-        Some(entry) if Some(entry.disk) == destination => TabletIs::OnDestination,
-        Some(entry) if Some(entry.disk) == source => TabletIs::OnSource,
-        Some(_) => TabletIs::OnOtherDisk,
-        None if catalog.why_unavailable(row.key).is_some() || some_away || end_away => TabletIs::Unavailable,
-        None => TabletIs::Gone,
-    }
-}
-
 /// A step that the daemon did not live to end has ended all the same.
 fn end_open_step(migration: &mut Migration, verdict: MigrationVerdict) {
     let Some(step) = migration.steps.last_mut().filter(|step| step.status == StepStatus::Running) else {
@@ -372,20 +304,6 @@ fn end_open_step(migration: &mut Migration, verdict: MigrationVerdict) {
     };
     (step.status, step.ended_ms) = (status, Some(now_ms()));
     migration.log(now_ms(), text);
-}
-
-/// A move whose end nobody was there to write down. Its receipt was journalled before the swap.
-fn complete_from_disk(job: &Job, generation: u64) {
-    {
-        let mut row = job.lock();
-        row.failure = None;
-        let duration_ms = u64::try_from(now_ms() - row.created_ms).unwrap_or(0);
-        if let Some(receipt) = &mut row.receipt {
-            receipt.generation = generation;
-            receipt.duration_ms = duration_ms;
-        }
-    }
-    job.count_as_copied();
 }
 
 /// Accepts again what was promised, each before its staging goes: that alone still says so. A kill in between leaves it

@@ -4,15 +4,19 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::row::change;
 use crate::engine::ask::{admit, stop};
+use crate::engine::damage;
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
+use crate::engine::parts::limits;
+use crate::engine::parts::task_book::{Entry, MoveState, Stock};
 use crate::engine::parts::thread::spawn_isolated;
-use crate::engine::parts::{checks, marks};
-use crate::engine::tasks::{Entry, MoveState, Stock, change, replan, report, shortfall};
+use crate::engine::tasks::{replan, report, shortfall};
 use crate::engine::view::Submit;
 use crate::model::{
-    DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, Task, TaskId, TaskStatus,
+    DiskUuid, ErrorCode, Failure, Marked, Migration, MigrationId, PlannedMove, Status, Task, TaskId,
+    TaskStatus,
 };
 use crate::rules::hold::Looks;
 
@@ -28,7 +32,7 @@ type Holds = HashMap<(TaskId, DiskUuid), Instant>;
 ///
 /// # Errors
 /// No thread can be made.
-pub(in crate::engine) fn start(node: &Arc<Node>) -> Result<(), Failure> {
+pub(crate) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     let node = Arc::clone(node);
     spawn_isolated("tasks", move || {
         let mut holds = Holds::new();
@@ -235,7 +239,7 @@ fn set(node: &Node, task: TaskId, at: usize, state: MoveState) {
 /// Moves of one task that may be under way at once: enough that no slot waits for the feeder, few enough that a stop is
 /// soon felt and others find room in the queue.
 fn ahead(node: &Node) -> usize {
-    let limits = node.node_limits();
+    let limits = limits::of_node(&node.config());
     let queue = node.config().migration_queue_size as usize;
     (2 * limits.running.max(limits.small_batch)).min(queue / 2).max(1)
 }
@@ -257,7 +261,7 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
         _ => return,
     };
     // What a disk did not give comes after everything that it gives.
-    let unreadable = checks::unreadable(node);
+    let unreadable = damage::unreadable(node);
     if !unreadable.is_empty() {
         pending.sort_by_key(|at| unreadable.contains(&task.plan.moves[*at].key));
     }
@@ -321,7 +325,8 @@ fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<Mov
         Place::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
         Place::Elsewhere(why) => return Ok(MoveState::Failed(why)),
     }
-    if let Some(pin) = marks::pinned(node, planned.key) {
+    let pin = node.marks().get(&Marked::Pinned(planned.key)).cloned();
+    if let Some(pin) = pin {
         return Ok(MoveState::Failed(format!("pinned by {}: no plan moves it; unpin it first", pin.by)));
     }
     let Some(destination) = node.disk_by_uuid(planned.destination.uuid) else {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::engine::ask::{admit, stop};
+use crate::engine::ask::{go_on, stop};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::job::Order;
@@ -50,7 +50,7 @@ fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
         let done = match verdict {
             HoldVerdict::Leave => Ok(()),
             HoldVerdict::Hold(by) => stop::hold(node, id, by),
-            HoldVerdict::LetGo => admit::resume(node, id).map(drop),
+            HoldVerdict::LetGo => go_on::resume(node, id).map(drop),
             HoldVerdict::CallOff => stop::abort(node, id).map(drop),
         };
         if let Err(failure) = done {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use crate::config::Config;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
+use crate::engine::parts::limits::{self, cool_down_ms};
 use crate::engine::parts::marks;
 use crate::model::{
     DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
@@ -30,7 +30,7 @@ pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompl
         }
         TaskRequest::Drain { .. } | TaskRequest::Move { .. } => REBALANCE_POINTS,
     };
-    let watermark = node.capacity_limits();
+    let watermark = limits::capacity(&node.config());
     let config = node.config();
     Settings {
         watermark,
@@ -47,11 +47,6 @@ pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompl
     }
 }
 
-/// How long a rebalance leaves a tablet that was moved alone.
-pub(in crate::engine) fn cool_down_ms(config: &Config) -> TimestampMs {
-    i64::from(config.rebalance_cool_down_sec).saturating_mul(1000)
-}
-
 /// The node at this moment.
 pub(super) fn inventory(node: &Node) -> Inventory {
     let hang_after = node.hang_after();
@@ -61,8 +56,8 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         path: disk.path.clone(),
         medium: disk.medium,
         condition: disk.condition(hang_after),
-        capacity: disk.capacity(),
-        reserved: disk.reserved(),
+        capacity: disk.space.capacity(),
+        reserved: disk.space.reserved(),
         trash_bytes: disk.trash_bytes.load(Ordering::Relaxed),
         file_system: file_system(node, disk),
     });
@@ -83,7 +78,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
             Some((row.id, node.disk_by_uuid(row.destination.uuid)?.index))
         })
         .collect();
-    let pinned = marks::all_pinned(node);
+    let pinned = marks::all_pinned(&node.marks());
     let catalog = node.catalog();
     let tablets = catalog.after(None).map(|(key, entry)| Tablet {
         key,

@@ -8,10 +8,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::book::{Entry, MoveState};
+use super::row::{change, illegal};
 use crate::engine::node::Node;
 use crate::engine::parts::disk::visit;
-use crate::engine::tasks::{change, frozen, illegal, picture, report};
+use crate::engine::parts::task_book::{Entry, MoveState};
+use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::TaskView;
 use crate::model::{
     DiskRef, DiskUuid, Failure, PlannedMove, ReplanPolicy, Replanned, Task, TaskId, TaskStatus,
@@ -35,7 +36,7 @@ struct Found {
 }
 
 /// Gives moves that cannot go on other destinations, because an operator says so.
-pub(super) fn replan(node: &Node, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
+pub(crate) fn replan(node: &Node, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
     node.journal.check_space()?;
     {
         let book = node.tasks();
@@ -64,7 +65,9 @@ fn measure(node: &Node) {
     let hang_after = node.hang_after();
     for disk in node.shown_disks().filter(|disk| disk.condition(hang_after).is_writable()) {
         let own = Arc::clone(disk);
-        if let Err(failure) = visit(disk, MEASURE_WAIT, move |root, _| Ok(own.measure(root).map(drop)?)) {
+        if let Err(failure) =
+            visit(disk, MEASURE_WAIT, move |root, _| Ok(own.space.measure(root).map(drop)?))
+        {
             tracing::debug!("{failure}");
         }
     }

@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::book::{Entry, MoveState, Sample};
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
+use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::task_book::{Entry, MoveState, Sample};
 use crate::engine::tasks::shortfall;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
@@ -96,13 +97,13 @@ fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
 }
 
 /// One task, in full.
-pub(super) fn show(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
+pub(crate) fn show(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
     let draft = Draft::of(node.tasks().get(id)?, Detail::Disks);
     Ok(complete(node, draft))
 }
 
 /// Tasks, ascending by number.
-pub(super) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
+pub(crate) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
     let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
     let detail = if filter.with_disks { Detail::Disks } else { Detail::Sums };
     let drafts: Vec<_>;
@@ -225,7 +226,7 @@ fn why_stuck(node: &Node, row: &Migration) -> Option<String> {
         }
         _ if is_hung(&source) || is_hung(&destination) => Some(row.status_reason.clone()),
         _ => {
-            let still_ms = node.now_ms() - row.last_progress_ms?;
+            let still_ms = now_ms() - row.last_progress_ms?;
             let text = || format!("no byte has moved for {} s ({})", still_ms / 1000, row.status_reason);
             (still_ms > STUCK_AFTER_MS).then(text)
         }
@@ -292,7 +293,7 @@ fn paused_sources(task: &Task) -> Option<String> {
 }
 
 /// Every move of a task as it stands.
-pub(super) fn targets(
+pub(crate) fn targets(
     node: &Node,
     id: TaskId,
     filter: &TargetFilter,

@@ -1,7 +1,7 @@
 //! What was asked of a task and is not so at its end. Looks at where tablets are now, not at what the plan hoped for.
 
-use super::book::MoveState;
 use crate::engine::node::Node;
+use crate::engine::parts::task_book::MoveState;
 use crate::model::{LeftOut, PlanOutcome, PlannedMove, TabletKey, Task, TaskRequest};
 
 /// In words; `None` when all that was asked for is done. `states` are those of the moves of its plan.

@@ -6,17 +6,15 @@ use std::time::{Duration, Instant};
 
 use crate::config;
 use crate::engine::ask::stop::expire_overdue;
+use crate::engine::look::trash::used_percent;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::disk::{Disk, TURNED_READ_ONLY, note_storage_error};
 use crate::engine::parts::job::Order;
 use crate::engine::parts::probe;
 use crate::engine::parts::thread::spawn_isolated;
-use crate::engine::tend::joining;
-use crate::engine::tend::pace;
-use crate::engine::tend::tidy;
-use crate::engine::tend::trash;
-use crate::engine::tend::unrecorded;
+use crate::engine::tend::{joining, pace, trash, unrecorded};
+use crate::engine::tidy;
 use crate::model::{DiskCondition, ErrorCode, Failure, Status};
 use crate::rules::retry::patience_ms;
 use crate::storage::{StorageError, ensure_spares};
@@ -199,7 +197,7 @@ impl Backoff {
 fn takes_writes(disk: &Disk) -> bool {
     let looked = disk.open().and_then(|(root, _)| {
         let _call = disk.enter("a look at the root");
-        disk.measure(&root)?;
+        disk.space.measure(&root)?;
         Ok(!root.is_read_only()?)
     });
     looked.unwrap_or(false)
@@ -208,7 +206,7 @@ fn takes_writes(disk: &Disk) -> bool {
 fn probe(disk: &Disk) -> Result<(), Failure> {
     let (root, _) = disk.open()?;
     let _call = disk.enter("the write probe");
-    disk.measure(&root)?;
+    disk.space.measure(&root)?;
     if root.is_read_only()? {
         disk.turned_read_only();
         return Err(Failure::new(ErrorCode::DiskUnavailable, TURNED_READ_ONLY));
@@ -231,7 +229,7 @@ fn sweep(node: &Arc<Node>) {
             let config = node.config();
             (u64::from(config.min_garbage_sweep_interval), u64::from(config.max_garbage_sweep_interval))
         };
-        let fullest = node.disks.iter().map(|disk| trash::used_percent(disk)).max().unwrap_or(0).min(100);
+        let fullest = node.disks.iter().map(|disk| used_percent(disk)).max().unwrap_or(0).min(100);
         let interval = longest.saturating_sub(longest.saturating_sub(shortest) * fullest / 100).max(shortest);
         if !nap(node, Duration::from_secs(interval)) {
             return;

@@ -6,24 +6,23 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::ask::admit::NOT_YET_NUMBERED;
+use crate::engine::ledger;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::catalog::{Entry, NOT_YET_NUMBERED};
 use crate::engine::parts::disk::{Disk, stay, visit};
 use crate::engine::parts::job::Job;
-use crate::engine::parts::known_disks;
 use crate::engine::parts::known_disks::KnownDisks;
-use crate::engine::parts::marks;
 use crate::engine::parts::probe::probe;
 use crate::engine::parts::thread::run_isolated;
 use crate::engine::parts::undone::{Action, Left};
+use crate::engine::recover::look::Look;
+use crate::engine::recover::look::look;
 use crate::engine::recover::open::open_beside;
-use crate::engine::recover::{Look, look};
-use crate::engine::start::{where_tablet_is, with_verdict};
-use crate::engine::tend::unrecorded;
+use crate::engine::recover::verdicts::{where_tablet_is, with_verdict};
+use crate::engine::tend::{disk_list, marks, unrecorded};
 use crate::model::{DiskIndex, DiskUuid, ErrorCode, Failure, RecordSummary, Status, TabletKey};
 use crate::rules::joining::{Held, Served, Twin, Verdict, settle_joining};
 use crate::rules::recovery::{
@@ -46,7 +45,7 @@ const LOOKED_THROUGH: &str = "it is being looked through before anything is writ
 /// # Errors
 /// Why not, in words; the disk is marked broken with them.
 pub(crate) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String> {
-    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = node.registering();
     if disk.is_forgotten() {
         return Err(disk.condition(Duration::MAX).reason().to_owned());
     }
@@ -71,7 +70,7 @@ pub(crate) fn join_late(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
             settle(node, disk, &scan)
         });
     match settled {
-        Ok(()) => take_into_service(node, disk).inspect(|()| known_disks::spread(node)),
+        Ok(()) => take_into_service(node, disk).inspect(|()| disk_list::spread(node)),
         Err(why) => {
             disk.mark_broken(why.clone());
             disk.clear_read_only();
@@ -94,7 +93,7 @@ pub(crate) fn is_there(disk: &Disk) -> bool {
 /// # Errors
 /// Why not, in words; its condition is as it was.
 pub(crate) fn take_back(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String> {
-    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = node.registering();
     let scan = stay(disk, SCAN_WAIT, |root, store| {
         root.check_identity()?;
         Ok(scan_root(root, store, LookForDirectories::Yes, 1, &ScanProgress::default())?)
@@ -363,7 +362,7 @@ fn retire_one(
 /// What is said of a copy that the one on the disk `owner` has outlived; `None` when that has gone on.
 fn note_of(node: &Node, old: &RecordSummary, owner: DiskIndex) -> Option<RetiredNote> {
     let generation = node.catalog().get(old.key).filter(|entry| entry.disk == owner)?.generation;
-    Some(node.retired_note(old.key, old.shard_id, node.disk(owner).reference()?, generation))
+    Some(ledger::retired_note(node, old.key, old.shard_id, node.disk(owner).reference()?, generation))
 }
 
 fn retire_claimed(

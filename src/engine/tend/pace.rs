@@ -5,23 +5,21 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::sys::statfs::{BTRFS_SUPER_MAGIC, TMPFS_MAGIC, fstatfs};
 
-use super::gentle::disk_rate;
 use crate::config::Throttle;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
+use crate::engine::parts::limits::disk_rate;
 use crate::engine::parts::pressure::Stalls;
 use crate::engine::view::PaceView;
 use crate::model::Medium;
 use crate::rules::adaptive::{Bounds, Pacer, Sample, Verdict};
 use crate::storage::layout::DISK_FILE;
-use crate::transfer::Limiter;
 
 /// Time between two decisions.
 const TICK: Duration = Duration::from_millis(200);
@@ -32,95 +30,8 @@ const PROBE_EVERY_HDD: Duration = Duration::from_millis(50);
 const PROBE_BYTES: usize = 4096;
 /// A disk at rest for so long is measured anew before it is loaded again.
 const REST: Duration = Duration::from_secs(10);
-/// How often a stop is noticed.
-const NAP: Duration = Duration::from_secs(1);
 /// As fast as anything; no limit is set there.
 const CEILING_BYTES_PER_SEC: u64 = 16 << 30;
-
-/// How one disk is paced.
-pub(crate) struct Pace {
-    limiter: Limiter,
-    passed_bytes: AtomicU64,
-    copies: AtomicUsize,
-    in_force: AtomicBool,
-    shown: Mutex<Option<PaceView>>,
-    begun: Condvar,
-}
-
-impl Default for Pace {
-    fn default() -> Self {
-        Self {
-            limiter: Limiter::smooth(0),
-            passed_bytes: AtomicU64::new(0),
-            copies: AtomicUsize::new(0),
-            in_force: AtomicBool::new(false),
-            shown: Mutex::default(),
-            begun: Condvar::new(),
-        }
-    }
-}
-
-/// A copy from or to the disk, until dropped.
-pub(crate) struct Copying<'a>(&'a Pace);
-
-impl Drop for Copying<'_> {
-    fn drop(&mut self) {
-        self.0.copies.fetch_sub(1, Ordering::SeqCst);
-    }
-}
-
-impl Pace {
-    fn shown(&self) -> MutexGuard<'_, Option<PaceView>> {
-        self.shown.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A copy from or to this disk begins.
-    pub(crate) fn begin_copy(&self) -> Copying<'_> {
-        self.copies.fetch_add(1, Ordering::SeqCst);
-        // Under the lock: a bell between the other side's look and its wait would be missed.
-        drop(self.shown());
-        self.begun.notify_all();
-        Copying(self)
-    }
-
-    /// Waits until that many bytes may pass.
-    ///
-    /// # Errors
-    /// What `go_on` said.
-    pub(crate) fn take<E>(&self, bytes: u64, go_on: impl Fn() -> Result<(), E>) -> Result<Duration, E> {
-        let waited = self.limiter.take(bytes, go_on)?;
-        self.passed_bytes.fetch_add(bytes, Ordering::Relaxed);
-        Ok(waited)
-    }
-
-    /// Whether copies are held back, or were a moment ago.
-    pub(crate) fn is_in_force(&self) -> bool {
-        self.in_force.load(Ordering::Relaxed)
-    }
-
-    /// How it is paced now; `None` while it is not.
-    pub(crate) fn view(&self) -> Option<PaceView> {
-        self.shown().clone()
-    }
-
-    /// The rate is in force before anybody can see it.
-    fn show(&self, view: Option<PaceView>) {
-        self.limiter.set_rate(view.as_ref().map_or(0, |view| view.rate_bytes_per_sec));
-        self.in_force.store(view.is_some(), Ordering::Relaxed);
-        *self.shown() = view;
-    }
-
-    fn is_copying(&self) -> bool {
-        self.copies.load(Ordering::SeqCst) > 0
-    }
-
-    fn wait_for_a_copy(&self) {
-        let shown = self.shown();
-        if !self.is_copying() {
-            drop(self.begun.wait_timeout(shown, NAP));
-        }
-    }
-}
 
 fn is_adaptive(node: &Node) -> bool {
     node.config().migration_throttle == Throttle::Adaptive && !node.is_stopping()
@@ -188,7 +99,7 @@ fn bounds(node: &Node, disk: &Disk) -> Bounds {
     }
 }
 
-fn view(pacer: &Pacer, verdict: Verdict, sample: Sample, bounds: Bounds) -> PaceView {
+pub(crate) fn view(pacer: &Pacer, verdict: Verdict, sample: Sample, bounds: Bounds) -> PaceView {
     let rate = pacer.rate_bytes_per_sec();
     let us =
         |latency: Option<Duration>| latency.map(|time| u64::try_from(time.as_micros()).unwrap_or(u64::MAX));

@@ -2,23 +2,21 @@
 //! settle is left to a start: a disk that joins must hold nothing that this node knows of already.
 
 use std::path::PathBuf;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::gentle::disk_rate;
 use crate::config::{self, BrokenDisks};
 use crate::engine::look::disks;
 use crate::engine::look::removal::in_use;
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Entry;
 use crate::engine::parts::disk::Disk;
-use crate::engine::parts::known_disks;
 use crate::engine::parts::known_disks::{KnownDisks, if_lost};
-use crate::engine::parts::marks;
+use crate::engine::parts::limits::disk_rate;
 use crate::engine::parts::thread::run_isolated;
 use crate::engine::recover::open::open_beside;
-use crate::engine::tend::housekeeping;
-use crate::engine::tend::last_seen;
+use crate::engine::tend::{disk_list, marks};
+use crate::engine::tend::{housekeeping, last_seen};
 use crate::model::{ErrorCode, Failure, Marked, Medium, TabletKey};
 use crate::storage::RootScan;
 
@@ -29,7 +27,7 @@ const ROOTS_KEY: &str = "storage_root_path";
 
 /// Opens a disk, probes and scans it as a start would, writes it into be_custom.conf and lets it serve.
 pub(crate) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
-    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = node.registering();
     let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
     if let Some(known) = node.disk_at(path.trim_end_matches('/')) {
         let condition = known.condition(node.hang_after());
@@ -130,14 +128,14 @@ pub(crate) fn join(node: &Arc<Node>, path: &str, medium: Medium, how: &Joining) 
         );
     }
     tracing::warn!(disk = path, tablets = scan.records.len(), "registered by an operator");
-    known_disks::spread(node);
+    disk_list::spread(node);
     node.ring();
     Ok(())
 }
 
 /// Lets a disk go that holds nothing: out of the configuration, its lock and its descriptors free.
 pub(crate) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
-    let _one = node.registering.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = node.registering();
     let disk = Arc::clone(node.find_disk(path)?);
     // Nothing may arrive between the look and the end. The catalog's lock orders the two: a move that is granted is
     // counted by now, or sees that the disk is leaving.
@@ -199,7 +197,7 @@ pub(crate) fn change_known_disks<T: Send + 'static>(
     })?;
     let (answer, is_changed) = changed.map_err(|why: String| Failure::new(ErrorCode::IoError, why))?;
     if is_changed {
-        known_disks::spread(node);
+        disk_list::spread(node);
     }
     Ok(answer)
 }

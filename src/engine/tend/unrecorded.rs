@@ -2,18 +2,17 @@
 //! walk of each disk looks for them in the background; until it has ended nobody knows that there are none. They are
 //! shown and counted, they keep their disk from being let go, and nothing here touches them.
 
-use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::gentle::wear_io_class;
-use crate::engine::look::migrations::PAGE_DEFAULT;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::{Disk, visit};
+use crate::engine::parts::io_class::wear_io_class;
 use crate::engine::parts::thread::spawn_isolated;
-use crate::engine::view::{Page, UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
+use crate::engine::parts::walk::State;
+use crate::engine::view::{PAGE_DEFAULT, Page, UnrecordedFilter, UnrecordedView};
 use crate::model::{DiskIndex, Failure};
-use crate::storage::{DataDir, Unnamed, data_dirs, look_unnamed, shard_names};
+use crate::storage::{DataDir, data_dirs, look_unnamed, shard_names};
 use crate::transfer::Limiter;
 
 /// Directories of one request that are looked at again before they are shown.
@@ -22,129 +21,6 @@ const SHOWN_AGAIN_MAX: usize = 1000;
 const LOOK_WAIT: Duration = Duration::from_secs(20);
 /// Directories that are looked at in one visit.
 const DIRS_PER_VISIT: usize = 64;
-
-/// What the walk of one disk has found so far.
-#[derive(Debug, Default)]
-pub(crate) struct Walk {
-    found: Mutex<Found>,
-    over: Condvar,
-}
-
-#[derive(Debug, Default)]
-struct Found {
-    state: State,
-    /// Directories below `data/` that were walked, and their number.
-    shards: (usize, usize),
-    dirs: BTreeMap<String, (DataDir, Unnamed)>,
-    bytes: u64,
-}
-
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-enum State {
-    #[default]
-    NotYet,
-    Walking,
-    /// It did not come to its end, and why.
-    Failed(String),
-    Ended,
-}
-
-impl Walk {
-    fn lock(&self) -> MutexGuard<'_, Found> {
-        self.found.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Waits a moment for a walk that is under way: most are over soon.
-    pub(crate) fn wait(&self, patience: Duration) {
-        let is_open = |found: &mut Found| matches!(found.state, State::NotYet | State::Walking);
-        drop(self.over.wait_timeout_while(self.lock(), patience, is_open));
-    }
-
-    fn end(&self, state: State) {
-        self.lock().state = state;
-        self.over.notify_all();
-    }
-
-    /// Counts.
-    pub(crate) fn view(&self) -> UnrecordedOnDisk {
-        let found = self.lock();
-        UnrecordedOnDisk {
-            count: found.dirs.len() as u64,
-            bytes: found.bytes,
-            not_looked_at: match &found.state {
-                State::Ended => None,
-                State::Failed(why) => Some(format!("not yet looked at: {why}")),
-                State::NotYet => Some("not yet looked at".to_owned()),
-                State::Walking => {
-                    let (done, all) = found.shards;
-                    Some(format!("not yet looked at: {done} of {all} shards so far"))
-                }
-            },
-        }
-    }
-
-    /// Why the disk must not be let go because of it.
-    pub(crate) fn in_the_way(&self, path: &str) -> Option<String> {
-        let view = self.view();
-        if let Some(why) = view.not_looked_at {
-            return Some(format!("whether it has files without a record is {why}"));
-        }
-        let what = match view.count {
-            0 => return None,
-            1 => "1 directory".to_owned(),
-            count => format!("{count} directories"),
-        };
-        Some(format!(
-            "{what} below data/ that no record names: tabletctl tablet unrecorded --disk {path} lists them, tabletctl tablet adopt takes \
-             them in, and tabletctl tablet set-aside moves what is left over to quarantine"
-        ))
-    }
-
-    /// What was found at this path below the root.
-    pub(crate) fn find(&self, path: &str) -> Option<DataDir> {
-        self.lock().dirs.get(path).map(|(dir, _)| dir.clone())
-    }
-
-    /// Notes what is in a directory, or that it is none of these.
-    pub(crate) fn note(&self, dir: DataDir, unnamed: Option<Unnamed>) {
-        let mut found = self.lock();
-        let before = match unnamed {
-            Some(unnamed) => {
-                found.bytes += unnamed.size_bytes;
-                found.dirs.insert(dir.path.clone(), (dir, unnamed))
-            }
-            None => found.dirs.remove(&dir.path),
-        };
-        found.bytes -= before.map_or(0, |(_, unnamed)| unnamed.size_bytes);
-    }
-
-    fn shown(&self, disk: &Disk, dir: &DataDir) -> Option<UnrecordedView> {
-        let found = self.lock();
-        let (_, unnamed) = found.dirs.get(&dir.path)?;
-        Some(UnrecordedView {
-            disk: disk.path.clone(),
-            path: format!("{}/{}", disk.path, dir.path),
-            key: dir.place.map(|(_, key)| key),
-            entries: unnamed.entries,
-            size_bytes: unnamed.size_bytes,
-            remark: unnamed.remark.clone(),
-        })
-    }
-
-    fn known(&self) -> Vec<DataDir> {
-        self.lock().dirs.values().map(|(dir, _)| dir.clone()).collect()
-    }
-
-    /// Whether it is this caller that walks now.
-    fn begin(&self) -> bool {
-        let mut found = self.lock();
-        let is_free = found.state != State::Walking;
-        if is_free {
-            *found = Found { state: State::Walking, ..Found::default() };
-        }
-        is_free
-    }
-}
 
 /// Walks a disk from its beginning, on a thread of its own, unless that is under way.
 pub(crate) fn start(node: &Arc<Node>, disk: &Arc<Disk>) {
@@ -298,7 +174,10 @@ pub(crate) fn list(node: &Node, filter: &UnrecordedFilter) -> Result<Page<Unreco
     }
     let (total, chosen) = chosen(disks(), after, filter);
     let shown = chosen.into_iter().flat_map(|(disk, dirs)| dirs.into_iter().map(move |dir| (disk, dir)));
-    Ok(Page { total, items: shown.filter_map(|(disk, dir)| disk.unrecorded.shown(disk, &dir)).collect() })
+    Ok(Page {
+        total,
+        items: shown.filter_map(|(disk, dir)| disk.unrecorded.shown(&disk.path, &dir)).collect(),
+    })
 }
 
 /// Disks, and what of each is on a page.

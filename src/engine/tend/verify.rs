@@ -9,18 +9,15 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
-use nix::errno::Errno;
-
-use super::gentle::wear_io_class;
-use crate::engine::look::migrations::read_record;
+use crate::engine::look::reading::{Reading, open_tablet, read_record};
 use crate::engine::node::Node;
 use crate::engine::parts::checks::{Check, Trouble, forget_oldest, in_words, unasked};
+use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::model::{CheckState, ErrorCode, Failure, TabletCheck, TabletKey, TabletRecord};
-use crate::storage::layout::tablet_dir;
-use crate::storage::{Dir, DiskError, Root};
-use crate::transfer::{CallToken, Coldness, CopyHooks, Side, Traffic, read_cold_crc};
+use crate::storage::{Dir, DiskError};
+use crate::transfer::{Coldness, read_cold_crc};
 
 /// How long a request waits for the end: small tablets are verified by then.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -34,7 +31,7 @@ const OPEN_MAX: usize = 64;
 /// # Errors
 /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
 pub(crate) fn verify(node: &Arc<Node>, key: TabletKey) -> Result<TabletCheck, Failure> {
-    let disk = crate::engine::look::migrations::owner(node, key)?;
+    let disk = crate::engine::look::reading::owner(node, key)?;
     Ok(ask(node, key, &disk)?.wait(PATIENCE))
 }
 
@@ -49,7 +46,7 @@ fn ask(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>,
         let text = format!("{OPEN_MAX} verifications are under way already; ask again later");
         return Err(Failure::new(ErrorCode::QueueFull, text));
     }
-    forget_oldest(node, &mut checks);
+    forget_oldest(&node.journal, &mut checks);
     let trouble_before = checks.get(&key).and_then(|check| check.trouble());
     let check = begin(node, key, disk, trouble_before)?;
     checks.insert(key, Arc::clone(&check));
@@ -62,8 +59,7 @@ fn ask(node: &Arc<Node>, key: TabletKey, disk: &Arc<Disk>) -> Result<Arc<Check>,
 /// As [`verify`], for a tablet that is not known.
 pub(crate) fn last(node: &Node, key: TabletKey) -> Result<TabletCheck, Failure> {
     let known = node.checks().get(&key).map(|check| check.view());
-    known
-        .map_or_else(|| Ok(unasked(key, crate::engine::look::migrations::owner(node, key)?.path.clone())), Ok)
+    known.map_or_else(|| Ok(unasked(key, crate::engine::look::reading::owner(node, key)?.path.clone())), Ok)
 }
 
 /// A verification on a thread of its own.
@@ -87,7 +83,7 @@ fn queued(node: &Node, key: TabletKey, disk: &Disk, trouble_before: Option<Troub
     let seen = TabletCheck {
         generation: node.catalog().get(key).map_or(0, |entry| entry.generation),
         state: CheckState::Queued,
-        started_ms: Some(node.now_ms()),
+        started_ms: Some(now_ms()),
         ..unasked(key, disk.path.clone())
     };
     Arc::new(Check::of(seen).after(trouble_before))
@@ -117,7 +113,7 @@ pub(crate) fn verify_here(
         let running = checks.get(&key).filter(|check| !check.lock().state.is_settled()).cloned();
         let is_ours = running.is_none();
         let check = running.unwrap_or_else(|| {
-            forget_oldest(node, &mut checks);
+            forget_oldest(&node.journal, &mut checks);
             let check = queued(node, key, disk, checks.get(&key).and_then(|check| check.trouble()));
             checks.insert(key, Arc::clone(&check));
             check
@@ -190,7 +186,7 @@ fn settle(node: &Node, check: &Check, outcome: Result<Coldness, Failure>) {
             found(&seen)
         }
     };
-    (seen.state, seen.finished_ms) = (state, Some(node.now_ms()));
+    (seen.state, seen.finished_ms) = (state, Some(now_ms()));
     match state {
         CheckState::Damaged | CheckState::Unreadable => {
             tracing::error!(tablet = %key, disk = seen.disk, "verified: {}", in_words(&seen));
@@ -265,21 +261,6 @@ fn read(
     Ok(coldness)
 }
 
-/// The directory of a tablet.
-///
-/// # Errors
-/// `SOURCE_DAMAGED` when it is missing, `SOURCE_UNREADABLE` when the disk does not give it; as `openat2(2)`.
-pub(crate) fn open_tablet(root: &Root, record: &TabletRecord) -> Result<Dir, Failure> {
-    root.dir().open(tablet_dir(record.shard_id, record.key)).map_err(missing_is_damage)
-}
-
-/// A name that a record gives, and that is not there, is damage: the disk has answered.
-pub(crate) fn missing_is_damage(error: DiskError) -> Failure {
-    let is_missing = error.errno == Errno::ENOENT;
-    let failure = error.on_source();
-    if is_missing { Failure { code: ErrorCode::SourceDamaged, ..failure } } else { failure }
-}
-
 fn find_unlisted(dir: &Dir, record: &TabletRecord, check: &Check) -> Result<(), Failure> {
     let listed: BTreeSet<&str> = record.manifest.files().iter().map(|file| file.name.as_str()).collect();
     let listing = dir.for_each(|name, kind| {
@@ -302,56 +283,6 @@ pub(crate) fn verify_to_the_end(
     key: TabletKey,
     go_on: impl Fn() -> Result<(), Failure>,
 ) -> Result<TabletCheck, Failure> {
-    let disk = crate::engine::look::migrations::owner(node, key)?;
+    let disk = crate::engine::look::reading::owner(node, key)?;
     wait_for(&*ask(node, key, &disk)?, go_on)
-}
-
-/// Reads a tablet at length: stops when the daemon does, keeps to the limits of the disk and of the node, and to the
-/// I/O class of migrations.
-pub(crate) struct Reading<'a> {
-    pub(crate) node: &'a Node,
-    pub(crate) disk: &'a Disk,
-    /// Counts what is read.
-    pub(crate) bytes: &'a AtomicU64,
-    /// Who else may stop it.
-    pub(crate) stop: Option<&'a (dyn Fn() -> Result<(), Failure> + Sync)>,
-    /// Counts it as well, over many tablets.
-    pub(crate) count: Option<&'a AtomicU64>,
-}
-
-impl CopyHooks for Reading<'_> {
-    fn checkpoint(&self) -> Result<(), Failure> {
-        let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
-        if self.node.is_stopping() {
-            return Err(stopping());
-        }
-        self.stop.map_or(Ok(()), |stop| stop())
-    }
-
-    fn take(
-        &self,
-        traffic: Traffic,
-        bytes: u64,
-        go_on: &dyn Fn() -> Result<(), Failure>,
-    ) -> Result<(), Failure> {
-        wear_io_class(self.node.config().migration_io_class);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(count) = self.count {
-            count.fetch_add(bytes, Ordering::Relaxed);
-        }
-        self.disk.take(traffic, bytes, go_on)?;
-        self.node.limiter.take(bytes, go_on).map(drop)
-    }
-
-    fn log(&self, text: String) {
-        tracing::debug!("{text}");
-    }
-
-    fn enter_call(&self, _: Side, operation: &'static str) -> CallToken {
-        CallToken(self.disk.begin_call(operation))
-    }
-
-    fn leave_call(&self, token: CallToken) {
-        self.disk.end_call(token.0);
-    }
 }

@@ -8,11 +8,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::verify::{Watch, verify_here};
-use crate::engine::look::migrations::{owner, why_not_served};
+use crate::engine::look::migrations::why_not_served;
+use crate::engine::look::reading::owner;
 use crate::engine::node::Node;
 use crate::engine::operations;
-use crate::engine::operations::{NewOperation, Operation};
 use crate::engine::parts::checks::in_words;
+use crate::engine::parts::operation_book::NewOperation;
+use crate::engine::parts::operation_book::Operation;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::view::operations::{OperationView, VerifyMany};
 use crate::model::{CheckState, DiskIndex, ErrorCode, Failure, OperationItem, OperationKind, TabletKey};
@@ -82,7 +84,7 @@ fn run(
         let (tally, sender) = (Arc::clone(&tally), sender.clone());
         spawn_isolated("verify", move || {
             for key in keys {
-                if own.checkpoint(&at).is_err() {
+                if own.checkpoint().is_err() {
                     break;
                 }
                 verify_one(&at, &own, key, &tally);
@@ -95,12 +97,12 @@ fn run(
     drop(sender);
     // A thread that is stuck in a hung disk is not waited for once somebody has stopped it.
     while ended.recv_timeout(PATIENCE) != Err(RecvTimeoutError::Disconnected) {
-        if operation.checkpoint(node).is_err() && ended.recv_timeout(PATIENCE).is_err() {
+        if operation.checkpoint().is_err() && ended.recv_timeout(PATIENCE).is_err() {
             break;
         }
     }
     let summary = lock(&tally).to_string();
-    match operation.checkpoint(node) {
+    match operation.checkpoint() {
         Ok(()) => Ok(summary),
         Err(failure) => Err(Failure::new(failure.code, format!("{}; by then {summary}", failure.message))),
     }
@@ -111,7 +113,7 @@ fn lock(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {
 }
 
 fn verify_one(node: &Arc<Node>, operation: &Operation, key: TabletKey, tally: &Mutex<Tally>) {
-    let stop = || operation.checkpoint(node);
+    let stop = || operation.checkpoint();
     let watch = Watch { stop: &stop, read_bytes: &operation.read_bytes };
     let read = || owner(node, key).and_then(|disk| Ok((verify_here(node, key, &disk, &watch)?, disk)));
     let is_moved = |check: &crate::model::TabletCheck| {
@@ -138,7 +140,7 @@ fn verify_one(node: &Arc<Node>, operation: &Operation, key: TabletKey, tally: &M
         Err(failure) => (Found::NotRead, String::new(), 0, failure.message),
     };
     // What an operator has stopped in the middle says nothing of the tablet.
-    if found == Found::NotRead && operation.checkpoint(node).is_err() {
+    if found == Found::NotRead && operation.checkpoint().is_err() {
         return;
     }
     lock(tally).bad.entry(found).or_default().push(key);

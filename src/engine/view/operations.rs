@@ -2,7 +2,7 @@
 
 use serde_json::value::RawValue;
 
-use crate::engine::view::TrashMarker;
+use super::trash::TrashMarker;
 use crate::model::{
     Failure, OperationId, OperationItem, OperationKind, OperationState, Salvage, SchemaHash, TabletId,
     TabletKey, TimestampMs, quoted,

@@ -1,15 +1,14 @@
-//! Tries again what is left undone (see [`crate::engine::parts::undone`]): by the sweep, and before a tablet is put where something of
+//! Tries again what is left undone (see [`super::parts::undone`]): by the sweep, and before a tablet is put where something of
 //! it is still in the way. Whether it may be done is decided in [`crate::rules::undone`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::engine::ask::admit::NOT_YET_NUMBERED;
-use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
-use crate::engine::parts::disk::{Disk, note_storage_error, visit};
-use crate::engine::parts::undone::{Action, Left};
-use crate::engine::recover::act;
+use super::node::Node;
+use super::parts::actions::act;
+use super::parts::catalog::{Entry, NOT_YET_NUMBERED};
+use super::parts::disk::{Disk, note_storage_error, visit};
+use super::parts::undone::{Action, Left};
 use crate::model::{DiskIndex, Failure, TabletKey};
 use crate::rules::undone::{OwnerIs, Verdict, Work, settle_undone};
 use crate::storage::{MetadataStore, NativeStore, Root, StorageError};

@@ -14,7 +14,7 @@ const FAILED_SHOWN: usize = 100;
 
 /// How one move stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum MoveState {
+pub(crate) enum MoveState {
     /// Not submitted yet.
     Pending,
     /// This migration carries it out.
@@ -28,7 +28,7 @@ pub(super) enum MoveState {
 }
 
 impl MoveState {
-    pub(super) const fn status(&self) -> MoveStatus {
+    pub(crate) const fn status(&self) -> MoveStatus {
         match self {
             Self::Pending => MoveStatus::Pending,
             Self::Running(_) => MoveStatus::Running,
@@ -39,21 +39,21 @@ impl MoveState {
     }
 
     /// The migration that carries it out now.
-    pub(super) const fn migration(&self) -> Option<MigrationId> {
+    pub(crate) const fn migration(&self) -> Option<MigrationId> {
         match self {
             Self::Running(id) => Some(*id),
             _ => None,
         }
     }
 
-    pub(super) const fn is_open(&self) -> bool {
+    pub(crate) const fn is_open(&self) -> bool {
         matches!(self, Self::Pending | Self::Running(_))
     }
 }
 
 /// Whether the states of the moves were compared with the node since the start of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stock {
+pub(crate) enum Stock {
     /// Not yet.
     ToTake,
     /// They were, or nothing of the task was ever submitted.
@@ -61,29 +61,29 @@ pub(super) enum Stock {
 }
 
 /// Bytes that were finished at a moment, by source disk.
-pub(super) struct Sample {
-    pub(super) at: Instant,
-    pub(super) finished: BTreeMap<DiskUuid, u64>,
+pub(crate) struct Sample {
+    pub(crate) at: Instant,
+    pub(crate) finished: BTreeMap<DiskUuid, u64>,
 }
 
 /// One task.
-pub(super) struct Entry {
-    pub(super) task: Arc<Task>,
+pub(crate) struct Entry {
+    pub(crate) task: Arc<Task>,
     /// One per move of the plan; empty once the task is over.
-    pub(super) moves: Vec<MoveState>,
-    pub(super) stock: Stock,
+    pub(crate) moves: Vec<MoveState>,
+    pub(crate) stock: Stock,
     /// The last move that could not be submitted, by its place, and why; `None` when all could.
-    pub(super) waits: Option<(usize, String)>,
+    pub(crate) waits: Option<(usize, String)>,
     /// What would help the moves that wait, in words; of the last look.
-    pub(super) way_out: Option<String>,
+    pub(crate) way_out: Option<String>,
     /// When a way out was last looked for.
-    pub(super) looked_for_way: Option<Instant>,
+    pub(crate) looked_for_way: Option<Instant>,
     /// Of the last seconds, oldest first.
-    pub(super) samples: VecDeque<Sample>,
+    pub(crate) samples: VecDeque<Sample>,
 }
 
 impl Entry {
-    pub(super) fn new(task: Task) -> Self {
+    pub(crate) fn new(task: Task) -> Self {
         let moves = match &task.result {
             Some(_) => Vec::new(),
             None => vec![MoveState::Pending; task.plan.moves.len()],
@@ -95,13 +95,13 @@ impl Entry {
     }
 
     /// Whether the feeder has to look after it.
-    pub(super) fn is_active(&self) -> bool {
+    pub(crate) fn is_active(&self) -> bool {
         let begun = self.task.started_ms.is_some() || self.task.status == TaskStatus::Cancelled;
         begun && self.task.result.is_none()
     }
 
     /// The sums and the failures by name.
-    pub(super) fn result(&self) -> TaskResult {
+    pub(crate) fn result(&self) -> TaskResult {
         if let Some(result) = &self.task.result {
             return result.clone();
         }
@@ -136,7 +136,7 @@ impl Entry {
     }
 
     /// How every move stands, also after the end.
-    pub(super) fn states(&self) -> Vec<MoveState> {
+    pub(crate) fn states(&self) -> Vec<MoveState> {
         let Some(result) = &self.task.result else { return self.moves.clone() };
         let mut states = vec![MoveState::Done; self.task.plan.moves.len()];
         let reasons: BTreeMap<_, _> =
@@ -157,17 +157,40 @@ impl Entry {
 
 /// All tasks.
 #[derive(Default)]
-pub(in crate::engine) struct TaskBook {
-    pub(super) entries: BTreeMap<TaskId, Entry>,
+pub(crate) struct TaskBook {
+    pub(crate) entries: BTreeMap<TaskId, Entry>,
 }
 
 impl TaskBook {
-    pub(super) fn get(&self, id: TaskId) -> Result<&Entry, Failure> {
+    pub(crate) fn get(&self, id: TaskId) -> Result<&Entry, Failure> {
         self.entries.get(&id).ok_or_else(|| unknown(id))
     }
 
-    pub(super) fn get_mut(&mut self, id: TaskId) -> Result<&mut Entry, Failure> {
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Result<&mut Entry, Failure> {
         self.entries.get_mut(&id).ok_or_else(|| unknown(id))
+    }
+
+    /// Tasks that are under way with moves from or to a disk.
+    pub(crate) fn touching(&self, disk: DiskUuid) -> Vec<TaskId> {
+        let active = self.entries.values().filter(|entry| entry.is_active());
+        let touching = active.filter(|entry| {
+            let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
+            moves.any(|(planned, state)| {
+                state.is_open() && (planned.source.uuid == disk || planned.destination.uuid == disk)
+            })
+        });
+        touching.map(|entry| entry.task.id).collect()
+    }
+
+    /// A task under way that has moves to this disk still to submit.
+    pub(crate) fn sends_to(&self, disk: DiskUuid) -> Option<TaskId> {
+        let under_way = [TaskStatus::Running, TaskStatus::Paused];
+        let running = self.entries.values().filter(|entry| under_way.contains(&entry.task.status));
+        let mut sending = running.filter(|entry| {
+            let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
+            moves.any(|(planned, state)| *state == MoveState::Pending && planned.destination.uuid == disk)
+        });
+        sending.next().map(|entry| entry.task.id)
     }
 }
 

@@ -1,7 +1,7 @@
 //! What recovery does on a disk. Each action is safe to repeat.
 
-use crate::engine::line::{remove_copy, set_copy_aside};
-use crate::engine::parts::undone::Action;
+use super::undone::Action;
+use super::unfinished::{remove_copy, set_copy_aside};
 use crate::model::Failure;
 use crate::storage::layout::MIGRATING;
 use crate::storage::{
@@ -13,7 +13,7 @@ use crate::storage::{
 ///
 /// # Errors
 /// As the calls made; it can be done again.
-pub(in crate::engine) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
+pub(crate) fn act(root: &Root, store: &NativeStore, action: Action) -> Result<(), Failure> {
     match action {
         Action::Retire { note } => {
             let path = retire_again(root.dir(), store, &note)?;

@@ -1,0 +1,122 @@
+//! Locks in their order. A thread that takes two locks of the node takes them in the order of [`Place`]: then no two threads
+//! ever wait for each other. Debug builds check it at every lock; release builds do not.
+
+use std::ops::{Deref, DerefMut};
+
+/// The order, outermost first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Place {
+    /// Held as long as a disk takes to join or to leave.
+    Registering,
+    /// The right to say where one migration stands: held as long as the journal takes.
+    Turn,
+    /// Held over the writing of be_custom.conf. From here on nothing is held over a call on a disk or on the journal.
+    BeConf,
+    Config,
+    Tasks,
+    Marks,
+    Checks,
+    Operations,
+    Catalog,
+    Board,
+    Schedule,
+}
+
+/// A lock that is held.
+pub(crate) struct Held<G> {
+    // Let go of before its place is.
+    guard: G,
+    place: Entered,
+}
+
+impl<G> Held<G> {
+    /// Takes the lock that has this place.
+    pub(crate) fn take(place: Place, lock: impl FnOnce() -> G) -> Self {
+        let place = Entered::enter(place);
+        Self { guard: lock(), place }
+    }
+
+    /// Lets go of it for a while, as a wait for a bell does.
+    pub(crate) fn through(self, wait: impl FnOnce(G) -> G) -> Self {
+        Self { guard: wait(self.guard), place: self.place }
+    }
+}
+
+impl<G: Deref> Deref for Held<G> {
+    type Target = G::Target;
+    fn deref(&self) -> &G::Target {
+        &self.guard
+    }
+}
+
+impl<G: DerefMut> DerefMut for Held<G> {
+    fn deref_mut(&mut self) -> &mut G::Target {
+        &mut self.guard
+    }
+}
+
+/// A place in the order that this thread has taken, until dropped.
+struct Entered(#[cfg(debug_assertions)] Place);
+
+#[cfg(debug_assertions)]
+thread_local! {
+    static TAKEN: std::cell::RefCell<Vec<Place>> = const { std::cell::RefCell::new(Vec::new()) };
+}
+
+impl Entered {
+    #[cfg(debug_assertions)]
+    fn enter(place: Place) -> Self {
+        TAKEN.with_borrow_mut(|taken| {
+            let behind = taken.iter().find(|held| **held >= place);
+            assert!(behind.is_none(), "{place:?} is locked behind {behind:?}");
+            taken.push(place);
+        });
+        Self(place)
+    }
+
+    #[cfg(not(debug_assertions))]
+    const fn enter(_: Place) -> Self {
+        Self()
+    }
+}
+
+#[cfg(debug_assertions)]
+impl Drop for Entered {
+    fn drop(&mut self) {
+        TAKEN.with_borrow_mut(|taken| {
+            if let Some(at) = taken.iter().rposition(|held| *held == self.0) {
+                taken.remove(at);
+            }
+        });
+    }
+}
+
+#[cfg(all(test, debug_assertions))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn locks_are_taken_in_their_order_and_let_go_of_in_any() {
+        let first = Held::take(Place::Catalog, || &1);
+        let second = Held::take(Place::Board, || &2);
+        drop(first);
+        let third = Held::take(Place::Schedule, || &3).through(|guard| guard);
+        assert_eq!((*second, *third), (2, 3));
+        drop((second, third));
+        assert_eq!(*Held::take(Place::Config, || &4), 4);
+    }
+
+    #[test]
+    #[should_panic(expected = "Catalog is locked behind Some(Board)")]
+    fn the_other_way_round_is_a_fault() {
+        let _board = Held::take(Place::Board, || &1);
+        let _catalog = Held::take(Place::Catalog, || &2);
+    }
+
+    #[test]
+    #[should_panic(expected = "Config is locked behind Some(Config)")]
+    fn so_is_the_same_one_again() {
+        let _first = Held::take(Place::Config, || &1);
+        let _again = Held::take(Place::Config, || &2);
+    }
+}
