@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::node::Node;
 use super::parts::actions::act;
-use super::parts::catalog::{Entry, NOT_YET_NUMBERED};
+use super::parts::catalog::{Entry, Holder};
 use super::parts::disk::{Disk, note_storage_error, visit};
 use super::parts::undone::{Action, Left};
 use crate::model::{DiskIndex, Failure, TabletKey};
@@ -59,19 +59,15 @@ impl<'a> Claim<'a> {
         if catalog.operation_of(key).is_some() {
             return None;
         }
-        let entry = catalog.get_mut(key).filter(|entry| entry.migration.is_none())?;
-        entry.migration = Some(NOT_YET_NUMBERED);
+        let entry = catalog.get_mut(key).filter(|entry| entry.holder.is_none())?;
+        entry.holder = Some(Holder::BeingTidied);
         Some(Self { node, key })
     }
 }
 
 impl Drop for Claim<'_> {
     fn drop(&mut self) {
-        if let Some(entry) = self.node.catalog_mut().get_mut(self.key)
-            && entry.migration == Some(NOT_YET_NUMBERED)
-        {
-            entry.migration = None;
-        }
+        self.node.catalog_mut().give_back(self.key, Holder::BeingTidied);
     }
 }
 

@@ -38,6 +38,15 @@ pub struct DestinationFacts<'a> {
     pub reserved: Space,
 }
 
+/// Who has a tablet: nobody else may move it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum HeldBy<'a> {
+    /// The migration of this number, to the disk at this path.
+    Migration(MigrationId, &'a str),
+    /// Somebody who lets go of it soon: a move that is being accepted, or what was left undone of it.
+    SomebodyForAMoment,
+}
+
 /// Everything admission looks at.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
@@ -47,8 +56,8 @@ pub struct Facts<'a> {
     pub destination: Option<DestinationFacts<'a>>,
     /// Configured paths, for the message.
     pub known_disks: &'a [&'a str],
-    /// A migration that owns the tablet: its number and destination.
-    pub running: Option<(MigrationId, &'a str)>,
+    /// Who has the tablet, if anybody.
+    pub held: Option<HeldBy<'a>>,
     /// An operation that has the tablet, such as one that heals it.
     pub claimed: Option<OperationId>,
     /// Migrations waiting.
@@ -140,11 +149,17 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
     if let Err(full) = fits(destination.capacity, destination.reserved, need, facts.limits) {
         return refuse(ErrorCode::DiskFull, format!("disk {disk}: {full}"));
     }
-    if let Some((id, to)) = facts.running {
-        return refuse(
-            ErrorCode::MigrationExists,
-            format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it"),
-        );
+    match facts.held {
+        None => {}
+        Some(HeldBy::Migration(id, to)) => {
+            let why =
+                format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it");
+            return refuse(ErrorCode::MigrationExists, why);
+        }
+        Some(HeldBy::SomebodyForAMoment) => {
+            let why = format!("tablet {key} is being accepted or tidied up at this moment; ask again");
+            return refuse(ErrorCode::MigrationExists, why);
+        }
     }
     if let Some(id) = facts.claimed {
         return refuse(
@@ -198,7 +213,7 @@ mod tests {
                 reserved: Space::default(),
             }),
             known_disks: &["/d1", "/d2"],
-            running: None,
+            held: None,
             claimed: None,
             queue_length: 0,
             queue_limit: 10,
@@ -227,7 +242,7 @@ mod tests {
         assert_eq!(code(&now), Some(ErrorCode::QueueFull));
         now.claimed = Some(OperationId(3));
         assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
-        now.running = Some((MigrationId(1), "/d2"));
+        now.held = Some(HeldBy::Migration(MigrationId(1), "/d2"));
         assert_eq!(code(&now), Some(ErrorCode::MigrationExists));
         if let Some(destination) = &mut now.destination {
             destination.reserved = Space::of_bytes(8_500);

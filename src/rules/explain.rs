@@ -3,7 +3,7 @@
 //! The rules of admission are those of [`admit`](super::admission::admit), in its order: it grants what gets only yes
 //! here, and its refusal is the first no. Those of plans follow; they bind plans, not a request that names the disk.
 
-use super::admission::{DestinationFacts, Facts, TabletFacts};
+use super::admission::{DestinationFacts, Facts, HeldBy, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
 use crate::model::{Capacity, ErrorCode, Medium, Space, TabletKey, TimestampMs, quoted, utc};
@@ -138,8 +138,11 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
                 (condition.is_writable(), state(disk, condition.as_str(), condition.reason()))
             }),
             Rule::Space => both.map(|((_, _, need), destination)| space(need, destination, facts)),
-            Rule::NotMoving => served.map(|_| match (facts.running, facts.claimed) {
-                (Some((id, to)), _) => (false, format!("migration {id} is moving it to {to}")),
+            Rule::NotMoving => served.map(|_| match (facts.held, facts.claimed) {
+                (Some(HeldBy::Migration(id, to)), _) => {
+                    (false, format!("migration {id} is moving it to {to}"))
+                }
+                (Some(HeldBy::SomebodyForAMoment), _) => (false, "somebody has it at this moment".to_owned()),
                 (None, Some(id)) => (false, format!("operation {id} has it")),
                 (None, None) => (true, "no migration owns it, and no operation has it".to_owned()),
             }),
@@ -273,7 +276,7 @@ mod tests {
                 reserved: Space::of_bytes(50),
             }),
             known_disks: &["/d1", "/d2"],
-            running: None,
+            held: None,
             claimed: None,
             queue_length: 0,
             queue_limit: 10,
@@ -296,7 +299,7 @@ mod tests {
         let disabled = DiskCondition::Disabled { reason: "by ops: audit".into() };
         let mut now = facts(&broken, &disabled);
         now.queue_length = 10;
-        now.running = Some((MigrationId(7), "/d3"));
+        now.held = Some(HeldBy::Migration(MigrationId(7), "/d3"));
         let plans = PlanFacts {
             pin: Pin::Pinned,
             last_moved_ms: Some(1_000),
@@ -373,7 +376,7 @@ mod tests {
                 _ => now.tablet,
             };
             now.destination = now.destination.filter(|_| known).map(|to| DestinationFacts { reserved: Space::of_bytes(reserved_bytes), ..to });
-            now.running = running.then_some((MigrationId(1), "/d2"));
+            now.held = running.then_some(HeldBy::Migration(MigrationId(1), "/d2"));
             now.claimed = claimed.then_some(crate::model::OperationId(1));
             now.queue_length = queue_length;
             let checks = explain(KEY, "/d2", &now, None);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::look::facts::Known;
 use crate::engine::look::{facts, migrations};
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::NOT_YET_NUMBERED;
+use crate::engine::parts::catalog::Holder;
 use crate::engine::parts::counts::Counts;
 use crate::engine::parts::job::{Job, new_row};
 use crate::engine::schedule;
@@ -61,9 +61,7 @@ pub(crate) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
         board.alive.insert(row.id, Arc::clone(&job));
         board.latest.insert(row.key, row.id);
     }
-    if let Some(entry) = node.catalog_mut().get_mut(row.key) {
-        entry.migration = Some(row.id);
-    }
+    node.catalog_mut().give_to(row.key, row.id);
     schedule::requeue(node, &job);
     node.ring_queued();
     Ok(row)
@@ -157,7 +155,7 @@ pub(super) fn grant(
         return Err(Failure::new(ErrorCode::DiskUnavailable, "a disk was never opened"));
     };
     if let Some(entry) = catalog.get_mut(key) {
-        entry.migration = Some(NOT_YET_NUMBERED);
+        entry.holder = Some(Holder::BeingAccepted);
     }
     let need = entry.need();
     destination.space.reserve(need);
@@ -166,9 +164,7 @@ pub(super) fn grant(
 }
 
 pub(super) fn give_back(node: &Node, key: TabletKey, row: &Migration, need: Space) {
-    if let Some(entry) = node.catalog_mut().get_mut(key) {
-        entry.migration = None;
-    }
+    node.catalog_mut().give_back(key, Holder::BeingAccepted);
     if let Some(disk) = node.disk_by_uuid(row.destination.uuid) {
         disk.space.unreserve(need);
     }

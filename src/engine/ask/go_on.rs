@@ -197,9 +197,7 @@ pub(crate) fn retry(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fail
         board.alive.insert(id, Arc::clone(&job));
         board.latest.insert(row.key, id);
     }
-    if let Some(entry) = node.catalog_mut().get_mut(row.key) {
-        entry.migration = Some(id);
-    }
+    node.catalog_mut().give_to(row.key, id);
     schedule::requeue(node, &job);
     node.ring();
     Ok(row)

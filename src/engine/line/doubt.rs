@@ -13,7 +13,7 @@ use super::ending::{Ending, end};
 use super::finalize::retired_note;
 use crate::engine::ledger::note_owner;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::catalog::{Entry, Holder};
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::job::Job;
@@ -147,7 +147,10 @@ impl Line<'_> {
         let summary = record.summary();
         self.node.catalog_mut().insert(
             self.key,
-            Entry { migration: Some(self.id), ..Entry::new(self.destination.index, &summary) },
+            Entry {
+                holder: Some(Holder::Migration(self.id)),
+                ..Entry::new(self.destination.index, &summary)
+            },
         );
         note_owner(self.node, self.key, &self.destination, generation);
         self.job.log(format!("the destination owns the tablet with generation {generation}"));

@@ -163,8 +163,8 @@ fn changed_source(
 /// The destination owns the tablet from here on.
 fn switch_owner(line: &Line<'_>, record: &TabletRecord) {
     let mut catalog = line.node.catalog_mut();
-    let migration = catalog.get(line.key).and_then(|entry| entry.migration);
-    catalog.insert(line.key, Entry { migration, ..Entry::new(line.destination.index, &record.summary()) });
+    let holder = catalog.get(line.key).and_then(|entry| entry.holder);
+    catalog.insert(line.key, Entry { holder, ..Entry::new(line.destination.index, &record.summary()) });
 }
 
 /// Takes the source out of use. The move is made: what fails here is said, and tried again.

@@ -1,7 +1,7 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Catalog;
+use crate::engine::parts::catalog::{Catalog, Holder};
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::disk_table::DISKS_MAX;
@@ -10,7 +10,7 @@ use crate::engine::view::{RuleAnswer, RuleBinds};
 use crate::model::{
     DiskCondition, ErrorCode, Failure, Marked, Medium, MigrationId, Status, TabletKey, TimestampMs,
 };
-use crate::rules::admission::{DestinationFacts, Facts, TabletFacts, admit};
+use crate::rules::admission::{DestinationFacts, Facts, HeldBy, TabletFacts, admit};
 use crate::rules::capacity::CapacityLimits;
 use crate::rules::explain::{Answer, FileSystems, PlanFacts, explain};
 use crate::rules::placement::{Candidate, choose};
@@ -73,7 +73,7 @@ impl<'a> Known<'a> {
             (None, None, Some(found)) => TabletFacts::OtherSchema(found),
             (None, None, None) => TabletFacts::Unknown,
         };
-        let owner = entry.and_then(|entry| entry.migration);
+        let holder = entry.and_then(|entry| entry.holder);
         let running = self.running.as_ref();
         Facts {
             tablet,
@@ -83,7 +83,11 @@ impl<'a> Known<'a> {
                 reserved: disk.space.reserved(),
             }),
             known_disks: &self.paths,
-            running: owner.map(|id| running.map_or((id, "another disk"), |(id, to)| (*id, to.as_str()))),
+            held: holder.map(|holder| match (running, holder) {
+                (Some((id, to)), _) => HeldBy::Migration(*id, to),
+                (None, Holder::Migration(id)) => HeldBy::Migration(id, "another disk"),
+                (None, Holder::BeingAccepted | Holder::BeingTidied) => HeldBy::SomebodyForAMoment,
+            }),
             claimed: catalog.operation_of(self.key),
             queue_length: self.queue.0,
             queue_limit: self.queue.1,

@@ -23,7 +23,7 @@ fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
         generation: entry.generation,
         size_bytes: entry.size_bytes,
         file_count: entry.file_count,
-        migration: entry.migration.filter(|id| id.0 > 0),
+        migration: entry.migration(),
         unavailable: None,
         pinned: said.marks.get(&Marked::Pinned(key)).cloned(),
         damaged: trouble(TroubleKind::Damaged),

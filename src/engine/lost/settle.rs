@@ -162,9 +162,7 @@ fn meet(node: &Arc<Node>, job: &Arc<Job>, fate: MigrationFate, path: &str) {
                 let row = job.lock();
                 (row.id, row.key, row.status == Status::Paused || Job::gate(&row) == Gate::Waits)
             };
-            if let Some(entry) = node.catalog_mut().get_mut(key) {
-                entry.migration = Some(id);
-            }
+            node.catalog_mut().give_to(key, id);
             if !rests {
                 let _ = job.advance(Event::Interrupted, format!("disk {path} was given up; goes on"));
                 schedule::requeue(node, job);

@@ -8,6 +8,17 @@ use crate::model::{
 };
 use crate::rules::recovery::Unavailable;
 
+/// Who has a tablet that is served: nobody else may move, restore or retire it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Holder {
+    /// A migration.
+    Migration(MigrationId),
+    /// A migration that has no number yet: from the moment admission looked, so that two requests never get both.
+    BeingAccepted,
+    /// Whoever does what was left undone of it, or retires a copy that it has outlived.
+    BeingTidied,
+}
+
 /// One tablet.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
@@ -19,8 +30,7 @@ pub(crate) struct Entry {
     /// As its header says; 0 where unknown.
     pub(crate) table_id: i64,
     pub(crate) partition_id: i64,
-    /// The migration that owns it now: nobody else may move, restore or retire it.
-    pub(crate) migration: Option<MigrationId>,
+    pub(crate) holder: Option<Holder>,
 }
 
 impl Entry {
@@ -33,7 +43,15 @@ impl Entry {
             size_bytes: record.size_bytes,
             table_id: record.table_id,
             partition_id: record.partition_id,
-            migration: None,
+            holder: None,
+        }
+    }
+
+    /// The migration that has it.
+    pub(crate) const fn migration(&self) -> Option<MigrationId> {
+        match self.holder {
+            Some(Holder::Migration(id)) => Some(id),
+            Some(Holder::BeingAccepted | Holder::BeingTidied) | None => None,
         }
     }
 
@@ -107,11 +125,23 @@ impl Catalog {
         self.tablets.get_mut(&key)
     }
 
+    /// This migration has the tablet from now on, if it is served.
+    pub(crate) fn give_to(&mut self, key: TabletKey, id: MigrationId) {
+        if let Some(entry) = self.tablets.get_mut(&key) {
+            entry.holder = Some(Holder::Migration(id));
+        }
+    }
+
+    /// Whoever had the tablet has it no more.
+    pub(crate) fn give_back(&mut self, key: TabletKey, from: Holder) {
+        if let Some(entry) = self.tablets.get_mut(&key).filter(|entry| entry.holder == Some(from)) {
+            entry.holder = None;
+        }
+    }
+
     /// A migration that has ended owns its tablet no more.
     pub(crate) fn let_go(&mut self, key: TabletKey, id: MigrationId) {
-        if let Some(entry) = self.tablets.get_mut(&key).filter(|entry| entry.migration == Some(id)) {
-            entry.migration = None;
-        }
+        self.give_back(key, Holder::Migration(id));
     }
 
     pub(crate) fn set_unavailable(&mut self, key: TabletKey, kind: Unavailable, why: String) {
@@ -203,10 +233,17 @@ impl Catalog {
         if let Some(other) = self.operations.get(&key) {
             return Err(taken(key, *other));
         }
-        if let Some(id) = self.tablets.get(&key).and_then(|entry| entry.migration) {
-            let text = match id.0 {
-                0 => format!("a migration of tablet {key} is being accepted at this moment"),
-                id => format!("migration {id} has tablet {key}; wait for it, or tabletctl abort {id}"),
+        if let Some(holder) = self.tablets.get(&key).and_then(|entry| entry.holder) {
+            let text = match holder {
+                Holder::Migration(id) => {
+                    format!("migration {id} has tablet {key}; wait for it, or tabletctl abort {id}")
+                }
+                Holder::BeingAccepted => {
+                    format!("a migration of tablet {key} is being accepted at this moment")
+                }
+                Holder::BeingTidied => {
+                    format!("what was left undone of tablet {key} is being done at this moment; ask again")
+                }
             };
             return Err(Failure::new(ErrorCode::MigrationExists, text));
         }
@@ -348,9 +385,6 @@ fn keys_of(id: TabletId) -> std::ops::RangeInclusive<TabletKey> {
     of(i32::MIN)..=of(i32::MAX)
 }
 
-/// Holds the tablet and the space from the moment admission looked: two requests never get both.
-pub(crate) const NOT_YET_NUMBERED: MigrationId = MigrationId(0);
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -406,7 +440,7 @@ mod tests {
         let refused = catalog.claim_for(key, first).expect_err("given up");
         assert!(refused.message.contains("given up"), "{refused}");
         catalog.unclaim_given_up(&[key]);
-        catalog.get_mut(key).expect("an entry").migration = Some(MigrationId(7));
+        catalog.give_to(key, MigrationId(7));
         let refused = catalog.claim_for(key, first).expect_err("moving");
         assert!(refused.message.contains("tabletctl abort 7"), "{refused}");
     }

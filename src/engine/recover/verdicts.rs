@@ -18,9 +18,7 @@ pub(crate) fn with_verdict(node: &Arc<Node>, job: &Arc<Job>, verdict: MigrationV
         (row.id, row.key)
     };
     let own = || {
-        if let Some(entry) = node.catalog_mut().get_mut(key) {
-            entry.migration = Some(id);
-        }
+        node.catalog_mut().give_to(key, id);
     };
     match verdict {
         MigrationVerdict::GoOn => {

@@ -345,7 +345,7 @@ fn accept_promised(node: &Arc<Node>, promised: Vec<Promised>) -> Result<(), Fail
 fn accept(node: &Arc<Node>, owner: &Owner) -> Result<Option<MigrationId>, Failure> {
     let Some(source) = owner.source.clone() else { return Ok(None) };
     let Some(entry) = node.catalog().get(owner.key).copied() else { return Ok(None) };
-    if let Some(id) = entry.migration {
+    if let Some(id) = entry.migration() {
         // A start that was killed after it had accepted it.
         let is_it = |row: &Migration| {
             row.steering.known_by == KnownBy::Staging

@@ -9,6 +9,7 @@ use crate::engine::ask::{admit, stop};
 use crate::engine::damage;
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
+use crate::engine::parts::catalog::Holder;
 use crate::engine::parts::limits;
 use crate::engine::parts::task_book::{Entry, MoveState, Stock};
 use crate::engine::parts::thread::spawn_isolated;
@@ -135,12 +136,17 @@ fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
             None => Place::Elsewhere("the tablet is not on this node any more".to_owned()),
         };
     };
-    if let Some(id) = entry.migration {
-        let ours = node.job(id).is_some_and(|job| job.lock().task == Some(task));
-        return match ours {
-            true => Place::OnItsWay(id),
-            false => Place::NotNow(format!("another migration ({id}) is moving tablet {key}")),
-        };
+    match entry.holder {
+        None => {}
+        Some(Holder::Migration(id)) if node.job(id).is_some_and(|job| job.lock().task == Some(task)) => {
+            return Place::OnItsWay(id);
+        }
+        Some(Holder::Migration(id)) => {
+            return Place::NotNow(format!("another migration ({id}) is moving tablet {key}"));
+        }
+        Some(Holder::BeingAccepted | Holder::BeingTidied) => {
+            return Place::NotNow(format!("somebody has tablet {key} at this moment"));
+        }
     }
     let disk = node.disk(entry.disk);
     match disk.opened.get().map(|opened| opened.identity.uuid) {

@@ -88,7 +88,7 @@ pub(super) fn inventory(node: &Node) -> Inventory {
         size_bytes: entry.size_bytes,
         file_count: entry.file_count.into(),
         pin: if pinned.contains(&key) { Pin::Pinned } else { Pin::Free },
-        moving_to: entry.migration.and_then(|id| going.get(&id).copied()),
+        moving_to: entry.migration().and_then(|id| going.get(&id).copied()),
         last_moved_ms: last_moved.get(&key).copied(),
     });
     Inventory { disks, tablets: tablets.collect() }

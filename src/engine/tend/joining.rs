@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use crate::engine::ledger;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::{Entry, NOT_YET_NUMBERED};
+use crate::engine::parts::catalog::{Entry, Holder};
 use crate::engine::parts::disk::{Disk, stay, visit};
 use crate::engine::parts::job::Job;
 use crate::engine::parts::known_disks::KnownDisks;
@@ -143,8 +143,8 @@ fn settle(node: &Arc<Node>, disk: &Arc<Disk>, scan: &RootScan) -> Result<(), Str
         }
         for (key, owner, record) in &plan.own {
             if catalog.get(*key).is_none_or(|entry| entry.disk == *owner) {
-                let migration = catalog.get(*key).and_then(|entry| entry.migration);
-                catalog.insert(*key, Entry { migration, ..Entry::new(*owner, record) });
+                let holder = catalog.get(*key).and_then(|entry| entry.holder);
+                catalog.insert(*key, Entry { holder, ..Entry::new(*owner, record) });
             }
         }
         for (key, kind, why) in &plan.unserve {
@@ -191,7 +191,7 @@ fn plan(node: &Arc<Node>, disk: &Arc<Disk>, scan: &RootScan) -> Result<Plan, Str
             settle_unserved(node, disk, uuid, key, copy.flatten(), &mut plan);
             continue;
         };
-        if entry.migration.is_some_and(|id| is_in_doubt(node, id)) {
+        if entry.migration().is_some_and(|id| is_in_doubt(node, id)) {
             continue;
         }
         let found = copy.map(|copy| {
@@ -348,14 +348,12 @@ fn retire_one(
     let key = old.key;
     {
         let mut catalog = node.catalog_mut();
-        let entry = catalog.get_mut(key).filter(|entry| entry.disk == owner && entry.migration.is_none());
+        let entry = catalog.get_mut(key).filter(|entry| entry.disk == owner && entry.holder.is_none());
         let Some(entry) = entry else { return Err("a migration of the tablet is under way".to_owned()) };
-        entry.migration = Some(NOT_YET_NUMBERED);
+        entry.holder = Some(Holder::BeingTidied);
     }
     let done = retire_claimed(node, disk, old, owner);
-    if let Some(entry) = node.catalog_mut().get_mut(key) {
-        entry.migration = None;
-    }
+    node.catalog_mut().give_back(key, Holder::BeingTidied);
     done.map_err(|failure| failure.message)
 }
 
