@@ -416,7 +416,7 @@ pub trait Contract: Send + Sync + 'static {
     /// What is wrong with the journal or with the directory it is in, and the way out. Waits for nothing.
     fn journal_trouble(&self) -> Option<String>;
 
-    /// Whose answers `/api/tablet_migration` gives; can change at run time.
+    /// Whose answers `/api/tablet_migration` gives; can change at run time. Waits for nothing.
     fn dialect(&self) -> Dialect;
 
     /// Every key with its present value, sorted by name.

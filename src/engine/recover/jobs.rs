@@ -19,6 +19,7 @@ impl Recovery<'_> {
         let mut unfinished = std::mem::take(&mut self.findings.unfinished);
         // Only the newest migration of a tablet can still be the one that owns it.
         unfinished.sort_unstable_by_key(|migration| migration.id);
+        let mut decided = Vec::with_capacity(unfinished.len());
         for migration in &unfinished {
             let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
             let verdict = settle_migration(migration.status, Job::gate(migration), tablet);
@@ -30,14 +31,9 @@ impl Recovery<'_> {
             if let (Some(action), Some(disk)) = (action, self.disk_of(&migration.destination)) {
                 actions.entry(disk).or_default().push(action);
             }
+            decided.push((migration.clone(), verdict));
         }
-        self.settled.migrations = unfinished
-            .iter()
-            .map(|migration| {
-                let tablet = self.where_is(migration.key, Some(&migration.source), &migration.destination);
-                (migration.clone(), settle_migration(migration.status, Job::gate(migration), tablet))
-            })
-            .collect();
+        self.settled.migrations = decided;
         self.findings.unfinished = unfinished;
         self.act(actions);
     }

@@ -5,7 +5,7 @@ use crate::model::{
     DiskIndex, DiskRef, ErrorCode, Failure, FitsNowhere, LeftOut, PlanCompleteness, PlanOutcome, PlannedDisk,
     PlannedLevel, PlannedMove, Task, TaskPlan,
 };
-use crate::rules::planning::{self, Fit, Inventory, Level, Misfit, Move, Outcome, Plan, Refusal, Why};
+use crate::rules::planning::{self, Frozen, Inventory, Level, Outcome, Plan, Refusal};
 
 use crate::engine::tasks::picture;
 
@@ -91,39 +91,29 @@ pub(super) fn check_ready(node: &Node, task: &Task) -> Result<(), Failure> {
     };
     let index =
         |disk: &DiskRef| node.disk_by_uuid(disk.uuid).map(|disk| disk.index).ok_or_else(|| drifted(disk));
-    let moves = task.plan.moves.iter().map(|planned| {
-        Ok(Move {
-            key: planned.key,
-            source: index(&planned.source)?,
-            destination: index(&planned.destination)?,
-            size_bytes: planned.size_bytes,
-            why: Why::Selected,
-        })
-    });
-    // What is only shown of a plan is not asked again: levels, scores and what was left out stay with the frozen one.
-    let misfits = task.plan.fits_nowhere.iter().map(|misfit| Misfit {
-        key: misfit.key,
-        source: DiskIndex(0),
+    let moves = task
+        .plan
+        .moves
+        .iter()
+        .map(|planned| Ok((planned.key, index(&planned.source)?, index(&planned.destination)?)));
+    let fits_nowhere = task.plan.fits_nowhere.first().map(|misfit| Refusal::FitsNowhere {
+        count: task.plan.fits_nowhere.len(),
+        first: misfit.key,
         size_bytes: misfit.size_bytes,
-        fit: Fit::Never,
-        tried: Vec::new(),
+        tried: String::new(),
     });
-    let plan = Plan {
-        request: picture::request(node, &task.request)
-            .map_err(|failure| Failure::new(ErrorCode::PlanDrifted, failure.message))?,
-        settings: picture::settings(node, &task.request, task.plan.completeness),
-        planned_at_ms: task.created_ms,
+    let request = picture::request(node, &task.request)
+        .map_err(|failure| Failure::new(ErrorCode::PlanDrifted, failure.message))?;
+    let settings = picture::settings(node, &task.request, task.plan.completeness);
+    let frozen = Frozen {
+        request: &request,
+        watermark: settings.watermark,
+        completeness: settings.completeness,
         moves: moves.collect::<Result<_, Failure>>()?,
-        disks: Vec::new(),
-        score_before: task.plan.score_before,
-        score_after: task.plan.score_after,
-        left_out: Vec::new(),
-        fits_nowhere: misfits.collect(),
-        outcome: Outcome::Reaches,
-        falls_short: Vec::new(),
+        fits_nowhere,
         fingerprint: task.plan.fingerprint,
     };
-    plan.ready(&inventory).map_err(|refusal| refused(&inventory, &refusal))
+    frozen.ready(&inventory).map_err(|refusal| refused(&inventory, &refusal))
 }
 
 /// A refusal of the planner as the engine answers it.

@@ -10,37 +10,75 @@ use super::ledger::Ledger;
 use super::relocate::scope;
 use super::report::{Misfit, Plan, Refusal, obstacles};
 use super::{Completeness, Request};
-use crate::model::{DiskIndex, Space};
+use crate::model::{DiskIndex, Space, TabletKey};
+use crate::rules::capacity::CapacityLimits;
+
+/// What of a plan is asked again before its first move. What is only shown of one stays as it was planned.
+pub struct Frozen<'a> {
+    /// What was asked.
+    pub request: &'a Request,
+    /// No plan takes a disk past this.
+    pub watermark: CapacityLimits,
+    /// Whether it may do less than all.
+    pub completeness: Completeness,
+    /// What moves, from where, to where.
+    pub moves: Vec<(TabletKey, DiskIndex, DiskIndex)>,
+    /// Whether something fits nowhere.
+    pub fits_nowhere: Option<Refusal>,
+    /// Of what it was made from.
+    pub fingerprint: u32,
+}
 
 impl Plan {
-    /// Whether the plan may start on the node as it is now. Nothing of it has moved before this says yes.
+    /// Whether the plan may start on the node as it is now; as [`Frozen::ready`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn ready(&self, now: &Inventory) -> Result<(), Refusal> {
+        let misfit = |Misfit { key, size_bytes, tried, .. }: &Misfit| Refusal::FitsNowhere {
+            count: self.fits_nowhere.len(),
+            first: *key,
+            size_bytes: *size_bytes,
+            tried: if tried.is_empty() { String::new() } else { obstacles(now, tried) },
+        };
+        let frozen = Frozen {
+            request: &self.request,
+            watermark: self.settings.watermark,
+            completeness: self.settings.completeness,
+            moves: self.moves.iter().map(|one| (one.key, one.source, one.destination)).collect(),
+            fits_nowhere: self.fits_nowhere.first().map(misfit),
+            fingerprint: self.fingerprint,
+        };
+        frozen.ready(now)
+    }
+}
+
+impl Frozen<'_> {
+    /// Whether it may start on the node as it is now. Nothing of it has moved before this says yes.
     ///
     /// # Errors
     /// [`Refusal::FitsNowhere`] unless it was asked to do what it can, [`Refusal::Drifted`], [`Refusal::NoLongerFits`],
     /// [`Refusal::NoLongerHelps`].
-    pub fn ready(&self, now: &Inventory) -> Result<(), Refusal> {
-        if let (Some(Misfit { key, size_bytes, tried, .. }), Completeness::AllOrNothing) =
-            (self.fits_nowhere.first(), self.settings.completeness)
-        {
-            let count = self.fits_nowhere.len();
-            let tried = if tried.is_empty() { String::new() } else { obstacles(now, tried) };
-            return Err(Refusal::FitsNowhere { count, first: *key, size_bytes: *size_bytes, tried });
+    pub fn ready(self, now: &Inventory) -> Result<(), Refusal> {
+        if let (Some(refusal), Completeness::AllOrNothing) = (self.fits_nowhere, self.completeness) {
+            return Err(refusal);
         }
-        let found = fingerprint(&self.request, now);
+        let found = fingerprint(self.request, now);
+        let drifted = || Refusal::Drifted { planned: self.fingerprint, now: found };
         if found != self.fingerprint {
-            return Err(Refusal::Drifted { planned: self.fingerprint, now: found });
+            return Err(drifted());
         }
-        let mut ledger = Ledger::new(now, self.settings.watermark);
+        let mut ledger = Ledger::new(now, self.watermark);
         let score_now = ledger.score(&[]);
         let mut arriving: BTreeMap<usize, (DiskIndex, Space)> = BTreeMap::new();
         let tablets: BTreeMap<_, _> = now.tablets.iter().map(|tablet| (tablet.key, tablet)).collect();
-        for planned in &self.moves {
-            let ends = (ledger.bin_of(planned.source), ledger.bin_of(planned.destination));
-            let ((Some(from), Some(to)), Some(tablet)) = (ends, tablets.get(&planned.key)) else {
-                return Err(Refusal::Drifted { planned: self.fingerprint, now: found });
+        for (key, source, destination) in &self.moves {
+            let ends = (ledger.bin_of(*source), ledger.bin_of(*destination));
+            let ((Some(from), Some(to)), Some(tablet)) = (ends, tablets.get(key)) else {
+                return Err(drifted());
             };
             ledger.shift(tablet, from, to);
-            let (_, space) = arriving.entry(to).or_insert((planned.destination, Space::default()));
+            let (_, space) = arriving.entry(to).or_insert((*destination, Space::default()));
             *space = space.plus(tablet.need());
         }
         for (bin, (disk, space)) in arriving {

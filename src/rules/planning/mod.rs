@@ -30,7 +30,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-pub use fingerprint::fingerprint;
+pub use fingerprint::{Frozen, fingerprint};
 pub use inventory::{Disk, Inventory, Pin, Selector, Tablet};
 pub use reason::Reason;
 pub use replan::{Remaining, Replan, Standing, replan};

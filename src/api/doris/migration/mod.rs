@@ -19,7 +19,6 @@ use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;
 use crate::api::query::{Query, invalid};
-use crate::engine::Contract;
 use crate::engine::{Submit, TabletView};
 use crate::model::{ErrorCode, Failure, Migration, TabletKey, quoted};
 use releases::Release;
@@ -37,8 +36,7 @@ pub(super) fn route() -> MethodRouter<App> {
 
 /// The releases know the path for GET only, and of any other method they know no path.
 async fn only_get(State(app): State<App>) -> Response {
-    let dialect = app.ask(Touches::Memory, <dyn Contract>::dialect).await;
-    if dialect.is_ok_and(|dialect| Release::of(dialect).is_some()) {
+    if Release::of(app.node().dialect()).is_some() {
         return (StatusCode::NOT_FOUND, "Not Found").into_response();
     }
     let failure = invalid("use GET");
@@ -86,10 +84,9 @@ pub(super) async fn handle(
     RawQuery(raw): RawQuery,
 ) -> Response {
     let query = Query::parse(raw.as_deref());
-    let body = match app.ask(Touches::Memory, <dyn Contract>::dialect).await.map(Release::of) {
-        Ok(None) => answer_documented(&app, &caller, query).await,
-        Ok(Some(release)) => answer_as_release(&app, &caller, &query, release).await,
-        Err(failure) => documented::refused(&failure),
+    let body = match Release::of(app.node().dialect()) {
+        None => answer_documented(&app, &caller, query).await,
+        Some(release) => answer_as_release(&app, &caller, &query, release).await,
     };
     // The answer is 200 all the same; without this the audit log would take a misread request for an accepted one.
     if caller.notes().asked.is_empty() {
