@@ -10,10 +10,10 @@ use super::rates::DiskRates;
 use super::schema::{Mutability, Row, config_keys, read_value};
 use super::value::Rule::{self, AbsolutePath, Any, Bytes, MultipleOf, Range};
 use super::value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
+    BrokenDisks, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle, Value,
 };
-use crate::model::{DailyWindows, FileOwner};
+use crate::model::{CapacityRule, DailyWindows, FileOwner};
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;

@@ -43,6 +43,6 @@ pub use storage_root::{
     parse_storage_root_path,
 };
 pub use value::{
-    BrokenDisks, CapacityRule, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
+    BrokenDisks, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle,
 };

@@ -135,7 +135,8 @@ impl Config {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{CapacityRule, Dialect};
+    use crate::config::Dialect;
+    use crate::model::CapacityRule;
 
     #[test]
     fn names_are_unique_and_every_default_keeps_its_own_rule() {

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use nix::unistd::{Group, User};
 
-use crate::model::{DailyWindows, FileOwner, parse_bytes};
+use crate::model::{CapacityRule, DailyWindows, FileOwner, parse_bytes};
 
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,6 +196,21 @@ macro_rules! words {
     (@accepted $other:literal, $words:expr) => { format!("one of {}", $words.join(", ")) };
     (@eq "bool", $word:literal, $text:ident) => { $word == $text };
     (@eq $other:literal, $word:literal, $text:ident) => { $word.eq_ignore_ascii_case($text) };
+    (@value $name:ident as $type_name:tt, [$($variant:ident = $word:literal),*]) => {
+        impl Value for $name {
+            const TYPE_NAME: &'static str = $type_name;
+            fn parse(text: &str) -> Result<Self, Refusal> {
+                $(if words!(@eq $type_name, $word, text) { return Ok(Self::$variant); })*
+                Err(words!(@miss $type_name))
+            }
+            fn render(&self) -> String {
+                self.as_str().to_owned()
+            }
+            fn accepted() -> String {
+                words!(@accepted $type_name, [$($word),*])
+            }
+        }
+    };
     ($($(#[$outer:meta])* $name:ident as $type_name:tt {
         $($(#[$doc:meta])* $variant:ident = $word:literal,)*
     })*) => {$(
@@ -210,21 +225,12 @@ macro_rules! words {
             }
         }
 
-        impl Value for $name {
-            const TYPE_NAME: &'static str = $type_name;
-            fn parse(text: &str) -> Result<Self, Refusal> {
-                $(if words!(@eq $type_name, $word, text) { return Ok(Self::$variant); })*
-                Err(words!(@miss $type_name))
-            }
-            fn render(&self) -> String {
-                self.as_str().to_owned()
-            }
-            fn accepted() -> String {
-                words!(@accepted $type_name, [$($word),*])
-            }
-        }
+        words!(@value $name as $type_name, [$($variant = $word),*]);
     )*};
 }
+
+// The rule for full disks is the model's: the rules decide by it.
+words!(@value CapacityRule as "std::string", [Or = "or", And = "and"]);
 
 words! {
     /// What a broken disk does to the start of the daemon (`ignore_broken_disk`).
@@ -307,14 +313,6 @@ words! {
         Clone = "clone",
         /// Every byte is written anew.
         Copy = "copy",
-    }
-
-    /// How the two limits of a disk combine (`migration_capacity_rule`).
-    CapacityRule as "std::string" {
-        /// Either limit passed makes a disk full.
-        Or = "or",
-        /// Only both together do, as in Doris.
-        And = "and",
     }
 
     /// How an event is logged (`log_format`).

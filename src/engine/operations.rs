@@ -28,7 +28,9 @@ pub(super) fn begin(
     let operation = node.operations().enter(new, &node.stopping)?;
     let key = new.claims;
     if let Some(key) = key {
-        match node.catalog_mut().claim_for(key, operation.id) {
+        // Let go of before the book of operations is locked again: that one comes first in the order.
+        let claimed = node.catalog_mut().claim_for(key, operation.id);
+        match claimed {
             Ok(generation) => operation.claimed(generation),
             Err(failure) => {
                 node.operations().take_back(operation.id);

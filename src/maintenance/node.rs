@@ -4,13 +4,13 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sha2::{Digest, Sha256};
 
-use crate::config::{self, Config, Loaded};
+use crate::config::{Config, Loaded};
 use crate::doris::inventory::Inventory;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
 use crate::model::{DiskRef, DiskUuid, Medium, quoted};
-use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
+use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
 use crate::storage::{DorisLock, DorisRoot, DorisStore, FileSystem};
 
 /// Why no work is done on the node: every reason at once, one a line.
@@ -177,10 +177,7 @@ impl Node {
             usage_percent: u64::from(self.config.storage_flood_stage_usage_percent),
             left_bytes,
             left_bytes_from: if is_default { LeftBytesFrom::Default } else { LeftBytesFrom::Setting },
-            rule: match self.config.migration_capacity_rule {
-                config::CapacityRule::Or => CapacityRule::Or,
-                config::CapacityRule::And => CapacityRule::And,
-            },
+            rule: self.config.migration_capacity_rule,
         }
     }
 }

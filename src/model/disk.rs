@@ -229,3 +229,22 @@ impl DiskCondition {
 /// Position of a disk in the configured list: the short name of a disk within one run of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiskIndex(pub u16);
+
+/// How the two limits of a full disk are combined (`migration_capacity_rule`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CapacityRule {
+    /// Refuse when either limit is passed.
+    Or,
+    /// Refuse when both are, as Doris.
+    And,
+}
+
+impl CapacityRule {
+    /// The word for it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Or => "or",
+            Self::And => "and",
+        }
+    }
+}

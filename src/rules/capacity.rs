@@ -7,16 +7,8 @@
 //! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit left at its
 //! default asks for no more than the share that the percentage leaves free anyway; any other value is kept.
 
+pub use crate::model::CapacityRule;
 use crate::model::{Capacity, Space};
-
-/// How the two limits are combined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum CapacityRule {
-    /// Refuse when either limit is passed.
-    Or,
-    /// Refuse when both are, as Doris.
-    And,
-}
 
 /// Where the limit on bytes left comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use chrono::Timelike;
 
 use crate::config::{self, Config};
 use crate::model::{DiskCondition, Haste, Medium, Migration, Priority, TimestampMs};
-use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
+use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
 use crate::rules::schedule::{DiskSlots, NodeLimits};
 use crate::rules::window::{closed_text, opens_in};
 use crate::transfer::{CopyOptions, SharedBytes};
@@ -61,10 +61,7 @@ pub(crate) fn capacity(config: &Config) -> CapacityLimits {
         } else {
             LeftBytesFrom::Setting
         },
-        rule: match config.migration_capacity_rule {
-            config::CapacityRule::Or => CapacityRule::Or,
-            config::CapacityRule::And => CapacityRule::And,
-        },
+        rule: config.migration_capacity_rule,
     }
 }
 
