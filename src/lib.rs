@@ -23,6 +23,9 @@
 //! | [`api`] | HTTP on port 8040 | how a migration works |
 //! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
 //! | [`cli`] | `tabletctl` | the engine |
+//! | [`store`] | what the fleet remembers, behind one trait | what it means |
+//! | [`members`] | the nodes that a fleet drives, over HTTP | campaigns |
+//! | [`fleet`] | `tabletfleet`: campaigns over many nodes, and its HTTP API | disks, the engine |
 //! | [`service`] | the daemon to its machine: command line, service manager, kernel | disks, tablets |
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
@@ -34,13 +37,16 @@ pub mod config;
 pub mod doris;
 pub mod engine;
 pub mod fault;
+pub mod fleet;
 pub mod journal;
 pub mod logging;
 pub mod maintenance;
+pub mod members;
 pub mod model;
 pub mod page;
 pub mod replace;
 pub mod rules;
 pub mod service;
 pub mod storage;
+pub mod store;
 pub mod transfer;

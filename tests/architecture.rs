@@ -24,6 +24,23 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("api", &["model", "access", "config", "storage", "engine", "logging"]),
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.
     ("page", &["model", "access", "api"]),
+    ("store", &["model"]),
+    ("members", &["model", "api::wire"]),
+    // The fleet has the daemon's door and its manners, and nothing that is behind them.
+    (
+        "fleet",
+        &[
+            "model",
+            "rules",
+            "store",
+            "members",
+            "config",
+            "api::kit",
+            "api::wire",
+            "api::Server",
+            "api::Stopped",
+        ],
+    ),
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
     (
         "cli",

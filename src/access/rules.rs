@@ -87,7 +87,18 @@ pub fn needed<'a>(method: &str, path: &str, goals: impl Iterator<Item = &'a str>
     if !changes_something(method, path, goals) {
         return Need::Role(Role::Viewer);
     }
-    Need::Role(if ADMIN_PATHS.contains(&path) { Role::Admin } else { Role::Operator })
+    let for_admin = ADMIN_PATHS.contains(&path) || changes_the_fleet(method, path);
+    Need::Role(if for_admin { Role::Admin } else { Role::Operator })
+}
+
+/// Who belongs to a fleet, at which address and with which credential, and who leads it. To take a member into service or
+/// out of it is an operator's.
+fn changes_the_fleet(method: &str, path: &str) -> bool {
+    match path.strip_prefix("/api/v1/sources") {
+        Some("") => true,
+        Some(_) => matches!(method, "PUT" | "DELETE"),
+        None => path.starts_with("/api/v1/cluster/"),
+    }
 }
 
 /// Whether a request may change something: everything but GET, HEAD and OPTIONS does, and a GET on the Doris endpoints
@@ -166,6 +177,12 @@ mod tests {
             ("POST", "/ui/do/POST/ui/do/POST/api/v1/trash/purge", &[], role(Role::Operator)),
             ("POST", "/ui/do/POST/ui/sign-in", &[], role(Role::Operator)),
             ("POST", "/ui/do/", &[], role(Role::Operator)),
+            ("POST", "/api/v1/sources", &[], role(Role::Admin)),
+            ("PUT", "/api/v1/sources/be-1", &[], role(Role::Admin)),
+            ("POST", "/api/v1/sources/be-1/disable", &[], role(Role::Operator)),
+            ("GET", "/api/v1/sources", &[], role(Role::Viewer)),
+            ("DELETE", "/api/v1/cluster/masters/a", &[], role(Role::Admin)),
+            ("POST", "/api/v1/campaigns", &[], role(Role::Operator)),
             ("BREW", "/api/v1/coffee", &[], role(Role::Operator)),
         ] {
             assert_eq!(needed(method, path, goals.iter().copied()), expected, "{method} {path} {goals:?}");

@@ -21,7 +21,7 @@ pub(super) enum Transport {
 
 /// Who was let in, and what it turned out to want; shared with the audit log.
 #[derive(Debug, Clone)]
-pub(super) struct Caller {
+pub struct Caller {
     address: Address,
     request_id: Arc<str>,
     token: Option<Arc<str>>,
@@ -63,7 +63,7 @@ impl Caller {
     }
 
     /// Why it asks: as its body says, else as its head does, else that it called `path`.
-    pub(super) fn reason_or(&self, given: &str, path: &str) -> String {
+    pub fn reason_or(&self, given: &str, path: &str) -> String {
         match (given, &self.reason) {
             ("", Some(reason)) => reason.to_string(),
             ("", None) => format!("{path}, called from {self}"),
@@ -72,7 +72,7 @@ impl Caller {
     }
 
     /// Logs that this caller asks for `what`, before it is done, and has the audit log say so too.
-    pub(super) fn asks(&self, what: fmt::Arguments<'_>) {
+    pub fn asks(&self, what: fmt::Arguments<'_>) {
         let what = cut(what.to_string());
         tracing::info!(caller = %self, request_id = %self.request_id, "asked to {what}");
         self.notes.lock().unwrap_or_else(PoisonError::into_inner).asked.push(what);

@@ -31,29 +31,12 @@ pub(super) fn document() -> Value {
     let mut described = v1::Described::openapi();
     described.merge(doris::Described::openapi());
     described.merge(Rest::openapi());
-    let mut document = serde_json::to_value(described).expect("a document of names and texts serialises");
-    document["info"] = json!({
-        "title": "tabletd",
-        "version": v1::VERSION,
-        "summary": "Moves tablets between the disks of one node.",
-        "description": "Lists are {total, data}; refusals are {error_msg, error_code, hint, details}. \
-                        pretty and envelope work on every path. x-execution says whether the work is done when the \
-                        answer comes (synchronous) or goes on (asynchronous); x-role which role a token needs.",
-        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
-    });
-    document["servers"] = json!([{ "url": "/", "description": "This daemon" }]);
-    document["components"]["securitySchemes"] = json!({
-        "bearer": { "type": "http", "scheme": "bearer" },
-        "basic": { "type": "http", "scheme": "basic", "description": "Any user name; the token is the password." },
-        "digest": { "type": "http", "scheme": "digest", "description": "SHA-256; the user is the token's name." },
-    });
-    document["components"]["schemas"]["Enveloped"] = json!({
-        "description": "An answer to envelope=true or envelope=content.",
-        "type": "object",
-        "required": ["status"],
-        "properties": { "status": { "type": "integer" } },
-        "anyOf": [{ "required": ["envelope"] }, { "required": ["content"] }],
-    });
+    let titles = Titles {
+        title: "tabletd",
+        summary: "Moves tablets between the disks of one node.",
+        server: "This daemon",
+    };
+    let mut document = describe(described, &titles);
     for (name, minimum) in SMALLEST {
         document["components"]["schemas"][name]["minimum"] = json!(minimum);
     }
@@ -73,6 +56,45 @@ pub(super) fn document() -> Value {
             variant["additionalProperties"] = json!(false);
         }
     }
+    document
+}
+
+/// Of which program a document is.
+#[derive(Debug, Clone, Copy)]
+pub struct Titles {
+    /// Its name.
+    pub title: &'static str,
+    /// What it does, in one sentence.
+    pub summary: &'static str,
+    /// What serves the document.
+    pub server: &'static str,
+}
+
+/// The document of what `described` names, with what holds for all of it.
+pub fn describe(described: utoipa::openapi::OpenApi, titles: &Titles) -> Value {
+    let mut document = serde_json::to_value(described).expect("a document of names and texts serialises");
+    document["info"] = json!({
+        "title": titles.title,
+        "version": v1::VERSION,
+        "summary": titles.summary,
+        "description": "Lists are {total, data}; refusals are {error_msg, error_code, hint, details}. \
+                        pretty and envelope work on every path. x-execution says whether the work is done when the \
+                        answer comes (synchronous) or goes on (asynchronous); x-role which role a token needs.",
+        "license": { "name": "Apache-2.0", "identifier": "Apache-2.0" },
+    });
+    document["servers"] = json!([{ "url": "/", "description": titles.server }]);
+    document["components"]["securitySchemes"] = json!({
+        "bearer": { "type": "http", "scheme": "bearer" },
+        "basic": { "type": "http", "scheme": "basic", "description": "Any user name; the token is the password." },
+        "digest": { "type": "http", "scheme": "digest", "description": "SHA-256; the user is the token's name." },
+    });
+    document["components"]["schemas"]["Enveloped"] = json!({
+        "description": "An answer to envelope=true or envelope=content.",
+        "type": "object",
+        "required": ["status"],
+        "properties": { "status": { "type": "integer" } },
+        "anyOf": [{ "required": ["envelope"] }, { "required": ["content"] }],
+    });
     if let Some(paths) = document["paths"].as_object_mut() {
         for (path, item) in paths {
             for (method, operation) in item.as_object_mut().into_iter().flatten() {

@@ -11,7 +11,7 @@ use crate::model::{ErrorCode, Failure, cut};
 
 /// A refusal on its way out.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Problem {
+pub struct Problem {
     status: StatusCode,
     code: &'static str,
     message: String,
@@ -25,17 +25,19 @@ pub(super) struct RefusedAs(pub(super) &'static str);
 
 impl Problem {
     /// One that HTTP has a word for and the engine has not.
-    pub(super) fn of_http(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+    pub fn of_http(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         Self { status, code, message: message.into(), hint: None, details: None }
     }
 
     /// With what helps.
-    pub(super) fn hint(self, hint: &'static str) -> Self {
+    #[must_use]
+    pub fn hint(self, hint: &'static str) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 
     /// With facts for programs.
-    pub(super) fn details(self, details: serde_json::Value) -> Self {
+    #[must_use]
+    pub fn details(self, details: serde_json::Value) -> Self {
         Self { details: Some(details), ..self }
     }
 }

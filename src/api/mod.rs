@@ -13,6 +13,7 @@ mod doris;
 mod error;
 mod guard;
 mod inside;
+pub mod kit;
 mod limits;
 mod metrics;
 mod query;

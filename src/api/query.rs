@@ -73,11 +73,11 @@ impl Query {
 
 /// Parameters that are known and not repeated.
 #[derive(Debug)]
-pub(super) struct Strict(BTreeMap<&'static str, String>);
+pub struct Strict(BTreeMap<&'static str, String>);
 
 impl Strict {
     /// The value as it is.
-    pub(super) fn text(&self, name: &'static str) -> Option<&str> {
+    pub fn text(&self, name: &'static str) -> Option<&str> {
         self.0.get(name).map(String::as_str)
     }
 
@@ -85,7 +85,7 @@ impl Strict {
     ///
     /// # Errors
     /// It cannot be read; the message is that of `T`, which names the value and what is accepted.
-    pub(super) fn read<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Option<T>, Failure> {
+    pub fn read<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Option<T>, Failure> {
         let Some(text) = self.text(name) else { return Ok(None) };
         text.parse().map(Some).map_err(|error: T::Err| invalid(format!("parameter {name}: {error}")))
     }
@@ -94,7 +94,7 @@ impl Strict {
     ///
     /// # Errors
     /// It is missing or cannot be read.
-    pub(super) fn require<T: FromStr<Err: Display>>(
+    pub fn require<T: FromStr<Err: Display>>(
         &self,
         name: &'static str,
         accepted: &'static str,
@@ -106,7 +106,7 @@ impl Strict {
     ///
     /// # Errors
     /// As [`Self::read`], for the first that cannot be read.
-    pub(super) fn several<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Vec<T>, Failure> {
+    pub fn several<T: FromStr<Err: Display>>(&self, name: &'static str) -> Result<Vec<T>, Failure> {
         let words = self.text(name).into_iter().flat_map(|text| text.split(','));
         words
             .map(|word| word.parse().map_err(|error: T::Err| invalid(format!("parameter {name}: {error}"))))

@@ -41,17 +41,24 @@ const WAIT_FOR_THEIR_END: [&str; 2] = ["/api/restore_tablet", "/api/reload_table
 
 /// The service. Layers read from the bottom up: the last one meets a request first.
 pub(super) fn build(app: App, limits: &Limits, around: Around) -> Router {
+    let has_doris_roots = app.node().has_doris_roots();
+    let mut all = routes().with_state(app);
+    if let Some((make, port)) = around.page {
+        let cookie = auth::Cookie::new(port, around.transport);
+        let inside = Inside::new(all.clone(), around.access.clone(), cookie, has_doris_roots);
+        all = all.merge(make(inside));
+    }
+    surround(all, limits, around)
+}
+
+/// Any routes, behind the door and within the limits.
+pub(super) fn surround(routes: Router, limits: &Limits, around: Around) -> Router {
     let request_timeout = limits.request_timeout;
     let Around { access, hosts, transport, page } = around;
     let cookie = page.map(|(_, port)| auth::Cookie::new(port, transport));
-    let has_doris_roots = app.node().has_doris_roots();
-    let mut all = routes().with_state(app);
-    if let (Some((make, _)), Some(cookie)) = (page, &cookie) {
-        let inside = Inside::new(all.clone(), access.clone(), cookie.clone(), has_doris_roots);
-        all = all.merge(make(inside));
-    }
     let gate = auth::Gate { access, hosts: Arc::new(hosts), cookie };
-    all.fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
+    routes
+        .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
         .layer(middleware::from_fn_with_state(gate, auth::let_in))
         .layer(RequestBodyLimitLayer::new(limits.body_bytes))
         .layer(middleware::from_fn(move |request: Request, next: Next| async move {

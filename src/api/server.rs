@@ -104,24 +104,50 @@ impl Server {
         stop: impl Future<Output = ()>,
         grace: Duration,
     ) -> io::Result<Stopped> {
-        let Self { listener, address, limits, access, allowed_hosts, tls, page } = self;
-        let listener = tokio::net::TcpListener::from_std(listener)?;
         // A call into the node answers for itself before the whole request is given up.
-        let calls = Calls::new(limits.workers, limits.request_timeout.mul_f64(0.9));
-        let (transport, scheme) = match tls {
-            None => (Transport::Plain, "http"),
-            Some(_) => (Transport::Tls, "https"),
-        };
+        let calls = Calls::new(self.limits.workers, self.limits.request_timeout.mul_f64(0.9));
+        // Streams hold their connections: they leave most of the places to requests that end.
+        let app = App::new(node, calls, self.address, self.limits.connections / 4);
+        let streams = app.streams();
+        let router = router::build(app, &self.limits, self.around());
+        self.accept(router, stop, grace, || streams.end()).await
+    }
+
+    /// Serves another program's routes behind the same door, in the same shape and within the same limits.
+    ///
+    /// # Errors
+    /// As [`Self::serve`].
+    pub async fn serve_routes(
+        self,
+        routes: Router,
+        stop: impl Future<Output = ()>,
+        grace: Duration,
+    ) -> io::Result<Stopped> {
+        let router = router::surround(routes, &self.limits, self.around());
+        self.accept(router, stop, grace, || ()).await
+    }
+
+    /// Who may, under which names, over which transport.
+    fn around(&self) -> Around {
+        let transport = if self.tls.is_some() { Transport::Tls } else { Transport::Plain };
         // Nobody else's page can be served under the node's own name, whole or without its domain.
         let own = own_name().unwrap_or_default();
         let short = own.split('.').next().unwrap_or_default();
-        let hosts = Hosts::new(address, &format!("{allowed_hosts},{own},{short}"));
-        let page = page.map(|page| (page, address.port()));
-        let around = Around { access, hosts, transport, page };
-        // Streams hold their connections: they leave most of the places to requests that end.
-        let app = App::new(node, calls, address, limits.connections / 4);
-        let streams = app.streams();
-        let router = router::build(app, &limits, around);
+        let hosts = Hosts::new(self.address, &format!("{},{own},{short}", self.allowed_hosts));
+        let page = self.page.map(|page| (page, self.address.port()));
+        Around { access: self.access.clone(), hosts, transport, page }
+    }
+
+    async fn accept(
+        self,
+        router: Router,
+        stop: impl Future<Output = ()>,
+        grace: Duration,
+        stopping: impl FnOnce(),
+    ) -> io::Result<Stopped> {
+        let Self { listener, address, limits, tls, .. } = self;
+        let listener = tokio::net::TcpListener::from_std(listener)?;
+        let scheme = if tls.is_some() { "https" } else { "http" };
         tracing::info!("listening on {scheme}://{address}");
 
         let places = Arc::new(Semaphore::new(limits.connections));
@@ -155,7 +181,7 @@ impl Server {
             () = stop => {}
         }
         drop(listener);
-        streams.end();
+        stopping();
         tracing::info!("no longer listening; {} connections open", graceful.count());
         match timeout(grace, graceful.shutdown()).await {
             Ok(()) => Ok(Stopped::Drained),

@@ -10,6 +10,7 @@ use super::config_args::ConfigCommand;
 use super::disk_args::DiskCommand;
 use super::disk_name::DiskName;
 use super::doris_args::DorisCommand;
+use super::fleet_args::FleetArgs;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::operation_args::{OperationCommand, VerifyArgs};
 use super::quarantine_args::QuarantineCommand;
@@ -168,6 +169,8 @@ pub enum Command {
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),
+    /// Many nodes at once, by way of tabletfleet: members, processes, disks, audit.
+    Fleet(FleetArgs),
     /// Write the man pages, one for each command, into a directory.
     Man {
         /// The directory; it must be there.

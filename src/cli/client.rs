@@ -258,7 +258,12 @@ impl Client {
 
     /// Forgets a task.
     pub(super) fn delete_task(&self, id: TaskId) -> Result<(), CliError> {
-        self.no_content(self.agent.delete(format!("{}/api/v1/tasks/{id}", self.base)).call())
+        self.delete(&format!("/api/v1/tasks/{id}"))
+    }
+
+    /// Deletes what is at a path.
+    pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
+        self.no_content(self.agent.delete(format!("{}{path}", self.base)).call())
     }
 
     fn no_content(

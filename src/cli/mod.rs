@@ -17,6 +17,8 @@ mod doris;
 pub mod doris_args;
 mod events;
 pub mod exit;
+mod fleet;
+pub mod fleet_args;
 mod follow;
 mod glance;
 mod headline;
@@ -97,6 +99,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
             glance::status(&client()?, output)
         }
         Command::Status(args) => jobs::status(&client()?, args, output),
+        Command::Fleet(args) => fleet::run(&Client::new(&args.fleet, &cli.trust)?, &args.command, output),
         Command::Top { interval } => glance::top(&client()?, Duration::from_secs(*interval), output),
         Command::List(args) => jobs::list(&client()?, args, output),
         Command::Follow { id } => {

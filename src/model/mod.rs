@@ -5,6 +5,7 @@ mod disk;
 mod doris_move;
 mod error;
 mod file_owner;
+pub mod fleet;
 mod header;
 mod ids;
 mod inspection;

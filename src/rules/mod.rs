@@ -5,6 +5,7 @@ pub mod admission;
 pub mod capacity;
 pub mod doubt;
 pub mod explain;
+pub mod fleet;
 pub mod gate;
 pub mod giving_up;
 pub mod healing;

@@ -19,7 +19,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) static CAME_UP: AtomicU64 = AtomicU64::new(0);
 
 /// Starts the daemon and waits until it listens; what it said when it did not.
-pub(super) fn start(command: Command) -> Result<Daemon, String> {
+pub(crate) fn start(command: Command) -> Result<Daemon, String> {
     spawn(command).wait_until_listening(PATIENCE)
 }
 

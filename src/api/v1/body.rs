@@ -12,7 +12,10 @@ use super::super::query::invalid;
 use crate::model::quoted;
 
 /// A request body, read.
-pub(super) struct Body<T>(pub(super) T);
+pub struct Body<T>(
+    /// What it says.
+    pub T,
+);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Problem;

@@ -14,7 +14,7 @@ mod migrations;
 mod of_tablet;
 mod operations;
 mod quarantine;
-mod shape;
+pub(super) mod shape;
 mod status;
 mod submit;
 mod tables;
@@ -111,6 +111,9 @@ pub(super) fn router() -> Router<App> {
 }
 
 /// The parameters of a request, of which only `accepted` are known.
-fn parameters(parts: &Parts, accepted: &'static [&'static str]) -> Result<Strict, Problem> {
+///
+/// # Errors
+/// One is unknown, or given twice.
+pub fn parameters(parts: &Parts, accepted: &'static [&'static str]) -> Result<Strict, Problem> {
     Ok(Query::parse(parts.uri.query()).strict(accepted)?)
 }

@@ -23,7 +23,7 @@ use crate::model::{Failure, quoted};
 struct IsList;
 
 /// One page of a list of `total`.
-pub(super) fn page<T: Serialize>(total: u64, data: Vec<T>) -> impl IntoResponse {
+pub fn page<T: Serialize>(total: u64, data: Vec<T>) -> impl IntoResponse {
     (Extension(IsList), Json(List { total, data }))
 }
 
@@ -33,7 +33,7 @@ pub(super) fn list<T: Serialize>(list: T) -> impl IntoResponse {
 }
 
 /// A list that is all on one page.
-pub(super) fn whole<T: Serialize>(data: Vec<T>) -> impl IntoResponse {
+pub fn whole<T: Serialize>(data: Vec<T>) -> impl IntoResponse {
     page(u64::try_from(data.len()).unwrap_or(u64::MAX), data)
 }
 

@@ -7,6 +7,7 @@
 mod config;
 mod disk;
 mod event;
+pub mod fleet;
 mod from_engine;
 mod from_loss;
 mod from_operations;

@@ -1,0 +1,7 @@
+//! What goes over the wire of `tabletfleet`: TiDB DM's forms of masters, workers and sources, where a source is a member.
+
+mod cluster;
+mod source;
+
+pub use cluster::{ClusterInfo, Master, Topology, Transfer, TransferSource, UpdateCluster, Worker};
+pub use source::{CreateSource, Source, SourceDisk, SourceStatus, UpdateSource};

@@ -1,0 +1,64 @@
+//! Keeps the leadership, or follows who has it. A thread of its own: what members do never delays it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::desk::Desk;
+use crate::store::Standing;
+
+/// How often leadership is renewed, and who leads is looked at; a fifth of what it lasts.
+const TURN: Duration = Duration::from_secs(2);
+
+/// Keeps on until the desk is stopped, and then gives leadership up.
+pub fn keep(desk: &Arc<Desk>) {
+    while !desk.is_stopping() {
+        turn(desk);
+        let end = std::time::Instant::now() + TURN;
+        while !desk.is_stopping() && std::time::Instant::now() < end {
+            if desk.leadership().is_some() {
+                std::thread::sleep(Duration::from_millis(50));
+            } else if desk.leader().is_none() || desk.follow(Duration::from_millis(500)).is_err() {
+                break;
+            }
+        }
+    }
+    if let Err(error) = desk.store().resign() {
+        tracing::warn!("leadership was not given up in order: {error}; it ends by itself");
+    }
+}
+
+fn turn(desk: &Arc<Desk>) {
+    if desk.stands_back() {
+        std::thread::sleep(Duration::from_millis(100));
+        return;
+    }
+    let before = desk.leadership().map(|leadership| leadership.epoch);
+    match desk.store().lead(desk.process()) {
+        Ok(standing) => {
+            let now = match &standing {
+                Standing::Leads(leadership) => Some(leadership.epoch),
+                Standing::Follows(_) => None,
+            };
+            desk.set_standing(standing);
+            desk.set_trouble(None);
+            match (before, now) {
+                (old, Some(epoch)) if old != Some(epoch) => begin(desk, epoch),
+                (Some(epoch), None) => tracing::warn!("this process leads no more; its epoch was {epoch}"),
+                _ => {}
+            }
+        }
+        Err(error) => {
+            tracing::warn!("{error}");
+            desk.set_trouble(Some(error.to_string()));
+            std::thread::sleep(Duration::from_millis(200));
+        }
+    }
+}
+
+fn begin(desk: &Arc<Desk>, epoch: u64) {
+    tracing::info!("this process leads, epoch {epoch}");
+    if let Err(refusal) = desk.take_over() {
+        tracing::warn!("taking over failed, and is tried again: {refusal}");
+        desk.set_standing(Standing::Follows(None));
+    }
+}
