@@ -6,7 +6,7 @@ usage() {
     cat <<'EOF'
 Usage: check.sh [--install]
 
-  --install   first install what the tests need, with apt-get; also when CI=true
+  --install   first install what the tests need, with apt-get and pip; also when CI=true
 
 TABLETD_REQUIRE_ROOT_TESTS=1 makes a test that needs root, a loop device, FUSE or a browser fail instead of being skipped.
 EOF
@@ -29,8 +29,10 @@ cd -- "$(dirname -- "$here")"
 say() { printf '\n== %s\n' "$*"; }
 
 # package:command pairs
-needed=(xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4 btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 curl:curl jq:jq
-    rsync:rsync gddrescue:ddrescue shellcheck:shellcheck prometheus:promtool zsh:zsh fish:fish bsdutils:script)
+needed=(build-essential:cc ca-certificates:update-ca-certificates git:git xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4
+    btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 openssl:openssl curl:curl jq:jq rsync:rsync
+    gddrescue:ddrescue chromium:chromium chromium-driver:chromedriver prometheus:promtool shellcheck:shellcheck
+    zsh:zsh fish:fish bsdutils:script)
 missing=()
 for pair in "${needed[@]}"; do
     PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")
@@ -45,6 +47,17 @@ if [[ ${#missing[@]} -gt 0 ]]; then
     else
         say "not installed: ${missing[*]} (tests that need them are skipped; --install installs them)"
     fi
+fi
+
+# ansible-lint is not what Debian 12 has; a place of its own leaves the machine's Python alone.
+tools=target/check-tools
+if [[ $install == true ]] && ! command -v ansible-lint >/dev/null; then
+    if [[ ! -x $tools/bin/ansible-lint ]]; then
+        say "pip install ansible-lint, into $tools"
+        { python3 -m venv "$tools" && "$tools/bin/pip" install --quiet --disable-pip-version-check ansible-lint; } ||
+            say "that failed: the playbook will not be looked at"
+    fi
+    PATH=$PATH:$PWD/$tools/bin
 fi
 
 # step NAME COMMAND...: runs it and says how long it took.
