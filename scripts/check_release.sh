@@ -13,7 +13,7 @@ Usage: check_release.sh [--short] [--dist DIR] [--before DIR] [--profile NAME] [
   --once           leave out the second build
 
 What else it needs is named where it is missing, and left out: debootstrap, root and a Debian mirror for the bare node,
-buildah for the container, ansible-lint (pip install ansible-lint) for the playbook.
+systemd-nspawn for a boot of it, buildah for the container, ansible-lint (pip install ansible-lint) for the playbook.
 USAGE
 }
 
@@ -64,6 +64,8 @@ unit() {
     systemd-analyze security --offline=true --threshold=$exposure "$work/tabletd.service" >"$work/security" ||
         die "$(tail -n 1 "$work/security")"
     say "  $(tail -n 1 "$work/security" | sed 's/^[^A-Za-z]*//')"
+    # systemd forbids openat2(2) with either: no daemon would start. A whole boot is tried by try_package.sh.
+    if grep -E '^(RestrictSUIDSGID|DynamicUser)=' "$repo/conf/tabletd.service"; then die "the unit forbids openat2"; fi
     mkdir -p -- "$work/empty/etc"
     systemd-sysusers --root="$work/empty" "$repo/conf/debian/sysusers.conf" >/dev/null 2>&1 ||
         die "systemd-sysusers does not take sysusers.conf"

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The life of the package on a node, in a bare Debian root with two loop-mounted disks: installed, upgraded from the
-# version before, rolled back, removed, purged. The service is started by hand: a chroot has no systemd that runs.
+# version before, rolled back, removed, purged; by hand in a chroot, and with its unit under a systemd that is booted.
 set -euo pipefail
 
 usage() {
@@ -11,7 +11,7 @@ Usage: try_package.sh --deb FILE [--before DIR] [--root DIR]
   --before DIR   the tabletd and tabletctl of the version before; without it nothing is upgraded or rolled back
   --root DIR     a bare Debian root, copied before use (default: made now with debootstrap)
 
-Needs root, debootstrap, dpkg-deb and loop devices.
+Needs root, debootstrap, dpkg-deb and loop devices, and systemd-nspawn for the unit.
 USAGE
 }
 
@@ -268,6 +268,74 @@ start_over() {
     "$here/mkdisks.sh" --count 2 --size 8G --fs ext4 "$root/mnt" >/dev/null
 }
 
+# --- With systemd as the first process --------------------------------------------------------------------------------
+# The same node booted: the unit itself, its user, its filters and its watchdog, which no start by hand shows.
+under_systemd() {
+    umount "$root/proc"
+    cp -- "$deb" "$root/tabletd.deb"
+    cat >"$root/try.sh" <<'TRY'
+#!/bin/bash
+set -euo pipefail
+trap 'echo "failed at: $BASH_COMMAND"; journalctl --no-pager --unit tabletd | tail -n 20' ERR
+main_pid() { systemctl show --property MainPID --value tabletd; }
+is_up() { for _ in $(seq 100); do if tabletctl disks >/dev/null 2>&1; then return; fi; sleep 0.2; done; return 1; }
+dpkg -i /tabletd.deb
+[[ $(systemctl is-enabled tabletd || true) == disabled && $(systemctl is-active tabletd || true) == inactive ]]
+sed -i 's|^#storage_root_path = .*|storage_root_path = /mnt/disk1,medium:hdd;/mnt/disk2,medium:hdd|' /etc/tabletd/be.conf
+mkdir /source
+head -c 5000000 /dev/urandom >/source/0_0.dat
+for id in 10001 10002 10003; do
+    tabletctl tablet import /source --root /mnt/disk1 --tablet-id "$id" --schema-hash 1
+done
+chown -R tabletd: /mnt/disk1 /mnt/disk2
+systemctl enable --now tabletd
+is_up
+systemctl show --property StatusText tabletd | grep '3 tablets'
+[[ $(stat --format %U "/proc/$(main_pid)") == tabletd ]]
+grep -P '^CapEff:\t0+$' "/proc/$(main_pid)/status"
+tabletctl disk drain /mnt/disk1 --follow --yes 2>&1 | grep 'safe to remove'
+systemctl reload tabletd
+# Killed, it comes back by itself.
+before=$(main_pid)
+kill -KILL "$before"
+sleep 6
+is_up
+[[ $(main_pid) != "$before" ]]
+# Installed over, it runs on; then it is restarted.
+before=$(main_pid)
+dpkg -i /tabletd.deb | grep 'still runs'
+[[ $(main_pid) == "$before" ]]
+systemctl restart tabletd
+is_up
+[[ $(main_pid) != "$before" ]]
+tabletctl tablet show 10001 | grep /mnt/disk2
+dpkg --purge tabletd
+[[ $(systemctl is-active tabletd || true) == inactive && -f /var/lib/tabletd/journal.db ]]
+echo "all of it"
+TRY
+    cat >"$root/etc/systemd/system/try.service" <<'UNIT'
+[Unit]
+After=multi-user.target
+SuccessAction=poweroff
+FailureAction=poweroff
+[Service]
+Type=oneshot
+TimeoutStartSec=120
+ExecStart=/bin/bash /try.sh
+StandardOutput=file:/try.out
+StandardError=inherit
+UNIT
+    mkdir -p -- "$root/etc/systemd/system/multi-user.target.wants"
+    ln -s ../try.service "$root/etc/systemd/system/multi-user.target.wants/try.service"
+    # Its own filter is older than openat2.
+    timeout --kill-after 10 180 systemd-nspawn --quiet --directory "$root" --register=no --keep-unit --private-network \
+        --system-call-filter=openat2 --bind="$root$disk1:$disk1" --bind="$root$disk2:$disk2" --boot \
+        </dev/null >"$work/nspawn.out" 2>&1 || true
+    [[ -f $root/try.out ]] || return 1
+    grep -qx 'all of it' "$root/try.out" || die "under systemd: $(cat "$root/try.out")"
+    say "  booted with systemd: enabled, drained, reloaded, killed, installed over, restarted, purged"
+}
+
 first_day
 farewell
 if [[ -n $before ]]; then
@@ -276,4 +344,10 @@ if [[ -n $before ]]; then
     farewell
 else
     say "  no version before was given: no upgrade, no roll-back"
+fi
+if command -v systemd-nspawn >/dev/null; then
+    start_over
+    under_systemd || say "  systemd does not boot here ($(tail -n 1 "$work/nspawn.out")): its unit was not tried"
+else
+    say "  systemd-nspawn (package systemd-container) is not installed: its unit was not tried"
 fi
