@@ -21,6 +21,7 @@
 //! | [`replace`] | a small file replaced whole, durably | storage roots |
 //! | [`access`] | who may: roles, tokens, credentials | HTTP routes, tablets |
 //! | [`api`] | HTTP on port 8040 | how a migration works |
+//! | [`maintenance_daemon`] | the daemon while a Doris backend is stopped: the same API over its roots | HTTP, the engine's rooms |
 //! | [`page`] | the page for people at `/`: HTML made from the API's answers | everything but the API |
 //! | [`cli`] | `tabletctl` | the engine |
 //! | [`store`] | what the fleet remembers, behind one trait | what it means |
@@ -41,6 +42,7 @@ pub mod fleet;
 pub mod journal;
 pub mod logging;
 pub mod maintenance;
+pub mod maintenance_daemon;
 pub mod members;
 pub mod model;
 pub mod page;

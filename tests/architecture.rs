@@ -19,6 +19,8 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("engine", &["model", "rules", "config", "storage", "transfer", "journal", "fault"]),
     // Moves between the roots of a stopped Doris backend: the storage, the copy and the journal, without the daemon's engine.
     ("maintenance", &["model", "rules", "config", "doris", "storage", "transfer", "journal", "fault"]),
+    // The API's node over Doris roots. Of the engine only the values its front door shows; the moves are maintenance's.
+    ("maintenance_daemon", &["model", "rules", "config", "maintenance", "journal", "engine"]),
     ("logging", &["model", "storage"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
     ("api", &["model", "access", "config", "storage", "engine", "logging"]),

@@ -11,8 +11,10 @@ use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Stopped, Tls};
 use tabletd::config::{BrokenDisks, Config, Loaded, LogFormat};
-use tabletd::engine::{Contract as _, Engine, misplaced_disks};
+use tabletd::engine::{Contract, Engine, misplaced_disks};
 use tabletd::logging::{self, Rolling};
+use tabletd::maintenance::is_doris_node;
+use tabletd::maintenance_daemon::MaintenanceDaemon;
 use tabletd::page;
 use tabletd::service::{Arguments, Notify, check_kernel};
 use tokio::signal::unix::{SignalKind, signal as on_signal};
@@ -34,7 +36,7 @@ fn main() -> ExitCode {
         return check(&loaded);
     }
     let ended = begin_log(&loaded.config).and_then(|log| {
-        let ended = run(loaded);
+        let ended = run(loaded, &arguments.without);
         drop(log);
         ended
     });
@@ -91,7 +93,7 @@ fn begin_log(config: &Config) -> Result<logging::Log, String> {
         .map_err(|error| format!("the log cannot begin: {error}"))
 }
 
-fn run(loaded: Loaded) -> Result<(), String> {
+fn run(loaded: Loaded, without: &[String]) -> Result<(), String> {
     check_kernel()?;
     let notify = Arc::new(Notify::from_env());
     for key in &loaded.ignored {
@@ -129,22 +131,22 @@ fn run(loaded: Loaded) -> Result<(), String> {
         .with_tls(tls)
         .with_page(page::routes);
     notify.starting("opening disks and settling what was unfinished");
-    let engine = Engine::start(loaded).map_err(|error| error.to_string())?;
+    let engine = start(loaded, without)?;
     notify.ready();
     if notify.is_heard() {
-        runtime.spawn(tell(Arc::clone(&notify), engine.clone()));
+        runtime.spawn(tell(Arc::clone(&notify), Arc::clone(&engine)));
     }
     {
-        let (notify, engine) = (Arc::clone(&notify), engine.clone());
+        let (notify, engine) = (Arc::clone(&notify), Arc::clone(&engine));
         runtime.spawn(async move {
             while hang_up.recv().await.is_some() {
-                let (notify, engine) = (Arc::clone(&notify), engine.clone());
+                let (notify, engine) = (Arc::clone(&notify), Arc::clone(&engine));
                 // The files may be on a disk that hangs: the next one is heard all the same.
-                tokio::task::spawn_blocking(move || reload(&notify, &engine));
+                tokio::task::spawn_blocking(move || reload(&notify, &*engine));
             }
         });
     }
-    let served = runtime.block_on(server.serve(Arc::new(engine.clone()), stop, HTTP_GRACE));
+    let served = runtime.block_on(server.serve(Arc::clone(&engine), stop, HTTP_GRACE));
     notify.stopping();
     match &served {
         Ok(Stopped::Drained) => tracing::info!("stopping: every request was answered"),
@@ -157,8 +159,21 @@ fn run(loaded: Loaded) -> Result<(), String> {
     served.map(drop).map_err(|error| error.to_string())
 }
 
+/// The node that the configuration is of: its own roots, or those of a Doris backend that is stopped.
+fn start(loaded: Loaded, without: &[String]) -> Result<Arc<dyn Contract>, String> {
+    if is_doris_node(&loaded) {
+        return Ok(Arc::new(MaintenanceDaemon::start(loaded, without)?));
+    }
+    if let Some(path) = without.first() {
+        return Err(format!(
+            "--without {path}: no Doris backend has ever started with a root of this configuration"
+        ));
+    }
+    Ok(Arc::new(Engine::start(loaded).map_err(|error| error.to_string())?))
+}
+
 /// On SIGHUP: be.conf and be_custom.conf once more. Whatever they say, the daemon goes on.
-fn reload(notify: &Notify, engine: &Engine) {
+fn reload(notify: &Notify, engine: &dyn Contract) {
     notify.reloading();
     if let Err(failure) = tabletd::api::reload(engine) {
         tracing::error!("SIGHUP: {}", failure.message);
@@ -180,7 +195,7 @@ fn stop_asked() -> std::io::Result<impl Future<Output = ()>> {
 
 /// Tells the service manager how the node stands. A task of the runtime that serves HTTP: it stays silent when that is
 /// stuck, and it looks at memory only, so that no disk can silence it.
-async fn tell(notify: Arc<Notify>, engine: Engine) {
+async fn tell(notify: Arc<Notify>, engine: Arc<dyn Contract>) {
     let mut turn = tokio::time::interval(notify.every());
     loop {
         turn.tick().await;

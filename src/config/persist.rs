@@ -26,6 +26,12 @@ pub enum PersistError {
         /// Its value.
         value: String,
     },
+    /// The file is a Doris backend's.
+    #[error("{} is the Doris backend's, and is never written to; write the key into be.conf", path.display())]
+    NotOurs {
+        /// The file.
+        path: PathBuf,
+    },
     /// The file could not be replaced; the old one stands.
     #[error("cannot write {}: {source}; the change holds until the next start only", path.display())]
     Io {

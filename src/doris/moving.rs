@@ -86,6 +86,26 @@ pub fn batches(ids: TabletIds, pairs: &[Pair], to: &NewPlace) -> Result<Batches,
     Ok(out)
 }
 
+/// The record of a tablet with its fresh visible rowsets in it, as a backend that runs has it; for showing, never for writing.
+///
+/// # Errors
+/// As [`batches`].
+pub fn merged(ids: TabletIds, pairs: &[Pair]) -> Result<Vec<u8>, Malformed> {
+    let record_key = Key::tablet(ids).into_bytes();
+    let record = pairs.iter().find(|(key, _)| *key == record_key).ok_or(Malformed("it has no record"))?;
+    let tablet = Tablet::read(&record.1)?;
+    let mut fresh = Vec::new();
+    for (_, value) in pairs.iter().filter(|(key, _)| matches!(Key::parse(key), Key::Rowset(..))) {
+        fresh.push((Rowset::read(value)?, value));
+    }
+    let rowsets: Vec<Rowset> = fresh.iter().map(|(rowset, _)| rowset.clone()).collect();
+    let sorted = Fresh::sort(&tablet, &rowsets);
+    let joins = |rowset: &Rowset| sorted.joining.iter().any(|joining| joining.id == rowset.id);
+    let joined = fresh.iter().filter(|(rowset, _)| joins(rowset));
+    let joined: Vec<_> = joined.map(|(_, value)| (RS_METAS, value.to_vec())).collect();
+    patch(&Message::parse(&record.1)?, &[], &joined)
+}
+
 /// The uid in a key, exchanged.
 fn rekeyed(key: &[u8], from: Uid, to: Uid) -> Result<Vec<u8>, Malformed> {
     let text = std::str::from_utf8(key).map_err(|_| Malformed("a key is no text"))?;

@@ -105,6 +105,8 @@ pub struct Rowset {
     pub index_files: Option<IndexFiles>,
     /// Partition 0 in too many of them ends a backend's start.
     pub partition_id: i64,
+    /// Of its files, as its record says.
+    pub bytes: u64,
 }
 
 impl Rowset {
@@ -140,6 +142,7 @@ impl Rowset {
             is_alpha: message.number(6) != Some(BETA),
             index_files: message.bytes(28).map(index_files).transpose()?,
             partition_id: message.int64(2).unwrap_or(0),
+            bytes: message.number(12).or_else(|| message.number(13)).unwrap_or(0),
         })
     }
 

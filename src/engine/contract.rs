@@ -312,6 +312,12 @@ pub trait Contract: Send + Sync + 'static {
     /// MD5 of each file, by name. Errors as [`Contract::record`].
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
 
+    /// Tablets of which a file that their records name is not there, by the listing of their directories.
+    ///
+    /// # Errors
+    /// A disk cannot be asked.
+    fn lost_segments(&self) -> Result<Vec<TabletKey>, Failure>;
+
     /// What is in trash. Without a tablet's id its total counts entries: one holds one tablet, unless another program put
     /// it there.
     ///
@@ -434,6 +440,11 @@ pub trait Contract: Send + Sync + 'static {
     /// # Errors
     /// `INVALID_ARGUMENT` with every problem of the files; nothing was changed.
     fn reload_config(&self) -> Result<Reload, Failure>;
+
+    /// What this node does instead of serving, in words; `None` when it serves. Waits for nothing.
+    fn maintenance(&self) -> Option<String> {
+        None
+    }
 
     /// Whether its roots are those of a Doris backend.
     fn has_doris_roots(&self) -> bool {

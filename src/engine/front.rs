@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::ask::{admit, go_on, revert, stop};
 use super::contract::Contract;
 use super::heal::{quarantine, set_aside};
-use super::look::{digests, disks, facts, migrations, reading, tablets, totals, trash as in_trash};
+use super::look::{digests, disks, facts, migrations, reading, segments, tablets, totals, trash as in_trash};
 use super::lost::{GiveUp, Loss};
 use super::parts::events::{EventBatch, EventCursor};
 use super::tend::settings::{ConfigChangeError, Persistence};
@@ -252,6 +252,10 @@ impl Contract for Engine {
 
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure> {
         digests::file_digests(&self.0, key)
+    }
+
+    fn lost_segments(&self) -> Result<Vec<TabletKey>, Failure> {
+        segments::lost(&self.0)
     }
 
     fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {

@@ -45,6 +45,7 @@ pub use crate::rules::giving_up::Older;
 pub use crate::rules::trash::LastCopy;
 pub use contract::Contract;
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
+pub(crate) use parts::events::EventRing;
 pub use parts::events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub use parts::known_disks::misplaced_disks;
 pub use parts::verbs::{actions, next_steps, waits_at_gate};

@@ -5,7 +5,7 @@
 
 use super::book::{Book, advance, now_ms};
 use super::node::{Node, Root};
-use super::wishes::{Committed, Wishes};
+use super::wishes::{Committed, OtherMedia, Wishes};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
 use crate::doris::inventory::Found;
@@ -15,8 +15,8 @@ use crate::doris::moving::{Batches, NewPlace, Stale, batches};
 use crate::doris::record::TabletState;
 use crate::doris::uid::Uid;
 use crate::model::{
-    DorisMove, ErrorCode, Failure, Migration, Replaced, SHARD_COUNT, ShardId, Space, StaleRowsets, Swap,
-    TabletKey,
+    DorisMove, ErrorCode, Failure, Migration, Replaced, SHARD_COUNT, ShardId, Space, StaleRowsets, Status,
+    Swap, TabletKey,
 };
 use crate::rules::capacity::fits;
 use crate::rules::transition::Event;
@@ -44,22 +44,42 @@ pub(super) fn key_of(ids: TabletIds) -> TabletKey {
     TabletKey::new(ids.tablet_id, ids.schema_hash)
 }
 
+/// What is asked for.
+pub(super) struct Asked<'a> {
+    pub(super) ids: TabletIds,
+    pub(super) from: usize,
+    pub(super) to: usize,
+    pub(super) wishes: &'a Wishes,
+    /// Promised at the destination to others.
+    pub(super) reserved: Space,
+    /// What else goes into the row.
+    pub(super) dress: &'a dyn Fn(&mut Migration),
+}
+
+/// The files of a tablet that may move as it is asked for.
+///
+/// # Errors
+/// Something speaks against it.
+pub(super) fn may_begin(node: &Node, asked: &Asked<'_>) -> Result<TabletFiles, Failure> {
+    let (source, destination) = (&node.roots[asked.from], &node.roots[asked.to]);
+    check_places(source, destination, asked.ids, *asked.wishes)?;
+    let files = judged_files(source, asked.ids, asked.wishes)?;
+    retired_copy(destination, asked.ids)?;
+    check_space(node, destination, &files, asked.reserved)?;
+    Ok(files)
+}
+
 /// Looks at everything once more, chooses what is chosen once, and accepts the move.
 ///
 /// # Errors
 /// Something speaks against it, or the journal takes no row: nothing has happened.
-pub(super) fn begin(
-    node: &Node,
-    book: &mut Book,
-    (ids, from, to): (TabletIds, usize, usize),
-    wishes: &Wishes,
-) -> Result<Accepted, Failure> {
+pub(super) fn begin(node: &Node, book: &mut Book, asked: &Asked<'_>) -> Result<Accepted, Failure> {
+    let Asked { ids, from, to, .. } = *asked;
     let (source, destination) = (&node.roots[from], &node.roots[to]);
-    let files = judged_files(source, ids, wishes)?;
+    let files = may_begin(node, asked)?;
     let before = pairs(source, ids)?;
     let replaced = retired_copy(destination, ids)?;
     let shard = free_shard(source, destination, ids)?;
-    check_space(node, destination, &files)?;
     let stale = if files.stale_missing { StaleRowsets::Drop } else { StaleRowsets::Keep };
     let uid = new_uid();
     let mut doris = DorisMove {
@@ -89,6 +109,7 @@ pub(super) fn begin(
     row.counters.total_bytes = files.files.values().sum();
     row.counters.total_files = files.files.len() as u64;
     row.doris = Some(Box::new(doris));
+    (asked.dress)(&mut row);
     book.accept(&mut row)?;
     Ok(Accepted { row, from, to, ids, files, before, batches, replaced })
 }
@@ -130,7 +151,8 @@ pub(super) fn take_up(
     match again() {
         Ok((files, before, batches, replaced)) => {
             // It stands where a kill left it; nothing of that is believed but what is on the disks.
-            let _ = advance(&mut row, Event::Interrupted, "goes on");
+            let event = if row.status == Status::Paused { Event::Resume } else { Event::Interrupted };
+            let _ = advance(&mut row, event, "goes on");
             Ok(Accepted { row, from, to, ids, files, before, batches, replaced })
         }
         Err(failure) => Err((Box::new(row), failure)),
@@ -261,9 +283,29 @@ fn free_shard(source: &Root, destination: &Root, ids: TabletIds) -> Result<Shard
     Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
 }
 
-fn check_space(node: &Node, destination: &Root, files: &TabletFiles) -> Result<(), Failure> {
+/// Whether a tablet may go from the one root to the other at all.
+fn check_places(source: &Root, destination: &Root, ids: TabletIds, wishes: Wishes) -> Result<(), Failure> {
+    let refused = |code, text: String| Err(Failure::new(code, text));
+    let to = &destination.path;
+    if std::ptr::eq(source, destination) {
+        return refused(ErrorCode::AlreadyOnDisk, format!("tablet {ids} is on {to} already"));
+    }
+    if destination.read_only {
+        return refused(ErrorCode::DiskUnavailable, format!("{to} takes no writes"));
+    }
+    if wishes.media == OtherMedia::Never && source.medium != destination.medium {
+        let (here, there) = (source.medium, destination.medium);
+        return refused(
+            ErrorCode::PreconditionFailed,
+            format!("{to} is {there}, and tablet {ids} is on {here}: the frontend would order it back"),
+        );
+    }
+    Ok(())
+}
+
+fn check_space(node: &Node, destination: &Root, files: &TabletFiles, reserved: Space) -> Result<(), Failure> {
     let need = Space::of_tablet(files.files.values().sum(), files.files.len() as u64);
     let capacity = destination.disk.capacity()?;
-    fits(capacity, Space::default(), need, node.limits())
+    fits(capacity, reserved, need, node.limits())
         .map_err(|full| Failure::new(ErrorCode::DiskFull, format!("{}: {full}", destination.path)))
 }

@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::journal::{Filter, Journal, Operation, Order};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId};
+use crate::journal::{Filter, Journal, Operation, Order, Page};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
 use crate::rules::transition::{Event, transition};
 
 pub(super) struct Book(Journal);
@@ -36,6 +36,48 @@ impl Book {
                 return Ok(moves);
             }
         }
+    }
+
+    /// One row.
+    pub(super) fn get(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
+        self.0.get(id).map_err(unavailable)
+    }
+
+    /// The newest move of a tablet.
+    pub(super) fn latest(&self, key: TabletKey) -> Result<Option<Migration>, Failure> {
+        self.0.latest_for(key).map_err(unavailable)
+    }
+
+    /// The move that a request under this key became.
+    pub(super) fn by_request_key(&self, key: &str) -> Result<Option<Migration>, Failure> {
+        self.0.by_request_key(key).map_err(unavailable)
+    }
+
+    /// A page of rows.
+    pub(super) fn list(&self, filter: &Filter) -> Result<Page, Failure> {
+        self.0.list(filter).map_err(unavailable)
+    }
+
+    /// Every task.
+    pub(super) fn tasks(&self) -> Result<Vec<Task>, Failure> {
+        let (tasks, damaged) = self.0.tasks().map_err(unavailable)?;
+        damaged.iter().for_each(|row| tracing::warn!("{row}"));
+        Ok(tasks)
+    }
+
+    /// Records a new task, durably.
+    pub(super) fn add_task(&mut self, task: &Task) -> Result<TaskId, Failure> {
+        self.0.add_task(task).map_err(unavailable)
+    }
+
+    /// Records how a task stands, durably.
+    pub(super) fn note_task(&mut self, task: &Task) -> Result<(), Failure> {
+        self.0.update_task(task).map_err(unavailable)
+    }
+
+    /// Forgets a task.
+    pub(super) fn forget_task(&mut self, id: TaskId) -> Result<(), Failure> {
+        self.0.delete_task(id).map_err(unavailable)
     }
 
     /// Records a new move, durably; it has its number when this returns.

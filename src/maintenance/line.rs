@@ -15,12 +15,13 @@ use super::accept::{Accepted, ids_of};
 use super::book::{Book, advance, now_ms};
 use super::bytes::{self, Means};
 use super::node::{Node, Root};
+use super::watch::{Hooks, Watch};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
 use crate::doris::inventory::Found;
 use crate::doris::keys::Key;
 use crate::doris::moving::Batches;
-use crate::doris::record::Tablet;
+use crate::doris::record::{RowsetState, Tablet};
 use crate::fault;
 use crate::model::{ErrorCode, Failure, FileEntry, Migration, Receipt, ShardId, Swap};
 use crate::rules::transition::Event;
@@ -29,10 +30,10 @@ use crate::storage::{
     CommitError, Dir, DiskError, Owner, Purpose, Staging, StorageError, is_placed, keep_meta, keep_record,
     read_owner, remove_empty_parents, remove_staging, retire_directory,
 };
-use crate::transfer::{Coldness, CopyHooks};
+use crate::transfer::Coldness;
 
 /// Its files are whole at the destination, and own nothing.
-struct Copied {
+pub(super) struct Copied {
     accepted: Accepted,
     staging: Staging,
 }
@@ -56,35 +57,39 @@ impl From<Failure> for Stop {
     }
 }
 
-/// Carries a move to its commit point.
+/// Copies the files of a move. Nothing of the backend's is written yet, and the node is only looked at.
+///
+/// # Errors
+/// [`Stop::BeforeCommit`], with the row as it stood.
+pub(super) fn copy(
+    node: &Node,
+    accepted: Accepted,
+    means: &Means,
+    watch: &dyn Watch,
+) -> Result<Copied, (Box<Migration>, Failure)> {
+    let row = Box::new(accepted.row.clone());
+    copy_into_staging(node, accepted, means, watch).map_err(|failure| (row, failure))
+}
+
+/// Puts what was copied in its place, and commits.
 ///
 /// # Errors
 /// [`Stop`].
 pub(super) fn commit(
     node: &mut Node,
     book: &mut Book,
-    accepted: Accepted,
-    means: &Means,
-    hooks: &dyn CopyHooks,
+    copied: Copied,
+    watch: &dyn Watch,
 ) -> Result<Committed, (Box<Migration>, Stop)> {
-    let (from, to, id) = (accepted.from, accepted.to, accepted.row.id);
-    let mut row = Box::new(accepted.row.clone());
-    let copied = copy(node, accepted, means, hooks).map_err(|failure| (row.clone(), failure.into()))?;
-    row = Box::new(copied.accepted.row.clone());
-    match place_and_commit(node, book, copied) {
-        Ok(committed) => Ok(committed),
-        Err(stop) => {
-            tracing::debug!(migration = %id, from, to, "stopped");
-            Err((row, stop))
-        }
-    }
+    let row = Box::new(copied.accepted.row.clone());
+    place_and_commit(node, book, copied, watch).map_err(|stop| (row, stop))
 }
 
-fn copy(
+fn copy_into_staging(
     node: &Node,
     mut accepted: Accepted,
     means: &Means,
-    hooks: &dyn CopyHooks,
+    watch: &dyn Watch,
 ) -> Result<Copied, Failure> {
     let (source, destination) = (&node.roots[accepted.from], &node.roots[accepted.to]);
     let row = &mut accepted.row;
@@ -95,12 +100,13 @@ fn copy(
     fault::point("staging_created");
     advance(row, Event::Prepared, "staging stands")?;
     advance(row, Event::CopyStarted, "copying")?;
+    watch.stands(row);
     let shard = row.source_shard.unwrap_or(ShardId(0));
     let parent = source.disk.dir().open(tablet_parent(shard, row.key.tablet_id))?;
     let name = row.key.schema_hash.to_string();
     let dir = parent.open(&name)?;
     let from = bytes::From { parent: &parent, name: &name, dir: &dir };
-    let copied = bytes::copy(&from, &accepted.files.files, &staging, means, hooks)?;
+    let copied = bytes::copy(&from, &accepted.files.files, &staging, means, &Hooks(watch))?;
     fault::point("data_copied");
     advance(row, Event::CopyVerified, "a verified, durable copy stands in staging")?;
     let manifest_crc32 = sum_of_sums(&copied.files);
@@ -180,10 +186,16 @@ pub(super) fn remove_copy(destination: &Root, row: &Migration) -> Result<(), Fai
     Ok(())
 }
 
-fn place_and_commit(node: &mut Node, book: &mut Book, copied: Copied) -> Result<Committed, Stop> {
+fn place_and_commit(
+    node: &mut Node,
+    book: &mut Book,
+    copied: Copied,
+    watch: &dyn Watch,
+) -> Result<Committed, Stop> {
     let Copied { mut accepted, staging } = copied;
     advance(&mut accepted.row, Event::FinalizeStarted, "swapping")?;
     book.note(&accepted.row)?;
+    watch.stands(&accepted.row);
     fault::point("finalizing_journalled");
     let destination = &mut node.roots[accepted.to];
     keep_meta(&destination.disk, &node.run).map_err(Failure::from)?;
@@ -236,6 +248,11 @@ fn note_in_memory(node: &mut Node, accepted: &Accepted) {
     let record = accepted.batches.put.iter().find(|(put, _)| *put == key);
     if let (Some(mut found), Some((_, record))) = (found, record) {
         found.record = Tablet::read(record).map_err(|why| why.0);
+        // Those that were visible are in the record now.
+        found.fresh.retain(|rowset| rowset.state == RowsetState::Committed);
+        if let Ok(tablet) = &found.record {
+            found.fresh.iter_mut().for_each(|rowset| rowset.uid = tablet.uid);
+        }
         node.roots[accepted.to].inventory.tablets.insert(accepted.ids, found);
     }
 }

@@ -7,11 +7,12 @@
 //!   carry_out      one tablet after the other, a straight line that ends in one synced batch and then another
 //!   undo           the newest run taken back, while no backend has started since
 //! confirm, purge   once it has: look as a guest, then free what nobody needs
+//! look             what the node has, for whoever asks while it is stopped
 //! inspect          what a drain would move and leave, read while a backend may be at work
 //! ```
 //!
 //! The order of durable writes is that of `doris-roots` 5.3, and [`line`] can be read beside it. Journal, copy engine and
-//! planner are the daemon's own; the daemon does not open Doris roots yet, and leaves rows of such moves alone.
+//! planner are the daemon's own; a [`Session`] may be shared by its threads.
 //!
 //! Nothing of a backend's is changed in place, and outside `.tabletd/` nothing is made but what a moved tablet needs.
 
@@ -21,18 +22,27 @@ mod book;
 mod bytes;
 mod inspect;
 mod line;
+mod look;
 mod node;
 mod plan;
+mod records;
 mod session;
 mod settle;
+mod tasks;
+mod told;
 mod undo;
 mod walk;
+mod watch;
 mod wishes;
 
 pub use after::{Confirmed, Now, Purged, confirm, purge};
 pub use inspect::inspect;
+pub use look::{RootLook, TabletLook, digests, is_doris_node};
 pub use node::{Node, NotOpened, Root};
 pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
-pub use session::{GoOn, Moved, Outcome, Session, Told};
+pub use session::{Asking, Session};
+pub use tasks::{finish_tasks, wishes_of};
+pub use told::{Moved, Outcome, Told};
 pub use undo::TakenBack;
+pub use watch::{Watch, WhenStopped};
 pub use wishes::{Committed, OtherMedia, Wishes};

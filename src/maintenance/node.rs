@@ -129,6 +129,26 @@ impl Node {
         self.roots.iter().position(|root| root.path == path)
     }
 
+    /// The root whose record of a tablet serves; one that has retired it only where no other has it.
+    pub(super) fn owner_of(&self, ids: TabletIds) -> Option<usize> {
+        let has = |root: &&Root| root.inventory.tablets.contains_key(&ids);
+        let serves = |root: &Root| {
+            let record = root.inventory.tablets.get(&ids).map(|found| &found.record);
+            record.is_some_and(|record| {
+                record.as_ref().is_ok_and(|tablet| tablet.state != TabletState::Shutdown)
+            })
+        };
+        let roots = || self.roots.iter().enumerate();
+        let owner = roots().find(|(_, root)| serves(root)).or_else(|| roots().find(|(_, root)| has(root)));
+        owner.map(|(index, _)| index)
+    }
+
+    /// How the configuration writes its roots, for messages.
+    pub(super) fn paths(&self) -> String {
+        let paths: Vec<_> = self.roots.iter().map(|root| root.path.as_str()).collect();
+        paths.join(", ")
+    }
+
     /// Reads every database again.
     pub(super) fn read_again(&mut self) -> Result<(), String> {
         for root in &mut self.roots {

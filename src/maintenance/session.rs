@@ -1,95 +1,47 @@
 //! One run: opened, settled, planned, carried out. Whoever calls it shows what it tells.
 
-use std::path::PathBuf;
+//!
+//! A session may be shared between threads: a move is accepted, and the node looked at, while another one copies. Only its
+//! batches, and what is settled, need the node alone.
 
-use super::accept::begin;
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::accept::{Accepted, Asked, begin, ids_of, may_begin};
 use super::book::Book;
 use super::bytes::Means;
-use super::line::{Stop, commit, retire};
+use super::line::{Stop, commit, copy, retire};
 use super::node::{Node, NotOpened};
 use super::plan::{Plan, Planned, Request, plan};
-use super::settle::{Settled, doubt, end_at_source, settle};
+use super::settle::{Settled, doubt, end_at_source, put_back, settle};
+use super::told::{Moved, Outcome, Told, told};
 use super::undo::{TakenBack, undo};
+use super::watch::{Watch, WhenStopped};
 use super::wishes::Wishes;
 use crate::config::Loaded;
-use crate::doris::keys::TabletIds;
-use crate::model::{ErrorCode, Failure, Migration, Status, Swap};
+use crate::model::{ErrorCode, Failure, Migration, Space, TabletKey, quoted};
 use crate::storage::layout::MIGRATING;
-use crate::transfer::CopyHooks;
 
 /// A run on a node.
 pub struct Session {
-    node: Node,
-    book: Option<Book>,
+    node: RwLock<Node>,
+    book: OnceLock<Mutex<Book>>,
     state_dir: PathBuf,
+    run: String,
 }
 
-/// What came of one move.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Moved {
-    /// Its number; 0 where it was not accepted.
-    pub id: u64,
+/// One move that is asked for.
+pub struct Asking<'a> {
     /// The tablet.
-    pub tablet_id: i64,
-    /// Hash of its schema.
-    pub schema_hash: i32,
-    /// The root it was on.
-    pub from: String,
-    /// The root it was to go to.
-    pub to: String,
-    /// Of its files.
-    pub bytes: u64,
-    /// How it stands.
-    pub outcome: Outcome,
-    /// In a sentence.
-    pub reason: String,
-}
-
-/// How a move stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// Done.
-    Moved,
-    /// The destination owns the tablet, and the source is not retired yet.
-    NotRetired,
-    /// The source owns the tablet as before.
-    Failed,
-    /// Which copy a backend keeps is not known; both are whole.
-    InDoubt,
-    /// A root of it is not here.
-    Waits,
-}
-
-impl Outcome {
-    /// Its name, in reports.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Moved => "moved",
-            Self::NotRetired => "moved, source not retired",
-            Self::Failed => "failed",
-            Self::InDoubt => "in doubt",
-            Self::Waits => "waits for a root",
-        }
-    }
-}
-
-/// What a run tells while it works.
-pub enum Told<'a> {
-    /// The next of so many begins.
-    Begins(&'a Planned, usize, usize),
-    /// One has come to its end.
-    Ended(&'a Moved),
-}
-
-/// Whether a run may go on; asked before every block.
-pub type GoOn<'a> = &'a (dyn Fn() -> Result<(), Failure> + Sync);
-
-struct Watched<'a>(GoOn<'a>);
-
-impl CopyHooks for Watched<'_> {
-    fn checkpoint(&self) -> Result<(), Failure> {
-        (self.0)()
-    }
+    pub key: TabletKey,
+    /// The root it is to go to, as the configuration writes it.
+    pub to: &'a str,
+    /// What is allowed.
+    pub wishes: Wishes,
+    /// Promised on that root to moves that are accepted already.
+    pub reserved: Space,
+    /// What else goes into its row before that is durable.
+    pub dress: &'a dyn Fn(&mut Migration),
 }
 
 impl Session {
@@ -100,17 +52,31 @@ impl Session {
     pub fn open(loaded: Loaded, without: &[String]) -> Result<Self, NotOpened> {
         let state_dir = PathBuf::from(&loaded.config.state_dir);
         let node = Node::open(loaded, without)?;
-        Ok(Self { node, book: None, state_dir })
+        let run = node.run.clone();
+        Ok(Self { node: RwLock::new(node), book: OnceLock::new(), state_dir, run })
     }
 
-    /// The node as it was read.
-    pub const fn node(&self) -> &Node {
-        &self.node
+    /// The node as it is now. Waits for a batch that is being written, and never for a copy.
+    pub fn node(&self) -> RwLockReadGuard<'_, Node> {
+        // A panic elsewhere fails one move; the inventory is consistent between statements.
+        self.node.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn node_alone(&self) -> RwLockWriteGuard<'_, Node> {
+        self.node.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn open_book(&self) -> Result<&Mutex<Book>, Failure> {
+        self.book.get().ok_or_else(|| Failure::new(ErrorCode::Internal, "a run settles before it moves"))
+    }
+
+    pub(super) fn book(&self) -> Result<MutexGuard<'_, Book>, Failure> {
+        Ok(self.open_book()?.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// The name of this run.
     pub fn run(&self) -> &str {
-        &self.node.run
+        &self.run
     }
 
     /// What would move where. Writes nothing.
@@ -118,52 +84,78 @@ impl Session {
     /// # Errors
     /// In words.
     pub fn plan(&self, request: &Request, wishes: Wishes) -> Result<Plan, String> {
-        plan(&self.node, request, wishes)
+        plan(&self.node(), request, wishes)
+    }
+
+    /// Opens the journal, once.
+    ///
+    /// # Errors
+    /// It cannot be opened; another process has it.
+    pub fn open_journal(&self) -> Result<(), Failure> {
+        if self.book.get().is_none() {
+            let book = Book::open(&self.state_dir, self.highest_number()?)?;
+            let _ = self.book.set(Mutex::new(book));
+        }
+        Ok(())
     }
 
     /// Opens the journal and brings to an end what earlier runs left.
     ///
     /// # Errors
     /// The journal cannot be opened, or a database cannot be read.
-    pub fn settle(&mut self, go_on: GoOn<'_>) -> Result<Vec<Moved>, Failure> {
-        let mut book = Book::open(&self.state_dir, self.highest_number()?)?;
-        let (rows, damaged) = book.unfinished()?;
+    pub fn settle(&self, watch: &dyn Watch) -> Result<Vec<Moved>, Failure> {
+        self.open_journal()?;
+        let mut ended = Vec::new();
+        for row in self.unfinished()? {
+            ended.push(self.finish(row, watch)?);
+        }
+        Ok(ended)
+    }
+
+    /// The moves that have not ended, oldest first.
+    ///
+    /// # Errors
+    /// The journal cannot be read.
+    pub fn unfinished(&self) -> Result<Vec<Migration>, Failure> {
+        let (rows, damaged) = self.book()?.unfinished()?;
         for row in damaged {
             tracing::warn!("{row}");
         }
-        let settles = !rows.is_empty();
-        let mut ended = Vec::new();
-        for row in rows {
-            match settle(&mut self.node, &mut book, row)? {
-                Settled::Row(row) => ended.push(told(*row)),
-                Settled::Waits(row) => ended.push(Moved { outcome: Outcome::Waits, ..told(*row) }),
-                Settled::GoesOn(accepted) => {
-                    let moved = carry_on(&mut self.node, &mut book, *accepted, go_on);
-                    ended.push(moved);
-                }
+        Ok(rows)
+    }
+
+    /// Brings one unfinished move to its end, by what both databases say of it: one that has only been accepted is carried
+    /// out from its beginning.
+    ///
+    /// # Errors
+    /// A database cannot be read: nothing is settled.
+    pub fn finish(&self, row: Migration, watch: &dyn Watch) -> Result<Moved, Failure> {
+        let settled = settle(&mut self.node_alone(), &mut *self.book()?, row)?;
+        match settled {
+            Settled::GoesOn(accepted) => Ok(self.carry_on(self.open_book()?, *accepted, watch)),
+            Settled::Waits(row) => Ok(Moved { outcome: Outcome::Waits, ..told(*row) }),
+            Settled::Row(row) => {
+                watch.stands(&row);
+                let failed = |why| Failure::new(ErrorCode::RecordDamaged, why);
+                self.node_alone().read_again().map_err(failed)?;
+                Ok(told(*row))
             }
         }
-        self.book = Some(book);
-        if settles {
-            let failed = |why| Failure::new(ErrorCode::RecordDamaged, why);
-            self.node.read_again().map_err(failed)?;
-        }
-        Ok(ended)
     }
 
     /// Takes the newest run back, while no backend has started since.
     ///
     /// # Errors
     /// Refused, with nothing touched; or a failed call, after which it can be done again.
-    pub fn undo(&mut self) -> Result<TakenBack, Failure> {
-        let mut book = Book::open(&self.state_dir, self.highest_number()?)?;
-        undo(&self.node, &mut book)
+    pub fn undo(&self) -> Result<TakenBack, Failure> {
+        self.open_journal()?;
+        undo(&self.node(), &mut *self.book()?)
     }
 
     /// The highest number of a move that any root has seen.
     fn highest_number(&self) -> Result<u64, Failure> {
         let mut highest = 0;
-        for root in &self.node.roots {
+        for root in &self.node().roots {
             let Some(room) = root.disk.room()? else { continue };
             for part in [MIGRATING, "retired"] {
                 let Some(dir) = room.open_if_exists(part)? else { continue };
@@ -175,6 +167,50 @@ impl Session {
         Ok(highest)
     }
 
+    /// Accepts one move: everything is looked at, and its row is durable when this returns.
+    ///
+    /// # Errors
+    /// Something speaks against it, or the journal takes no row: nothing has happened.
+    pub fn accept(&self, asking: &Asking<'_>) -> Result<Migration, Failure> {
+        self.begin(asking).map(|accepted| accepted.row)
+    }
+
+    /// What would speak against a move. Nothing is written.
+    ///
+    /// # Errors
+    /// As [`Session::accept`].
+    pub fn check(&self, asking: &Asking<'_>) -> Result<(), Failure> {
+        self.asked(asking, &mut |node, asked| may_begin(node, asked).map(drop))
+    }
+
+    fn begin(&self, asking: &Asking<'_>) -> Result<Accepted, Failure> {
+        let mut accepted = None;
+        self.asked(asking, &mut |node, asked| {
+            accepted = Some(begin(node, &mut *self.book()?, asked)?);
+            Ok(())
+        })?;
+        accepted.ok_or_else(|| Failure::new(ErrorCode::Internal, "a move was neither accepted nor refused"))
+    }
+
+    fn asked(
+        &self,
+        asking: &Asking<'_>,
+        then: &mut dyn FnMut(&Node, &Asked<'_>) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let node = self.node();
+        let ids = ids_of(asking.key);
+        let from = node.owner_of(ids).ok_or_else(|| {
+            let text = format!("no root of this node has a record of tablet {ids}");
+            Failure::new(ErrorCode::TabletNotFound, text)
+        })?;
+        let to = node.root_at(asking.to).ok_or_else(|| {
+            let text = format!("no root is written {}; there are {}", quoted(asking.to), node.paths());
+            Failure::new(ErrorCode::DiskNotFound, text)
+        })?;
+        let Asking { wishes, reserved, dress, .. } = asking;
+        then(&node, &Asked { ids, from, to, wishes, reserved: *reserved, dress: *dress })
+    }
+
     /// Makes the moves of a plan, one after the other, until `go_on` says otherwise: then the one under way goes back, as long
     /// as it is not committed, and no further one is begun. A move that fails does not hold up the others, unless it leaves a
     /// root in doubt: then nothing more is written in this run.
@@ -182,22 +218,20 @@ impl Session {
     /// # Errors
     /// The journal was not opened: [`Session::settle`] comes first.
     pub fn carry_out(
-        &mut self,
+        &self,
         plan: &Plan,
         wishes: Wishes,
-        go_on: GoOn<'_>,
+        watch: &dyn Watch,
         tell: &mut dyn FnMut(Told<'_>),
     ) -> Result<Vec<Moved>, Failure> {
-        let Some(book) = &mut self.book else {
-            return Err(Failure::new(ErrorCode::Internal, "a run settles before it moves"));
-        };
+        drop(self.book()?);
         let mut ended = Vec::new();
         for (nth, planned) in plan.moves.iter().enumerate() {
-            if go_on().is_err() {
+            if watch.go_on().is_err() {
                 break;
             }
             tell(Told::Begins(planned, nth + 1, plan.moves.len()));
-            let moved = make(&mut self.node, book, planned, &wishes, go_on);
+            let moved = self.make(planned, wishes, watch);
             tell(Told::Ended(&moved));
             let in_doubt = moved.outcome == Outcome::InDoubt;
             ended.push(moved);
@@ -207,60 +241,60 @@ impl Session {
         }
         Ok(ended)
     }
-}
 
-fn make(node: &mut Node, book: &mut Book, planned: &Planned, wishes: &Wishes, go_on: GoOn<'_>) -> Moved {
-    let ids = TabletIds { tablet_id: planned.tablet_id, schema_hash: planned.schema_hash };
-    let ends = node.root_at(&planned.from).zip(node.root_at(&planned.to));
-    let accepted = match ends {
-        Some((from, to)) => begin(node, book, (ids, from, to), wishes),
-        None => Err(Failure::new(ErrorCode::DiskNotFound, "a root of the plan is not open")),
-    };
-    match accepted {
-        Ok(accepted) => carry_on(node, book, accepted, go_on),
-        Err(failure) => Moved {
-            id: 0,
-            tablet_id: planned.tablet_id,
-            schema_hash: planned.schema_hash,
-            from: planned.from.clone(),
-            to: planned.to.clone(),
-            bytes: planned.bytes,
-            outcome: Outcome::Failed,
-            reason: failure.message,
-        },
-    }
-}
-
-fn carry_on(node: &mut Node, book: &mut Book, accepted: super::accept::Accepted, go_on: GoOn<'_>) -> Moved {
-    let (from, to) = (accepted.from, accepted.to);
-    let row = match commit(node, book, accepted, &Means::new(), &Watched(go_on)) {
-        Ok(committed) => retire(node, book, committed),
-        Err((row, Stop::BeforeCommit(failure))) => end_at_source(node, book, *row, to, failure),
-        Err((row, Stop::InDoubt(failure))) => {
-            let row = doubt(node, book, *row, from, failure);
-            return Moved { outcome: Outcome::InDoubt, ..told(row) };
+    fn make(&self, planned: &Planned, wishes: Wishes, watch: &dyn Watch) -> Moved {
+        let key = TabletKey::new(planned.tablet_id, planned.schema_hash);
+        let asking = Asking {
+            key,
+            to: &planned.to,
+            wishes,
+            reserved: Space::default(),
+            dress: &|_: &mut Migration| {},
+        };
+        let begun = self.open_book().and_then(|book| Ok((book, self.begin(&asking)?)));
+        match begun {
+            Ok((book, accepted)) => self.carry_on(book, accepted, watch),
+            Err(failure) => Moved {
+                id: 0,
+                tablet_id: planned.tablet_id,
+                schema_hash: planned.schema_hash,
+                from: planned.from.clone(),
+                to: planned.to.clone(),
+                bytes: planned.bytes,
+                outcome: Outcome::Failed,
+                reason: failure.message,
+            },
         }
-    };
-    told(row)
-}
+    }
 
-/// A row as a run tells it.
-fn told(row: Migration) -> Moved {
-    let swap = row.doris.as_ref().map_or(Swap::Open, |doris| doris.swap);
-    let outcome = match (row.status, swap) {
-        (Status::Completed, _) => Outcome::Moved,
-        (Status::Failed, _) => Outcome::Failed,
-        (_, Swap::InDoubt) => Outcome::InDoubt,
-        _ => Outcome::NotRetired,
-    };
-    Moved {
-        id: row.id.0,
-        tablet_id: row.key.tablet_id.0,
-        schema_hash: row.key.schema_hash.0,
-        from: row.source.path,
-        to: row.destination.path,
-        bytes: row.counters.total_bytes,
-        outcome,
-        reason: row.status_reason,
+    /// `book` has its row.
+    fn carry_on(&self, book: &Mutex<Book>, accepted: Accepted, watch: &dyn Watch) -> Moved {
+        let (from, to) = (accepted.from, accepted.to);
+        let copied = copy(&self.node(), accepted, &Means::new(), watch);
+        let mut node = self.node_alone();
+        let mut book = book.lock().unwrap_or_else(PoisonError::into_inner);
+        let committed = match copied {
+            Ok(copied) => commit(&mut node, &mut book, copied, watch),
+            Err((row, failure)) => Err((row, Stop::BeforeCommit(failure))),
+        };
+        let row = match committed {
+            Ok(committed) => retire(&mut node, &mut book, committed),
+            Err((row, Stop::BeforeCommit(failure)))
+                if failure.code == ErrorCode::ShuttingDown
+                    && watch.when_stopped() == WhenStopped::GoesOnLater =>
+            {
+                put_back(&mut book, *row, &failure)
+            }
+            Err((row, Stop::BeforeCommit(failure))) => end_at_source(&node, &mut book, *row, to, failure),
+            Err((row, Stop::InDoubt(failure))) => {
+                let row = doubt(&mut node, &mut book, *row, from, failure);
+                drop((book, node));
+                watch.stands(&row);
+                return Moved { outcome: Outcome::InDoubt, ..told(row) };
+            }
+        };
+        drop((book, node));
+        watch.stands(&row);
+        told(row)
     }
 }

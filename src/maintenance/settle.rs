@@ -9,7 +9,7 @@ use crate::doris::moving::{Batches, NewPlace, Stale, batches};
 use crate::doris::record::{Tablet, TabletState};
 use crate::doris::rowsets::Fresh;
 use crate::doris::uid::Uid;
-use crate::model::{DiskRef, DorisMove, ErrorCode, Failure, Migration, ShardId, Swap};
+use crate::model::{DiskRef, DorisMove, ErrorCode, Failure, Migration, ShardId, Status, Swap};
 use crate::rules::settling::{AtDestination, AtSource, Settling, settle as verdict};
 use crate::rules::transition::Event;
 use crate::storage::sum_of_pairs;
@@ -50,6 +50,10 @@ pub(super) fn settle(node: &mut Node, book: &mut Book, row: Migration) -> Result
     tracing::info!(migration = %row.id, tablet = %row.key, "source: {}; destination: {}: {}", source.in_words(), destination.in_words(), what.in_words());
     let done = |row: Migration| Ok(Settled::Row(Box::new(row)));
     match what {
+        Settling::GoOn if row.status == Status::Aborting => {
+            let aborted = Failure::new(ErrorCode::Aborted, row.status_reason.clone());
+            done(end_at_source(node, book, row, to, aborted))
+        }
         Settling::GoOn => match take_up(node, row, from, to) {
             Ok(accepted) => Ok(Settled::GoesOn(Box::new(accepted))),
             Err((row, failure)) => done(end_at_source(node, book, *row, to, failure)),
@@ -150,11 +154,31 @@ pub(super) fn end_at_source(
     end_failed(book, row, failure)
 }
 
+/// A move that was stopped before its commit, and that the next run or start takes up.
+pub(super) fn put_back(book: &mut Book, mut row: Migration, why: &Failure) -> Migration {
+    let reason = format!("stopped, and goes on at the next start: {}", why.message);
+    if let Err(illegal) = advance(&mut row, Event::Interrupted, reason) {
+        tracing::error!("{illegal}");
+    }
+    if let Err(failure) = book.note(&row) {
+        tracing::error!("{failure}");
+    }
+    row
+}
+
 /// Ends a move, and touches nothing.
 fn end_failed(book: &mut Book, mut row: Migration, failure: Failure) -> Migration {
     let reason = failure.message.clone();
+    let ended = match failure.code {
+        ErrorCode::Aborted => {
+            let aborting = advance(&mut row, Event::Abort, reason.as_str());
+            // One that a kill met while it was aborting is that already.
+            aborting.or(Ok(())).and_then(|()| advance(&mut row, Event::Undone, reason))
+        }
+        _ => advance(&mut row, Event::Fail, reason),
+    };
     row.failure = Some(failure);
-    if let Err(illegal) = advance(&mut row, Event::Fail, reason) {
+    if let Err(illegal) = ended {
         tracing::error!("{illegal}");
     }
     if let Err(failure) = book.note(&row) {

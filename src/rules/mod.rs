@@ -3,6 +3,7 @@
 pub mod adaptive;
 pub mod admission;
 pub mod capacity;
+pub mod doris_verbs;
 pub mod doubt;
 pub mod explain;
 pub mod fleet;
@@ -17,6 +18,7 @@ pub mod recovery;
 pub mod retry;
 pub mod schedule;
 pub mod settling;
+pub mod task_standing;
 pub mod throttle;
 pub mod transition;
 pub mod trash;

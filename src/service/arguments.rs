@@ -30,4 +30,8 @@ pub struct Arguments {
     /// Check the configuration and what it names, print every problem, and exit: 0 when there is none, 2 otherwise.
     #[arg(long)]
     pub check_config: bool,
+    /// Over the roots of a Doris backend: start without this one, which is not here or cannot be read. Copies of tablets on
+    /// it are not seen.
+    #[arg(long, value_name = "ROOT")]
+    pub without: Vec<String>,
 }

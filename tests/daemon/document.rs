@@ -156,6 +156,8 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
         ),
         ("tablets_json", 200, "/tablets_json?limit=all".to_owned(), none.clone()),
         ("tablet_meta", 200, "/api/meta/header/11".to_owned(), none.clone()),
+        ("tablet_meta_with_hash", 200, format!("/api/meta/header/11/{HASH}"), none.clone()),
+        ("check_tablet_segment_lost", 200, "/api/check_tablet_segment_lost".to_owned(), none.clone()),
         ("calc_crc", 200, "/api/calc_crc?tablet_id=11".to_owned(), none.clone()),
         (
             "doris_restore_tablet",

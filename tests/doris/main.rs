@@ -3,6 +3,7 @@
 mod adding;
 mod afterwards;
 mod calls;
+mod daemon;
 mod databases;
 mod fixtures;
 #[cfg(feature = "fault-injection")]

@@ -12,6 +12,8 @@ use utoipa::OpenApi;
         super::tablets::distribution,
         super::tablets::list,
         super::meta::show,
+        super::meta::show_with_hash,
+        super::segments::check,
         super::crc::calc,
         super::restore::restore,
         super::reload::reload,

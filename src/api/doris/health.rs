@@ -12,15 +12,23 @@ use crate::api::app::App;
 const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 
 /// Whether the process answers. It is `OK` as long as tablets are served; `msg` says so when nothing can be accepted, or
-/// when this start found the journal damaged.
+/// when this start found the journal damaged. Over the roots of a stopped backend it is 503: nobody may take the node for
+/// that backend.
 #[utoipa::path(
     get,
     path = "/api/health",
     operation_id = "health",
     tag = "doris",
-    responses((status = 200, body = serde_json::Value, description = "The process answers"))
+    responses(
+        (status = 200, body = serde_json::Value, description = "The process answers"),
+        (status = 503, body = serde_json::Value, description = "maintenance: it works on the roots of a stopped backend"),
+    )
 )]
 pub(super) async fn health(State(app): State<App>) -> Response {
+    if let Some(about) = app.node().maintenance() {
+        let body = format!("{{\"status\": \"maintenance\",\"msg\": {}}}", quoted(&about));
+        return json(StatusCode::SERVICE_UNAVAILABLE, body);
+    }
     let body = app.node().journal_trouble().map_or_else(
         || HEALTHY.to_owned(),
         |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", quoted(&trouble)),

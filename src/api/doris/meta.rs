@@ -9,6 +9,7 @@ use super::json;
 use super::rapid_json::status_json;
 use crate::api::app::App;
 use crate::api::calls::Touches;
+use crate::engine::TabletView;
 use crate::model::{Failure, TabletId};
 use crate::storage::header_with_shard;
 
@@ -30,17 +31,49 @@ pub(super) async fn show(
     State(app): State<App>,
     Path((operation, tablet_id)): Path<(String, String)>,
 ) -> Response {
-    match answer(&app, &operation, &tablet_id).await {
+    shown(answer(&app, &operation, &tablet_id, None).await)
+}
+
+/// As releases up to 2.0 had it: the tablet under that schema hash.
+#[utoipa::path(
+    get,
+    path = "/api/meta/{operation}/{tablet_id}/{schema_hash}",
+    operation_id = "tablet_meta_with_hash",
+    tag = "doris",
+    params(
+        ("operation" = String, Path, description = "header or data_size"),
+        ("tablet_id" = String, Path, description = "The tablet"),
+        ("schema_hash" = String, Path, description = "Its schema"),
+    ),
+    responses((status = 200, body = serde_json::Value, description = "The header, or the sizes"))
+)]
+pub(super) async fn show_with_hash(
+    State(app): State<App>,
+    Path((operation, tablet_id, schema_hash)): Path<(String, String, String)>,
+) -> Response {
+    shown(answer(&app, &operation, &tablet_id, Some(&schema_hash)).await)
+}
+
+fn shown(answer: Result<String, String>) -> Response {
+    match answer {
         Ok(body) => json(StatusCode::OK, body),
         Err(text) => json(StatusCode::INTERNAL_SERVER_ERROR, status_json("INTERNAL_ERROR", &text)),
     }
 }
 
-async fn answer(app: &App, operation: &str, tablet_id: &str) -> Result<String, String> {
+async fn answer(
+    app: &App,
+    operation: &str,
+    tablet_id: &str,
+    schema_hash: Option<&str>,
+) -> Result<String, String> {
     let words = |failure: Failure| failure.message;
-    let id = TabletId(stoull(tablet_id).map_err(|error| format!("convert failed, {}", error.what))?);
+    let number = |text: &str| stoull(text).map_err(|error| format!("convert failed, {}", error.what));
+    let id = TabletId(number(tablet_id)?);
+    let hash = schema_hash.map(number).transpose()?;
     let found = app.ask(Touches::Memory, move |node| node.tablets_by_id(id)).await.map_err(words)?;
-    let Some(tablet) = found.into_iter().next() else { return Err("no tablet exist".to_owned()) };
+    let wanted = |tablet: &TabletView| hash.is_none_or(|hash| i64::from(tablet.key.schema_hash.0) == hash);
+    let Some(tablet) = found.into_iter().find(wanted) else { return Err("no tablet exist".to_owned()) };
     match operation {
         "header" => {
             let record =

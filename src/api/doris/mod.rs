@@ -16,6 +16,7 @@ mod migration;
 mod rapid_json;
 mod reload;
 mod restore;
+mod segments;
 mod tablets;
 
 use axum::Json;
@@ -46,6 +47,8 @@ pub(super) fn routes() -> Routes {
         .route("/api/tablets_distribution", get(tablets::distribution))
         .route("/tablets_json", get(tablets::list))
         .route("/api/meta/{operation}/{tablet_id}", get(meta::show))
+        .route("/api/meta/{operation}/{tablet_id}/{schema_hash}", get(meta::show_with_hash))
+        .route("/api/check_tablet_segment_lost", post(segments::check))
         .route("/api/calc_crc", get(crc::calc))
         .route("/api/restore_tablet", post(restore::restore))
         .route("/api/reload_tablet", reload::route())

@@ -328,6 +328,10 @@ impl Contract for FakeNode {
         self.on_disk(format!("digests {key}"))?;
         Ok(vec![("5_0.dat".into(), [0xab; 16])])
     }
+    fn lost_segments(&self) -> Result<Vec<TabletKey>, Failure> {
+        self.on_disk("segments".into())?;
+        Ok(vec![KEY])
+    }
     fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {
         self.on_disk("trash".into())?;
         let _ = self.note(format!("{filter:?}"));

@@ -12,7 +12,7 @@ use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
 use crate::cli::table::{Align, Table, human_bytes};
 use crate::config::{Config, Loaded};
 use crate::maintenance::{
-    Committed, Moved, NotOpened, OtherMedia, Outcome, Plan, Request, Session, Told, Wishes,
+    Committed, Moved, NotOpened, OtherMedia, Outcome, Plan, Request, Session, Told, Wishes, finish_tasks,
 };
 
 /// Lines of one kind that a person is shown; the JSON has all.
@@ -65,7 +65,7 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
         committed: if how.with_committed { Committed::Move } else { Committed::Stay },
         media: if how.cross_medium { OtherMedia::Allowed } else { OtherMedia::Never },
     };
-    let mut session = open(&how.node)?;
+    let session = open(&how.node)?;
     let refused = |why| CliError::new(Exit::Refused, why);
     if how.dry_run {
         let plan = session.plan(request, wishes).map_err(refused)?;
@@ -128,9 +128,13 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
 /// # Errors
 /// [`Exit::Failed`] when something is still left.
 pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
-    let mut session = open(node)?;
+    let session = open(node)?;
     let stop = Stop::at(None)?;
-    let settled = session.settle(&|| stop.go_on())?;
+    let mut settled = session.settle(&|| stop.go_on())?;
+    // A daemon that was stopped in the middle of a task leaves the rest of it.
+    if settled.iter().all(|moved| moved.outcome != Outcome::InDoubt) {
+        settled.extend(finish_tasks(&session, &|| stop.go_on())?);
+    }
     match output {
         Output::Json => print_json(&settled.iter().map(Line::from).collect::<Vec<_>>())?,
         Output::Text if settled.is_empty() => print("nothing was left unfinished\n")?,

@@ -6,6 +6,7 @@ pub(crate) mod facts;
 pub(crate) mod migrations;
 pub(crate) mod reading;
 pub(crate) mod removal;
+pub(crate) mod segments;
 pub(crate) mod tablets;
 pub(crate) mod totals;
 pub(crate) mod trash;

@@ -83,7 +83,16 @@ impl AddedLog {
         let count = u64::from(batch.count());
         let at = current.writer.written_bytes();
         let bytes = current.writer.append(&batch.finish(self.next_sequence));
-        if let Err(error) = self.write(&mut current, at, &bytes) {
+        if let Err(error) = current.file.write_all(&bytes) {
+            let failed = DiskError::from_io("write", self.meta.path().join(&current.name), &error);
+            if self.is_cut_off(&current, at + bytes.len() as u64, &failed) {
+                // The file is left as it is: no reader takes the beginning of a batch, and the next one begins a file.
+                return Err(CommitError::NotCommitted(failed.into()));
+            }
+            self.in_doubt = true;
+            return Err(CommitError::InDoubt(failed.into()));
+        }
+        if let Err(error) = self.make_durable(&current, at, &bytes) {
             self.in_doubt = true;
             return Err(CommitError::InDoubt(error));
         }
@@ -92,10 +101,16 @@ impl AddedLog {
         Ok(())
     }
 
-    fn write(&self, current: &mut Current, at: u64, bytes: &[u8]) -> Result<(), StorageError> {
+    /// Whether a failed write certainly has not put the whole batch into the file: there was no room for it, and the file
+    /// ends before the batch would.
+    fn is_cut_off(&self, current: &Current, end: u64, failed: &DiskError) -> bool {
+        matches!(failed.errno, Errno::ENOSPC | Errno::EDQUOT | Errno::EFBIG)
+            && current.file.metadata().is_ok_and(|metadata| metadata.len() < end)
+    }
+
+    fn make_durable(&self, current: &Current, at: u64, bytes: &[u8]) -> Result<(), StorageError> {
         let path = || self.meta.path().join(&current.name);
         let failed = |operation, error: &std::io::Error| DiskError::from_io(operation, path(), error);
-        current.file.write_all(bytes).map_err(|error| failed("write", &error))?;
         current.file.sync_data().map_err(|error| failed("fdatasync", &error))?;
         // Advice: where it is not taken, the read is merely a warm one.
         let _ = posix_fadvise(&current.file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);

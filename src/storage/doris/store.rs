@@ -1,7 +1,11 @@
 //! Who owns which tablet on one Doris root: its metadata store.
 //!
-//! `scan` is [`Inventory::read`] of [`DorisStore::database`]; the commit point is one synced batch in a log of our own.
+//! `scan` is [`Inventory::read`] of the database as it was opened; the commit point is one synced batch in a log of our own.
 //! What was read is as of the opening: after a batch that failed, only reading again from the medium tells what is there.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use sha2::{Digest, Sha256};
@@ -16,7 +20,11 @@ use crate::storage::{CommitError, StorageError};
 
 /// The opened metadata database of a Doris root.
 pub struct DorisStore {
-    database: Database,
+    meta: DorisFiles,
+    path: PathBuf,
+    database: RwLock<Arc<Database>>,
+    /// Tablets whose keys were written since the database was read.
+    written: Mutex<BTreeSet<TabletIds>>,
     log: AddedLog,
 }
 
@@ -37,14 +45,28 @@ impl DorisStore {
         let path = meta.path().to_owned();
         let files = DorisFiles(meta);
         let database = Database::open(&files, Strictness::Refuse)
-            .map_err(|error| StorageError::Damaged { path, why: error.to_string() })?;
+            .map_err(|error| StorageError::Damaged { path: path.clone(), why: error.to_string() })?;
         let log = AddedLog::after(files.0, &database);
-        Ok(Self { database, log })
+        let meta = DorisFiles(root.dir().open("meta")?);
+        let written = Mutex::default();
+        Ok(Self { meta, path, database: RwLock::new(Arc::new(database)), written, log })
     }
 
-    /// The database as it was read.
-    pub const fn database(&self) -> &Database {
-        &self.database
+    fn database(&self) -> Arc<Database> {
+        Arc::clone(&self.database.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The database with what was written of a tablet since it was opened: read again only for a tablet of which something
+    /// was.
+    fn database_for(&self, ids: TabletIds) -> Result<Arc<Database>, String> {
+        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        if written.contains(&ids) {
+            let database = Database::open(&self.meta, Strictness::Refuse)
+                .map_err(|error| format!("{}: {error}", self.path.display()))?;
+            *self.database.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
+            written.clear();
+        }
+        Ok(self.database())
     }
 
     /// Everything it says of its tablets.
@@ -52,7 +74,7 @@ impl DorisStore {
     /// # Errors
     /// A block is damaged.
     pub fn scan(&self) -> Result<Inventory, DorisError> {
-        Inventory::read(&self.database)
+        Inventory::read(&self.database())
     }
 
     /// All keys of a tablet with their values: its record, and what is found by its number or its uid. Empty where there is
@@ -61,13 +83,14 @@ impl DorisStore {
     /// # Errors
     /// A block is damaged, or the record does not parse.
     pub fn get(&self, ids: TabletIds) -> Result<Vec<Pair>, String> {
+        let database = self.database_for(ids)?;
         let key = Key::tablet(ids).into_bytes();
         let words = |error: DorisError| error.to_string();
-        let Some(record) = self.database.get(&key).map_err(words)? else { return Ok(Vec::new()) };
+        let Some(record) = database.get(&key).map_err(words)? else { return Ok(Vec::new()) };
         let uid = Tablet::read(&record).map_err(|why| why.to_string())?.uid;
         let mut pairs = vec![(key, record)];
         for prefix in prefixes_of(ids, uid) {
-            pairs.extend(self.database.with_prefix(&prefix).map_err(words)?);
+            pairs.extend(database.with_prefix(&prefix).map_err(words)?);
         }
         pairs.sort_unstable();
         Ok(pairs)
@@ -81,6 +104,13 @@ impl DorisStore {
         let mut batch = self.log.batch();
         delete.iter().for_each(|key| batch.delete(key));
         put.iter().for_each(|(key, value)| batch.put(key, value));
+        let keys = delete.iter().chain(put.iter().map(|(key, _)| key));
+        let tablets = keys.filter_map(|key| match Key::parse(key) {
+            Key::Tablet(ids) => Some(ids),
+            _ => None,
+        });
+        // Also of a batch that fails: what is there then is for the medium to say.
+        self.written.lock().unwrap_or_else(PoisonError::into_inner).extend(tablets);
         self.log.append(batch)
     }
 }

@@ -1,0 +1,105 @@
+//! The one thread that moves: what the journal has first, then what tasks still want.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use super::inner::Inner;
+use crate::maintenance::{Outcome, Watch, WhenStopped};
+use crate::model::{Failure, Migration, MigrationId, Status};
+
+/// How long nothing rings before it looks by itself.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+struct Follows<'a> {
+    inner: &'a Inner,
+    id: MigrationId,
+}
+
+impl Watch for Follows<'_> {
+    fn go_on(&self) -> Result<(), Failure> {
+        self.inner.queue.go_on(self.id)
+    }
+
+    fn when_stopped(&self) -> WhenStopped {
+        WhenStopped::GoesOnLater
+    }
+
+    fn stands(&self, row: &Migration) {
+        self.inner.stands(row);
+    }
+
+    fn copied(&self, bytes: u64) {
+        self.inner.queue.copied(bytes);
+    }
+
+    fn verified(&self, bytes: u64) {
+        self.inner.queue.verified(bytes);
+    }
+}
+
+/// # Errors
+/// No thread can be made.
+pub(super) fn start(inner: &Arc<Inner>) -> std::io::Result<JoinHandle<()>> {
+    let inner = Arc::clone(inner);
+    std::thread::Builder::new().name("maintenance".into()).spawn(move || {
+        while !inner.queue.is_stopping() {
+            if !inner.work_once() {
+                inner.queue.wait(LOOK_EVERY);
+            }
+        }
+    })
+}
+
+impl Inner {
+    /// Does the next thing there is to do. Says whether there was one.
+    fn work_once(&self) -> bool {
+        if self.queue.halted().is_some() {
+            return false;
+        }
+        if let Some(row) = self.queue.take() {
+            self.carry(row);
+            self.queue.put_down();
+            return true;
+        }
+        self.feed()
+    }
+
+    fn carry(&self, row: Migration) {
+        let (id, task) = (row.id, row.task);
+        self.queue.counts.started.fetch_add(1, Ordering::Relaxed);
+        match self.session.finish(row, &Follows { inner: self, id }) {
+            Ok(moved) => match moved.outcome {
+                Outcome::Moved | Outcome::Failed => {}
+                Outcome::NotRetired if self.queue.is_stopping() => {}
+                Outcome::NotRetired | Outcome::Waits => self.queue.hold(id),
+                Outcome::InDoubt => {
+                    self.queue.halt(format!("move {id}: {}; nothing more is written", moved.reason));
+                }
+            },
+            // Reading a database again is not tried a second time in this run: nothing it says may be built on.
+            Err(failure) => {
+                self.queue.halt(format!("move {id}: {}; nothing more is written", failure.message));
+            }
+        }
+        if task.is_some()
+            && let Ok(Some(row)) = self.session.row(id)
+        {
+            self.task_move_ended(&row);
+        }
+    }
+
+    /// Tells how a move stands.
+    pub(super) fn stands(&self, row: &Migration) {
+        let counts = &self.queue.counts;
+        match row.status {
+            Status::Completed => drop(counts.completed.fetch_add(1, Ordering::Relaxed)),
+            Status::Failed => drop(counts.failed.fetch_add(1, Ordering::Relaxed)),
+            Status::Aborted => drop(counts.aborted.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
+        }
+        self.queue.stands(row);
+        self.events.publish_status(row);
+    }
+}
