@@ -13,7 +13,7 @@ use super::parts::disk::Disk;
 use super::parts::disk_table::{DISKS_MAX, DiskTable};
 use super::parts::events::EventRing;
 use super::parts::flush::SyncCounts;
-use super::parts::held::{Held, Place};
+use super::parts::held::{Held, Rank};
 use super::parts::job::Job;
 use super::parts::journal_thread::JournalHandle;
 use super::parts::keys::Keys;
@@ -31,7 +31,7 @@ use crate::transfer::{BufferBudget, CopyOptions, Limiter};
 
 /// The node.
 ///
-/// Its locks are taken in the order of [`Place`] and held for moments only; none is held over a call on a disk or on the
+/// Its locks are taken in the order of [`Rank`] and held for moments only; none is held over a call on a disk or on the
 /// journal but where that says so.
 pub(super) struct Node {
     /// The file the configuration came from; held while that is changed.
@@ -112,51 +112,51 @@ impl Node {
     // A panic elsewhere fails one migration; what is behind these locks is consistent between statements.
 
     pub(super) fn registering(&self) -> Held<MutexGuard<'_, ()>> {
-        Held::take(Place::Registering, || self.registering.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Registering, || self.registering.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn be_conf(&self) -> Held<MutexGuard<'_, PathBuf>> {
-        Held::take(Place::BeConf, || self.be_conf.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::BeConf, || self.be_conf.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn config(&self) -> Held<RwLockReadGuard<'_, Config>> {
-        Held::take(Place::Config, || self.config.read().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Config, || self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn config_mut(&self) -> Held<RwLockWriteGuard<'_, Config>> {
-        Held::take(Place::Config, || self.config.write().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Config, || self.config.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn tasks(&self) -> Held<MutexGuard<'_, TaskBook>> {
-        Held::take(Place::Tasks, || self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Tasks, || self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn marks(&self) -> Held<MutexGuard<'_, Marks>> {
-        Held::take(Place::Marks, || self.marks.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Marks, || self.marks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn checks(&self) -> Held<MutexGuard<'_, Checks>> {
-        Held::take(Place::Checks, || self.checks.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Checks, || self.checks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn operations(&self) -> Held<MutexGuard<'_, Operations>> {
-        Held::take(Place::Operations, || self.operations.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Operations, || self.operations.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn catalog(&self) -> Held<RwLockReadGuard<'_, Catalog>> {
-        Held::take(Place::Catalog, || self.catalog.read().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Catalog, || self.catalog.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn catalog_mut(&self) -> Held<RwLockWriteGuard<'_, Catalog>> {
-        Held::take(Place::Catalog, || self.catalog.write().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Catalog, || self.catalog.write().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn board(&self) -> Held<MutexGuard<'_, Board>> {
-        Held::take(Place::Board, || self.board.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Board, || self.board.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     pub(super) fn schedule(&self) -> Held<MutexGuard<'_, Schedule>> {
-        Held::take(Place::Schedule, || self.schedule.lock().unwrap_or_else(PoisonError::into_inner))
+        Held::take(Rank::Schedule, || self.schedule.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Wakes the scheduler, and who looks after tasks.

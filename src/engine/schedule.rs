@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::node::Node;
 use super::parts::checks::TroubleKind;
 use super::parts::clock::{now_ms, pause_ends_at_ms, steady_ms};
-use super::parts::job::{Job, was_unreadable};
+use super::parts::job::{Command, Job, was_unreadable};
 use super::parts::thread::{Workers, spawn_isolated};
 use crate::engine::damage;
 use crate::engine::line;
@@ -122,7 +122,7 @@ pub(crate) fn drain(node: &Node, grace: Duration) {
     let deadline = std::time::Instant::now() + grace;
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     for job in &jobs {
-        job.ask(super::parts::job::Order::Stop);
+        job.ask(Command::Stop);
     }
     // Only now: a thread that is told that there is no space must know that it is to stop, not to fail.
     node.journal.expect_stop();

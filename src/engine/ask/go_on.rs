@@ -162,7 +162,7 @@ pub(crate) fn resume(node: &Arc<Node>, id: MigrationId) -> Result<Migration, Fai
             Some(Hold::Disk) => "its destination is in service again",
         };
         apply(row, Event::Resume, how.to_owned())?;
-        job.reset_order();
+        job.forget();
         Ok(())
     })?;
     let posted = posted.wait_unless_full();

@@ -7,7 +7,7 @@ use crate::engine::line::{Ending, end, owner_is_seen, undo_copy};
 use crate::engine::look::migrations::alive;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
-use crate::engine::parts::job::{Job, Order, apply};
+use crate::engine::parts::job::{Command, Heard, Job, apply};
 use crate::engine::parts::journal_thread::Posted;
 use crate::engine::parts::turn::Turn;
 use crate::engine::parts::undone::{Action, Left};
@@ -66,10 +66,10 @@ enum Wish {
 }
 
 impl Wish {
-    const fn order(self) -> Order {
+    const fn command(self) -> Command {
         match self {
-            Self::Abort | Self::GiveWay => Order::Abort,
-            Self::Pause(_) => Order::Pause,
+            Self::Abort | Self::GiveWay => Command::Abort,
+            Self::Pause(_) => Command::Pause,
         }
     }
 
@@ -124,7 +124,7 @@ fn stop(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, wish: Wish) -> Result
     let posted = posted.wait_unless_full().map(drop);
     if let Some(why) = wish.undoes() {
         // Also when the journal did not take it: nobody else would ever undo it.
-        undo_parked(node, id, job, why);
+        undo_resting(node, id, job, why);
     }
     posted
 }
@@ -140,11 +140,11 @@ fn ask_running(
     turn: &Turn<'_>,
     wish: Wish,
 ) -> Result<Option<Posted<MigrationId>>, Failure> {
-    let pending = job.order();
-    if wish == Wish::Abort && pending == Order::Abort {
+    let pending = job.heard();
+    if wish == Wish::Abort && pending == Heard::Command(Command::Abort) {
         return Ok(None);
     }
-    if !job.ask(wish.order()) {
+    if !job.ask(wish.command()) {
         let takes = taken_now(Status::Finalizing, Gate::Passes);
         let text = format!("migration {id}: its swap has begun and can only be finished; it takes: {takes}");
         return Err(Failure::new(ErrorCode::IllegalTransition, text));
@@ -153,7 +153,7 @@ fn ask_running(
         let mut row = job.lock();
         if let Wish::Pause(by) = wish {
             let earlier = match pending {
-                Order::Pause => PendingPause::AskedBy(row.steering.held_by),
+                Heard::Command(Command::Pause) => PendingPause::AskedBy(row.steering.held_by),
                 _ => PendingPause::None,
             };
             row.steering.held_by = holder(earlier, by);
@@ -202,30 +202,30 @@ pub(crate) fn stop_at_gate(
         })?
     };
     let posted = posted.wait_unless_full().map(drop);
-    undo_parked(node, id, job, UndoneFor::Deadline);
+    undo_resting(node, id, job, UndoneFor::Deadline);
     posted
 }
 
 /// After a migration has come to rest: what was asked of it while its thread was on the way out.
-pub(crate) fn settle_late_order(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
+pub(crate) fn settle_late_command(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>) {
     let (rests_at_gate, is_paused, held_by) = {
         let row = job.lock();
         (Job::gate(&row) == Gate::Waits, row.status == Status::Paused, row.steering.held_by)
     };
-    let wish = match job.order() {
-        Order::Abort if rests_at_gate || is_paused => Wish::Abort,
-        Order::Pause if rests_at_gate => Wish::Pause(held_by),
-        Order::TimeOut if rests_at_gate => return job.reset_order(),
+    let wish = match job.heard() {
+        Heard::Command(Command::Abort) if rests_at_gate || is_paused => Wish::Abort,
+        Heard::Command(Command::Pause) if rests_at_gate => Wish::Pause(held_by),
+        Heard::Command(Command::TimeOut) if rests_at_gate => return job.forget(),
         _ => return,
     };
-    job.reset_order();
+    job.forget();
     if let Err(failure) = stop(node, id, job, wish) {
         tracing::warn!("{failure}");
     }
 }
 
 /// Undoes a migration that is not running, on a thread of its own: its disk may be slow to answer.
-fn undo_parked(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor) {
+fn undo_resting(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFor) {
     let (at, owned) = (Arc::clone(node), Arc::clone(job));
     let spawned = crate::engine::parts::thread::spawn_isolated(&format!("undo-{id}"), move || {
         let (key, shard, destination) = {

@@ -8,7 +8,7 @@ use super::gate::Halt;
 use crate::engine::line::{data, finalize, preflight, prepare};
 use crate::engine::node::Node;
 use crate::engine::parts::counts::Counts;
-use crate::engine::parts::job::{Job, Parked};
+use crate::engine::parts::job::{Job, KeptCopy};
 use crate::engine::parts::pressure::OUT;
 use crate::engine::parts::reservation;
 use crate::model::{Failure, Receipt, Step, StepStatus};
@@ -77,7 +77,7 @@ impl Line<'_> {
         self.advance(Event::CopyVerified, "a verified, durable copy stands in staging")?;
         let write_epoch = self.destination.write_epoch();
         if let Err(halt) = self.pass_gate() {
-            self.job.park(Parked { copy: ready.copy, write_epoch });
+            self.job.keep_copy(KeptCopy { copy: ready.copy, write_epoch });
             return Err(halt);
         }
         Ok(ready)

@@ -58,7 +58,7 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     stage(line, prepared.staging.dir(), record.clone())?;
     let options = options(line, &record.manifest);
     let request = request(line, &prepared, &record.manifest, &barrier, &options);
-    let copy = match parked(line, &prepared) {
+    let copy = match kept_copy(line, &prepared) {
         // Directory and sizes are looked at again; what is as it was is neither copied nor read.
         Some(before) => copy_further(before, &request).inspect(|_| line.job.count_as_resumed()),
         None => copy_files(&request),
@@ -86,15 +86,15 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
 }
 
 /// What is known of the staging since the migration stopped at a gate, if it is still that staging.
-fn parked(line: &Line<'_>, prepared: &Prepared) -> Option<VerifiedCopy> {
-    let parked = line.job.unpark()?;
+fn kept_copy(line: &Line<'_>, prepared: &Prepared) -> Option<VerifiedCopy> {
+    let kept = line.job.take_copy()?;
     let here = prepared.staging.files().device_and_inode().ok()?;
-    if parked.write_epoch != line.destination.write_epoch() || here != parked.copy.device_and_inode() {
+    if kept.write_epoch != line.destination.write_epoch() || here != kept.copy.device_and_inode() {
         line.job.log("the staging is not known to be what was verified; it is read back again");
         return None;
     }
     line.job.log("the staging is the one that was verified; it is not read again");
-    Some(parked.copy)
+    Some(kept.copy)
 }
 
 /// Copies what has appeared since, for a source that changed under the copy.

@@ -123,7 +123,7 @@ impl Line<'_> {
         }
         note_owner(self.node, self.key, &self.source, generation);
         self.job.log(format!("the source owns the tablet with generation {generation}"));
-        self.job.reset_order();
+        self.job.forget();
         let failure = self.job.lock().failure.clone();
         let failure = failure
             .unwrap_or_else(|| Failure::new(ErrorCode::SwapInDoubt, "its swap was in doubt".to_owned()));
@@ -154,7 +154,7 @@ impl Line<'_> {
         );
         note_owner(self.node, self.key, &self.destination, generation);
         self.job.log(format!("the destination owns the tablet with generation {generation}"));
-        self.job.reset_order();
+        self.job.forget();
         let why =
             Failure::new(ErrorCode::DiskUnavailable, "the disk took no writes when its swap was settled");
         let note = retired_note(self, &record);

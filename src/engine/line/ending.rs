@@ -6,7 +6,7 @@ use crate::engine::line::undo;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::counts::Counts;
-use crate::engine::parts::job::{Job, Order, apply, elapsed_ms};
+use crate::engine::parts::job::{Command, Heard, Job, apply, elapsed_ms};
 use crate::engine::parts::undone::Action;
 use crate::engine::parts::unfinished::Undone;
 use crate::engine::parts::verbs::why_paused;
@@ -114,11 +114,15 @@ impl Line<'_> {
 
     /// The source is as it was. What an operator asked for comes first, then whether another attempt can help.
     pub(super) fn settle_stop(&self, failure: Failure) {
-        match self.job.order() {
-            Order::Abort => self.abort(),
-            Order::Pause => self.pause(),
-            Order::Stop => self.park(Event::Interrupted, "the daemon is stopping; goes on at the next start"),
-            Order::Run | Order::TimeOut | Order::Committing => self.settle_failure(failure),
+        match self.job.heard() {
+            Heard::Command(Command::Abort) => self.abort(),
+            Heard::Command(Command::Pause) => self.pause(),
+            Heard::Command(Command::Stop) => {
+                self.rest(Event::Interrupted, "the daemon is stopping; goes on at the next start")
+            }
+            Heard::Nothing | Heard::Command(Command::TimeOut) | Heard::PastRecall => {
+                self.settle_failure(failure)
+            }
         }
     }
 
@@ -131,9 +135,9 @@ impl Line<'_> {
     }
 
     /// Stops for a while; what is verified in staging is kept.
-    fn park(&self, event: Event, reason: &str) {
-        let parked = self.job.turn().note(&self.node.journal, |row| apply(row, event, reason.to_owned()));
-        if let Err(failure) = parked {
+    fn rest(&self, event: Event, reason: &str) {
+        let rested = self.job.turn().note(&self.node.journal, |row| apply(row, event, reason.to_owned()));
+        if let Err(failure) = rested {
             tracing::error!("{failure}");
         }
     }
@@ -190,12 +194,15 @@ impl Line<'_> {
             row.not_before_ms = Some(now_ms().saturating_add_unsigned(after_ms));
         }
         Counts::add(&self.node.counts.retried);
-        self.park(Event::Retry, reason);
+        self.rest(Event::Retry, reason);
         // An operator may have asked after the failure was looked at.
-        match self.job.take_order() {
-            Order::Abort => self.abort(),
-            Order::Pause => self.pause(),
-            Order::Run | Order::Stop | Order::TimeOut | Order::Committing => {}
+        match self.job.take_heard() {
+            Heard::Command(Command::Abort) => self.abort(),
+            Heard::Command(Command::Pause) => self.pause(),
+            Heard::Nothing
+            | Heard::Command(Command::Stop)
+            | Heard::Command(Command::TimeOut)
+            | Heard::PastRecall => {}
         }
     }
 

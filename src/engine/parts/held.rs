@@ -1,11 +1,11 @@
-//! Locks in their order. A thread that takes two locks of the node takes them in the order of [`Place`]: then no two threads
+//! Locks in their order. A thread that takes two locks of the node takes them in the order of [`Rank`]: then no two threads
 //! ever wait for each other. Debug builds check it at every lock; release builds do not.
 
 use std::ops::{Deref, DerefMut};
 
 /// The order, outermost first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Place {
+pub(crate) enum Rank {
     /// Held as long as a disk takes to join or to leave.
     Registering,
     /// The right to say where one migration stands: held as long as the journal takes.
@@ -31,7 +31,7 @@ pub(crate) struct Held<G> {
 
 impl<G> Held<G> {
     /// Takes the lock that has this place.
-    pub(crate) fn take(place: Place, lock: impl FnOnce() -> G) -> Self {
+    pub(crate) fn take(place: Rank, lock: impl FnOnce() -> G) -> Self {
         let place = Entered::enter(place);
         Self { guard: lock(), place }
     }
@@ -56,16 +56,16 @@ impl<G: DerefMut> DerefMut for Held<G> {
 }
 
 /// A place in the order that this thread has taken, until dropped.
-struct Entered(#[cfg(debug_assertions)] Place);
+struct Entered(#[cfg(debug_assertions)] Rank);
 
 #[cfg(debug_assertions)]
 thread_local! {
-    static TAKEN: std::cell::RefCell<Vec<Place>> = const { std::cell::RefCell::new(Vec::new()) };
+    static TAKEN: std::cell::RefCell<Vec<Rank>> = const { std::cell::RefCell::new(Vec::new()) };
 }
 
 impl Entered {
     #[cfg(debug_assertions)]
-    fn enter(place: Place) -> Self {
+    fn enter(place: Rank) -> Self {
         TAKEN.with_borrow_mut(|taken| {
             let behind = taken.iter().find(|held| **held >= place);
             assert!(behind.is_none(), "{place:?} is locked behind {behind:?}");
@@ -75,7 +75,7 @@ impl Entered {
     }
 
     #[cfg(not(debug_assertions))]
-    const fn enter(_: Place) -> Self {
+    const fn enter(_: Rank) -> Self {
         Self()
     }
 }
@@ -97,26 +97,26 @@ mod tests {
 
     #[test]
     fn locks_are_taken_in_their_order_and_let_go_of_in_any() {
-        let first = Held::take(Place::Catalog, || &1);
-        let second = Held::take(Place::Board, || &2);
+        let first = Held::take(Rank::Catalog, || &1);
+        let second = Held::take(Rank::Board, || &2);
         drop(first);
-        let third = Held::take(Place::Schedule, || &3).through(|guard| guard);
+        let third = Held::take(Rank::Schedule, || &3).through(|guard| guard);
         assert_eq!((*second, *third), (2, 3));
         drop((second, third));
-        assert_eq!(*Held::take(Place::Config, || &4), 4);
+        assert_eq!(*Held::take(Rank::Config, || &4), 4);
     }
 
     #[test]
     #[should_panic(expected = "Catalog is locked behind Some(Board)")]
     fn the_other_way_round_is_a_fault() {
-        let _board = Held::take(Place::Board, || &1);
-        let _catalog = Held::take(Place::Catalog, || &2);
+        let _board = Held::take(Rank::Board, || &1);
+        let _catalog = Held::take(Rank::Catalog, || &2);
     }
 
     #[test]
     #[should_panic(expected = "Config is locked behind Some(Config)")]
     fn so_is_the_same_one_again() {
-        let _first = Held::take(Place::Config, || &1);
-        let _again = Held::take(Place::Config, || &2);
+        let _first = Held::take(Rank::Config, || &1);
+        let _again = Held::take(Rank::Config, || &2);
     }
 }

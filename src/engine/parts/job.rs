@@ -37,22 +37,48 @@ pub(crate) fn new_row(
     }
 }
 
-/// What has been asked of a running migration.
+/// What a running migration may be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Order {
-    /// Go on.
-    Run = 0,
+pub(crate) enum Command {
     /// Stop and undo.
-    Abort = 1,
+    Abort,
     /// Stop, keep what is verified.
-    Pause = 2,
+    Pause,
     /// Stop, keep what is verified: the daemon ends.
-    Stop = 3,
+    Stop,
     /// Stop: nothing has moved for too long.
-    TimeOut = 4,
-    /// The swap has begun: from here on nothing but completion.
-    Committing = 5,
+    TimeOut,
+}
+
+/// What it has heard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing: it goes on.
+    Nothing,
+    /// This.
+    Command(Command),
+    /// It listens no more: the swap has begun, and from here on there is nothing but completion.
+    PastRecall,
+}
+
+impl Heard {
+    const ALL: [Self; 6] = [
+        Self::Nothing,
+        Self::Command(Command::Abort),
+        Self::Command(Command::Pause),
+        Self::Command(Command::Stop),
+        Self::Command(Command::TimeOut),
+        Self::PastRecall,
+    ];
+
+    fn to_bits(self) -> u8 {
+        let at = Self::ALL.iter().position(|heard| *heard == self);
+        at.and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
+    }
+
+    fn of_bits(bits: u8) -> Self {
+        Self::ALL.get(usize::from(bits)).copied().unwrap_or(Self::Nothing)
+    }
 }
 
 /// A migration that has not ended.
@@ -61,7 +87,8 @@ pub(crate) struct Job {
     pub(crate) turn: Mutex<()>,
     migration: Mutex<Migration>,
     pub(crate) progress: Progress,
-    order: AtomicU8,
+    /// [`Heard`].
+    heard: AtomicU8,
     pub(crate) size_bytes: u64,
     pub(crate) claim: SpaceClaim,
     /// Its own bandwidth limit, in bytes copied.
@@ -69,13 +96,13 @@ pub(crate) struct Job {
     forced: AtomicBool,
     /// Held by whoever settles its swap.
     pub(crate) settling: Mutex<()>,
-    parked: Mutex<Option<Parked>>,
+    kept_copy: Mutex<Option<KeptCopy>>,
     events: Arc<EventRing>,
 }
 
 /// What a migration that waits at a gate knows of its staging: a cutover need not read it again. Gone with the process;
 /// the next one reads the staging back from the medium.
-pub(crate) struct Parked {
+pub(crate) struct KeptCopy {
     pub(crate) copy: VerifiedCopy,
     /// [`super::disk::Disk::write_epoch`] when it was verified: a sync that failed since makes it worth nothing.
     pub(crate) write_epoch: u64,
@@ -89,13 +116,13 @@ impl Job {
         Self {
             turn: Mutex::default(),
             progress: Progress::default(),
-            order: AtomicU8::new(Order::Run as u8),
+            heard: AtomicU8::new(Heard::Nothing.to_bits()),
             size_bytes,
             claim: SpaceClaim::of(&migration),
             limiter: Limiter::new(steering.rate_bytes_per_sec.unwrap_or(0)),
             forced: AtomicBool::new(steering.haste == Haste::Forced),
             settling: Mutex::default(),
-            parked: Mutex::default(),
+            kept_copy: Mutex::default(),
             events: Arc::clone(events),
             migration: Mutex::new(migration),
         }
@@ -147,13 +174,13 @@ impl Job {
     }
 
     /// Keeps what is known of a verified copy.
-    pub(crate) fn park(&self, parked: Parked) {
-        *self.parked.lock().unwrap_or_else(PoisonError::into_inner) = Some(parked);
+    pub(crate) fn keep_copy(&self, copy: KeptCopy) {
+        *self.kept_copy.lock().unwrap_or_else(PoisonError::into_inner) = Some(copy);
     }
 
     /// What was kept, once.
-    pub(crate) fn unpark(&self) -> Option<Parked> {
-        self.parked.lock().unwrap_or_else(PoisonError::into_inner).take()
+    pub(crate) fn take_copy(&self) -> Option<KeptCopy> {
+        self.kept_copy.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     pub(crate) fn lock(&self) -> MutexGuard<'_, Migration> {
@@ -272,37 +299,28 @@ impl Job {
     }
 
     /// What has been asked of it.
-    pub(crate) fn order(&self) -> Order {
-        Self::read(self.order.load(Ordering::SeqCst))
+    pub(crate) fn heard(&self) -> Heard {
+        Heard::of_bits(self.heard.load(Ordering::SeqCst))
     }
 
     /// What has been asked of it, forgotten in the same moment: the next attempt begins with a free hand.
-    pub(crate) fn take_order(&self) -> Order {
-        Self::read(self.order.swap(Order::Run as u8, Ordering::SeqCst))
-    }
-
-    fn read(order: u8) -> Order {
-        match order {
-            1 => Order::Abort,
-            2 => Order::Pause,
-            3 => Order::Stop,
-            4 => Order::TimeOut,
-            5 => Order::Committing,
-            _ => Order::Run,
-        }
+    pub(crate) fn take_heard(&self) -> Heard {
+        Heard::of_bits(self.heard.swap(Heard::Nothing.to_bits(), Ordering::SeqCst))
     }
 
     /// Asks it to stop; false when the swap has begun, or it was asked for more already.
-    pub(crate) fn ask(&self, order: Order) -> bool {
-        let may = |now: u8| match Self::read(now) {
-            Order::Committing | Order::Abort => false,
-            Order::Run => true,
+    pub(crate) fn ask(&self, command: Command) -> bool {
+        let may = |heard| match heard {
+            Heard::PastRecall | Heard::Command(Command::Abort) => false,
+            Heard::Nothing => true,
             // What the daemon wants takes nothing back of what an operator asked for: it comes to rest all the same.
-            Order::Pause | Order::Stop | Order::TimeOut => !matches!(order, Order::Stop | Order::TimeOut),
+            Heard::Command(Command::Pause | Command::Stop | Command::TimeOut) => {
+                !matches!(command, Command::Stop | Command::TimeOut)
+            }
         };
-        self.order
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |now| may(now).then_some(order as u8))
-            .is_ok()
+        let told = Heard::Command(command).to_bits();
+        let ask = |now| may(Heard::of_bits(now)).then_some(told);
+        self.heard.fetch_update(Ordering::SeqCst, Ordering::SeqCst, ask).is_ok()
     }
 
     /// Takes the step of no return: succeeds only while nobody has asked it to stop.
@@ -310,15 +328,16 @@ impl Job {
     /// # Errors
     /// What it was asked to stop with.
     pub(crate) fn enter_commit(&self) -> Result<(), Failure> {
-        self.order
-            .compare_exchange(Order::Run as u8, Order::Committing as u8, Ordering::SeqCst, Ordering::SeqCst)
+        let (free, past) = (Heard::Nothing.to_bits(), Heard::PastRecall.to_bits());
+        self.heard
+            .compare_exchange(free, past, Ordering::SeqCst, Ordering::SeqCst)
             .map(drop)
-            .map_err(|_| self.checkpoint().err().unwrap_or_else(|| stopped(Order::Stop)))
+            .map_err(|_| self.checkpoint().err().unwrap_or_else(|| stopped(Command::Stop)))
     }
 
     /// Forgets what was asked: a new attempt begins with a free hand.
-    pub(crate) fn reset_order(&self) {
-        self.order.store(Order::Run as u8, Ordering::SeqCst);
+    pub(crate) fn forget(&self) {
+        self.heard.store(Heard::Nothing.to_bits(), Ordering::SeqCst);
     }
 
     /// Whether to go on.
@@ -326,9 +345,9 @@ impl Job {
     /// # Errors
     /// What it was asked to stop with.
     pub(crate) fn checkpoint(&self) -> Result<(), Failure> {
-        match self.order() {
-            Order::Run | Order::Committing => Ok(()),
-            order => Err(stopped(order)),
+        match self.heard() {
+            Heard::Nothing | Heard::PastRecall => Ok(()),
+            Heard::Command(command) => Err(stopped(command)),
         }
     }
 }
@@ -362,17 +381,15 @@ pub(crate) fn apply(migration: &mut Migration, event: Event, reason: String) -> 
     Ok(())
 }
 
-fn stopped(order: Order) -> Failure {
-    match order {
-        Order::Abort => Failure::new(ErrorCode::Aborted, "aborted by an operator"),
-        Order::Pause => Failure::new(ErrorCode::Aborted, "paused by an operator"),
-        Order::TimeOut => Failure::new(
+fn stopped(command: Command) -> Failure {
+    match command {
+        Command::Abort => Failure::new(ErrorCode::Aborted, "aborted by an operator"),
+        Command::Pause => Failure::new(ErrorCode::Aborted, "paused by an operator"),
+        Command::TimeOut => Failure::new(
             ErrorCode::TimedOut,
             "nothing was heard of it for migration_task_timeout_secs, or a second for each MiB",
         ),
-        Order::Stop | Order::Run | Order::Committing => {
-            Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping")
-        }
+        Command::Stop => Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping"),
     }
 }
 

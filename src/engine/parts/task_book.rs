@@ -67,7 +67,7 @@ pub(crate) struct Sample {
 }
 
 /// One task.
-pub(crate) struct Entry {
+pub(crate) struct KeptTask {
     pub(crate) task: Arc<Task>,
     /// One per move of the plan; empty once the task is over.
     pub(crate) moves: Vec<MoveState>,
@@ -82,7 +82,7 @@ pub(crate) struct Entry {
     pub(crate) samples: VecDeque<Sample>,
 }
 
-impl Entry {
+impl KeptTask {
     pub(crate) fn new(task: Task) -> Self {
         let moves = match &task.result {
             Some(_) => Vec::new(),
@@ -158,15 +158,15 @@ impl Entry {
 /// All tasks.
 #[derive(Default)]
 pub(crate) struct TaskBook {
-    pub(crate) entries: BTreeMap<TaskId, Entry>,
+    pub(crate) entries: BTreeMap<TaskId, KeptTask>,
 }
 
 impl TaskBook {
-    pub(crate) fn get(&self, id: TaskId) -> Result<&Entry, Failure> {
+    pub(crate) fn get(&self, id: TaskId) -> Result<&KeptTask, Failure> {
         self.entries.get(&id).ok_or_else(|| unknown(id))
     }
 
-    pub(crate) fn get_mut(&mut self, id: TaskId) -> Result<&mut Entry, Failure> {
+    pub(crate) fn get_mut(&mut self, id: TaskId) -> Result<&mut KeptTask, Failure> {
         self.entries.get_mut(&id).ok_or_else(|| unknown(id))
     }
 

@@ -3,8 +3,8 @@
 
 use std::sync::{MutexGuard, PoisonError};
 
-use super::held::{Held, Place};
-use super::job::{Job, Order, apply};
+use super::held::{Held, Rank};
+use super::job::{Command, Heard, Job, apply};
 use super::journal_thread::{JournalHandle, Posted};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, Status};
 use crate::rules::transition::Event;
@@ -110,7 +110,7 @@ impl Turn<'_> {
 impl Job {
     /// The sole right to say where this migration stands, once nobody else has it.
     pub(crate) fn turn(&self) -> Turn<'_> {
-        let held = Held::take(Place::Turn, || self.turn.lock().unwrap_or_else(PoisonError::into_inner));
+        let held = Held::take(Rank::Turn, || self.turn.lock().unwrap_or_else(PoisonError::into_inner));
         Turn { job: self, _held: held }
     }
 
@@ -138,7 +138,7 @@ impl Job {
 
     /// A row for the journal. An abort that was answered is not forgotten by what the migration writes until it obeys.
     fn as_found_by_a_start(&self, mut row: Migration) -> Migration {
-        if self.order() == Order::Abort && row.status != Status::Aborting {
+        if self.heard() == Heard::Command(Command::Abort) && row.status != Status::Aborting {
             // Where the table does not allow it, the row has ended or its swap has begun.
             let _ = apply(&mut row, Event::Abort, "aborted by an operator".to_owned());
         }
@@ -220,7 +220,7 @@ mod tests {
     #[test]
     fn an_abort_that_was_answered_is_in_every_row_until_it_is_obeyed() {
         let (job, (journal, slow)) = (job_in(Status::Prepared), SlowJournal::new());
-        assert!(job.ask(Order::Abort));
+        assert!(job.ask(Command::Abort));
         job.note_row(&journal, |row| row.destination_shard = None);
         let written = slow.next(Duration::from_secs(10)).expect("it is posted");
         assert_eq!(written.row().status, Status::Aborting);
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn what_the_daemon_wants_takes_back_nothing_that_an_operator_asked_for() {
-        use Order::{Abort, Pause, Stop, TimeOut};
+        use Command::{Abort, Pause, Stop, TimeOut};
         for (first, second, stands) in [
             (Pause, Stop, Pause),
             (Pause, TimeOut, Pause),
@@ -243,7 +243,7 @@ mod tests {
             let job = job_in(Status::Copying);
             assert!(job.ask(first));
             job.ask(second);
-            assert_eq!(job.order(), stands, "{first:?}, then {second:?}");
+            assert_eq!(job.heard(), Heard::Command(stands), "{first:?}, then {second:?}");
         }
     }
 }

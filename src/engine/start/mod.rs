@@ -12,7 +12,7 @@ use outdated::distrust_if_outdated;
 
 use super::node::Node;
 use crate::config::{self, BrokenDisks};
-use crate::engine::ask::stop::settle_late_order;
+use crate::engine::ask::stop::settle_late_command;
 use crate::engine::damage;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::counts::Counts;
@@ -163,7 +163,7 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     tasks::take_up(&node, remembered.tasks);
     lost::end_those_of_lost_disks(&node, &lost);
     crate::engine::tend::gentle::name_strangers(&node);
-    schedule::start(&node, settle_late_order)?;
+    schedule::start(&node, settle_late_command)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
     last_seen::write(&node);

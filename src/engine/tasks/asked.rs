@@ -8,7 +8,7 @@ use super::row::{change, illegal};
 use super::{frozen, picture, report};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
-use crate::engine::parts::task_book::{Entry, MoveState};
+use crate::engine::parts::task_book::{KeptTask, MoveState};
 use crate::engine::view::{NewTask, TaskChange, TaskView};
 use crate::model::{DiskUuid, ErrorCode, Failure, Idempotency, Task, TaskId, TaskPlan, TaskStatus, quoted};
 use crate::rules::planning;
@@ -67,7 +67,7 @@ pub(crate) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
     };
     task.id = node.journal.add_task(task.clone())?;
     let id = task.id;
-    node.tasks().entries.insert(id, Entry::new(task));
+    node.tasks().entries.insert(id, KeptTask::new(task));
     show(node, id)
 }
 

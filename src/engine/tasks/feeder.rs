@@ -11,7 +11,7 @@ use crate::engine::look::migrations;
 use crate::engine::node::Node;
 use crate::engine::parts::catalog::Holder;
 use crate::engine::parts::limits;
-use crate::engine::parts::task_book::{Entry, MoveState, Stock};
+use crate::engine::parts::task_book::{KeptTask, MoveState, Stock};
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::tasks::{replan, report, shortfall};
 use crate::engine::view::Submit;
@@ -27,7 +27,7 @@ const NAP_MAX: Duration = Duration::from_millis(500);
 const HOLD: Duration = Duration::from_secs(1);
 
 /// Destinations that refused, and until when they are left alone.
-type Holds = HashMap<(TaskId, DiskUuid), Instant>;
+type HeldUntil = HashMap<(TaskId, DiskUuid), Instant>;
 
 /// Starts the feeder's thread.
 ///
@@ -36,7 +36,7 @@ type Holds = HashMap<(TaskId, DiskUuid), Instant>;
 pub(crate) fn start(node: &Arc<Node>) -> Result<(), Failure> {
     let node = Arc::clone(node);
     spawn_isolated("tasks", move || {
-        let mut holds = Holds::new();
+        let mut holds = HeldUntil::new();
         let mut looks = Looks::default();
         while !node.is_stopping() {
             let tasks: Vec<_> = {
@@ -58,7 +58,7 @@ pub(crate) fn start(node: &Arc<Node>) -> Result<(), Failure> {
 }
 
 /// One look at one task.
-fn feed(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
+fn feed(node: &Arc<Node>, task: &Task, holds: &mut HeldUntil) {
     take_stock(node, task);
     see_ends(node, task);
     give_way(node, task);
@@ -70,7 +70,7 @@ fn feed(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
 
 /// After a start of the daemon: which moves are done, which are under way, which were given up.
 fn take_stock(node: &Node, task: &Task) {
-    let to_take = |entry: &Entry| entry.stock == Stock::ToTake;
+    let to_take = |entry: &KeptTask| entry.stock == Stock::ToTake;
     if !node.tasks().get(task.id).is_ok_and(to_take) {
         return;
     }
@@ -80,10 +80,10 @@ fn take_stock(node: &Node, task: &Task) {
         .iter()
         .map(|planned| {
             Ok(match place(node, task.id, planned) {
-                Place::AtDestination => MoveState::Done,
-                Place::OnItsWay(id) => MoveState::Running(id),
-                Place::Elsewhere(why) => MoveState::Failed(why),
-                Place::AtSource | Place::NotNow(_) => {
+                Whereabouts::AtDestination => MoveState::Done,
+                Whereabouts::OnItsWay(id) => MoveState::Running(id),
+                Whereabouts::Elsewhere(why) => MoveState::Failed(why),
+                Whereabouts::AtSource | Whereabouts::NotNow(_) => {
                     match migrations::latest_migration(node, planned.key)? {
                         Some(last) if last.task == Some(task.id) && last.status.is_final() => {
                             ended(planned, &last)
@@ -113,7 +113,7 @@ fn called_off(state: MoveState) -> MoveState {
 }
 
 /// Where the tablet of a move is.
-enum Place {
+enum Whereabouts {
     AtSource,
     AtDestination,
     /// This task's migration is moving it.
@@ -124,7 +124,7 @@ enum Place {
     Elsewhere(String),
 }
 
-fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
+fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Whereabouts {
     let key = planned.key;
     let (entry, unavailable) = {
         let catalog = node.catalog();
@@ -132,31 +132,32 @@ fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Place {
     };
     let Some(entry) = entry else {
         return match unavailable {
-            Some(why) => Place::NotNow(format!("tablet {key} is unavailable: {why}")),
-            None => Place::Elsewhere("the tablet is not on this node any more".to_owned()),
+            Some(why) => Whereabouts::NotNow(format!("tablet {key} is unavailable: {why}")),
+            None => Whereabouts::Elsewhere("the tablet is not on this node any more".to_owned()),
         };
     };
     match entry.holder {
         None => {}
         Some(Holder::Migration(id)) if node.job(id).is_some_and(|job| job.lock().task == Some(task)) => {
-            return Place::OnItsWay(id);
+            return Whereabouts::OnItsWay(id);
         }
         Some(Holder::Migration(id)) => {
-            return Place::NotNow(format!("another migration ({id}) is moving tablet {key}"));
+            return Whereabouts::NotNow(format!("another migration ({id}) is moving tablet {key}"));
         }
         Some(Holder::BeingAccepted | Holder::BeingTidied) => {
-            return Place::NotNow(format!("somebody has tablet {key} at this moment"));
+            return Whereabouts::NotNow(format!("somebody has tablet {key} at this moment"));
         }
     }
     let disk = node.disk(entry.disk);
     match disk.opened.get().map(|opened| opened.identity.uuid) {
-        Some(uuid) if uuid == planned.destination.uuid => Place::AtDestination,
+        Some(uuid) if uuid == planned.destination.uuid => Whereabouts::AtDestination,
         // A migration that had begun when the plan changed brought it there.
-        Some(uuid) if planned.formerly.iter().any(|disk| disk.uuid == uuid) => Place::AtDestination,
-        Some(uuid) if uuid == planned.source.uuid => Place::AtSource,
-        _ => {
-            Place::Elsewhere(format!("the tablet is on {} now, where the plan does not expect it", disk.path))
-        }
+        Some(uuid) if planned.formerly.iter().any(|disk| disk.uuid == uuid) => Whereabouts::AtDestination,
+        Some(uuid) if uuid == planned.source.uuid => Whereabouts::AtSource,
+        _ => Whereabouts::Elsewhere(format!(
+            "the tablet is on {} now, where the plan does not expect it",
+            disk.path
+        )),
     }
 }
 
@@ -251,7 +252,7 @@ fn ahead(node: &Node) -> usize {
 }
 
 /// Submits what may be submitted now.
-fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut Holds) {
+fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut HeldUntil) {
     let ahead = ahead(node);
     let (mut pending, running) = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status == TaskStatus::Running => {
@@ -325,11 +326,11 @@ fn is_running(node: &Node, task: TaskId) -> bool {
 /// Not now, and why.
 fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<MoveState, Failure> {
     match place(node, task.id, planned) {
-        Place::AtSource => {}
-        Place::AtDestination => return Ok(MoveState::Done),
-        Place::OnItsWay(id) => return Ok(MoveState::Running(id)),
-        Place::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
-        Place::Elsewhere(why) => return Ok(MoveState::Failed(why)),
+        Whereabouts::AtSource => {}
+        Whereabouts::AtDestination => return Ok(MoveState::Done),
+        Whereabouts::OnItsWay(id) => return Ok(MoveState::Running(id)),
+        Whereabouts::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
+        Whereabouts::Elsewhere(why) => return Ok(MoveState::Failed(why)),
     }
     let pin = node.marks().get(&Marked::Pinned(planned.key)).cloned();
     if let Some(pin) = pin {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use crate::engine::ask::{go_on, stop};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::steady_ms;
-use crate::engine::parts::job::Order;
+use crate::engine::parts::job::Heard;
 use crate::model::{DiskIndex, DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
 use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, Looks, TaskWish, hold};
 
@@ -28,7 +28,7 @@ fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
     let mut due: Vec<(MigrationId, HoldVerdict)> = Vec::new();
     for job in jobs {
         // What was asked of it already is under way.
-        if !matches!(job.order(), Order::Run) && job.lock().status != Status::Paused {
+        if !matches!(job.heard(), Heard::Nothing) && job.lock().status != Status::Paused {
             continue;
         }
         let row = job.lock();

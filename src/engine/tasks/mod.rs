@@ -18,7 +18,7 @@ mod row;
 mod shortfall;
 
 use super::node::Node;
-use crate::engine::parts::task_book::Entry;
+use crate::engine::parts::task_book::KeptTask;
 use crate::model::Task;
 
 pub(super) use asked::{cancel, cancel_drains, create, delete, pause, plan, resume, start, stop, update};
@@ -29,5 +29,5 @@ pub(super) use report::{list, show, targets};
 /// Puts the tasks of the journal into memory.
 pub(super) fn take_up(node: &Node, tasks: Vec<Task>) {
     let mut book = node.tasks();
-    book.entries.extend(tasks.into_iter().map(|task| (task.id, Entry::new(task))));
+    book.entries.extend(tasks.into_iter().map(|task| (task.id, KeptTask::new(task))));
 }

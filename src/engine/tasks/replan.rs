@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use super::row::{change, illegal};
 use crate::engine::node::Node;
 use crate::engine::parts::disk::visit;
-use crate::engine::parts::task_book::{Entry, MoveState};
+use crate::engine::parts::task_book::{KeptTask, MoveState};
 use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::TaskView;
 use crate::model::{
@@ -209,7 +209,7 @@ fn apply(node: &Node, id: TaskId, found: &Found, requested_by: &str) -> Result<(
 }
 
 /// The new destination of each move that still is as it was looked at, and why; `None` when there is none.
-fn redirected(node: &Node, entry: &Entry, found: &Found) -> Option<(BTreeMap<usize, DiskRef>, String)> {
+fn redirected(node: &Node, entry: &KeptTask, found: &Found) -> Option<(BTreeMap<usize, DiskRef>, String)> {
     let new: BTreeMap<_, _> =
         found.replan.moves.iter().map(|planned| (planned.key, planned.destination)).collect();
     let mut moves = BTreeMap::new();

@@ -7,7 +7,7 @@ use std::time::Instant;
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
-use crate::engine::parts::task_book::{Entry, MoveState, Sample};
+use crate::engine::parts::task_book::{KeptTask, MoveState, Sample};
 use crate::engine::tasks::shortfall;
 use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
 use crate::model::{
@@ -46,7 +46,7 @@ struct Draft {
 }
 
 impl Draft {
-    fn of(entry: &Entry, detail: Detail) -> Self {
+    fn of(entry: &KeptTask, detail: Detail) -> Self {
         let running = |(at, state): (usize, &MoveState)| match state {
             MoveState::Running(id) => Some((at, *id)),
             _ => None,
@@ -64,7 +64,7 @@ impl Draft {
 }
 
 /// The sums of each source disk.
-fn by_disk(entry: &Entry) -> BTreeMap<DiskUuid, TaskDisk> {
+fn by_disk(entry: &KeptTask) -> BTreeMap<DiskUuid, TaskDisk> {
     let mut disks: BTreeMap<DiskUuid, TaskDisk> = BTreeMap::new();
     for (planned, state) in entry.task.plan.moves.iter().zip(entry.states()) {
         let disk = disks

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
-use crate::engine::parts::task_book::Entry;
+use crate::engine::parts::task_book::KeptTask;
 use crate::model::{ErrorCode, Failure, Task, TaskId};
 
 /// Changes what the journal has of a task. Called under the lock, so that the journal hears of changes in their order.
 pub(crate) fn change(
     node: &Node,
-    entry: &mut Entry,
+    entry: &mut KeptTask,
     how: impl FnOnce(&mut Task, i64),
 ) -> crate::engine::parts::journal_thread::Posted<()> {
     let now = now_ms();

@@ -10,7 +10,7 @@ use crate::engine::look::trash::used_percent;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::disk::{Disk, TURNED_READ_ONLY, note_storage_error};
-use crate::engine::parts::job::Order;
+use crate::engine::parts::job::{Command, Heard};
 use crate::engine::parts::probe;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::tend::{joining, pace, trash, unrecorded};
@@ -95,8 +95,8 @@ fn stop_the_stuck(node: &Node) {
         let silent_ms = steady_ms() - since;
         if since > 0
             && silent_ms > patience_ms(timeout_secs, job.size_bytes)
-            && job.order() == Order::Run
-            && job.ask(Order::TimeOut)
+            && job.heard() == Heard::Nothing
+            && job.ask(Command::TimeOut)
         {
             let id = job.lock().id;
             tracing::warn!(migration = %id, "nothing was heard of it for {silent_ms} ms; it is stopped and tried again");

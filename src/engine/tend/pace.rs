@@ -151,7 +151,7 @@ impl Probe {
     fn typical_slow_read(&self, disk: &Disk) -> Option<Duration> {
         let mut took = Vec::with_capacity(32);
         let until = Instant::now() + TICK;
-        let mut page = Page([0; PROBE_BYTES]);
+        let mut page = Block([0; PROBE_BYTES]);
         while Instant::now() < until {
             let delayed = self.run_delay();
             let began = Instant::now();
@@ -185,4 +185,4 @@ impl Probe {
 
 /// Aligned, as direct I/O wants it.
 #[repr(align(4096))]
-struct Page([u8; PROBE_BYTES]);
+struct Block([u8; PROBE_BYTES]);
