@@ -7,10 +7,10 @@ use super::node::{Node, Root};
 use super::wishes::{OtherMedia, Wishes};
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
-use crate::model::{DiskCondition, DiskIndex, Medium, TabletId, TabletKey, quoted};
-use crate::rules::planning::{
-    self, Completeness, Disk, Inventory, Media, Pin, Selector, Settings, Tablet, Target,
+use crate::model::{
+    DiskCondition, DiskIndex, DrainMedia, Medium, PlanCompleteness, TabletId, TabletKey, quoted,
 };
+use crate::rules::planning::{self, Disk, Inventory, Pin, Selector, Settings, Tablet, Target};
 use crate::storage::{look_at_tablet, same_file_system};
 
 /// What is asked.
@@ -184,8 +184,8 @@ fn planning_move(to: usize) -> planning::Request {
 
 fn planning_drain(root: usize, wishes: Wishes) -> planning::Request {
     let media = match wishes.media {
-        OtherMedia::Never => Media::Same,
-        OtherMedia::Allowed => Media::Any,
+        OtherMedia::Never => DrainMedia::Same,
+        OtherMedia::Allowed => DrainMedia::Any,
     };
     planning::Request::Drain { disks: vec![index_of(root)], media }
 }
@@ -333,6 +333,6 @@ fn settings(node: &Node) -> Settings {
         min_move_bytes: node.config.rebalance_min_move_bytes,
         cool_down_ms: 0,
         max_moves: usize::MAX,
-        completeness: Completeness::WhatFits,
+        completeness: PlanCompleteness::WhatFits,
     }
 }

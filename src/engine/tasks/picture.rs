@@ -8,12 +8,10 @@ use crate::engine::parts::disk::Disk;
 use crate::engine::parts::limits::{self, cool_down_ms};
 use crate::engine::parts::marks;
 use crate::model::{
-    DiskIndex, DrainMedia, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey,
-    TaskRequest, TimestampMs, quoted,
+    DiskIndex, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey, TaskRequest,
+    TimestampMs, quoted,
 };
-use crate::rules::planning::{
-    self, Completeness, Inventory, Media, Pin, Request, Selector, Settings, Tablet, Target,
-};
+use crate::rules::planning::{self, Inventory, Pin, Request, Selector, Settings, Tablet, Target};
 use crate::storage::same_file_system;
 
 /// A rebalance begins when a disk is farther than this from the mean, and ends within the second, in percentage points.
@@ -40,10 +38,7 @@ pub(super) fn settings(node: &Node, asked: &TaskRequest, completeness: PlanCompl
         min_move_bytes: config.rebalance_min_move_bytes,
         cool_down_ms: cool_down_ms(&config),
         max_moves: MAX_MOVES,
-        completeness: match completeness {
-            PlanCompleteness::AllOrNothing => Completeness::AllOrNothing,
-            PlanCompleteness::WhatFits => Completeness::WhatFits,
-        },
+        completeness,
     }
 }
 
@@ -111,13 +106,7 @@ fn file_system(node: &Node, disk: &Disk) -> u32 {
 pub(super) fn request(node: &Node, request: &TaskRequest) -> Result<Request, Failure> {
     let disks = |paths: &[String]| paths.iter().map(|path| index(node, path)).collect::<Result<Vec<_>, _>>();
     Ok(match request {
-        TaskRequest::Drain { disks: paths, media } => Request::Drain {
-            disks: disks(paths)?,
-            media: match media {
-                DrainMedia::Same => Media::Same,
-                DrainMedia::Any => Media::Any,
-            },
-        },
+        TaskRequest::Drain { disks: paths, media } => Request::Drain { disks: disks(paths)?, media: *media },
         TaskRequest::Move { select, to } => Request::Move {
             select: Selector {
                 disks: disks(&select.disks)?,

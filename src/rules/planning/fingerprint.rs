@@ -5,12 +5,12 @@
 
 use std::collections::BTreeMap;
 
+use super::Request;
 use super::inventory::{Inventory, Pin, Tablet};
 use super::ledger::Ledger;
 use super::relocate::scope;
 use super::report::{Misfit, Plan, Refusal, obstacles};
-use super::{Completeness, Request};
-use crate::model::{DiskIndex, Space, TabletKey};
+use crate::model::{DiskIndex, PlanCompleteness, Space, TabletKey};
 use crate::rules::capacity::CapacityLimits;
 
 /// What of a plan is asked again before its first move. What is only shown of one stays as it was planned.
@@ -20,7 +20,7 @@ pub struct Frozen<'a> {
     /// No plan takes a disk past this.
     pub watermark: CapacityLimits,
     /// Whether it may do less than all.
-    pub completeness: Completeness,
+    pub completeness: PlanCompleteness,
     /// What moves, from where, to where.
     pub moves: Vec<(TabletKey, DiskIndex, DiskIndex)>,
     /// Whether something fits nowhere.
@@ -60,7 +60,7 @@ impl Frozen<'_> {
     /// [`Refusal::FitsNowhere`] unless it was asked to do what it can, [`Refusal::Drifted`], [`Refusal::NoLongerFits`],
     /// [`Refusal::NoLongerHelps`].
     pub fn ready(self, now: &Inventory) -> Result<(), Refusal> {
-        if let (Some(refusal), Completeness::AllOrNothing) = (self.fits_nowhere, self.completeness) {
+        if let (Some(refusal), PlanCompleteness::AllOrNothing) = (self.fits_nowhere, self.completeness) {
             return Err(refusal);
         }
         let found = fingerprint(self.request, now);

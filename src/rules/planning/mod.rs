@@ -38,7 +38,7 @@ pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Re
 pub use shortfall::Shortfall;
 
 use self::ledger::{Ledger, permille};
-use crate::model::{DiskIndex, Medium, TabletKey, TimestampMs};
+use crate::model::{DiskIndex, DrainMedia, Medium, PlanCompleteness, TabletKey, TimestampMs};
 use crate::rules::capacity::CapacityLimits;
 
 /// What is asked.
@@ -56,7 +56,7 @@ pub enum Request {
         /// Which.
         disks: Vec<DiskIndex>,
         /// Onto which others.
-        media: Media,
+        media: DrainMedia,
     },
     /// Make disks of one medium equally full.
     Rebalance {
@@ -72,24 +72,6 @@ pub enum Target {
     Disks(Vec<DiskIndex>),
     /// To any disk of this medium.
     Medium(Medium),
-}
-
-/// Onto which disks a drain may move.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Media {
-    /// Of the same medium only.
-    Same,
-    /// Of another where the same has no room.
-    Any,
-}
-
-/// What a plan does that cannot be done in full.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Completeness {
-    /// It does not start.
-    AllOrNothing,
-    /// It does what it can.
-    WhatFits,
 }
 
 /// How plans are made.
@@ -110,7 +92,7 @@ pub struct Settings {
     /// Moves in one plan.
     pub max_moves: usize,
     /// For a move or a drain that cannot be done in full.
-    pub completeness: Completeness,
+    pub completeness: PlanCompleteness,
 }
 
 /// What the two ways of planning have in common.

@@ -8,8 +8,8 @@ use super::places::{Open, Openings};
 use super::reason::Reason;
 use super::report::{Misfit, Obstacle, Outcome, Refusal, Why, obstacles};
 use super::shortfall::Shortfall;
-use super::{Draft, Media, Request, Settings, Target};
-use crate::model::{DiskCondition, DiskIndex, Medium, TabletKey};
+use super::{Draft, Request, Settings, Target};
+use crate::model::{DiskCondition, DiskIndex, DrainMedia, Medium, TabletKey};
 
 /// What becomes of tablets of a request.
 struct Wish<'a> {
@@ -97,7 +97,7 @@ pub(super) fn select(
 /// Plans a `drain`.
 pub(super) fn drain(
     drained: &[DiskIndex],
-    media: Media,
+    media: DrainMedia,
     inventory: &Inventory,
     settings: &Settings,
 ) -> Result<Draft, Refusal> {
@@ -148,7 +148,7 @@ pub(super) fn refuses(request: &Request, source: &Disk, disk: &Disk) -> Option<O
         Request::Drain { disks, .. } if disks.contains(&disk.index) => Some(Obstacle::Drained),
         Request::Drain { media, .. } => same_file_system().or_else(|| match (disk.medium, media) {
             (Medium::RemoteCache, _) => Some(Obstacle::OtherMedium(disk.medium)),
-            (medium, Media::Same) if medium != source.medium => Some(Obstacle::MediumNotAllowed(medium)),
+            (medium, DrainMedia::Same) if medium != source.medium => Some(Obstacle::MediumNotAllowed(medium)),
             _ => None,
         }),
         Request::Rebalance { .. } if disk.medium != source.medium => Some(Obstacle::OtherMedium(disk.medium)),

@@ -3,7 +3,7 @@
 use super::*;
 
 fn drain(disks: &[u16]) -> Request {
-    Request::Drain { disks: disks.iter().map(|index| DiskIndex(*index)).collect(), media: Media::Same }
+    Request::Drain { disks: disks.iter().map(|index| DiskIndex(*index)).collect(), media: DrainMedia::Same }
 }
 
 #[test]
@@ -51,7 +51,7 @@ fn pieces_are_packed_not_their_sum() {
          fit: with 0 bytes of other moves in flight the disk would be 99 % full with 10 bytes left (limits: 90 % used, \
          0 bytes left))"
     );
-    let partly = Settings { completeness: Completeness::WhatFits, ..settings() };
+    let partly = Settings { completeness: PlanCompleteness::WhatFits, ..settings() };
     assert_eq!(planned(&drain(&[0]), &node, &partly).moves.len(), 1, "asked to do what it can, it does");
 }
 
@@ -110,7 +110,7 @@ fn a_drain_stays_on_its_medium_unless_it_may_leave() {
         plan.fits_nowhere[0].tried[1].1.to_string(),
         "is HDD, another medium than the drained disk's; --any-medium (\"media\": \"any\") allows it"
     );
-    let any = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Any };
+    let any = Request::Drain { disks: vec![DiskIndex(0)], media: DrainMedia::Any };
     let ends: Vec<_> =
         planned(&any, &node, &settings()).moves.iter().map(|planned| planned.destination.0).collect();
     assert_eq!(ends, [1, 2, 2], "its own medium first");

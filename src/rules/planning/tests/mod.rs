@@ -26,7 +26,7 @@ pub(super) fn settings() -> Settings {
         min_move_bytes: 1,
         cool_down_ms: 0,
         max_moves: usize::MAX,
-        completeness: Completeness::AllOrNothing,
+        completeness: PlanCompleteness::AllOrNothing,
     }
 }
 
@@ -132,7 +132,7 @@ pub(super) fn check(plan: &Plan, inventory: &Inventory) {
         let on_it = after.tablets.iter().filter(|t| t.moving_to.unwrap_or(t.disk) == disk.index).count();
         assert_eq!(forecast.after.tablets, on_it);
     }
-    if plan.fits_nowhere.is_empty() || plan.settings.completeness == Completeness::WhatFits {
+    if plan.fits_nowhere.is_empty() || plan.settings.completeness == PlanCompleteness::WhatFits {
         assert_eq!(plan.ready(inventory), Ok(()), "a fresh plan may start");
     } else {
         assert!(matches!(plan.ready(inventory), Err(Refusal::FitsNowhere { .. })));

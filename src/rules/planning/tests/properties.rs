@@ -74,7 +74,7 @@ pub(super) fn any_settings() -> impl Strategy<Value = Settings> {
                 min_move_bytes,
                 cool_down_ms,
                 max_moves: if max_moves > 30 { usize::MAX } else { max_moves },
-                completeness: Completeness::AllOrNothing,
+                completeness: PlanCompleteness::AllOrNothing,
             }
         },
     )
@@ -211,7 +211,7 @@ proptest! {
     fn a_drained_disk_is_empty_or_what_stays_is_named(
         node in nodes(0..60), settings in any_settings(), any_medium: bool, which in 0_u16..2,
     ) {
-        let media = if any_medium { Media::Any } else { Media::Same };
+        let media = if any_medium { DrainMedia::Any } else { DrainMedia::Same };
         let request = Request::Drain { disks: vec![DiskIndex(which)], media };
         match plan(&request, &node, &settings, NOW_MS) {
             Ok(made) => {
@@ -251,7 +251,7 @@ proptest! {
         let node = node(disks, tablets);
         let watermark = CapacityLimits { usage_percent: 101, left_bytes: 0, left_bytes_from: LeftBytesFrom::Setting, rule: CapacityRule::And };
         let settings = Settings { watermark, ..settings() };
-        let request = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Same };
+        let request = Request::Drain { disks: vec![DiskIndex(0)], media: DrainMedia::Same };
         let made = planned(&request, &node, &settings);
         let ways = rooms.len().pow(u32::try_from(sizes.len()).expect("few"));
         let exists = (0..ways).any(|mut way| {
@@ -275,7 +275,7 @@ proptest! {
         }
         for request in [
             Request::Rebalance { medium: None },
-            Request::Drain { disks: vec![DiskIndex(0)], media: Media::Any },
+            Request::Drain { disks: vec![DiskIndex(0)], media: DrainMedia::Any },
             Request::Move { select: Selector::default(), to: Target::Medium(Medium::Hdd) },
         ] {
             let (one, other) = (plan(&request, &node, &settings, 5), plan(&request, &turned, &settings, 5));

@@ -5,7 +5,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn drain(disks: &[u16]) -> Request {
-    Request::Drain { disks: disks.iter().map(|index| DiskIndex(*index)).collect(), media: Media::Same }
+    Request::Drain { disks: disks.iter().map(|index| DiskIndex(*index)).collect(), media: DrainMedia::Same }
 }
 
 /// Moves from disk 0 that are not submitted yet.
