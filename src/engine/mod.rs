@@ -3,20 +3,22 @@
 //! # How a migration flows
 //!
 //! ```text
-//! Engine::submit          rules::admission says yes, space is reserved, the journal has the row: "submitted"
-//!   scheduler             rules::schedule gives it a read slot and a write slot, both at once, and a thread
-//!   line                  one attempt, read from top to bottom:
+//! front                   Contract::submit, and every other question and wish, as one call of a room
+//!   ask/admit             rules::admission says yes, space is reserved, the journal has the row: "submitted"
+//!   schedule              rules::schedule gives it a read slot and a write slot, both at once, and a thread
+//!   line/attempt          one attempt, read from top to bottom:
 //!     preflight             tablet, disks, space; nothing is written
 //!     prepare               a shard, a staging directory with its owner's name in it
 //!     data                  transfer::copy -> VerifiedCopy; the new metadata record beside it, durable and re-read
-//!     finalize              gate closed, files placed, COMMIT POINT, catalog switched, source retired to trash
-//!   Node::end             the last row is durable, then everybody sees "completed"
+//!     finalize              files placed, COMMIT POINT, catalog switched, source retired to trash
+//!   line/ending           the last row is durable, then everybody sees "completed"
 //! ```
 //!
 //! A killed daemon settles all of it at its next start (`start`, `recover`), by a table over what the journal and the
-//! disks say. Every thread that touches a disk has its own descriptor table and opens the root for itself (`thread`,
-//! `disk`); syncs are shared (`flush`); the journal has one owner (`journal_thread`).
+//! disks say. Every thread that touches a disk has its own descriptor table and opens the root for itself
+//! (`parts/thread`, `parts/disk`); syncs are shared (`parts/flush`); the journal has one owner (`parts/journal_thread`).
 //!
+//! The rooms stand in storeys, each naming only what is below it; the order is in ARCHITECTURE.md, and held by a test.
 //! The engine decides nothing that `rules` can decide, and knows nothing of HTTP.
 
 mod ask;

@@ -123,7 +123,7 @@ fn a_module_says_more_when_it_is_asked_to() {
     let key = node.add_tablet(0, 7, &[1000]);
     let daemon = node.start();
     let adjust = |level: &str| {
-        let target = format!("/api/glog/adjust?module=engine::node&level={level}");
+        let target = format!("/api/glog/adjust?module=engine::line&level={level}");
         ureq::post(daemon.url(&target))
             .send_empty()
             .expect("an answer")
@@ -133,9 +133,9 @@ fn a_module_says_more_when_it_is_asked_to() {
     };
     let debug = || daemon.said().matches("DEBUG").count();
     daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
-    assert_eq!((debug(), adjust("1").as_str()), (0, "adjust vlog of engine::node from -1 to 1 succeed"));
+    assert_eq!((debug(), adjust("1").as_str()), (0, "adjust vlog of engine::line from -1 to 1 succeed"));
     daemon.wait_for(daemon.accept(key, &node.disk(0)), &["completed"]);
     assert!(daemon.becomes(|| debug() > 0), "{}", daemon.said());
-    assert_eq!(adjust("-1"), "adjust vlog of engine::node from 1 to -1 succeed");
+    assert_eq!(adjust("-1"), "adjust vlog of engine::line from 1 to -1 succeed");
     daemon.stop();
 }

@@ -14,6 +14,9 @@ use crate::storage::layout::tablet_dir;
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root, StorageError};
 use crate::transfer::{CallToken, CopyHooks, Side, Traffic};
 
+/// How long reading a record may take.
+const RECORD_WAIT: Duration = Duration::from_secs(10);
+
 /// The directory of a tablet.
 ///
 /// # Errors
@@ -78,9 +81,6 @@ impl CopyHooks for Reading<'_> {
         self.disk.end_call(token.0);
     }
 }
-
-/// How long reading a record may take.
-pub(crate) const RECORD_WAIT: Duration = Duration::from_secs(10);
 
 pub(crate) fn owner(node: &Node, key: TabletKey) -> Result<Arc<Disk>, Failure> {
     let catalog = node.catalog();

@@ -22,6 +22,9 @@ pub use unrecorded::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
 
 pub use crate::rules::admission::Precondition;
 
+/// Items on a page when the caller names no number.
+pub(crate) const PAGE_DEFAULT: usize = 1000;
+
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
 pub struct Submit {
@@ -354,6 +357,3 @@ pub struct Totals {
     /// Seconds since the start of the process.
     pub uptime_seconds: u64,
 }
-
-/// Items on a page when the caller names no number.
-pub(crate) const PAGE_DEFAULT: usize = 1000;
