@@ -10,11 +10,12 @@ use std::time::Duration;
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tabletd::journal::{Journal, Operation};
 use tabletd::model::{
-    Capacity, DiskCondition, DiskIndex, DiskRef, DiskUuid, FileEntry, Haste, Manifest, Medium, Migration,
-    MigrationId, Priority, ShardId, Space, Status, TabletKey, TabletRecord, TabletState,
+    Capacity, DiskCondition, DiskIndex, DiskRef, DiskUuid, DrainMedia, FileEntry, Haste, Manifest, Medium,
+    Migration, MigrationId, PlanCompleteness, Priority, ShardId, Space, Status, TabletKey, TabletRecord,
+    TabletState,
 };
 use tabletd::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
-use tabletd::rules::planning::{self, Completeness, Disk, Inventory, Media, Pin, Request, Tablet, plan};
+use tabletd::rules::planning::{self, Disk, Inventory, Pin, Request, Tablet, plan};
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Turn, Waiting};
 use tabletd::rules::transition::{Event, transition};
 use tabletd::storage::{
@@ -258,13 +259,13 @@ fn planner(c: &mut Criterion) {
         min_move_bytes: 1,
         cool_down_ms: 0,
         max_moves: usize::MAX,
-        completeness: Completeness::AllOrNothing,
+        completeness: PlanCompleteness::AllOrNothing,
     };
     let mut group = c.benchmark_group("planner");
     group.sample_size(10).measurement_time(Duration::from_secs(5));
     for tablets in [10_000, 100_000] {
         let node = node_of(tablets);
-        let drain = Request::Drain { disks: vec![DiskIndex(0)], media: Media::Same };
+        let drain = Request::Drain { disks: vec![DiskIndex(0)], media: DrainMedia::Same };
         for (name, request) in [("drain", drain), ("rebalance", Request::Rebalance { medium: None })] {
             let moves = plan(&request, &node, &settings, 0).expect("a plan").moves.len();
             assert!(moves > 0, "{name} of {tablets} tablets plans nothing");

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::node::Node;
 use super::parts::checks::{Check, Trouble, TroubleKind, forget_oldest, in_words, unasked};
+use super::parts::clock::now_ms;
 use super::parts::disk::Disk;
-use crate::engine::parts::clock::now_ms;
 use crate::model::{CheckState, Failure, TabletCheck, TabletKey};
 
 /// What was found before this run of the daemon.

@@ -21,8 +21,8 @@ use super::view::{
     DiskView, MigrationFilter, NewTask, Page, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
     TaskChange, TaskFilter, TaskView, Totals, UnrecordedFilter, UnrecordedView, Validation,
 };
-use super::{Engine, heal, lost, operations, schedule, tasks};
 use crate::config::{Dialect, Reload, ShownKey};
+use crate::engine::{Engine, heal, lost, operations, schedule, tasks};
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
     TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,

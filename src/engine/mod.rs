@@ -43,6 +43,10 @@ mod view;
 
 use std::sync::Arc;
 
+use node::Node;
+
+use crate::config;
+
 pub use crate::rules::giving_up::Older;
 pub use crate::rules::trash::LastCopy;
 pub use contract::Contract;
@@ -64,9 +68,6 @@ pub use view::{
     TargetFilter, TaskChange, TaskFilter, TaskView, Totals, UndoneOnDisk, UndoneView, UnrecordedFilter,
     UnrecordedOnDisk, UnrecordedView, Validation,
 };
-
-use crate::config;
-use node::Node;
 
 /// The node's engine. Cheap to clone. What it does is said in [`Contract`].
 #[derive(Clone)]

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::node::Node;
 use super::parts::actions::act;
-use super::parts::catalog::{Entry, Holder};
 use super::parts::disk::{Disk, note_storage_error, visit};
+use super::parts::entry::{Entry, Holder};
 use super::parts::undone::{Action, Left};
 use crate::model::{DiskIndex, Failure, TabletKey};
 use crate::rules::undone::{OwnerIs, Verdict, Work, settle_undone};

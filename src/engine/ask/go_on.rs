@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::admit::{give_back, grant};
-use super::stop;
+use crate::engine::ask::stop;
 use crate::engine::look::migrations;
 use crate::engine::look::migrations::alive;
 use crate::engine::node::Node;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use serde_json::value::RawValue;
 
 use super::guest::is_guest;
-use super::quarantine;
 use super::run::begin;
 use super::wish::{LOOK_WAIT, disk_at, invalid, known_key, nothing_of, refuse_served};
+use crate::engine::heal::quarantine;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::{Disk, visit};
 use crate::engine::view::operations::{Adopt, CopyNamed, Heal, OperationView, Restore, RestoreQuarantined};

@@ -4,7 +4,7 @@ use super::find::{Found, Search};
 use super::guest::is_guest;
 use super::wish::{Wish, nothing_of};
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::rewrite::content_crc32;
 use crate::model::{ErrorCode, Failure, LedgerContent, TabletKey, TabletRecord};
 use crate::rules::healing::{

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde_json::value::RawValue;
 
-use super::guest;
 use crate::engine::damage;
+use crate::engine::heal::guest;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
 use crate::engine::view::operations::{CopyNamed, Heal};

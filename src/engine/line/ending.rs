@@ -118,10 +118,10 @@ impl Line<'_> {
             Heard::Command(Command::Abort) => self.abort(),
             Heard::Command(Command::Pause) => self.pause(),
             Heard::Command(Command::Stop) => {
-                self.rest(Event::Interrupted, "the daemon is stopping; goes on at the next start")
+                self.rest(Event::Interrupted, "the daemon is stopping; goes on at the next start");
             }
             Heard::Nothing | Heard::Command(Command::TimeOut) | Heard::PastRecall => {
-                self.settle_failure(failure)
+                self.settle_failure(failure);
             }
         }
     }

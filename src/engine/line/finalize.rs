@@ -17,7 +17,7 @@ use super::base::Line;
 use super::data::{Ready, catch_up};
 use super::preflight::read_record;
 use crate::engine::ledger;
-use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::flush::SharedBarrier;
 use crate::engine::parts::job::apply;
 use crate::engine::parts::rewrite::content_crc32;

@@ -1,11 +1,13 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::{Catalog, Holder};
+use crate::engine::parts::catalog::Catalog;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::disk_table::DISKS_MAX;
-use crate::engine::parts::limits::{self, cool_down_ms};
+use crate::engine::parts::entry::Holder;
+use crate::engine::parts::limits;
+use crate::engine::parts::limits::cool_down_ms;
 use crate::engine::view::{RuleAnswer, RuleBinds};
 use crate::model::{
     DiskCondition, ErrorCode, Failure, Marked, Medium, MigrationId, Status, TabletKey, TimestampMs,

@@ -8,8 +8,8 @@ use crate::engine::node::Node;
 use crate::engine::parts::catalog::Catalog;
 use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::job::Job;
-use crate::engine::parts::limits::{self, outside_window};
-use crate::engine::parts::{checks, verbs};
+use crate::engine::parts::limits::outside_window;
+use crate::engine::parts::{checks, limits, verbs};
 use crate::engine::view::{ListOrder, MigrationFilter, PAGE_DEFAULT, Page};
 use crate::journal;
 use crate::model::{
@@ -248,7 +248,8 @@ pub(crate) fn alive(node: &Node, id: MigrationId, verb: Verb) -> Result<Arc<Job>
 
 /// Why a queued migration is not running, in words.
 pub(crate) fn why_waiting(node: &Node, id: MigrationId) -> Option<String> {
-    let (limits, slots) = (limits::of_node(&node.config()), node.slots());
+    let slots = node.slots();
+    let limits = limits::of_node(&node.config());
     let hang_after = node.hang_after();
     let slots_of = |disk: DiskIndex| -> DiskSlots { slots[usize::from(disk.0)] };
     let name = |disk: DiskIndex| {

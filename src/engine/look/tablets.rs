@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::engine::damage;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::{Catalog, Entry};
+use crate::engine::parts::catalog::Catalog;
 use crate::engine::parts::checks::{Trouble, TroubleKind};
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::marks;
 use crate::engine::parts::marks::Marks;
 use crate::engine::view::{PAGE_DEFAULT, Page, Pin, TabletFilter, TabletView};

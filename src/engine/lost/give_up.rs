@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::loss::{GiveUp, Gone, Loss, Path};
-use super::{held, settle, survive};
 use crate::engine::ledger::note_owners;
+use crate::engine::lost::{held, settle, survive};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::loss::{Gone, Loss, LostTablet, Served};
 use crate::engine::line::{Ending, end};
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::job::Job;
 use crate::engine::schedule;
 use crate::engine::tend::marks;

@@ -11,6 +11,7 @@ pub(crate) mod disk;
 pub(crate) mod disk_calls;
 pub(crate) mod disk_space;
 pub(crate) mod disk_table;
+pub(crate) mod entry;
 pub(crate) mod events;
 pub(crate) mod flush;
 pub(crate) mod grants;

@@ -3,8 +3,8 @@
 
 use std::sync::atomic::Ordering;
 
-use super::catalog::Entry;
 use super::disk::Disk;
+use super::entry::Entry;
 use super::job::Job;
 use crate::model::Space;
 

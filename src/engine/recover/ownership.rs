@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::look::{Look, look};
 use super::recovery::Recovery;
-use crate::engine::parts::catalog::Entry;
 use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::undone::Action;
 use crate::model::{DiskIndex, DiskRef, RecordSummary, ShardId, TabletKey};
 use crate::rules::recovery::{

@@ -10,26 +10,24 @@ use std::time::Duration;
 use handover::hands_over;
 use outdated::distrust_if_outdated;
 
+use super::ask::stop::settle_late_command;
 use super::node::Node;
+use super::parts::clock::now_ms;
+use super::parts::counts::Counts;
+use super::parts::disk::Disk;
+use super::parts::job::{Job, new_row};
+use super::parts::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
+use super::parts::journal_thread::{JournalHandle, Loaded};
+use super::parts::known_disks::KnownDisks;
+use super::parts::reservation;
+use super::parts::thread::{descriptor_limit, run_isolated};
+use super::parts::undone::Left;
+use super::recover::findings::{Ended, Findings, Promised, Settled};
+use super::recover::open::open_and_scan;
+use super::recover::verdicts::with_verdict;
+use super::tend::{disk_list, housekeeping, last_seen, marks, speeds};
 use crate::config::{self, BrokenDisks};
-use crate::engine::ask::stop::settle_late_command;
-use crate::engine::damage;
-use crate::engine::parts::clock::now_ms;
-use crate::engine::parts::counts::Counts;
-use crate::engine::parts::disk::Disk;
-use crate::engine::parts::job::{Job, new_row};
-use crate::engine::parts::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
-use crate::engine::parts::journal_thread::{JournalHandle, Loaded};
-use crate::engine::parts::known_disks::KnownDisks;
-use crate::engine::parts::reservation;
-use crate::engine::parts::thread::{descriptor_limit, run_isolated};
-use crate::engine::parts::undone::Left;
-use crate::engine::recover::findings::{Ended, Findings, Promised, Settled};
-use crate::engine::recover::open::open_and_scan;
-use crate::engine::recover::verdicts::with_verdict;
-use crate::engine::tend::{disk_list, housekeeping, last_seen, marks, speeds};
-use crate::engine::tidy;
-use crate::engine::{ledger, lost, recover, schedule, tasks};
+use crate::engine::{damage, ledger, lost, recover, schedule, tasks, tidy};
 use crate::fault;
 use crate::journal::Origin;
 use crate::model::{DiskIndex, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus};
@@ -77,7 +75,7 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         run_isolated("state-dir", move || Ok::<_, Failure>(FileSystem::of(&Dir::open_absolute(&at)?)?))??
     };
 
-    let counts = Arc::new(crate::engine::parts::flush::SyncCounts::default());
+    let counts = Arc::new(super::parts::flush::SyncCounts::default());
     let (scans, last_seen, lost) = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || {
@@ -151,18 +149,12 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         take_up(&node, migration, verdict);
     }
     accept_promised(&node, accept_again)?;
-    tracing::info!(
-        "{} tablets on {} disks, {} unavailable, {} migrations go on",
-        node.catalog().len(),
-        node.disks.iter().filter(|disk| disk.opened.get().is_some()).count(),
-        node.catalog().unavailable_count(),
-        node.board().alive.len()
-    );
+    say_what_there_is(&node);
     marks::take_up(&node, remembered.marks);
     damage::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     lost::end_those_of_lost_disks(&node, &lost);
-    crate::engine::tend::gentle::name_strangers(&node);
+    super::tend::gentle::name_strangers(&node);
     schedule::start(&node, settle_late_command)?;
     tasks::start_feeding(&node)?;
     housekeeping::start(&node)?;
@@ -172,11 +164,23 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     Ok(node)
 }
 
+fn say_what_there_is(node: &Node) {
+    let disks = node.disks.iter().filter(|disk| disk.opened.get().is_some()).count();
+    let (tablets, unavailable) = {
+        let catalog = node.catalog();
+        (catalog.len(), catalog.unavailable_count())
+    };
+    let going_on = node.board().alive.len();
+    tracing::info!(
+        "{tablets} tablets on {disks} disks, {unavailable} unavailable, {going_on} migrations go on"
+    );
+}
+
 fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {
     let mut disks: Vec<Arc<Disk>> = Vec::new();
     let mut add = |path: &str, medium, broken: Option<&str>| {
         let Ok(index) = u16::try_from(disks.len()) else { return };
-        let rate = crate::engine::parts::limits::disk_rate(config, path);
+        let rate = super::parts::limits::disk_rate(config, path);
         let disk = Disk::new(DiskIndex(index), path.to_owned(), medium, rate);
         if let Some(why) = broken {
             disk.mark_broken(why);

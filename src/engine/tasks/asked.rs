@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use super::report::show;
 use super::row::{change, illegal};
-use super::{frozen, picture, report};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::task_book::{KeptTask, MoveState};
+use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::{NewTask, TaskChange, TaskView};
 use crate::model::{DiskUuid, ErrorCode, Failure, Idempotency, Task, TaskId, TaskPlan, TaskStatus, quoted};
 use crate::rules::planning;

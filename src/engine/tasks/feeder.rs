@@ -9,7 +9,7 @@ use crate::engine::ask::{admit, stop};
 use crate::engine::damage;
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Holder;
+use crate::engine::parts::entry::Holder;
 use crate::engine::parts::limits;
 use crate::engine::parts::task_book::{KeptTask, MoveState, Stock};
 use crate::engine::parts::thread::spawn_isolated;

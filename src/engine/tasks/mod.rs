@@ -18,7 +18,7 @@ mod row;
 mod shortfall;
 
 use super::node::Node;
-use crate::engine::parts::task_book::KeptTask;
+use super::parts::task_book::KeptTask;
 use crate::model::Task;
 
 pub(super) use asked::{cancel, cancel_drains, create, delete, pause, plan, resume, start, stop, update};

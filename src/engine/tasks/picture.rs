@@ -5,8 +5,8 @@ use std::sync::atomic::Ordering;
 
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
-use crate::engine::parts::limits::{self, cool_down_ms};
-use crate::engine::parts::marks;
+use crate::engine::parts::limits::cool_down_ms;
+use crate::engine::parts::{limits, marks};
 use crate::model::{
     DiskIndex, ErrorCode, Failure, MigrationId, MoveTarget, PlanCompleteness, Status, TabletKey, TaskRequest,
     TimestampMs, quoted,

@@ -11,15 +11,14 @@ use std::time::Duration;
 
 use crate::engine::ledger;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::{Entry, Holder};
 use crate::engine::parts::disk::{Disk, stay, visit};
+use crate::engine::parts::entry::{Entry, Holder};
 use crate::engine::parts::job::Job;
 use crate::engine::parts::known_disks::KnownDisks;
 use crate::engine::parts::probe::probe;
 use crate::engine::parts::thread::run_isolated;
 use crate::engine::parts::undone::{Action, Left};
-use crate::engine::recover::look::Look;
-use crate::engine::recover::look::look;
+use crate::engine::recover::look::{Look, look};
 use crate::engine::recover::open::open_beside;
 use crate::engine::recover::verdicts::{where_tablet_is, with_verdict};
 use crate::engine::tend::{disk_list, marks, unrecorded};

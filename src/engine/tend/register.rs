@@ -9,14 +9,13 @@ use crate::config::{self, BrokenDisks};
 use crate::engine::look::disks;
 use crate::engine::look::removal::in_use;
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Entry;
 use crate::engine::parts::disk::Disk;
+use crate::engine::parts::entry::Entry;
 use crate::engine::parts::known_disks::{KnownDisks, if_lost};
 use crate::engine::parts::limits::disk_rate;
 use crate::engine::parts::thread::run_isolated;
 use crate::engine::recover::open::open_beside;
-use crate::engine::tend::{disk_list, marks};
-use crate::engine::tend::{housekeeping, last_seen};
+use crate::engine::tend::{disk_list, housekeeping, last_seen, marks};
 use crate::model::{ErrorCode, Failure, Marked, Medium, TabletKey};
 use crate::storage::RootScan;
 

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::marks;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::{TURNED_READ_ONLY, visit};
 use crate::engine::parts::probe::probe;
+use crate::engine::tend::marks;
 use crate::model::{ErrorCode, Failure, Mark, Marked};
 
 /// How long a probe asked for by an operator may take.
