@@ -60,23 +60,31 @@ pub(super) fn is_full(disk: &Disk, flood_percent: u64) -> bool {
     disk.total_bytes > 0 && u128::from(used) * 100 >= u128::from(disk.total_bytes) * u128::from(flood_percent)
 }
 
+/// One line: what is wrong, and what helps.
+fn line(what: &Markup, helps: &Markup) -> Markup {
+    html! { li { div.what { (what) } div.actions { (helps) } } }
+}
+
 fn of_disk(ask: &Ask, disk: &Disk) -> Markup {
-    html! {
-        li {
-            (badge(&disk.condition)) " " a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } } ": "
-            (disk.condition_reason) " "
-            @match disk.condition.as_str() {
-                "disabled" => { (enable(ask, &disk.path)) },
-                "suspect" | "read-only" => {
-                    a.button href=(drain(&disk.path)) { "Plan a drain" } " "
-                    @if disk.condition == "suspect" { (enable(ask, &disk.path)) }
-                },
-                "broken" => { "When it does not come back: " (give_up(&disk.path)) " " code { "tabletctl disk forget " (disk.path) " --lost --dry-run" } },
-                "hung" => { "A call on it does not return. Nothing new is sent to it; see the kernel's log, and " code { "tabletctl disk show " (disk.path) } "." },
-                _ => {},
-            }
+    let path = disk.path.as_str();
+    let what = html! {
+        (badge(&disk.condition)) " " a href=(link("/ui/disk", &[("path", path)])) { code { (path) } } ": " (disk.condition_reason)
+        @match disk.condition.as_str() {
+            "broken" => { ". When it does not come back: " code { "tabletctl disk forget " (path) " --lost --dry-run" } },
+            "hung" => { ". A call on it does not return. Nothing new is sent to it; see the kernel's log, and " code { "tabletctl disk show " (path) } "." },
+            _ => {},
         }
-    }
+    };
+    let helps = html! {
+        @match disk.condition.as_str() {
+            "disabled" => { (enable(ask, path)) },
+            "suspect" => { a.button href=(drain(path)) { "Plan a drain" } (enable(ask, path)) },
+            "read-only" => { a.button href=(drain(path)) { "Plan a drain" } },
+            "broken" => { (give_up(path)) },
+            _ => {},
+        }
+    };
+    line(&what, &helps)
 }
 
 fn drain(path: &str) -> String {
@@ -96,13 +104,11 @@ pub(super) fn give_up(path: &str) -> Markup {
 }
 
 fn of_full(ask: &Ask, disk: &Disk) -> Markup {
-    html! {
-        li {
-            (badge("full")) " " a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } }
-            " is full: nothing more is moved to it. " (bytes(disk.trash_bytes)) " of it is trash. "
-            (purge(ask, &disk.path)) " " a.button href=(drain(&disk.path)) { "Plan a drain" }
-        }
-    }
+    let what = html! {
+        (badge("full")) " " a href=(link("/ui/disk", &[("path", &disk.path)])) { code { (disk.path) } }
+        " is full: nothing more is moved to it. " (bytes(disk.trash_bytes)) " of it is trash."
+    };
+    line(&what, &html! { (purge(ask, &disk.path)) a.button href=(drain(&disk.path)) { "Plan a drain" } })
 }
 
 /// Frees what moves have left behind on a disk.
@@ -128,16 +134,20 @@ fn troubled<'a>(
     html! {
         @for (id, hash, disk, why) in all.take(NAMED_MAX) {
             @let (id, hash) = (id.to_string(), hash.to_string());
-            li {
+            @let what = html! {
                 (badge(word)) " tablet "
                 a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &hash)])) { (id) }
-                " on " code { (disk) } ": " (why) " "
-                (heal(ask, &id, &hash))
-                " " (salvage(ask, &id, &hash, disks, disk))
-            }
+                " on " code { (disk) } ": " (without_the_way_out(why))
+            };
+            (line(&what, &html! { (heal(ask, &id, &hash)) (salvage(ask, &id, &hash, disks, disk)) }))
         }
         @if further > 0 { li { "and " (further) " " (word) " tablets more" } }
     }
+}
+
+/// What is wrong without the verbs that help: they are buttons here.
+fn without_the_way_out(why: &str) -> &str {
+    why.split_once("; tabletctl ").map_or(why, |(why, _)| why)
 }
 
 /// Brings the newest good copy of a tablet back.
@@ -167,12 +177,12 @@ pub(super) fn salvage(ask: &Ask, tablet_id: &str, schema_hash: &str, disks: &[Di
 fn unavailable(ask: &Ask, status: &NodeStatus) -> Markup {
     html! {
         @for tablet in status.unavailable_tablets.iter().take(NAMED_MAX) {
-            li {
+            @let (id, hash) = (tablet.tablet_id.to_string(), tablet.schema_hash.to_string());
+            @let what = html! {
                 (badge("unavailable")) " tablet "
-                a href=(link(&format!("/ui/tablets/{}", tablet.tablet_id), &[("schema_hash", &tablet.schema_hash.to_string())])) { (tablet.tablet_id) }
-                ": " (tablet.unavailable) " "
-                (heal(ask, &tablet.tablet_id.to_string(), &tablet.schema_hash.to_string()))
-            }
+                a href=(link(&format!("/ui/tablets/{id}"), &[("schema_hash", &hash)])) { (id) } ": " (tablet.unavailable)
+            };
+            (line(&what, &heal(ask, &id, &hash)))
         }
         @if status.tablets_unavailable > NAMED_MAX as u64 {
             li { "in all " (status.tablets_unavailable) " tablets are not served" }

@@ -67,7 +67,7 @@ pub(super) fn picture(plan: &TaskPlan, disks: &[Disk]) -> Markup {
             p { (plan.moves.len()) " moves, " (bytes(plan.total_bytes)) "; unevenness "
                 (format!("{:.1}", plan.score_before)) " before, " (format!("{:.1}", plan.score_after)) " after." }
             @for text in &plan.falls_short { p.trouble { (text) } }
-            div.wide { table {
+            div.wide { table.levels {
                 caption.quiet { "Each disk before and after" }
                 thead { tr { th scope="col" { "Disk" } th scope="col" { "Before" } th scope="col" { "After" } } }
                 tbody { @for disk in &plan.disks { (before_and_after(disk, disks)) } }
@@ -105,7 +105,8 @@ fn before_and_after(planned: &PlannedDisk, disks: &[Disk]) -> Markup {
         html! {
             td {
                 (bar(&format!("{} {label}", planned.path), &parts, total, None))
-                span.small { (level.tablets) " tablets, " (bytes(level.load_bytes)) " in use, " (bytes(level.committed_bytes - load)) " trash and leaving" }
+                span.small { (level.tablets) " tablets, " (bytes(level.load_bytes)) " in use"
+                    @if level.committed_bytes > load { ", " (bytes(level.committed_bytes - load)) " trash and leaving" } }
             }
         }
     };

@@ -25,7 +25,7 @@ pub(super) fn migrations(list: &[Migration], caption: &str) -> Markup {
                         td { code { (one.dest_disk) } }
                         td { (badge(one.status.as_str())) }
                         td { (progress(&format!("migration {}", one.id), counters.disk_verified_bytes, counters.disk_total_bytes)) div.small { (bytes(counters.disk_verified_bytes)) " of " (bytes(counters.disk_total_bytes)) } }
-                        td { @if let Some(speed) = one.recent_bps.or(one.speed_bytes_per_sec) { (rate(speed)) } }
+                        td.number { @if let Some(speed) = one.recent_bps.or(one.speed_bytes_per_sec) { (rate(speed)) } }
                         td.why { (one.status_reason) }
                     }
                 }

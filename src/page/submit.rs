@@ -120,7 +120,7 @@ fn request(one: &Tablet, to: &str) -> (Value, Vec<String>) {
 fn picture(one: &Tablet, to: &str, disks: &[Disk]) -> Markup {
     let size = one.size_bytes;
     html! {
-        div.wide { table {
+        div.wide { table.levels {
             caption.quiet { "Each disk before and after" }
             thead { tr { th scope="col" { "Disk" } th scope="col" { "Before" } th scope="col" { "After" } } }
             tbody { @for disk in disks.iter().filter(|disk| disk.path == one.disk || disk.path == to) {

@@ -20,20 +20,25 @@ fn a_disabled_a_full_and_a_lost_disk_each_have_their_button() {
     let mut node = Node::new(2);
     let Some(_mounted) = Mounted::on(&node.roots) else { return };
     let Some(browser) = Browser::open(&[]) else { return };
-    node.roots.push(node.dir.path().join("never"));
+    node.roots.push(node.dir.path().join("lost"));
     node.settings =
         "ignore_broken_disk = true\nstorage_flood_stage_usage_percent = 3\ndisk_stat_monitor_interval = 1"
             .to_owned();
     let key = node.add_tablet(0, 7, &[3_000_000]);
     node.add_tablet(0, 8, &[1000]);
-    fs::remove_dir_all(&node.roots[2]).unwrap_or_default();
+    node.add_tablet(2, 9, &[1000]);
+    // It was here once, so that the node knows of its tablet.
+    node.start().stop();
+    fs::rename(&node.roots[2], node.dir.path().join("away")).expect("renamed");
     let daemon = node.start();
     daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
     daemon.post("/api/v1/disks/disable", &json!({"path": node.disk(1), "reason": "the cable"}));
     browser.go(&daemon.url("/"));
-    browser.until("all three are seen", || {
+    browser.until("all are seen", || {
         let alarms = alarms(&browser);
-        ["the cable", "is full", "When it does not come back"].iter().all(|text| alarms.contains(text))
+        ["the cable", "is full", "When it does not come back", "unavailable tablet 9"]
+            .iter()
+            .all(|text| alarms.contains(text))
     });
     browser.press("Enable");
     browser.until("it is enabled", || {
@@ -45,10 +50,29 @@ fn a_disabled_a_full_and_a_lost_disk_each_have_their_button() {
     browser.go(&daemon.url("/"));
     browser.click("//a[normalize-space()='See what would be lost']");
     browser.sees("Do without it");
-    browser.sees("tablets, 0 migrations wait for it");
+    browser.sees("1 tablets, 0 migrations wait for it");
     browser.unfold("Do without it");
     browser.press("Yes: do without it");
     browser.until("the disk is gone", || daemon.get("/api/v1/disks")["total"] == 2);
+    browser.until("and nothing is missed", || daemon.get("/api/v1/status")["tablets_unavailable"] == 0);
+    browser.close();
+}
+
+#[test]
+fn a_journal_that_is_gone_is_said_on_top() {
+    let mut node = Node::new(2);
+    let Some(browser) = Browser::open(&[]) else { return };
+    let key = node.add_tablet(0, 7, &[3000]);
+    let daemon = node.start();
+    daemon.wait_for(daemon.accept(key, &node.disk(1)), &["completed"]);
+    daemon.stop();
+    fs::remove_dir_all(node.dir.path().join("state")).expect("the state directory");
+    fs::create_dir(node.dir.path().join("state")).expect("an empty one");
+    let daemon = node.start();
+    let trouble = daemon.get("/api/v1/status")["state_dir"]["trouble"].clone();
+    let trouble = trouble.as_str().expect("it is said");
+    browser.go(&daemon.url("/"));
+    assert!(alarms(&browser).contains(trouble), "{trouble}: {}", alarms(&browser));
     browser.close();
 }
 

@@ -82,7 +82,10 @@ fn a_damaged_tablet_is_found_and_healed() {
     browser.click("//a[normalize-space()='7']");
     browser.press("Verify");
     browser.go(&daemon.url("/"));
-    browser.sees("tabletctl tablet heal 7");
+    browser.sees("tablet 7 on");
+    let lines = "return document.querySelector('#alarms .lines code').textContent";
+    let line = browser.script(lines);
+    assert!(line.as_str().is_some_and(|line| line.starts_with("tabletctl tablet heal 7")), "{line}");
     browser.unfold("Heal");
     browser.press("Heal");
     browser.until("the tablet's own page", || browser.place() == "/ui/tablets/7");

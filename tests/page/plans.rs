@@ -27,6 +27,13 @@ fn a_rebalance_and_selected_tablets_are_planned_looked_at_and_kept() {
     browser.press("Plan");
     browser.sees("There is nothing to move.");
 
+    daemon.post("/api/v1/tablets/9/pin", &serde_json::json!({"reason": "it is being copied"}));
+    browser
+        .go(&daemon.url(&format!("/ui/tasks/plan?kind=drain&disk={}&completeness=what_fits", node.disk(0))));
+    browser.sees("19 moves");
+    browser.sees("Left out: 1");
+    browser.sees("tablet 9: pinned");
+
     browser.click("//a[normalize-space()='Move selected tablets']");
     browser.type_in("#tablets", "3, 4 x");
     browser.press("Plan");

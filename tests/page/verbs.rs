@@ -43,9 +43,9 @@ fn every_button_has_a_line_of_tabletctl_and_one_of_curl_and_both_can_be_typed() 
     let Some(_mounted) = Mounted::on(&node.roots) else { return };
     let Some(browser) = Browser::open(&[]) else { return };
     for tablet in 1..=3 {
-        node.add_tablet(0, tablet, &[40_000]);
+        node.add_tablet(0, tablet, &[3_000_000]);
     }
-    node.settings = "node_rate_limit_bytes_per_sec = 1000".to_owned();
+    node.settings = "node_rate_limit_bytes_per_sec = 50000\nsmall_migration_bytes = 0".to_owned();
     let daemon = node.start();
     let there = node.disk(1);
     let stepwise = json!({"tablet_id": 1, "dest_disk": there, "mode": "stepwise"});

@@ -101,19 +101,21 @@ fn a_tablet_is_searched_explained_pinned_and_unpinned() {
     browser.until("it is free", || daemon.get("/api/v1/tablets/7")["pinned"].is_null());
     browser.go(&daemon.url("/ui/tablets/99"));
     browser.sees("TABLET_NOT_FOUND");
+    // A browser says of every 404 that it is one.
+    assert_eq!(browser.complaints().len(), 1);
     browser.close();
 }
 
 #[test]
 fn what_is_stuck_is_said_with_its_reason_and_planned_anew() {
-    let node = Node::new(3);
-    let mut node = node;
+    let mut node = Node::new(3);
     let Some(_mounted) = Mounted::on(&node.roots) else { return };
     let Some(browser) = Browser::open(&[]) else { return };
-    for tablet in 1..=6 {
-        node.add_tablet(0, tablet, &[100_000]);
+    // More than are handed to the disks at once.
+    for tablet in 1..=60 {
+        node.add_tablet(0, tablet, &[200_000]);
     }
-    node.settings = "node_rate_limit_bytes_per_sec = 1000".to_owned();
+    node.settings = "node_rate_limit_bytes_per_sec = 100000\nsmall_migration_bytes = 0".to_owned();
     let daemon = node.start();
     let drain = json!({"dry_run": false, "request": {"kind": "drain", "disks": [node.disk(0)]}});
     daemon.post("/api/v1/tasks", &drain);
@@ -123,11 +125,24 @@ fn what_is_stuck_is_said_with_its_reason_and_planned_anew() {
     browser.sees("Stuck on");
     browser.press("Plan what is left anew");
     browser.sees("were planned anew");
+    daemon.post("/api/v1/disks/enable", &json!({"path": node.disk(1)}));
     daemon.post("/api/update_config?node_rate_limit_bytes_per_sec=0", &json!(null));
     browser.until("its end is seen", || {
         browser.script("return document.querySelector('#task .badge').textContent") == "finished"
     });
-    browser.sees("6 of 6");
+    browser.sees("60 of 60");
+
+    // One that is not wanted after all: called off for good, and then forgotten.
+    let other = json!({"dry_run": false, "request": {"kind": "drain", "disks": [node.disk(1)]}});
+    daemon.post("/api/v1/tasks", &other);
+    browser.go(&daemon.url("/ui/tasks/2"));
+    browser.unfold("Cancel");
+    browser.press("Yes: cancel");
+    browser.until("it is called off", || daemon.get("/api/v1/tasks/2")["status"] == "cancelled");
+    browser.unfold("Delete");
+    browser.press("Yes: delete");
+    browser.until("the list", || browser.place() == "/ui/tasks");
+    assert_eq!(daemon.get("/api/v1/tasks")["total"], 1);
     browser.close();
 }
 

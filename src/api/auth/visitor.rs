@@ -168,6 +168,7 @@ impl Access {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::caller::Address;
 
     #[test]
     fn a_cookie_is_read_by_its_name_and_of_two_neither() {
@@ -183,6 +184,41 @@ mod tests {
         assert_eq!(read(&format!("tabletd_session_8041={}", id.as_str())), None);
         assert_eq!(read(&format!("{own}; {own}")), None);
         assert_eq!(read("tabletd_session_8040=x"), None);
+    }
+
+    #[test]
+    fn a_token_is_taken_over_tls_or_within_this_host_and_nowhere_else() {
+        for (transport, from_loopback, private) in [
+            (Transport::Plain, true, true),
+            (Transport::Plain, false, false),
+            (Transport::Tls, true, true),
+            (Transport::Tls, false, true),
+        ] {
+            assert_eq!(Cookie::new(8040, transport).is_private(from_loopback), private, "{transport:?}");
+        }
+        let secret = access::Secret::from_random([9; 32]);
+        let wish = access::NewToken {
+            name: "ops",
+            role: Role::Operator,
+            now_ms: 0,
+            expires_ms: None,
+            digest: false,
+        };
+        let access = Access::of_tokens(Tokens(vec![Token::new(&wish, &secret).unwrap()]));
+        let caller = Caller::new(Address("10.0.0.9:4000".parse().unwrap()), "r", None, None);
+        let mut visitor = Visitor {
+            token: None,
+            role: Role::Viewer,
+            csrf: String::new(),
+            entry: SignIn::NotPrivate,
+            origin: String::new(),
+            id: SessionId::from_random([1; 32]),
+            caller,
+        };
+        let cookie = Cookie::new(8040, Transport::Plain);
+        assert!(access.sign_in(&visitor, secret.as_str(), &cookie, 1).is_err());
+        visitor.entry = SignIn::Possible;
+        assert!(access.sign_in(&visitor, secret.as_str(), &cookie, 1).is_ok());
     }
 
     #[test]

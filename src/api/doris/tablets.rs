@@ -164,7 +164,7 @@ impl Spread {
     }
 }
 
-/// `GET /tablets_json?limit=N|all`; 1000 when not said.
+/// `GET /tablets_json?limit=N|all`: the tablets as Doris lists them; 1000 when not said.
 #[utoipa::path(
     get,
     path = "/tablets_json",

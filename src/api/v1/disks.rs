@@ -96,7 +96,9 @@ pub(super) async fn show(State(app): State<App>, parts: Parts) -> Result<Json<Di
     Ok(Json(app.try_ask(Touches::Memory, move |node| node.disk(&path)).await?.into()))
 }
 
-/// `POST /disks/cancel_drain`: 202 and the drains that are cancelled; what has moved stays where it is.
+/// `POST /disks/cancel_drain`: calls off every drain of a disk.
+///
+/// 202 and the drains that are cancelled; what has moved stays where it is.
 #[utoipa::path(
     post,
     path = "/api/v1/disks/cancel_drain",
@@ -117,7 +119,9 @@ pub(super) async fn cancel_drain(
     Ok((StatusCode::ACCEPTED, whole(tasks.into_iter().map(Task::in_list).collect())))
 }
 
-/// `POST /disks`: 201; opened, probed and scanned as at a start, it serves from now on and after the next start.
+/// `POST /disks`: lets a disk join.
+///
+/// 201; opened, probed and scanned as at a start, it serves from now on and after the next start.
 #[utoipa::path(
     post,
     path = "/api/v1/disks",
@@ -138,7 +142,9 @@ pub(super) async fn register(
     Ok((StatusCode::CREATED, Json(Disk::from(view))).into_response())
 }
 
-/// `POST /disks/forget`: 204; refused unless nothing of it is needed. With `lost`: 200 and what is given up with a disk
+/// `POST /disks/forget`: lets a disk go.
+///
+/// 204; refused unless nothing of it is needed. With `lost`: 200 and what is given up with a disk
 /// that never comes back; refused while it can be read.
 #[utoipa::path(
     post,
@@ -175,7 +181,9 @@ pub(super) async fn forget(
     Ok(Json(DiskLoss::of(loss, dry_run, None)).into_response())
 }
 
-/// `POST /disks/replace`: 200 and what is given up; the blank file system that is mounted at the path of a lost disk joins
+/// `POST /disks/replace`: takes a blank disk in the place of a lost one.
+///
+/// 200 and what is given up; the blank file system that is mounted at the path of a lost disk joins
 /// in its place.
 #[utoipa::path(
     post,

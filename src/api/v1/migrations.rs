@@ -26,7 +26,9 @@ pub(super) fn shown(app: &App, migration: model::Migration) -> Migration {
     Migration::from_model(migration, Timestamp::now().0, app.node_name())
 }
 
-/// `GET /migrations`: filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
+/// `GET /migrations`: the migrations, by number.
+///
+/// Filters `status` and `phase` (several, separated by commas), `tablet_id`, `disk` (at either end),
 /// `source_disk`, `dest_disk`, `task`, `since` and `before` (when it was accepted); `sort` is `id` or `-id`; pages by
 /// `marker` (the last id of the page before) and `limit`. Without what the steps said unless `with_steps=true`.
 #[utoipa::path(
@@ -193,7 +195,9 @@ pub(super) async fn abort(
     apply(app, caller, read_id(&id)?, Action::Abort(None)).await
 }
 
-/// `POST /migrations/{id}/action`: 202 and the migration as it stands then. Also `force_complete`, which has no body at Nova:
+/// `POST /migrations/{id}/action`: steers one: pauses, resumes, limits and what else its `actions` name.
+///
+/// 202 and the migration as it stands then. Also `force_complete`, which has no body at Nova:
 /// it only lets the migration go ahead of everything, the end comes later, and the body says how far it is.
 #[utoipa::path(
     post,
@@ -217,7 +221,9 @@ pub(super) async fn act(
     apply(app, caller, read_id(&id)?, action).await
 }
 
-/// `POST /migrations/{id}/run {"step": "data"}`: 202; a step that is not in `next_steps` is refused with those that are.
+/// `POST /migrations/{id}/run {"step": "data"}`: drives one step of a migration that waits for it.
+///
+/// 202; a step that is not in `next_steps` is refused with those that are.
 #[utoipa::path(
     post,
     path = "/api/v1/migrations/{id}/run",

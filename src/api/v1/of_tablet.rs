@@ -22,7 +22,9 @@ use crate::api::wire::{Action, CreateMigration, List, Migration, RunStep, Valida
 use crate::engine::MigrationFilter;
 use crate::model::{self, ErrorCode, Failure, MigrationId, TabletId};
 
-/// `GET .../migrations`: filters as those of all migrations. A tablet that is not known, and of which no migration is
+/// `GET .../migrations`: the migrations of one tablet.
+///
+/// Filters as those of all migrations. A tablet that is not known, and of which no migration is
 /// remembered, is not found.
 #[utoipa::path(
     get,
@@ -149,7 +151,9 @@ pub(super) async fn create(
     submit(app, caller, &parts, request).await
 }
 
-/// `DELETE .../migrations/{id}`: 202 and the migration, for the reasons of `DELETE /migrations/{id}`.
+/// `DELETE .../migrations/{id}`: aborts it.
+///
+/// 202 and the migration, for the reasons of `DELETE /migrations/{id}`.
 #[utoipa::path(
     delete,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}",
@@ -172,7 +176,9 @@ pub(super) async fn abort(
     apply(app, caller, id, Action::Abort(None)).await
 }
 
-/// `POST .../migrations/{id}/action`: 202 and the migration, also for `force_complete`: `POST /migrations/{id}/action` says why.
+/// `POST .../migrations/{id}/action`: steers it: pauses, resumes, limits and what else `actions` names.
+///
+/// 202 and the migration, also for `force_complete`: `POST /migrations/{id}/action` says why.
 #[utoipa::path(
     post,
     path = "/api/v1/tablets/{tablet_id}/migrations/{id}/action",

@@ -22,7 +22,9 @@ use crate::model::{TabletId, quoted};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /quarantine`: filters `disk` and `tablet_id`; pages by `marker` (disk and entry of the last row of the page before)
+/// `GET /quarantine`: what was set aside because it contradicts itself, or was salvaged.
+///
+/// Filters `disk` and `tablet_id`; pages by `marker` (disk and entry of the last row of the page before)
 /// and `limit`.
 #[utoipa::path(
     get,

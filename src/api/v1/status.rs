@@ -14,7 +14,9 @@ use crate::engine::Contract;
 /// Tablets that are not served and told by name.
 const UNAVAILABLE_SHOWN: usize = 1000;
 
-/// `GET /status`: never waits for a disk.
+/// `GET /status`: the node at a glance.
+///
+/// Never waits for a disk.
 #[utoipa::path(
     get,
     path = "/api/v1/status",

@@ -24,6 +24,8 @@ use crate::model::{Failure, Idempotency, TabletKey};
 /// Longest idempotency key, in bytes.
 const KEY_MAX_BYTES: usize = 255;
 
+/// `POST /migrations`: moves one tablet to another disk.
+///
 /// 201, and where to look; the same again for the same request under the same `Idempotency-Key`. With `dry_run` 200 and
 /// every rule's answer, and nothing is accepted.
 #[utoipa::path(

@@ -20,7 +20,9 @@ const MAX_LIMIT: i64 = 100_000;
 /// Items on a page when the caller names no number.
 const PAGE_DEFAULT: usize = 1000;
 
-/// `GET /tables`: filters `disk` and `task` (those its plan moves, also before it starts; with `disk`, from there); pages by `marker` (the last id of the page before) and `limit`. Looks at every tablet.
+/// `GET /tables`: the tables that have tablets here.
+///
+/// Filters `disk` and `task` (those its plan moves, also before it starts; with `disk`, from there); pages by `marker` (the last id of the page before) and `limit`. Looks at every tablet.
 #[utoipa::path(
     get,
     path = "/api/v1/tables",

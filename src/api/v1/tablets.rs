@@ -24,7 +24,9 @@ use crate::model::{Failure, SchemaHash, TabletId, TabletKey, cut};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /tablets`: filters `disk`, `table_id`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
+/// `GET /tablets`: the tablets of this node.
+///
+/// Filters `disk`, `table_id`, `partition_id` and `pinned`; pages by `marker` (the last id of the page before) and `limit`.
 #[utoipa::path(
     get,
     path = "/api/v1/tablets",
@@ -165,7 +167,9 @@ pub(super) async fn unpin(
     Ok(Json(unpinned.await?.into()))
 }
 
-/// `POST /tablets/{tablet_id}/verify`: 200 with what was found where it ends within a second, else 202 with how far it has
+/// `POST /tablets/{tablet_id}/verify`: reads a tablet again past the page cache and compares it with its manifest.
+///
+/// 200 with what was found where it ends within a second, else 202 with how far it has
 /// come.
 #[utoipa::path(
     post,

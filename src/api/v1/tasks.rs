@@ -176,7 +176,9 @@ fn check_name(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// `POST /tasks`: 200 and the plan for a dry run, which is the default; else 201 and a task that is stopped.
+/// `POST /tasks`: plans a drain, a rebalance or a move of selected tablets, and keeps it as a task.
+///
+/// 200 and the plan for a dry run, which is the default; else 201 and a task that is stopped.
 #[utoipa::path(
     post,
     path = "/api/v1/tasks",
@@ -296,7 +298,9 @@ pub(super) async fn status(
     Ok(whole(task.disks.into_iter().filter(wanted).collect()))
 }
 
-/// `POST /tasks/{id}/action`: 202 and the task as it stands then.
+/// `POST /tasks/{id}/action`: starts, stops, pauses, resumes, cancels or plans anew.
+///
+/// 202 and the task as it stands then.
 #[utoipa::path(
     post,
     path = "/api/v1/tasks/{id}/action",
@@ -336,7 +340,9 @@ pub(super) async fn act(
     Ok((StatusCode::ACCEPTED, Json(Task::in_list(view.await?))).into_response())
 }
 
-/// `DELETE /tasks/{id}`: 204; its migrations stay.
+/// `DELETE /tasks/{id}`: forgets a task that is not under way.
+///
+/// 204; its migrations stay.
 #[utoipa::path(
     delete,
     path = "/api/v1/tasks/{id}",

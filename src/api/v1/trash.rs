@@ -22,7 +22,9 @@ use crate::model::{TabletId, TabletKey};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /trash`: filters `disk` and `tablet_id`; pages by `marker` (disk and entry of the last row of the page before) and
+/// `GET /trash`: what waits in trash, and why it is kept.
+///
+/// Filters `disk` and `tablet_id`; pages by `marker` (disk and entry of the last row of the page before) and
 /// `limit`. Without `tablet_id` the total counts entries: one holds one tablet, unless another program put it there.
 #[utoipa::path(
     get,

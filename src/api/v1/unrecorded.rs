@@ -20,7 +20,9 @@ use crate::model::{TabletId, quoted};
 
 const MAX_LIMIT: i64 = 100_000;
 
-/// `GET /unrecorded`: filters `disk` and `tablet_id`; pages by `marker` (path of the last row of the page before) and
+/// `GET /unrecorded`: directories of tablets that no record names.
+///
+/// Filters `disk` and `tablet_id`; pages by `marker` (path of the last row of the page before) and
 /// `limit`.
 #[utoipa::path(
     get,
