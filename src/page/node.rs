@@ -63,6 +63,9 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
     let disks = disks(ask).await?;
     let body = html! {
         (ask.done())
+        @if ask.inside.has_doris_roots() {
+            p.wary { "These are the roots of a Doris backend that is stopped. " a href="/ui/doris" { "What a drain would move, and why the rest would stay" } }
+        }
         (alarms(ask, &status, &disks.list, disks.flood_percent))
         dl.figures id="figures" data-live {
             div { dt { "Tablets" } dd { (picture::count(status.tablets)) } }

@@ -6,6 +6,7 @@ mod api;
 mod browser;
 mod clicks;
 mod door;
+mod doris;
 #[path = "../support/mod.rs"]
 mod harness;
 mod looks;
