@@ -51,19 +51,21 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 # --- Short: what lies in the tree --------------------------------------------------------------------------------------
-unit() {
-    say "the systemd unit, user and directories"
+units() {
+    say "the systemd units, users and directories"
     if ! have systemd-analyze; then
         say "  systemd is not installed: left out"
         return
     fi
-    # The program need not be installed for its unit to be looked at.
-    sed 's|/usr/bin/tabletd|/bin/true|' "$repo/conf/tabletd.service" >"$work/tabletd.service"
-    systemd-analyze verify --man=no "$work/tabletd.service"
-    local exposure=50
-    systemd-analyze security --offline=true --threshold=$exposure "$work/tabletd.service" >"$work/security" ||
-        die "$(tail -n 1 "$work/security")"
-    say "  $(tail -n 1 "$work/security" | sed 's/^[^A-Za-z]*//')"
+    local exposure=40 unit
+    for unit in tabletd tabletfleet; do
+        # The program need not be installed for its unit to be looked at.
+        sed "s|/usr/bin/$unit|/bin/true|" "$repo/conf/$unit.service" >"$work/$unit.service"
+        systemd-analyze verify --man=no "$work/$unit.service"
+        systemd-analyze security --offline=true --threshold=$exposure "$work/$unit.service" >"$work/security" ||
+            die "$(tail -n 1 "$work/security")"
+        say "  $(tail -n 1 "$work/security" | sed 's/^[^A-Za-z]*//')"
+    done
     # systemd forbids openat2(2) with either: no daemon would start. A whole boot is tried by try_package.sh.
     if grep -E '^(RestrictSUIDSGID|DynamicUser)=' "$repo/conf/tabletd.service"; then die "the unit forbids openat2"; fi
     mkdir -p -- "$work/empty/etc"
@@ -95,7 +97,7 @@ playbook() {
         say "  ansible-lint is not installed (pip install ansible-lint): left out"
     fi
 }
-unit
+units
 package_sources
 playbook
 [[ $short == false ]] || exit 0
@@ -118,7 +120,8 @@ contents() {
     local path program
     for path in "${programs[@]/#//usr/bin/}" /etc/tabletd/be.conf /usr/lib/systemd/system/tabletd.service \
         /usr/lib/sysusers.d/tabletd.conf /usr/lib/tmpfiles.d/tabletd.conf /usr/share/man/man8/tabletd.8.gz \
-        /usr/share/man/man8/tabletctl-disk-drain.8.gz /usr/share/man/man5/be.conf.5.gz \
+        /usr/share/man/man8/tabletfleet.8.gz \
+        /usr/lib/systemd/system/tabletfleet.service /usr/share/man/man8/tabletctl-disk-drain.8.gz /usr/share/man/man5/be.conf.5.gz \
         /usr/share/bash-completion/completions/tabletctl /usr/share/zsh/vendor-completions/_tabletctl \
         /usr/share/fish/vendor_completions.d/tabletctl.fish /usr/share/tabletd/alerts.yml \
         /usr/share/tabletd/grafana-dashboard.json /usr/share/doc/tabletd/operations.md; do

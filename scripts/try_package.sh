@@ -92,7 +92,7 @@ stop() {
 }
 not_enabled() {
     local found
-    found=$(find "$root/etc/systemd/system" -name 'tabletd*')
+    found=$(find "$root/etc/systemd/system" -name 'tablet*')
     [[ -z $found ]] || die "the package enabled $found"
     for pid in /proc/[0-9]*; do
         [[ $(readlink "$pid/exe" 2>/dev/null) != "$root/usr/bin/tabletd" ]] || die "the package started the daemon"
@@ -295,6 +295,9 @@ systemctl show --property StatusText tabletd | grep '3 tablets'
 grep -P '^CapEff:\t0+$' "/proc/$(main_pid)/status"
 tabletctl disk drain /mnt/disk1 --follow --yes 2>&1 | grep 'safe to remove'
 systemctl reload tabletd
+# The fleet's service beside it.
+systemctl start tabletfleet
+[[ $(stat --format %U "/proc/$(systemctl show --property MainPID --value tabletfleet)") == tabletfleet ]]
 # Killed, it comes back by itself.
 before=$(main_pid)
 kill -KILL "$before"
@@ -310,7 +313,8 @@ is_up
 [[ $(main_pid) != "$before" ]]
 tabletctl tablet show 10001 | grep /mnt/disk2
 dpkg --purge tabletd
-[[ $(systemctl is-active tabletd || true) == inactive && -f /var/lib/tabletd/journal.db ]]
+[[ $(systemctl is-active tabletd tabletfleet || true) == inactive$'\n'inactive ]]
+[[ -f /var/lib/tabletd/journal.db && -n $(ls /var/lib/tabletfleet) ]]
 echo "all of it"
 TRY
     cat >"$root/etc/systemd/system/try.service" <<'UNIT'

@@ -46,7 +46,19 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The command line sees the API's wire types, and for offline work a root and the copy engine; never the engine.
     (
         "cli",
-        &["model", "access", "config", "storage", "transfer", "doris", "maintenance", "service", "api::wire"],
+        &[
+            "model",
+            "access",
+            "config",
+            "storage",
+            "transfer",
+            "doris",
+            "maintenance",
+            "service",
+            "api::wire",
+            // For its page of the manual.
+            "fleet::Arguments",
+        ],
     ),
 ];
 

@@ -1,4 +1,4 @@
-//! The man pages: of `tabletd` and of every command of `tabletctl` in section 8, of be.conf in section 5.
+//! The man pages: of `tabletd`, `tabletfleet` and of every command of `tabletctl` in section 8, of be.conf in section 5.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -8,6 +8,7 @@ use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
 use super::args::Cli;
+use crate::fleet::Arguments as FleetArguments;
 use crate::service::Arguments;
 
 /// Every key with its default and its comment: the page says what the file says.
@@ -22,6 +23,7 @@ pub(super) fn write_all(dir: &Path) -> io::Result<()> {
     command.build();
     write(dir, &command)?;
     write(dir, &Arguments::command())?;
+    write(dir, &FleetArguments::command())?;
     fs::write(dir.join("be.conf.5"), be_conf(BE_CONF))
 }
 
