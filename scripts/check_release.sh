@@ -141,7 +141,7 @@ contents() {
             die "$program is not stripped"
         fi
         said=$(readelf --notes "$tree/usr/bin/$program" | sed -n 's/.*Build ID: //p')
-        readelf --sections "$work/usr/lib/debug/.build-id/${said:0:2}/${said:2}.debug" | grep '\.symtab' >/dev/null ||
+        readelf --sections "$work/usr/lib/debug/.build-id/${said:0:2}/${said:2}.debug" 2>/dev/null | grep '\.symtab' >/dev/null ||
             die "no symbols of $program by its build id"
         cmp "$tree/usr/bin/$program" <(tar --extract --gzip --to-stdout --wildcards \
             --file "$(find "$dist" -name 'tabletd-*.tar.gz' ! -name '*-debug.tar.gz')" "*/bin/$program")

@@ -113,7 +113,9 @@ cargo cyclonedx --quiet --format json --spec-version 1.5 --target "$triple" --ov
 sed "s|$repo|/usr/src/tabletd|g" bom.json >"$bom"
 rm -- bom.json
 
-cargo deb --quiet --no-build --no-strip --locked --deb-version "$version-1" --output "$out/"
+variant=()
+[[ $glibc != host ]] || variant=(--variant host)
+cargo deb --quiet --no-build --no-strip --locked "${variant[@]}" --deb-version "$version-1" --output "$out/" >&2
 
 pack() { # FILE DIR [WHAT...]
     local file=$1 dir=$2
