@@ -120,23 +120,29 @@ struct Opening<'a> {
     opened: Vec<OpenedDisk<'a>>,
 }
 
-/// Opens, probes and scans disks, all at once, beside those `seen` already. One that fails is marked broken and left out.
-fn open_each<'a>(
-    disks: &'a [Arc<Disk>],
-    mut seen: Vec<(&'a Arc<Disk>, Report)>,
-    wait: Duration,
-    look: LookForDirectories,
-    known: &KnownDisks,
-    counts: &Arc<SyncCounts>,
-) -> Opening<'a> {
+/// A disk whose thread has begun, and the ways to it.
+struct Begun<'a> {
+    disk: &'a Arc<Disk>,
+    report: Receiver<Result<Report, String>>,
+    accepted: SyncSender<ScanOrder>,
+    ready: Receiver<Result<(), String>>,
+    scan: Scanning,
+    syncs: mpsc::Sender<SyncSender<Result<(), Failure>>>,
+}
+
+/// Threads that read one disk's records. Not divided by the disks: they are seldom filled alike, and the fullest one
+/// decides how long a start takes.
+fn readers() -> u32 {
     let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    // Not divided by the disks: they are seldom filled alike, and the fullest one decides how long a start takes.
-    let readers = u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1);
-    let order = ScanOrder { look, readers };
+    u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1)
+}
+
+/// Gives each disk its thread, which says who the disk is and then waits. Of a disk and its copy the one serves that was
+/// there before, wherever the other stands in the configuration.
+fn begin_opening<'a>(disks: &'a [Arc<Disk>], known: &KnownDisks, counts: &Arc<SyncCounts>) -> Vec<Begun<'a>> {
     let mut opening = Vec::new();
     let mut in_turn: Vec<_> =
         disks.iter().filter(|disk| disk.condition(Duration::MAX).is_readable()).collect();
-    // Of a disk and its copy the one serves that was there before, wherever the other stands in the configuration.
     in_turn.sort_by_key(|disk| known.at(&disk.path).is_none());
     for disk in in_turn {
         let (report_sender, report) = mpsc::sync_channel(1);
@@ -152,13 +158,27 @@ fn open_each<'a>(
             keep(&owned, &expected, &answers, &go_on, &barriers, &counts);
         });
         match spawned {
-            Ok(_) => opening.push((disk, report, accepted, ready, scan, syncs)),
+            Ok(_) => opening.push(Begun { disk, report, accepted, ready, scan, syncs }),
             Err(failure) => disk.mark_broken(failure.message),
         }
     }
+    opening
+}
+
+/// Opens, probes and scans disks, all at once, beside those `seen` already. One that fails is marked broken and left out.
+fn open_each<'a>(
+    disks: &'a [Arc<Disk>],
+    mut seen: Vec<(&'a Arc<Disk>, Report)>,
+    wait: Duration,
+    look: LookForDirectories,
+    known: &KnownDisks,
+    counts: &Arc<SyncCounts>,
+) -> Opening<'a> {
+    let order = ScanOrder { look, readers: readers() };
+    let opening = begin_opening(disks, known, counts);
     let deadline = Instant::now() + wait;
     let mut probing = Vec::new();
-    for (disk, report, accepted, ready, scan, syncs) in opening {
+    for Begun { disk, report, accepted, ready, scan, syncs } in opening {
         let report = match heard(deadline, wait, &report) {
             Ok(report) => report,
             Err(why) => {

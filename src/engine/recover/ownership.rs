@@ -135,31 +135,7 @@ impl Recovery<'_> {
         let known = Known { elsewhere, acknowledged: outlived.as_ref().map(|(_, generation)| *generation) };
         match settle_ownership(&found, known, self.configured) {
             Ownership::Unavailable(kind) => {
-                let why = match kind {
-                    Unavailable::NewerOnMissingDisk => match self.elsewhere.away_with(key) {
-                        Some(claim) if Some(claim.generation) == elsewhere => self.on_disk_away(&claim.disk),
-                        _ => self.on_missing_disk(key, elsewhere.unwrap_or(0)),
-                    },
-                    Unavailable::Contradiction => "two good copies of one generation differ".to_owned(),
-                    Unavailable::NoGoodCopy => {
-                        let gone = outlived.as_ref().map(|(disk, generation)| {
-                            format!(
-                                "generation {generation} of it was on {}, and is not there any more",
-                                disk.path
-                            )
-                        });
-                        let damage = copies
-                            .iter()
-                            .zip(&found)
-                            .filter(|(_, found)| found.soundness == Soundness::Bad)
-                            .map(|(copy, _)| {
-                                let what =
-                                    copy.damage.as_deref().unwrap_or("its files differ from its manifest");
-                                format!("on {}: {what}", self.disk(copy.disk).path)
-                            });
-                        gone.into_iter().chain(damage).collect::<Vec<_>>().join("; ")
-                    }
-                };
+                let why = self.why_unavailable(key, kind, copies, &found, (elsewhere, outlived.as_ref()));
                 tracing::error!(tablet = %key, "unavailable: {why}");
                 self.settled.catalog.set_unavailable(key, kind, why);
                 if let Some((disk, generation)) = outlived {
@@ -167,10 +143,8 @@ impl Recovery<'_> {
                 }
             }
             Ownership::Owner { disk, retire, quarantine } => {
-                let Some(owner) = copies.iter().find(|copy| copy.disk == disk).and_then(|copy| copy.record)
-                else {
-                    return;
-                };
+                let owner = copies.iter().find(|copy| copy.disk == disk).and_then(|copy| copy.record);
+                let Some(owner) = owner else { return };
                 self.settled.catalog.insert(key, Entry::new(disk, &owner));
                 if self.disk(disk).is_read_only() && copies.len() > 1 {
                     // What it shows may be in memory only, and it cannot be synced: the others stay.
@@ -182,30 +156,67 @@ impl Recovery<'_> {
                     syncs.insert(disk);
                 }
                 for copy in copies.iter().filter(|copy| retire.contains(&copy.disk)) {
-                    let Some(record) = copy.record else { continue };
-                    tracing::warn!(
-                        tablet = %key,
-                        "generation {} on {} is retired: {} has generation {}",
-                        record.generation, self.disk(copy.disk).path, self.disk(disk).path, owner.generation
-                    );
-                    let note = self.note(key, record.shard_id, disk, owner.generation);
-                    actions.entry(copy.disk).or_default().push(Action::Retire { note });
+                    let action = self.retire(copy, (disk, owner.generation));
+                    actions.entry(copy.disk).or_default().extend(action);
                 }
                 for copy in copies.iter().filter(|copy| quarantine.contains(&copy.disk)) {
-                    let why = copy
-                        .damage
-                        .clone()
-                        .unwrap_or_else(|| "its files differ from its manifest".to_owned());
-                    tracing::error!(tablet = %key, disk = self.disk(copy.disk).path, "set aside: {why}");
-                    self.settled.quarantined += 1;
-                    let action = match (&copy.record_name, copy.record) {
-                        (Some(name), _) => Action::QuarantineRecord { name: name.clone(), why },
-                        (None, Some(record)) => Action::Quarantine { key, shard: record.shard_id, why },
-                        (None, None) => continue,
-                    };
-                    actions.entry(copy.disk).or_default().push(action);
+                    let action = self.set_aside(copy);
+                    actions.entry(copy.disk).or_default().extend(action);
                 }
             }
+        }
+    }
+
+    /// Why nobody serves a tablet, in words. `newer` is what disks that are away may have, and what one that is here had
+    /// acknowledged.
+    fn why_unavailable(
+        &self,
+        key: TabletKey,
+        kind: Unavailable,
+        copies: &[Copy],
+        found: &[CopyFound],
+        (elsewhere, outlived): (Option<u64>, Option<&(DiskRef, u64)>),
+    ) -> String {
+        match kind {
+            Unavailable::NewerOnMissingDisk => match self.elsewhere.away_with(key) {
+                Some(claim) if Some(claim.generation) == elsewhere => self.on_disk_away(&claim.disk),
+                _ => self.on_missing_disk(key, elsewhere.unwrap_or(0)),
+            },
+            Unavailable::Contradiction => "two good copies of one generation differ".to_owned(),
+            Unavailable::NoGoodCopy => {
+                let gone = outlived.map(|(disk, generation)| {
+                    format!("generation {generation} of it was on {}, and is not there any more", disk.path)
+                });
+                let bad = copies.iter().zip(found).filter(|(_, found)| found.soundness == Soundness::Bad);
+                let damage = bad.map(|(copy, _)| {
+                    let what = copy.damage.as_deref().unwrap_or("its files differ from its manifest");
+                    format!("on {}: {what}", self.disk(copy.disk).path)
+                });
+                gone.into_iter().chain(damage).collect::<Vec<_>>().join("; ")
+            }
+        }
+    }
+
+    /// What becomes of a copy that the owner has outlived.
+    fn retire(&self, copy: &Copy, (owner, generation): (DiskIndex, u64)) -> Option<Action> {
+        let record = copy.record?;
+        tracing::warn!(
+            tablet = %copy.key,
+            "generation {} on {} is retired: {} has generation {generation}",
+            record.generation, self.disk(copy.disk).path, self.disk(owner).path
+        );
+        Some(Action::Retire { note: self.note(copy.key, record.shard_id, owner, generation) })
+    }
+
+    /// What becomes of a copy that is bad.
+    fn set_aside(&mut self, copy: &Copy) -> Option<Action> {
+        let why = copy.damage.clone().unwrap_or_else(|| "its files differ from its manifest".to_owned());
+        tracing::error!(tablet = %copy.key, disk = self.disk(copy.disk).path, "set aside: {why}");
+        self.settled.quarantined += 1;
+        match (&copy.record_name, copy.record) {
+            (Some(name), _) => Some(Action::QuarantineRecord { name: name.clone(), why }),
+            (None, Some(record)) => Some(Action::Quarantine { key: copy.key, shard: record.shard_id, why }),
+            (None, None) => None,
         }
     }
 

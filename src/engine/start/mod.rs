@@ -4,7 +4,9 @@ mod handover;
 mod outdated;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use handover::hands_over;
@@ -15,6 +17,7 @@ use super::node::Node;
 use super::parts::clock::now_ms;
 use super::parts::counts::Counts;
 use super::parts::disk::Disk;
+use super::parts::flush::SyncCounts;
 use super::parts::job::{Job, new_row};
 use super::parts::journal_health::{report_journal, some_were_moved, warn_of_new_state_dir};
 use super::parts::journal_thread::{JournalHandle, Loaded};
@@ -25,12 +28,15 @@ use super::parts::undone::Left;
 use super::recover::findings::{Ended, Findings, Promised, Settled};
 use super::recover::open::open_and_scan;
 use super::recover::verdicts::with_verdict;
-use super::tend::{disk_list, housekeeping, last_seen, marks, speeds};
-use crate::config::{self, BrokenDisks};
+use super::tend::{disk_list, gentle, housekeeping, last_seen, marks, speeds};
+use crate::config::{self, BrokenDisks, Config};
 use crate::engine::{damage, ledger, lost, recover, schedule, tasks, tidy};
 use crate::fault;
 use crate::journal::Origin;
-use crate::model::{DiskIndex, Failure, KnownBy, Migration, MigrationId, Mode, Status, StepStatus};
+use crate::model::{
+    DiskIndex, DiskRef, DiskUuid, Failure, KnownBy, LedgerLine, Migration, MigrationId, Mode, Status,
+    StepStatus, TabletKey,
+};
 use crate::rules::recovery::MigrationVerdict;
 use crate::storage::{Dir, FileSystem, Owner, RootScan};
 
@@ -57,16 +63,10 @@ impl From<Failure> for StartError {
 /// Every reason at once: broken disks (unless `ignore_broken_disk`), the journal, the state directory.
 pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     let config = loaded.config;
-    let descriptors = descriptor_limit();
-    if descriptors < config.min_file_descriptor_number {
-        tracing::warn!(
-            "{descriptors} open files allowed, min_file_descriptor_number is {}",
-            config.min_file_descriptor_number
-        );
-    }
+    warn_of_few_descriptors(&config);
     let disks = configured_disks(&loaded.roots, &config);
     // The state directory is touched on a thread of its own: should its disk hang, the port goes free with us.
-    let state_dir = std::path::PathBuf::from(&config.state_dir);
+    let state_dir = PathBuf::from(&config.state_dir);
     let (journal, mut remembered) = JournalHandle::start(&state_dir, config.finished_migration_tasks_size)?;
     report_journal(&remembered.opened.origin, &remembered.damaged_rows);
     let is_new = remembered.opened.origin == Origin::Created;
@@ -74,72 +74,33 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         let at = state_dir.clone();
         run_isolated("state-dir", move || Ok::<_, Failure>(FileSystem::of(&Dir::open_absolute(&at)?)?))??
     };
-
-    let counts = Arc::new(super::parts::flush::SyncCounts::default());
-    let (scans, last_seen, lost) = {
+    let counts = Arc::new(SyncCounts::default());
+    let found = {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
-        run_isolated("open-disks", move || {
-            let paths: Vec<_> = disks.iter().map(|disk| disk.path.as_str()).collect();
-            let mut known = KnownDisks::load_or_find(&state_dir, &paths)?;
-            let scans = open_and_scan(&disks, &mut known, &config, &counts)?;
-            let scanned = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_some());
-            let here: HashSet<_> =
-                scanned.filter_map(|(disk, _)| Some(disk.opened.get()?.identity.uuid)).collect();
-            let away = known.seen().filter(|disk| !here.contains(&disk.uuid));
-            let last_seen: Vec<_> = away
-                .map(|disk| {
-                    let tablets = last_seen::read(&state_dir, disk.uuid);
-                    (disk, tablets)
-                })
-                .collect();
-            Ok::<_, String>((scans, last_seen, known.lost().collect::<BTreeSet<_>>()))
-        })??
+        run_isolated("open-disks", move || open_disks(&state_dir, &disks, &config, &counts))??
     };
     refuse_broken(&disks, config.ignore_broken_disk)?;
-    if is_new && scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
+    if is_new && found.scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
         warn_of_new_state_dir(&config);
     }
-
-    let next_free = highest_staged(&scans);
+    let next_free = highest_staged(&found.scans);
     distrust_if_outdated(&journal, &mut remembered, next_free)?;
-    journal.health.found(&remembered.opened.origin, next_free.is_some() || some_were_moved(&scans));
+    journal.health.found(&remembered.opened.origin, next_free.is_some() || some_were_moved(&found.scans));
     if let Some(id) = next_free {
         journal.raise_next_id(id)?;
         fault::point("next_id_raised");
     }
-    let uptime_sec = remembered.uptime_seconds;
-    let Known { ended, unreadable_rows } = known_of_staged(&journal, &remembered, &scans);
-    let known_for_ever = Arc::new(remembered.ledger);
-    let settled = {
-        let (disks, unfinished) = (disks.clone(), remembered.unfinished);
-        let (finished, lost) = (remembered.finished.clone(), lost.clone());
-        let ledger = Arc::clone(&known_for_ever);
-        run_isolated("recovery", move || {
-            let findings = Findings {
-                disks: &disks,
-                scans: &scans,
-                unfinished,
-                finished: &finished,
-                ledger: &ledger,
-                ended: &ended,
-                unreadable_rows: &unreadable_rows,
-                last_seen,
-                uptime_sec,
-                lost: &lost,
-            };
-            for (disk, scan) in disks.iter().zip(&scans) {
-                scan.iter().for_each(|scan| disk.note_scan(scan));
-            }
-            recover::settle(findings)
-        })?
-    };
+    let (lost, uptime_sec) = (found.lost.clone(), remembered.uptime_seconds);
+    let known = known_of_staged(&journal, &remembered, &found.scans);
+    let known_for_ever = Arc::new(std::mem::take(&mut remembered.ledger));
+    let settled = settle(&disks, found, &mut remembered, known, &known_for_ever)?;
     let Settled { catalog, migrations, accept_again, quarantined, undone } = settled;
     let node = Arc::new(Node::new(config, disks, catalog, journal, state_file_system, uptime_sec, counts));
     *node.be_conf() = loaded.be_conf.into();
     node.undone.take_over(undone);
     ledger::catch_up(&node, &known_for_ever);
     drop(known_for_ever);
-    node.counts.quarantined.store(quarantined, std::sync::atomic::Ordering::Relaxed);
+    node.counts.quarantined.store(quarantined, Ordering::Relaxed);
     {
         let keep = node.config().finished_migration_tasks_size as usize;
         let mut board = node.board();
@@ -154,14 +115,87 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
     damage::take_up(&node, remembered.checks);
     tasks::take_up(&node, remembered.tasks);
     lost::end_those_of_lost_disks(&node, &lost);
-    super::tend::gentle::name_strangers(&node);
-    schedule::start(&node, settle_late_command)?;
-    tasks::start_feeding(&node)?;
-    housekeeping::start(&node)?;
-    last_seen::write(&node);
-    disk_list::spread(&node);
-    speeds::start(&node)?;
+    go_to_work(&node)?;
     Ok(node)
+}
+
+/// Sets everybody to work, once all is in its place.
+fn go_to_work(node: &Arc<Node>) -> Result<(), Failure> {
+    gentle::name_strangers(node);
+    schedule::start(node, settle_late_command)?;
+    tasks::start_feeding(node)?;
+    housekeeping::start(node)?;
+    last_seen::write(node);
+    disk_list::spread(node);
+    speeds::start(node)
+}
+
+fn warn_of_few_descriptors(config: &Config) {
+    let descriptors = descriptor_limit();
+    if descriptors < config.min_file_descriptor_number {
+        tracing::warn!(
+            "{descriptors} open files allowed, min_file_descriptor_number is {}",
+            config.min_file_descriptor_number
+        );
+    }
+}
+
+/// What the disks hold.
+struct Found {
+    /// Of each disk; `None` where it could not be opened.
+    scans: Vec<Option<RootScan>>,
+    /// Disks that are not here, and what was last seen on each.
+    last_seen: Vec<(DiskRef, Vec<(TabletKey, u64)>)>,
+    /// Disks that were given up.
+    lost: BTreeSet<DiskUuid>,
+}
+
+fn open_disks(
+    state_dir: &Path,
+    disks: &[Arc<Disk>],
+    config: &Config,
+    counts: &Arc<SyncCounts>,
+) -> Result<Found, String> {
+    let paths: Vec<_> = disks.iter().map(|disk| disk.path.as_str()).collect();
+    let mut known = KnownDisks::load_or_find(state_dir, &paths)?;
+    let scans = open_and_scan(disks, &mut known, config, counts)?;
+    let scanned = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_some());
+    let here: HashSet<_> = scanned.filter_map(|(disk, _)| Some(disk.opened.get()?.identity.uuid)).collect();
+    let away = known.seen().filter(|disk| !here.contains(&disk.uuid));
+    let last_seen = away.map(|disk| {
+        let tablets = last_seen::read(state_dir, disk.uuid);
+        (disk, tablets)
+    });
+    Ok(Found { scans, last_seen: last_seen.collect(), lost: known.lost().collect() })
+}
+
+/// Settles what the disks hold, on a thread that has a descriptor table of its own.
+fn settle(
+    disks: &[Arc<Disk>],
+    found: Found,
+    remembered: &mut Loaded,
+    known: Known,
+    ledger: &Arc<Vec<LedgerLine>>,
+) -> Result<Settled, Failure> {
+    let (disks, ledger, uptime_sec) = (disks.to_vec(), Arc::clone(ledger), remembered.uptime_seconds);
+    let (unfinished, finished) = (std::mem::take(&mut remembered.unfinished), remembered.finished.clone());
+    run_isolated("recovery", move || {
+        for (disk, scan) in disks.iter().zip(&found.scans) {
+            scan.iter().for_each(|scan| disk.note_scan(scan));
+        }
+        recover::settle(Findings {
+            disks: &disks,
+            scans: &found.scans,
+            unfinished,
+            finished: &finished,
+            ledger: &ledger,
+            ended: &known.ended,
+            unreadable_rows: &known.unreadable_rows,
+            last_seen: found.last_seen,
+            uptime_sec,
+            lost: &found.lost,
+        })
+    })
 }
 
 fn say_what_there_is(node: &Node) {
@@ -176,7 +210,7 @@ fn say_what_there_is(node: &Node) {
     );
 }
 
-fn configured_disks(roots: &config::StorageRoots, config: &config::Config) -> Vec<Arc<Disk>> {
+fn configured_disks(roots: &config::StorageRoots, config: &Config) -> Vec<Arc<Disk>> {
     let mut disks: Vec<Arc<Disk>> = Vec::new();
     let mut add = |path: &str, medium, broken: Option<&str>| {
         let Ok(index) = u16::try_from(disks.len()) else { return };
