@@ -7,6 +7,7 @@ use crate::engine::line::{Ending, end, owner_is_seen, undo_copy};
 use crate::engine::look::migrations::alive;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
+use crate::engine::parts::disk::note_storage_error;
 use crate::engine::parts::job::{Command, Heard, Job, apply};
 use crate::engine::parts::journal_thread::Posted;
 use crate::engine::parts::turn::Turn;
@@ -19,6 +20,7 @@ use crate::model::{
 use crate::rules::gate::{Gate, Verb, is_overdue, taken_now};
 use crate::rules::hold::{PendingPause, holder};
 use crate::rules::transition::Event;
+use crate::storage::StorageError;
 
 /// Calls a migration off. One that is running stops at its next block; the answer does not wait for it. Asked for again
 /// it changes nothing.
@@ -235,9 +237,13 @@ fn undo_resting(node: &Arc<Node>, id: MigrationId, job: &Arc<Job>, why: UndoneFo
         owned.begin_step(Step::Abort);
         let name = id.to_string();
         let undone = at.disk_by_uuid(destination).map_or(Ok(None), |disk| {
+            let blame = |error: StorageError| {
+                note_storage_error(disk, &error);
+                Failure::from(error)
+            };
             let removed = disk
                 .open()
-                .and_then(|(root, store)| undo_copy(&at, &root, &store, &name, key, shard))
+                .and_then(|(root, store)| undo_copy(&at, &root, &store, &name, key, shard).map_err(blame))
                 .map(|undone| Some(undone.in_words(&disk.path)));
             removed.inspect_err(|failure| {
                 let action = Action::RemoveCopy { name: name.clone(), key, shard };
