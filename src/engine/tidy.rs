@@ -56,7 +56,7 @@ impl<'a> Claim<'a> {
     /// `None` while a migration or an operation has it.
     fn take(node: &'a Node, key: TabletKey) -> Option<Self> {
         let mut catalog = node.catalog_mut();
-        if catalog.operation_of(key).is_some() {
+        if catalog.claimant(key).is_some() {
             return None;
         }
         let entry = catalog.get_mut(key).filter(|entry| entry.holder.is_none())?;

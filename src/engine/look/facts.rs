@@ -1,7 +1,7 @@
 //! What the rules are told when a move is asked for or only thought of: gathered here, decided in [`crate::rules`].
 
 use crate::engine::node::Node;
-use crate::engine::parts::catalog::Catalog;
+use crate::engine::parts::catalog::{Catalog, Claimant};
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::disk_table::DISKS_MAX;
@@ -76,7 +76,7 @@ impl<'a> Known<'a> {
             (None, None, None) => TabletFacts::Unknown,
         };
         let holder = entry.and_then(|entry| entry.holder);
-        let running = self.running.as_ref();
+        let (running, claimant) = (self.running.as_ref(), catalog.claimant(self.key));
         Facts {
             tablet,
             destination: self.node.disk_at(destination).map(|disk| DestinationFacts {
@@ -85,12 +85,17 @@ impl<'a> Known<'a> {
                 reserved: disk.space.reserved(),
             }),
             known_disks: &self.paths,
-            held: holder.map(|holder| match (running, holder) {
-                (Some((id, to)), _) => HeldBy::Migration(*id, to),
-                (None, Holder::Migration(id)) => HeldBy::Migration(id, "another disk"),
-                (None, Holder::BeingAccepted | Holder::BeingTidied) => HeldBy::SomebodyForAMoment,
-            }),
-            claimed: catalog.operation_of(self.key),
+            held: match (holder, running, claimant) {
+                (Some(_), Some((id, to)), _) => Some(HeldBy::Migration(*id, to)),
+                (Some(Holder::Migration(id)), None, _) => Some(HeldBy::Migration(id, "another disk")),
+                (Some(Holder::BeingAccepted | Holder::BeingTidied), None, _)
+                | (None, _, Some(Claimant::GivingUp)) => Some(HeldBy::SomebodyForAMoment),
+                (None, _, Some(Claimant::Operation(_)) | None) => None,
+            },
+            claimed: match claimant {
+                Some(Claimant::Operation(id)) => Some(id),
+                Some(Claimant::GivingUp) | None => None,
+            },
             queue_length: self.queue.0,
             queue_limit: self.queue.1,
             limits: self.limits,

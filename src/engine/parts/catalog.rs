@@ -8,6 +8,15 @@ use crate::model::{
 };
 use crate::rules::recovery::Unavailable;
 
+/// Who has a tablet beside migrations, served or not: nobody else moves, heals, restores or adopts it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claimant {
+    /// An operation.
+    Operation(OperationId),
+    /// Whoever gives up a disk that may have had it, until it is let go of.
+    GivingUp,
+}
+
 /// All tablets of the node.
 #[derive(Debug, Default)]
 pub(crate) struct Catalog {
@@ -24,7 +33,7 @@ pub(crate) struct Catalog {
     /// unasked.
     outlived: HashMap<TabletKey, (DiskUuid, u64)>,
     /// Tablets that an operation has: nobody else moves, heals, restores or adopts them.
-    operations: BTreeMap<TabletKey, OperationId>,
+    operations: BTreeMap<TabletKey, Claimant>,
     /// Tablets and bytes per disk, kept up to date with every change.
     usage: HashMap<DiskIndex, (u64, u64)>,
     /// Tablets per table and disk, likewise.
@@ -196,7 +205,7 @@ impl Catalog {
         }
         let generation = self.next_generation(key);
         self.promised.insert(key, generation);
-        self.operations.insert(key, operation);
+        self.operations.insert(key, Claimant::Operation(operation));
         Ok(generation)
     }
 
@@ -208,24 +217,28 @@ impl Catalog {
         if let Some((key, other)) = keys.iter().find_map(|key| Some((*key, *self.operations.get(key)?))) {
             return Err(taken(key, other));
         }
-        self.operations.extend(keys.iter().map(|key| (*key, GIVING_UP)));
+        self.operations.extend(keys.iter().map(|key| (*key, Claimant::GivingUp)));
         Ok(())
     }
 
     /// Lets go of what [`Self::claim_given_up`] has taken.
     pub(crate) fn unclaim_given_up(&mut self, keys: &[TabletKey]) {
-        keys.iter().for_each(|key| self.unclaim(*key, GIVING_UP));
+        keys.iter().for_each(|key| self.unclaim(*key, Claimant::GivingUp));
     }
 
     /// Lets go of a tablet that this operation has.
     pub(crate) fn unclaim(&mut self, key: TabletKey, operation: OperationId) {
-        if self.operations.get(&key) == Some(&operation) {
+        self.drop_claim(key, Claimant::Operation(operation));
+    }
+
+    fn drop_claim(&mut self, key: TabletKey, of: Claimant) {
+        if self.operations.get(&key) == Some(&of) {
             self.operations.remove(&key);
         }
     }
 
-    /// The operation that has a tablet.
-    pub(crate) fn operation_of(&self, key: TabletKey) -> Option<OperationId> {
+    /// Who has a tablet beside migrations.
+    pub(crate) fn claimant(&self, key: TabletKey) -> Option<Claimant> {
         self.operations.get(&key).copied()
     }
 
@@ -313,15 +326,14 @@ impl Catalog {
     }
 }
 
-/// Has the tablets of a disk while that is given up: no operation has this number.
-const GIVING_UP: OperationId = OperationId(0);
-
-fn taken(key: TabletKey, by: OperationId) -> Failure {
+fn taken(key: TabletKey, by: Claimant) -> Failure {
     let text = match by {
-        GIVING_UP => {
+        Claimant::GivingUp => {
             format!("a disk that may have had tablet {key} is being given up at this moment; ask again")
         }
-        by => format!("operation {by} has tablet {key} already; tabletctl operation show {by}"),
+        Claimant::Operation(by) => {
+            format!("operation {by} has tablet {key} already; tabletctl operation show {by}")
+        }
     };
     Failure::new(ErrorCode::OperationExists, text)
 }
@@ -374,7 +386,7 @@ mod tests {
         let refused = catalog.claim_for(key, second).expect_err("claimed");
         assert!(refused.message.contains("operation 1"), "{refused}");
         catalog.unclaim(key, second);
-        assert_eq!(catalog.operation_of(key), Some(first), "only its owner lets go of it");
+        assert_eq!(catalog.claimant(key), Some(Claimant::Operation(first)), "only its owner lets go of it");
         catalog.unclaim(key, first);
         assert_eq!(catalog.claim_for(key, second), Ok(5), "the first may be on a disk");
         assert_eq!(catalog.highest_generation(key), 3, "nobody has seen it there");
@@ -382,7 +394,7 @@ mod tests {
             catalog.claim_given_up(&[TabletKey::new(9, 9), key]).map_err(|failure| failure.code),
             Err(ErrorCode::OperationExists)
         );
-        assert_eq!(catalog.operation_of(TabletKey::new(9, 9)), None, "all or nothing");
+        assert_eq!(catalog.claimant(TabletKey::new(9, 9)), None, "all or nothing");
         catalog.unclaim(key, second);
         assert_eq!(catalog.claim_given_up(&[key]), Ok(()));
         let refused = catalog.claim_for(key, first).expect_err("given up");
