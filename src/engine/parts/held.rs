@@ -22,6 +22,25 @@ pub(crate) enum Rank {
     Schedule,
 }
 
+impl Rank {
+    #[cfg(debug_assertions)]
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Registering => "registering",
+            Self::Turn => "a turn",
+            Self::BeConf => "be.conf",
+            Self::Config => "the configuration",
+            Self::Tasks => "tasks",
+            Self::Marks => "marks",
+            Self::Checks => "checks",
+            Self::Operations => "operations",
+            Self::Catalog => "the catalog",
+            Self::Board => "the board",
+            Self::Schedule => "the schedule",
+        }
+    }
+}
+
 /// A lock that is held.
 pub(crate) struct Held<G> {
     // Let go of before its place is.
@@ -67,8 +86,9 @@ impl Entered {
     #[cfg(debug_assertions)]
     fn enter(place: Rank) -> Self {
         TAKEN.with_borrow_mut(|taken| {
-            let behind = taken.iter().find(|held| **held >= place);
-            assert!(behind.is_none(), "{place:?} is locked behind {behind:?}");
+            if let Some(behind) = taken.iter().find(|held| **held >= place) {
+                panic!("{} is locked behind {}", place.as_str(), behind.as_str());
+            }
             taken.push(place);
         });
         Self(place)
@@ -107,14 +127,14 @@ mod tests {
     }
 
     #[test]
-    #[should_panic(expected = "Catalog is locked behind Some(Board)")]
+    #[should_panic(expected = "the catalog is locked behind the board")]
     fn the_other_way_round_is_a_fault() {
         let _board = Held::take(Rank::Board, || &1);
         let _catalog = Held::take(Rank::Catalog, || &2);
     }
 
     #[test]
-    #[should_panic(expected = "Config is locked behind Some(Config)")]
+    #[should_panic(expected = "the configuration is locked behind the configuration")]
     fn so_is_the_same_one_again() {
         let _first = Held::take(Rank::Config, || &1);
         let _again = Held::take(Rank::Config, || &2);
