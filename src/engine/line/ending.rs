@@ -228,3 +228,28 @@ impl Line<'_> {
         self.job.end_step(if undone.is_ok() { StepStatus::Done } else { StepStatus::Error });
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Status;
+    use crate::rules::transition::transition;
+
+    #[test]
+    fn every_ending_ends_a_migration_and_says_why() {
+        let disk = || "/d1".to_owned();
+        for (from, ending, to) in [
+            (Status::Finalizing, Ending::Moved(disk()), Status::Completed),
+            (Status::Aborting, Ending::FoundMoved, Status::Completed),
+            (Status::Paused, Ending::SourceGivenUp(disk()), Status::Completed),
+            (Status::Aborting, Ending::Undone(UndoneFor::Abort), Status::Aborted),
+            (Status::Aborting, Ending::Undone(UndoneFor::Replan), Status::Aborted),
+            (Status::Aborting, Ending::Undone(UndoneFor::Deadline), Status::Expired),
+            (Status::Aborting, Ending::UndoneWithDisk(disk()), Status::Aborted),
+            (Status::Copying, Ending::Failed(Failure::new(ErrorCode::IoError, "why")), Status::Failed),
+        ] {
+            assert_eq!(transition(from, ending.event()), Ok(to), "{from}: {}", ending.reason());
+            assert!(to.is_final() && !ending.reason().is_empty());
+        }
+    }
+}

@@ -377,6 +377,19 @@ mod tests {
     }
 
     #[test]
+    fn only_who_has_a_tablet_gives_it_back() {
+        let mut catalog = Catalog::default();
+        let key = TabletKey::new(1, 2);
+        catalog.insert(key, Entry::new(DiskIndex(0), &record(key, 10)));
+        catalog.give_to(key, MigrationId(7));
+        catalog.give_back(key, Holder::BeingAccepted);
+        catalog.let_go(key, MigrationId(6));
+        assert_eq!(catalog.get(key).and_then(Entry::migration), Some(MigrationId(7)));
+        catalog.let_go(key, MigrationId(7));
+        assert_eq!(catalog.get(key).map(|entry| entry.holder), Some(None));
+    }
+
+    #[test]
     fn a_claimed_tablet_is_nobody_elses_and_its_generation_is_given_once() {
         let mut catalog = Catalog::default();
         let key = TabletKey::new(1, 2);
