@@ -1,5 +1,6 @@
 //! The contract, carried out: each operation is one call of the room that does it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{admit, go_on, revert, stop};
@@ -7,7 +8,9 @@ use super::contract::Contract;
 use super::heal::{quarantine, set_aside};
 use super::look::{digests, disks, facts, migrations, reading, segments, tablets, totals, trash as in_trash};
 use super::lost::{GiveUp, Loss};
+use super::node::Node;
 use super::parts::events::{EventBatch, EventCursor};
+use super::start::StartError;
 use super::tend::settings::{ConfigChangeError, Persistence};
 use super::tend::{
     gentle, last_seen, marks, register, service, settings, trash, unrecorded, verify, verify_many,
@@ -21,13 +24,27 @@ use super::view::{
     DiskView, MigrationFilter, NewTask, Page, RuleAnswer, Submit, TabletFilter, TabletView, TargetFilter,
     TaskChange, TaskFilter, TaskView, Totals, UnrecordedFilter, UnrecordedView, Validation,
 };
-use crate::config::{Dialect, Reload, ShownKey};
-use crate::engine::{Engine, heal, lost, operations, schedule, tasks};
+use crate::config::{self, Dialect, Reload, ShownKey};
+use crate::engine::{heal, lost, operations, schedule, start, tasks};
 use crate::model::{
     Failure, Medium, MigrateTarget, Migration, MigrationId, OperationId, Priority, SchemaHash, Step,
     TabletCheck, TabletId, TabletKey, TabletRecord, TaskId, TaskPlan,
 };
 use crate::rules::gate::Verb;
+
+/// The node's engine. Cheap to clone. What it does is said in [`Contract`].
+#[derive(Clone)]
+pub struct Engine(Arc<Node>);
+
+impl Engine {
+    /// Opens the disks and the journal, settles what was unfinished and goes to work.
+    ///
+    /// # Errors
+    /// Every reason at once: broken disks (unless `ignore_broken_disk`), the journal, the state directory.
+    pub fn start(loaded: config::Loaded) -> Result<Self, StartError> {
+        start::start(loaded).map(Self)
+    }
+}
 
 impl Contract for Engine {
     fn submit(&self, request: &Submit) -> Result<Migration, Failure> {

@@ -41,15 +41,10 @@ mod tend;
 mod tidy;
 mod view;
 
-use std::sync::Arc;
-
-use node::Node;
-
-use crate::config;
-
 pub use crate::rules::giving_up::Older;
 pub use crate::rules::trash::LastCopy;
 pub use contract::Contract;
+pub use front::Engine;
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub(crate) use parts::events::EventRing;
 pub use parts::events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
@@ -68,17 +63,3 @@ pub use view::{
     TargetFilter, TaskChange, TaskFilter, TaskView, Totals, UndoneOnDisk, UndoneView, UnrecordedFilter,
     UnrecordedOnDisk, UnrecordedView, Validation,
 };
-
-/// The node's engine. Cheap to clone. What it does is said in [`Contract`].
-#[derive(Clone)]
-pub struct Engine(Arc<Node>);
-
-impl Engine {
-    /// Opens the disks and the journal, settles what was unfinished and goes to work.
-    ///
-    /// # Errors
-    /// Every reason at once: broken disks (unless `ignore_broken_disk`), the journal, the state directory.
-    pub fn start(loaded: config::Loaded) -> Result<Self, StartError> {
-        start::start(loaded).map(Self)
-    }
-}
