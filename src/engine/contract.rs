@@ -62,10 +62,7 @@ pub trait Contract: Send + Sync + 'static {
     /// As [`Contract::abort`].
     fn pause(&self, id: MigrationId) -> Result<Migration, Failure>;
 
-    /// Lets a paused migration go on.
-    ///
-    /// # Errors
-    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Lets a paused migration go on. Errors: `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn resume(&self, id: MigrationId) -> Result<Migration, Failure>;
 
     /// Tries an ended migration again, under its number.
@@ -80,10 +77,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `MIGRATION_NOT_FOUND`; `STEP_NOT_ALLOWED` with what is.
     fn run_step(&self, id: MigrationId, step: Step) -> Result<Migration, Failure>;
 
-    /// Swaps a migration in that waits in `ready`. Asynchronous.
-    ///
-    /// # Errors
-    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Swaps a migration in that waits in `ready`. Asynchronous. Errors: `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn cutover(&self, id: MigrationId) -> Result<Migration, Failure>;
 
     /// Past every gate, every limit and every other one in line. Asynchronous.
@@ -92,10 +86,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn force_complete(&self, id: MigrationId) -> Result<Migration, Failure>;
 
-    /// Moves the deadline of a migration at a gate.
-    ///
-    /// # Errors
-    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Moves the deadline of a migration at a gate. Errors: `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn extend(&self, id: MigrationId, seconds: u64) -> Result<Migration, Failure>;
 
     /// Gives a migration a bandwidth limit of its own, in bytes copied per second; 0 takes it away. Felt at once.
@@ -104,10 +95,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn set_rate(&self, id: MigrationId, rate_bytes_per_sec: u64) -> Result<Migration, Failure>;
 
-    /// Gives a migration another place in line.
-    ///
-    /// # Errors
-    /// `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Gives a migration another place in line. Errors: `MIGRATION_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn set_priority(&self, id: MigrationId, priority: Priority) -> Result<Migration, Failure>;
 
     /// Takes a completed move back by a new migration, while the trash holds its source. The new one is returned.
@@ -147,10 +135,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`; before its first move `PLAN_DRIFTED` and `PLAN_REFUSED`.
     fn start_task(&self, id: TaskId) -> Result<TaskView, Failure>;
 
-    /// No further moves are submitted; those under way go on.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// No further moves are submitted; those under way go on. Errors: `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn stop_task(&self, id: TaskId) -> Result<TaskView, Failure>;
 
     /// No further moves are submitted, and those under way are paused; with `disks`, source disks of the task by path, only
@@ -174,10 +159,7 @@ pub trait Contract: Send + Sync + 'static {
     fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure>;
 
     /// Calls a task off for good: what is under way is undone, what has moved stays. Asynchronous, as
-    /// [`Contract::pause_task`].
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// [`Contract::pause_task`]. Errors: `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn cancel_task(&self, id: TaskId) -> Result<TaskView, Failure>;
 
     /// Cancels every drain of a disk that is not over.
@@ -186,19 +168,13 @@ pub trait Contract: Send + Sync + 'static {
     /// `DISK_NOT_FOUND`; `TASK_NOT_FOUND` when there is none.
     fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure>;
 
-    /// Changes a stopped task.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Changes a stopped task. Errors: `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure>;
 
     /// The moves of a task as they stand, in the order of its plan. Errors: `TASK_NOT_FOUND`.
     fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure>;
 
-    /// Forgets a task that is not under way; its migrations stay.
-    ///
-    /// # Errors
-    /// `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
+    /// Forgets a task that is not under way; its migrations stay. Errors: `TASK_NOT_FOUND`, `ILLEGAL_TRANSITION`.
     fn delete_task(&self, id: TaskId) -> Result<(), Failure>;
 
     /// Every rule's answer to: may this tablet go to that disk?
@@ -224,10 +200,7 @@ pub trait Contract: Send + Sync + 'static {
     fn for_each_tablet(&self, visit: &mut dyn FnMut(&TabletView));
 
     /// From now on no plan moves this tablet; durable when this returns. A migration under way goes on, and one that is
-    /// asked for by name is accepted.
-    ///
-    /// # Errors
-    /// `TABLET_NOT_FOUND`, `JOURNAL_UNAVAILABLE`.
+    /// asked for by name is accepted. Errors: `TABLET_NOT_FOUND`, `JOURNAL_UNAVAILABLE`.
     fn pin(&self, key: TabletKey, by: String, reason: String) -> Result<TabletView, Failure>;
 
     /// Plans may move this tablet again. Errors as [`Contract::pin`].
@@ -240,10 +213,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`; `QUEUE_FULL` with too many under way.
     fn verify(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
 
-    /// How the last verification of a tablet stands.
-    ///
-    /// # Errors
-    /// `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.
+    /// How the last verification of a tablet stands. Errors: `TABLET_NOT_FOUND`, `TABLET_UNAVAILABLE`.
     fn last_verification(&self, key: TabletKey) -> Result<TabletCheck, Failure>;
 
     /// All configured disks, in order.
