@@ -223,7 +223,7 @@ impl Catalog {
 
     /// Lets go of what [`Self::claim_given_up`] has taken.
     pub(crate) fn unclaim_given_up(&mut self, keys: &[TabletKey]) {
-        keys.iter().for_each(|key| self.unclaim(*key, Claimant::GivingUp));
+        keys.iter().for_each(|key| self.drop_claim(*key, Claimant::GivingUp));
     }
 
     /// Lets go of a tablet that this operation has.
