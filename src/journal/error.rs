@@ -62,6 +62,20 @@ pub enum JournalError {
         /// The highest version known here.
         known: i32,
     },
+    /// The file was written before the first release. It was not touched.
+    #[error(
+        "journal {} has format version {found}, this release knows versions from {oldest}; start release 0.1.0 once, \
+         which upgrades it, or move the file away to begin without the history",
+        quoted(file)
+    )]
+    TooOld {
+        /// The journal.
+        file: PathBuf,
+        /// Its version.
+        found: i32,
+        /// The lowest version known here.
+        oldest: i32,
+    },
     /// The file is an SQLite database of another program. It was not touched.
     #[error(
         "{} is an SQLite database, but no journal of tabletd (application id {found:#010x}); move it away or \
@@ -147,6 +161,7 @@ impl JournalError {
             | Self::InUse { .. }
             | Self::NotRegular { .. }
             | Self::Newer { .. }
+            | Self::TooOld { .. }
             | Self::Foreign { .. }
             | Self::FreshUnreadable { .. }
             | Self::Sqlite { .. }

@@ -272,6 +272,10 @@ fn check_stamp(files: &Files, application_id: u32, user_version: i32) -> Result<
     if user_version < 1 {
         return Err(Rejection::Damage(format!("it claims format version {user_version}, which never was")));
     }
+    if user_version < schema::OLDEST {
+        let oldest = schema::OLDEST;
+        return Err(Rejection::Stop(JournalError::TooOld { file, found: user_version, oldest }));
+    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! The tables, and how a connection to them is set up. Nothing here looks at a migration.
 //!
 //! The version of the format is SQLite's `user_version`. A change of the tables raises [`VERSION`] and adds a step
-//! to [`upgrade`]; a file of a higher version is refused there.
+//! to [`upgrade`]. A file of a version above, or below [`OLDEST`], is refused as it is opened, untouched.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,6 +14,9 @@ pub(super) const APPLICATION_ID: u32 = u32::from_be_bytes(*b"tbJ1");
 
 /// Version of the tables below.
 pub(super) const VERSION: i32 = 6;
+
+/// The lowest version that is read, that of release 0.1.0. Those before it are of no release.
+pub(super) const OLDEST: i32 = 5;
 
 /// Key of the counted up-time in table `state`.
 pub(super) const UPTIME_SECONDS: &str = "uptime_seconds";
@@ -30,6 +33,10 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(2);
 /// `finished_seq` is NULL while the migration is unfinished and then a number that grows with every finish: retention
 /// and "the last n finished" follow it, so that neither a clock set back nor a migration that took weeks upsets them.
 /// AUTOINCREMENT keeps the highest number ever used in `sqlite_sequence`, also when its row is gone.
+///
+/// `request_key` is the key a client gave its request. Not unique here: the engine accepts one request of a key at a time,
+/// and a broken promise must not break the journal. Of the other tables `doc` is the truth too: tasks, what an operator
+/// has said of a tablet or a disk (`mark`), what the last verification of a tablet found (`tablet_check`).
 pub(super) const TABLES: &str = "
     CREATE TABLE migration (
         id            INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -47,19 +54,17 @@ pub(super) const TABLES: &str = "
         updated_ms    INTEGER NOT NULL,
         finished_ms   INTEGER,
         doc_crc32     INTEGER NOT NULL,
-        doc           TEXT    NOT NULL
+        doc           TEXT    NOT NULL,
+        request_key   TEXT
     ) STRICT;
     CREATE INDEX migration_by_tablet   ON migration (tablet_id, schema_hash);
     CREATE INDEX migration_by_status   ON migration (status);
     CREATE INDEX migration_by_finished ON migration (finished_seq);
+    CREATE INDEX migration_by_request_key ON migration (request_key) WHERE request_key IS NOT NULL;
     CREATE TABLE state (
         key   TEXT PRIMARY KEY,
         value ANY NOT NULL
     ) STRICT, WITHOUT ROWID;
-";
-
-/// Added by version 2. `doc` is the truth, as in table `migration`.
-const TASK_TABLE: &str = "
     CREATE TABLE task (
         id         INTEGER PRIMARY KEY AUTOINCREMENT,
         status     TEXT    NOT NULL,
@@ -68,18 +73,6 @@ const TASK_TABLE: &str = "
         doc_crc32  INTEGER NOT NULL,
         doc        TEXT    NOT NULL
     ) STRICT;
-";
-
-/// Added by version 3: the key a client gave its request. Not unique here: the engine accepts one request of a key at a
-/// time, and a broken promise must not break the journal.
-const REQUEST_KEY: &str = "
-    ALTER TABLE migration ADD COLUMN request_key TEXT;
-    CREATE INDEX migration_by_request_key ON migration (request_key) WHERE request_key IS NOT NULL;
-";
-
-/// Added by version 4: what an operator has said of a tablet or a disk. `doc` is the truth; `kind` and `subject` are its
-/// key in words.
-const MARK_TABLE: &str = "
     CREATE TABLE mark (
         kind      TEXT    NOT NULL,
         subject   TEXT    NOT NULL,
@@ -87,10 +80,6 @@ const MARK_TABLE: &str = "
         doc       TEXT    NOT NULL,
         PRIMARY KEY (kind, subject)
     ) STRICT, WITHOUT ROWID;
-";
-
-/// Added by version 5: what the last verification of a tablet found. `doc` is the truth.
-const CHECK_TABLE: &str = "
     CREATE TABLE tablet_check (
         tablet_id   INTEGER NOT NULL,
         schema_hash INTEGER NOT NULL,
@@ -112,24 +101,23 @@ const LEDGER_TABLE: &str = "
     ) STRICT, WITHOUT ROWID;
 ";
 
-/// What each version added to the one before, and a statement that fails to compile where it is missing.
-const ADDED: [(i32, &str, &str); 5] = [
-    (2, TASK_TABLE, "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task"),
-    (3, REQUEST_KEY, "SELECT request_key FROM migration"),
-    (4, MARK_TABLE, "SELECT kind, subject, doc_crc32, doc FROM mark"),
-    (5, CHECK_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM tablet_check"),
-    (6, LEDGER_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM ledger"),
-];
+/// What each version after [`OLDEST`] added to the one before, and a statement that fails to compile where it is missing.
+const ADDED: [(i32, &str, &str); 1] =
+    [(6, LEDGER_TABLE, "SELECT tablet_id, schema_hash, doc_crc32, doc FROM ledger")];
 
 /// The version whose table is filled from rows that were there before.
 const FILLED_FROM_ROWS: i32 = 6;
 
 /// Fails to compile as a statement if a table or column is missing.
-const PROBES: [&str; 3] = [
+const PROBES: [&str; 6] = [
     "SELECT id, tablet_id, schema_hash, status, phase, finished_seq, source_uuid, source_path, dest_uuid, dest_path, \
-     task, created_ms, updated_ms, finished_ms, doc_crc32, doc FROM migration",
+     task, created_ms, updated_ms, finished_ms, doc_crc32, doc, request_key FROM \
+     migration",
     "SELECT key, value FROM state",
     "SELECT name, seq FROM sqlite_sequence",
+    "SELECT id, status, created_ms, updated_ms, doc_crc32, doc FROM task",
+    "SELECT kind, subject, doc_crc32, doc FROM mark",
+    "SELECT tablet_id, schema_hash, doc_crc32, doc FROM tablet_check",
 ];
 
 /// What a file of this version must answer.

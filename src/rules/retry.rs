@@ -144,13 +144,78 @@ mod tests {
         after_failure(code, copy, attempts, 3, 1000)
     }
 
+    /// What a first failure of each code comes to: with an unverified copy, and with a verified one.
     #[test]
-    fn a_failed_sync_is_never_tried_again() {
-        for copy in [Copied::Unverified, Copied::Verified] {
-            for code in [ErrorCode::SyncFailed, ErrorCode::ReadBackMismatch] {
-                assert_eq!(verdict(code, copy, 1), Verdict::GiveUp(Leave::Nothing), "{code}");
-            }
+    fn every_code_has_its_row() {
+        use Verdict::{GiveUp, RetryAfter, WaitForSpace};
+        const GIVE_UP: Verdict = GiveUp(Leave::Nothing);
+        let rows: &[(Verdict, Verdict, &[&str])] = &[
+            (WaitForSpace, WaitForSpace, &["NO_SPACE", "DISK_FULL"]),
+            (
+                RetryAfter(1000),
+                RetryAfter(1000),
+                &[
+                    "IO_ERROR",
+                    "SOURCE_UNREADABLE",
+                    "TIMED_OUT",
+                    "DISK_UNAVAILABLE",
+                    "TOO_MANY_REQUESTS",
+                    "RESOURCE_EXHAUSTED",
+                ],
+            ),
+            // The copy is whole; only that it is to be swapped in could not be written down.
+            (GIVE_UP, RetryAfter(1000), &["JOURNAL_UNAVAILABLE"]),
+            // The source is no longer what the copy was made of: the copy may be the better one.
+            (
+                GIVE_UP,
+                GiveUp(Leave::Copy),
+                &["SOURCE_DAMAGED", "UNEXPECTED_ENTRY", "RECORD_DAMAGED", "ALREADY_ON_DISK", "INTERNAL"],
+            ),
+            // A second sync says "ok" over lost bytes; bytes that came back different are as little to be believed.
+            (GIVE_UP, GIVE_UP, &["SYNC_FAILED", "READ_BACK_MISMATCH", "DISK_CHANGED", "SWAP_IN_DOUBT"]),
+            // What a request is refused with is no failure of a copy, and would be refused again.
+            (
+                GIVE_UP,
+                GIVE_UP,
+                &[
+                    "INVALID_ARGUMENT",
+                    "TABLET_NOT_FOUND",
+                    "SCHEMA_HASH_MISMATCH",
+                    "TABLET_UNAVAILABLE",
+                    "DISK_NOT_FOUND",
+                    "MIGRATION_EXISTS",
+                    "MIGRATION_NOT_FOUND",
+                    "QUEUE_FULL",
+                    "ILLEGAL_TRANSITION",
+                    "STEP_NOT_ALLOWED",
+                    "PRECONDITION_FAILED",
+                    "IDEMPOTENCY_MISMATCH",
+                    "NOT_REVERTIBLE",
+                    "ABORTED",
+                    "SHUTTING_DOWN",
+                    "TASK_NOT_FOUND",
+                    "PLAN_REFUSED",
+                    "DISK_EXISTS",
+                    "DISK_IN_USE",
+                    "PLAN_DRIFTED",
+                    "TRASH_NOT_FOUND",
+                    "QUARANTINE_NOT_FOUND",
+                    "OPERATION_NOT_FOUND",
+                    "OPERATION_EXISTS",
+                    "NOT_DAMAGED",
+                    "ONLY_OLDER_COPY",
+                ],
+            ),
+        ];
+        for code in ErrorCode::ALL {
+            let mut of_it = rows.iter().filter(|(.., codes)| codes.contains(&code.as_str()));
+            let Some((unverified, verified, _)) = of_it.next() else { panic!("{code} has no row") };
+            assert!(of_it.next().is_none(), "{code} has two rows");
+            assert_eq!(verdict(*code, Copied::Unverified, 1), *unverified, "{code}");
+            assert_eq!(verdict(*code, Copied::Verified, 1), *verified, "{code}");
         }
+        let named: usize = rows.iter().map(|(.., codes)| codes.len()).sum();
+        assert_eq!(named, ErrorCode::ALL.len());
     }
 
     #[test]
@@ -184,14 +249,6 @@ mod tests {
             for copy in [Copied::Unverified, Copied::Verified] {
                 assert_eq!(verdict(code, copy, 1_000), Verdict::WaitForSpace, "{code}");
             }
-        }
-    }
-
-    #[test]
-    fn a_verified_copy_outlives_a_source_that_turned_out_bad() {
-        for code in [ErrorCode::SourceDamaged, ErrorCode::RecordDamaged] {
-            assert_eq!(verdict(code, Copied::Verified, 1), Verdict::GiveUp(Leave::Copy), "{code}");
-            assert_eq!(verdict(code, Copied::Unverified, 1), Verdict::GiveUp(Leave::Nothing), "{code}");
         }
     }
 

@@ -3,7 +3,7 @@
 //! `data/<shard>/<tablet_id>/<schema_hash>` and `trash/<YYYYmmddHHMMSS>.<n>/<tablet_id>/<schema_hash>` are laid out as
 //! Doris lays them out.
 
-use crate::model::{MigrationId, ShardId, TabletId, TabletKey};
+use crate::model::{ShardId, TabletId, TabletKey};
 
 /// Identity and format of the root.
 pub const DISK_FILE: &str = "disk.json";
@@ -57,11 +57,6 @@ pub fn record_name(key: TabletKey) -> String {
 /// The tablet whose record a file below `meta/` is; `None` for any other name.
 pub fn parse_record_name(name: &str) -> Option<TabletKey> {
     name.strip_suffix(".json")?.parse().ok()
-}
-
-/// `migrating/<migration_id>`.
-pub fn staging_dir(id: MigrationId) -> String {
-    format!("{MIGRATING}/{id}")
 }
 
 /// Whether an entry below `migrating/` has a name that this program gives: a migration's number, or what is being done

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::harness::Node;
+use crate::harness::tabletctl::tabletctl;
 
 /// Exit status and words of `--check-config`.
 fn checked(node: &Node) -> (Option<i32>, String) {
@@ -77,7 +78,7 @@ fn the_first_token_says_who_is_locked_out_and_until_when_it_lives() {
     node.start().stop();
     let conf = node.dir.path().join("be.conf");
     let create = |name: &str, expires: &str| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
+        let mut command = tabletctl(&[]);
         command.args(["token", "create", name, "--role", "admin", "--expires", expires, "--conf"]).arg(&conf);
         String::from_utf8(command.output().expect("tabletctl").stderr).expect("text")
     };
@@ -145,8 +146,8 @@ fn a_pipe_that_nobody_writes_to_holds_up_no_command() {
     fs::create_dir(at("files")).expect("a directory");
     fs::write(at("files/0200_0.dat"), "x").expect("a file");
     let command = |args: &[&str]| {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-        command.args(args).arg(&pipe);
+        let mut command = tabletctl(args);
+        command.arg(&pipe);
         command
     };
     let (fresh, files, url) = (at("fresh"), at("files"), daemon.url(""));

@@ -2,12 +2,11 @@
 //! is found, and brought back by one verb.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use serde_json::json;
 use tabletd::model::TabletKey;
 
-use crate::harness::daemon::PATIENCE;
+use crate::harness::tabletctl::wait_until;
 use crate::harness::{Daemon, Node, read_dir_names};
 
 /// A move from disk 0 to disk 1 that was killed at this point of its retirement; disk 1 is not there any more.
@@ -17,11 +16,7 @@ fn cut_short(point: &str) -> (Node, TabletKey) {
     node.env = vec![("TABLETD_FAIL_POINT", format!("{point}=kill"))];
     let mut daemon = node.start();
     daemon.accept(key, &node.disk(1));
-    let deadline = Instant::now() + PATIENCE;
-    while daemon.is_running() {
-        assert!(Instant::now() < deadline, "{point} was never reached");
-        std::thread::sleep(Duration::from_millis(10));
-    }
+    wait_until(point, || !daemon.is_running());
     node.env.clear();
     fs::rename(&node.roots[1], node.roots[1].with_extension("away")).expect("a rename");
     node.settings = "ignore_broken_disk = true".to_owned();

@@ -1,12 +1,11 @@
 //! How hard the daemon pushes: seen, and changed while it runs.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::harness::Node;
-use crate::harness::daemon::PATIENCE;
+use crate::harness::tabletctl::wait_until;
 
 fn disk<'a>(disks: &'a Value, path: &str) -> &'a Value {
     let found = disks["data"].as_array().expect("a list").iter().find(|disk| disk["path"] == path);
@@ -89,15 +88,6 @@ fn idle_threads(pid: u32) -> Vec<String> {
         .collect()
 }
 
-/// Waits until it is so.
-fn until(what: &str, is_so: impl Fn() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "never: {what}");
-        std::thread::sleep(Duration::from_millis(5));
-    }
-}
-
 #[test]
 fn threads_that_copy_take_the_io_class_that_is_set_and_no_other_thread_does() {
     let mut node = Node::new(2);
@@ -105,11 +95,11 @@ fn threads_that_copy_take_the_io_class_that_is_set_and_no_other_thread_does() {
     node.settings = "disk_rate_limit_bytes_per_sec = 500000\nmigration_io_class = idle".to_owned();
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
-    until("a thread is idle", || !idle_threads(daemon.pid()).is_empty());
+    wait_until("a thread is idle", || !idle_threads(daemon.pid()).is_empty());
     let names = idle_threads(daemon.pid());
     assert!(names.iter().all(|name| name.starts_with("move-") || name == "copy"), "{names:?}");
     daemon.post("/api/update_config?migration_io_class=best_effort", &Value::Null);
-    until("no thread is idle", || idle_threads(daemon.pid()).is_empty());
+    wait_until("no thread is idle", || idle_threads(daemon.pid()).is_empty());
     assert_eq!(daemon.migration(id)["status"], "copying", "it was changed while the copy ran");
     daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &Value::Null);
     daemon.wait_for(id, &["completed"]);
@@ -130,7 +120,7 @@ fn adaptive_throttling_begins_and_ends_while_a_copy_runs_and_says_what_it_does()
     };
     assert_eq!(paces(), [Value::Null, Value::Null], "nothing is copied");
     let id = daemon.accept(key, &node.disk(1));
-    until("both disks are paced", || {
+    wait_until("both disks are paced", || {
         paces().iter().all(|pace| pace["reason"].as_str().is_some_and(|why| !why.is_empty()))
     });
     for pace in paces() {
@@ -140,7 +130,7 @@ fn adaptive_throttling_begins_and_ends_while_a_copy_runs_and_says_what_it_does()
     let metrics = daemon.get_text("/metrics");
     assert!(metrics.contains("tabletd_disk_pace_bytes_per_second{path="), "{metrics}");
     daemon.post("/api/update_config?migration_throttle=none", &Value::Null);
-    until("no disk is paced", || paces().iter().all(Value::is_null));
+    wait_until("no disk is paced", || paces().iter().all(Value::is_null));
     assert_eq!(daemon.migration(id)["status"], "copying", "it was changed while the copy ran");
     daemon.post("/api/update_config?disk_rate_limit_bytes_per_sec=0", &Value::Null);
     daemon.wait_for(id, &["completed"]);

@@ -2,7 +2,7 @@
 //! and a blank disk takes its place.
 
 use std::fs;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
@@ -25,15 +25,9 @@ fn disk_and_node() -> Option<(Image, Node)> {
     Some((image, node))
 }
 
-pub(crate) fn tabletctl(daemon: &Daemon, args: &[&str]) -> Output {
-    let mut tabletctl = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    tabletctl.env("TABLETD_ADDR", daemon.url("")).args(args);
-    tabletctl.stdin(std::process::Stdio::null()).output().expect("tabletctl")
-}
-
 /// What it prints when it is done.
 fn done(daemon: &Daemon, args: &[&str]) -> String {
-    let output = tabletctl(daemon, args);
+    let output = daemon.tabletctl(args);
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{args:?}: {said}\n{}", daemon.said());
     String::from_utf8_lossy(&output.stdout).into_owned()
@@ -41,7 +35,7 @@ fn done(daemon: &Daemon, args: &[&str]) -> String {
 
 /// What it is refused with.
 fn refused(daemon: &Daemon, args: &[&str]) -> String {
-    let output = tabletctl(daemon, args);
+    let output = daemon.tabletctl(args);
     assert!(!output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stdout));
     String::from_utf8_lossy(&output.stderr).into_owned()
 }

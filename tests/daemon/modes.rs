@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tabletd::model::{FileEntry, Manifest, TabletKey, TabletRecord};
 
+#[cfg(feature = "fault-injection")]
+use crate::harness::tabletctl::wait_until;
 use crate::harness::{Daemon, Node, pseudo_random, read_dir_names, records};
 
 pub(super) fn submit(daemon: &Daemon, key: TabletKey, disk: &str, mode: &str) -> u64 {
@@ -298,9 +300,10 @@ fn a_kill_in_the_moment_of_reaching_a_gate_leaves_it_waiting_there() {
         let body = json!({"tablet_id": 7, "dest_disk": node.disk(1), "mode": "stepwise"});
         assert_eq!(daemon.send("/api/v1/migrations", &[], &body).0, 201);
         for step in ["prepare", "data"].iter().take(nth - 1) {
-            while daemon.try_get("/api/v1/migrations/1").is_ok_and(|one| one["next_steps"][0] != *step) {
-                std::thread::sleep(Duration::from_millis(5));
-            }
+            // Or it has died.
+            let asks =
+                || daemon.try_get("/api/v1/migrations/1").map_or(true, |one| one["next_steps"][0] == *step);
+            wait_until("it asks for its next step", asks);
             // The daemon may die before it has answered.
             let _ = ureq::post(daemon.url("/api/v1/migrations/1/run")).send_json(json!({"step": step}));
         }

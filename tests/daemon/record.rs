@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::FileExt;
-use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -11,15 +10,7 @@ use serde_json::json;
 use tabletd::model::TabletKey;
 
 use crate::harness::Node;
-use crate::harness::daemon::PATIENCE;
-
-fn wait(what: &str, mut is_so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < deadline, "{what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
+use crate::harness::tabletctl::wait_until;
 
 #[test]
 fn a_staged_record_that_reads_back_wrong_makes_its_disk_suspect() {
@@ -29,7 +20,7 @@ fn a_staged_record_that_reads_back_wrong_makes_its_disk_suspect() {
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
     let stat = format!("/proc/{}/stat", daemon.pid());
-    wait("it never stops", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+    wait_until("it never stops", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
     // A bit of the record flips on the medium, after it was written and before it is read back.
     let record = node.roots[1].join(format!("migrating/{id}/record.json"));
     let file = fs::OpenOptions::new().read(true).write(true).open(record).expect("a staged record");
@@ -59,7 +50,7 @@ fn swap_with_a_damaged_row(point: &str) -> (Node, TabletKey) {
     node.env = vec![("TABLETD_FAIL_POINT", format!("{point}=kill"))];
     let mut daemon = node.start();
     daemon.accept(key, &node.disk(1));
-    wait("it is never killed", || !daemon.is_running());
+    wait_until("it is never killed", || !daemon.is_running());
     node.env.clear();
     let journal = rusqlite::Connection::open(node.dir.path().join("state/journal.db")).expect("a database");
     let (doc, status): (String, String) = journal

@@ -13,8 +13,7 @@ fn register(daemon: &Daemon, path: &str) -> Value {
 }
 
 fn forget_command(daemon: &Daemon, path: &str) -> std::process::Command {
-    let mut tabletctl = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    tabletctl.env("TABLETD_ADDR", daemon.url("")).args(["disk", "forget", path, "--yes"]);
+    let mut tabletctl = daemon.tabletctl_command(&["disk", "forget", path, "--yes"]);
     tabletctl.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped());
     tabletctl
 }

@@ -2,23 +2,15 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
-use std::process::{Command, Output};
 use std::time::Duration;
 
 use crate::harness::Node;
 use crate::harness::daemon::Daemon;
+use crate::harness::tabletctl::tabletctl;
 
 fn in_force(daemon: &Daemon, key: &str) -> String {
     let rows = daemon.get(&format!("/api/show_config?conf_item={key}"));
     rows[0][2].as_str().unwrap_or_else(|| panic!("{rows}")).to_owned()
-}
-
-fn tabletctl_of(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tabletctl")).args(args).output().expect("tabletctl")
-}
-
-fn tabletctl(daemon: &Daemon, args: &[&str]) -> Output {
-    tabletctl_of(&[&["--addr", &daemon.url("")], args].concat())
 }
 
 fn hears(daemon: &Daemon, what: &str) {
@@ -55,7 +47,7 @@ fn on_hang_up_be_conf_is_read_again_and_a_slip_in_it_changes_nothing() {
     let slots = in_force(&daemon, "ssd_read_slots");
     daemon.hang_up();
     hears(&daemon, "hdd_read_slots = five: cannot be read as int32_t");
-    let refused = tabletctl(&daemon, &["config", "reload"]);
+    let refused = daemon.tabletctl(&["config", "reload"]);
     assert_eq!(refused.status.code(), Some(4));
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(said.contains("nothing was changed") && said.contains("be.conf:"), "{said}");
@@ -71,7 +63,7 @@ fn a_key_is_shown_set_kept_and_read_again_by_tabletctl() {
     let node = Node::new(1);
     let daemon = node.start();
     let text = |args: &[&str]| {
-        let done = tabletctl(&daemon, args);
+        let done = daemon.tabletctl(args);
         assert!(done.status.success(), "{done:?}");
         String::from_utf8(done.stdout).expect("text")
     };
@@ -82,8 +74,8 @@ fn a_key_is_shown_set_kept_and_read_again_by_tabletctl() {
     let said = text(&["config", "reload"]);
     assert!(said.starts_with("ssd_read_slots: 9 -> ") && said.lines().count() == 1, "{said}");
     assert_eq!(text(&["config", "reload"]), "nothing has changed\n");
-    assert_eq!(tabletctl(&daemon, &["config", "get", "no_such_key"]).status.code(), Some(4));
-    assert_eq!(tabletctl(&daemon, &["config", "set", "webserver_port", "1"]).status.code(), Some(4));
+    assert_eq!(daemon.tabletctl(&["config", "get", "no_such_key"]).status.code(), Some(4));
+    assert_eq!(daemon.tabletctl(&["config", "set", "webserver_port", "1"]).status.code(), Some(4));
     daemon.stop();
 }
 
@@ -98,7 +90,7 @@ fn whoever_keeps_a_key_at_once_the_file_agrees_with_what_is_in_force() {
                 let (url, slots) = (daemon.url(""), (10 * round + slots).to_string());
                 scope.spawn(move || {
                     let set = ["--addr", &url, "config", "set", "hdd_read_slots", &slots, "--persist"];
-                    assert!(tabletctl_of(&set).status.success());
+                    assert!(tabletctl(&set).status().expect("tabletctl").success());
                 });
             }
         });

@@ -286,10 +286,7 @@ impl Machine {
         let output = match words.as_slice() {
             ["systemctl", "start", "tabletd"] => return self.start(),
             ["systemctl", "stop", "tabletd"] => return self.stop(),
-            ["tabletctl", rest @ ..] => {
-                let mut tabletctl = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-                run(tabletctl.env("TABLETD_ADDR", self.daemon().url("")).args(rest))
-            }
+            ["tabletctl", rest @ ..] => run(&mut self.daemon().tabletctl_command(rest)),
             ["tabletd", rest @ ..] => run(Command::new(env!("CARGO_BIN_EXE_tabletd")).args(rest)),
             ["rm", file] => {
                 fs::remove_file(file).unwrap_or_else(|why| panic!("{line}: {why}"));

@@ -2,10 +2,10 @@
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::process::Command;
 
 use serde_json::{Value, json};
 
+use crate::harness::tabletctl::status_and_words;
 use crate::harness::{Daemon, Node, read_dir_names};
 use crate::heal::{flip, verified};
 use crate::unreadable::with_a_bad_sector;
@@ -16,13 +16,6 @@ const LOST: (u64, u64) = (1_200_128, 4096);
 
 fn entries(node: &Node, disk: usize) -> Vec<String> {
     read_dir_names(&node.roots[disk].join("quarantine"))
-}
-
-fn tabletctl(daemon: &Daemon, args: &[&str]) -> (i32, String) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    let output = command.env("TABLETD_ADDR", daemon.url("")).args(args).output().expect("a program");
-    let said = [output.stdout, output.stderr].concat();
-    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
 }
 
 /// Nobody serves what was salvaged, whoever asks and however.
@@ -66,8 +59,9 @@ fn what_can_be_read_is_copied_around_what_cannot_and_never_served() {
         Some(2),
         "{mark:#}"
     );
-    let (code, said) = tabletctl(&daemon, &["quarantine", "show", entry, "--disk", &node.disk(1)]);
-    assert!(code == 0 && said.contains("4096 bytes at offset 1200128"), "{said}");
+    let (code, said) =
+        status_and_words(daemon.tabletctl(&["quarantine", "show", entry, "--disk", &node.disk(1)]));
+    assert!(code == Some(0) && said.contains("4096 bytes at offset 1200128"), "{said}");
     assert_never_served(&node, &daemon, entry);
     let disk = daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(0)));
     assert_eq!(disk["safe_to_remove"], false, "{disk:#}");
@@ -213,7 +207,8 @@ fn a_damaged_tablet_is_salvaged_with_what_is_wrong_and_what_is_not_there() {
         (&json!(55_000), &json!(7000)),
         "{ended:#}"
     );
-    let (code, said) = tabletctl(&daemon, &["migrate", "7", "--disk", &node.disk(1), "--salvage"]);
-    assert!(code == 0 && said.contains("never served"), "{said}");
+    let (code, said) =
+        status_and_words(daemon.tabletctl(&["migrate", "7", "--disk", &node.disk(1), "--salvage"]));
+    assert!(code == Some(0) && said.contains("never served"), "{said}");
     daemon.stop();
 }

@@ -4,7 +4,7 @@
 use std::io::{BufRead, BufReader, Read};
 use std::net::TcpListener;
 use std::path::PathBuf;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Stdio};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -33,19 +33,9 @@ fn free_port() -> u16 {
     listener.local_addr().expect("bound").port()
 }
 
-fn command(daemon: &Daemon, args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    command.env("TABLETD_ADDR", daemon.url("")).args(args).stdin(Stdio::null());
-    command
-}
-
-fn run(daemon: &Daemon, args: &[&str]) -> Output {
-    command(daemon, args).output().expect("tabletctl")
-}
-
 /// What it printed; it must end well.
 fn ctl(daemon: &Daemon, args: &[&str]) -> String {
-    let done = run(daemon, args);
+    let done = daemon.tabletctl(args);
     let said = String::from_utf8_lossy(&done.stderr);
     assert!(done.status.success(), "tabletctl {}: {said}\n{}", args.join(" "), daemon.said());
     String::from_utf8(done.stdout).expect("text")
@@ -79,7 +69,7 @@ fn is_safe(daemon: &Daemon, disk: &str) -> bool {
 }
 
 fn follow(daemon: &Daemon, id: &str) -> Child {
-    let mut command = command(daemon, &["task", "follow", id]);
+    let mut command = daemon.tabletctl_command(&["task", "follow", id]);
     command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("tabletctl")
 }
 
@@ -138,7 +128,7 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
     until(&daemon, &id, at_rest);
     let paused = ctl_json(&daemon, &["task", "show", &id]);
     assert!(completed(&paused) < TABLETS && !is_safe(&daemon, &source), "{paused:#}");
-    let refused = run(&daemon, &["task", "start", &id]);
+    let refused = daemon.tabletctl(&["task", "start", &id]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("resume it"), "{refused:?}");
 
     // Killed while it is paused, once the watcher has told so, it is still paused, with what it holds.
@@ -202,7 +192,7 @@ fn a_cancelled_drain_keeps_what_has_moved_and_the_disk_can_be_drained_again() {
     assert_eq!((&over["status"], moved + cancelled), (&json!("cancelled"), 40), "{over:#}");
     assert!((3..40).contains(&moved), "{over:#}");
     assert_eq!(number(&ctl_json(&daemon, &["disk", "show", &source]), "tablet_count"), 40 - moved);
-    let refused = run(&daemon, &["disk", "cancel-drain", &source]);
+    let refused = daemon.tabletctl(&["disk", "cancel-drain", &source]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("TASK_NOT_FOUND"), "{refused:?}");
 
     ctl(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
@@ -223,7 +213,7 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
     let early = number(&planned, "id").to_string();
     ctl(&daemon, &["tablet", "pin", "2", "--reason", "audit until Friday"]);
     // A plan that was made before is refused: it would move what must not be moved.
-    let refused = run(&daemon, &["task", "start", &early]);
+    let refused = daemon.tabletctl(&["task", "start", &early]);
     assert!(String::from_utf8_lossy(&refused.stderr).contains("PLAN_DRIFTED"), "{refused:?}");
     daemon.kill();
     let daemon = node.start();
@@ -234,7 +224,7 @@ fn a_pin_outlives_the_daemon_and_is_heeded_by_plans_and_not_by_people() {
     let explained = ctl(&daemon, &["tablet", "explain", "2", "--disk", &destination]);
     assert!(explained.contains("pin"), "{explained}");
 
-    let drained = run(&daemon, &["disk", "drain", &source, "--yes", "--follow"]);
+    let drained = daemon.tabletctl(&["disk", "drain", &source, "--yes", "--follow"]);
     let said = String::from_utf8_lossy(&drained.stdout);
     assert_eq!(drained.status.code(), Some(1), "a tablet is still there: {said}");
     let why = format!("1 tablet is still on {source}: tablet 2: pinned: no plan moves it");

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::harness::mounts::{Mounted, skip};
+use crate::harness::tabletctl::status_and_words;
 use crate::harness::{Daemon, Node, make_root};
 
 /// A node whose first disk is on a file system of its own: between roots that share one a drain frees nothing, and the
@@ -304,14 +305,6 @@ fn what_a_purge_frees_is_there_for_the_next_plan() {
     daemon.stop();
 }
 
-/// What is asked of `tabletctl`, its exit status and all that it says.
-fn tabletctl(daemon: &Daemon, args: &[&str]) -> (Option<i32>, String) {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    let done = command.env("TABLETD_ADDR", daemon.url("")).args(args).output().expect("tabletctl");
-    let said = [done.stdout, done.stderr].concat();
-    (done.status.code(), String::from_utf8_lossy(&said).into_owned())
-}
-
 #[test]
 fn a_rebalance_that_moves_nothing_says_which_key_keeps_it_and_does_not_exit_with_0() {
     let dir = tempfile::tempdir().expect("a temporary directory");
@@ -326,9 +319,9 @@ fn a_rebalance_that_moves_nothing_says_which_key_keeps_it_and_does_not_exit_with
     }
     let daemon = node.start();
     let asked = ["task", "rebalance", "--start-points", "2", "--stop-points", "1"];
-    let (status, plan) = tabletctl(&daemon, &[&asked[..], &["--dry-run"]].concat());
+    let (status, plan) = status_and_words(daemon.tabletctl(&[&asked[..], &["--dry-run"]].concat()));
     assert!(status == Some(0) && plan.contains("below the floor of 20 %"), "{plan}");
-    let (status, said) = tabletctl(&daemon, &[&asked[..], &["--yes", "--follow"]].concat());
+    let (status, said) = status_and_words(daemon.tabletctl(&[&asked[..], &["--yes", "--follow"]].concat()));
     assert_eq!(status, Some(1), "{said}");
     assert!(
         said.contains("rebalance_source_floor_percent") && !said.contains("every move is done"),
@@ -336,7 +329,7 @@ fn a_rebalance_that_moves_nothing_says_which_key_keeps_it_and_does_not_exit_with
     );
     // The key that is named is the one that helps.
     daemon.post("/api/update_config?rebalance_source_floor_percent=0", &Value::Null);
-    let (status, said) = tabletctl(&daemon, &[&asked[..], &["--yes", "--follow"]].concat());
+    let (status, said) = status_and_words(daemon.tabletctl(&[&asked[..], &["--yes", "--follow"]].concat()));
     assert!(status == Some(0) && said.contains("every move is done"), "{said}");
     daemon.stop();
 }
@@ -355,9 +348,10 @@ fn the_drain_of_a_disk_that_is_gone_is_refused_and_over_the_medium_names_its_opt
     node.add_tablet(2, 2, &[5000]);
     let (gone, ssd) = (node.disk(1), node.disk(2));
     let daemon = node.start();
-    let (status, said) = tabletctl(&daemon, &["disk", "drain", &ssd, "--dry-run"]);
+    let (status, said) = status_and_words(daemon.tabletctl(&["disk", "drain", &ssd, "--dry-run"]));
     assert!(status == Some(4) && said.contains("--any-medium"), "{said}");
-    let (status, said) = tabletctl(&daemon, &["disk", "drain", &ssd, "--any-medium", "--yes", "--follow"]);
+    let (status, said) =
+        status_and_words(daemon.tabletctl(&["disk", "drain", &ssd, "--any-medium", "--yes", "--follow"]));
     assert!(status == Some(0) && said.contains("every move is done"), "{said}");
 
     nix::mount::umount2(gone.as_str(), nix::mount::MntFlags::MNT_DETACH).expect("unmounted");
@@ -366,7 +360,7 @@ fn the_drain_of_a_disk_that_is_gone_is_refused_and_over_the_medium_names_its_opt
         assert!(Instant::now() < deadline, "the daemon does not see that {gone} is gone\n{}", daemon.said());
         std::thread::sleep(Duration::from_millis(20));
     }
-    let (status, said) = tabletctl(&daemon, &["disk", "drain", &gone, "--yes", "--follow"]);
+    let (status, said) = status_and_words(daemon.tabletctl(&["disk", "drain", &gone, "--yes", "--follow"]));
     assert!(
         status == Some(4) && said.contains("nothing can be moved off") && said.contains("--lost"),
         "{said}"

@@ -7,7 +7,6 @@ use serde_json::{Value, json};
 
 use crate::harness::{Daemon, Node};
 use crate::heal::flip;
-use crate::lost::tabletctl;
 
 fn verify(daemon: &Daemon, tablet: i64) -> Value {
     daemon.post(&format!("/api/v1/tablets/{tablet}/verify"), &json!({}));
@@ -87,7 +86,7 @@ fn a_verification_keeps_to_the_limit_and_can_be_polled() {
 
 /// Exit status and what was printed.
 fn verify_by_hand(daemon: &Daemon, args: &[&str]) -> (Option<i32>, String) {
-    let output = tabletctl(daemon, &[&["tablet", "verify"][..], args].concat());
+    let output = daemon.tabletctl(&[&["tablet", "verify"][..], args].concat());
     (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
 }
 

@@ -10,8 +10,7 @@ use crate::harness::Node;
 use crate::harness::daemon::PATIENCE;
 
 fn tabletctl(args: &[&str], env: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tabletctl"));
-    command.env_remove("TABLETD_TOKEN").envs(env.iter().copied()).args(args).output().expect("tabletctl")
+    crate::harness::tabletctl::tabletctl(args).envs(env.iter().copied()).output().expect("tabletctl")
 }
 
 fn token(conf: &str, name: &str, role: &str) -> String {

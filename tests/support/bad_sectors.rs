@@ -1,29 +1,21 @@
 //! A disk with sectors that cannot be read: an ext4 on a loop device over a file that FUSE serves, and that answers EIO where
 //! it is told to. What reaches the daemon is what the kernel's block layer makes of it.
 
-use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, UNIX_EPOCH};
 
-use fuser::{
-    BackgroundSession, Config, Errno, FileAttr, FileHandle, FileType, Filesystem, FopenFlags, Generation,
-    INodeNo, LockOwner, MountOption, OpenFlags, ReplyAttr, ReplyData, ReplyEmpty, ReplyEntry, ReplyOpen,
-    ReplyWrite, Request, Session, WriteFlags,
-};
+use fuser::{BackgroundSession, Errno, ReplyData, ReplyEmpty, ReplyWrite, Session};
 use nix::mount::{MntFlags, umount2};
 
+use super::fuse_disks::{Disks, mount};
 use super::mounts::{run, skip};
 
 /// What a disk gives or does not give at once.
 pub(crate) const SECTOR_BYTES: u64 = 4096;
-const IMAGE: INodeNo = INodeNo(2);
-const TTL: Duration = Duration::from_secs(3600);
 
 type Ranges = Arc<Mutex<Vec<Range<u64>>>>;
 
@@ -51,7 +43,8 @@ impl BadDisk {
         let open = || File::options().read(true).write(true).open(&image);
         let session = made.and_then(|()| {
             let proxy = Proxy { file: open().expect("it was just made"), bytes, bad: Arc::clone(&bad) };
-            serve(proxy, &served).map_err(|error| format!("FUSE: {error}"))
+            let session = mount(proxy, "baddisk", &served).and_then(Session::spawn);
+            session.map_err(|error| format!("FUSE: {error}"))
         });
         let disk = match session {
             Ok(session) => Self { image, served, at, bad, _session: session },
@@ -76,7 +69,7 @@ impl BadDisk {
 
     /// The file that stands for its device: what a program that copies the disk reads.
     pub(crate) fn device(&self) -> PathBuf {
-        self.served.join("image")
+        self.served.join("disk0")
     }
 
     /// Copies the disk as `ddrescue` does, to `<name>.img` in `dir`; `None`, with a word, where that is not installed.
@@ -152,111 +145,44 @@ impl Drop for BadDisk {
     }
 }
 
-fn serve(proxy: Proxy, at: &Path) -> io::Result<BackgroundSession> {
-    let mut config = Config::default();
-    config.mount_options = vec![MountOption::FSName("baddisk".into()), MountOption::NoAtime];
-    Session::new(proxy, at, &config)?.spawn()
-}
-
-/// One file, `image`: reads and writes go to the real one, but for the sectors that are bad.
+/// Reads and writes go to the file, but for the sectors that are bad.
 struct Proxy {
     file: File,
     bytes: u64,
     bad: Ranges,
 }
 
-impl Proxy {
-    fn attributes(&self, ino: INodeNo) -> FileAttr {
-        let size = if ino == IMAGE { self.bytes } else { 0 };
-        FileAttr {
-            ino,
-            size,
-            blocks: size / 512,
-            atime: UNIX_EPOCH,
-            mtime: UNIX_EPOCH,
-            ctime: UNIX_EPOCH,
-            crtime: UNIX_EPOCH,
-            kind: if ino == IMAGE { FileType::RegularFile } else { FileType::Directory },
-            perm: 0o700,
-            nlink: 1,
-            uid: 0,
-            gid: 0,
-            rdev: 0,
-            blksize: 4096,
-            flags: 0,
-        }
-    }
-}
-
-impl Filesystem for Proxy {
-    fn lookup(&self, _: &Request, _: INodeNo, name: &OsStr, reply: ReplyEntry) {
-        match name.to_str() {
-            Some("image") => reply.entry(&TTL, &self.attributes(IMAGE), Generation(0)),
-            _ => reply.error(Errno::ENOENT),
-        }
+impl Disks for Proxy {
+    fn count(&self) -> usize {
+        1
     }
 
-    fn getattr(&self, _: &Request, ino: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
-        reply.attr(&TTL, &self.attributes(ino));
+    fn size_bytes(&self) -> u64 {
+        self.bytes
     }
 
-    fn open(&self, _: &Request, _: INodeNo, _: OpenFlags, reply: ReplyOpen) {
-        // No page cache between the device and the bad sectors.
-        let flags = FopenFlags::FOPEN_DIRECT_IO | FopenFlags::FOPEN_PARALLEL_DIRECT_WRITES;
-        reply.opened(FileHandle(0), flags);
-    }
-
-    fn read(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        size: u32,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyData,
-    ) {
-        let end = offset + u64::from(size);
+    fn read(&self, _: usize, offset: u64, len: usize, reply: ReplyData) {
+        let end = offset + len as u64;
         let bad = self.bad.lock().unwrap_or_else(PoisonError::into_inner);
         if bad.iter().any(|range| range.start < end && offset < range.end) {
             return reply.error(Errno::EIO);
         }
         drop(bad);
-        let mut bytes = vec![0; size as usize];
+        let mut bytes = vec![0; len];
         match self.file.read_at(&mut bytes, offset) {
             Ok(n) => reply.data(&bytes[..n]),
             Err(_) => reply.error(Errno::EIO),
         }
     }
 
-    fn write(
-        &self,
-        _: &Request,
-        _: INodeNo,
-        _: FileHandle,
-        offset: u64,
-        data: &[u8],
-        _: WriteFlags,
-        _: OpenFlags,
-        _: Option<LockOwner>,
-        reply: ReplyWrite,
-    ) {
+    fn write(&self, _: usize, offset: u64, data: &[u8], reply: ReplyWrite) {
         match self.file.write_all_at(data, offset) {
             Ok(()) => reply.written(u32::try_from(data.len()).unwrap_or(u32::MAX)),
             Err(_) => reply.error(Errno::EIO),
         }
     }
 
-    fn fsync(&self, _: &Request, _: INodeNo, _: FileHandle, _: bool, reply: ReplyEmpty) {
+    fn flush(&self, _: usize, reply: ReplyEmpty) {
         reply.ok();
-    }
-
-    fn flush(&self, _: &Request, _: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        reply.ok();
-    }
-
-    fn fallocate(&self, _: &Request, _: INodeNo, _: FileHandle, _: u64, _: u64, _: i32, reply: ReplyEmpty) {
-        reply.error(Errno::EOPNOTSUPP);
     }
 }

@@ -5,8 +5,10 @@
 
 pub(crate) mod bad_sectors;
 pub(crate) mod daemon;
+pub(crate) mod fuse_disks;
 pub(crate) mod mounts;
 mod oracle;
+pub(crate) mod tabletctl;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -184,9 +186,9 @@ impl Node {
         command.envs(self.env.iter().map(|(name, value)| (*name, value.as_str())));
         let starting = daemon::spawn(command);
         let stat = format!("/proc/{}/stat", starting.child.id());
-        while !fs::read_to_string(&stat).expect("a child").contains(") T ") {
-            std::thread::yield_now();
-        }
+        tabletctl::wait_until("it stops itself", || {
+            fs::read_to_string(&stat).expect("a child").contains(") T ")
+        });
         starting
     }
 

@@ -58,6 +58,18 @@ fn other_programs_are_kept_out_while_it_is_open_and_keep_the_daemon_out_while_th
 }
 
 #[test]
+fn a_file_from_before_the_first_release_is_refused_and_says_what_upgrades_it() {
+    let dir = tempdir().unwrap();
+    open(dir.path()).0.close().unwrap();
+    let older = Connection::open(dir.path().join("journal.db")).unwrap();
+    older.execute_batch("PRAGMA user_version = 4").unwrap();
+    drop(older);
+    let error = refused_untouched(dir.path());
+    assert!(matches!(error, JournalError::TooOld { found: 4, oldest: 5, .. }), "{error}");
+    assert!(error.to_string().contains("start release 0.1.0 once"), "{error}");
+}
+
+#[test]
 fn a_file_of_a_newer_release_is_refused_byte_for_byte_untouched() {
     let dir = tempdir().unwrap();
     let (mut journal, _) = open(dir.path());

@@ -1,4 +1,4 @@
-//! Tasks in the journal, and the upgrade of a file that has no table for them.
+//! Tasks in the journal.
 
 use rusqlite::Connection;
 use tempfile::tempdir;
@@ -73,42 +73,10 @@ fn a_damaged_task_is_told_and_stops_nobody() {
 }
 
 #[test]
-fn a_file_of_version_1_is_upgraded_with_its_rows() {
+fn a_migration_is_found_by_the_key_of_its_request() {
     let dir = tempdir().unwrap();
     let (mut journal, _) = open(dir.path());
-    let id = accept(&mut journal, &sample(1));
-    journal.close().unwrap();
-    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    raw.execute_batch(
-        "DROP TABLE task; DROP TABLE mark; DROP TABLE tablet_check; DROP TABLE ledger; DROP INDEX migration_by_request_key;
-         ALTER TABLE migration DROP COLUMN request_key; PRAGMA user_version = 1",
-    )
-    .unwrap();
-    drop(raw);
-    let (mut journal, _) = open(dir.path());
-    assert!(journal.get(id).unwrap().is_some());
-    journal.add_task(&task()).unwrap();
-    journal.close().unwrap();
-    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    let version: i32 = raw.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
-    assert_eq!(version, crate::journal::schema::VERSION);
-}
-
-#[test]
-fn a_file_of_version_2_is_upgraded_and_finds_migrations_by_the_key_of_their_request() {
-    let dir = tempdir().unwrap();
-    let (mut journal, _) = open(dir.path());
-    let old = accept(&mut journal, &sample(1));
-    journal.close().unwrap();
-    let raw = Connection::open(dir.path().join("journal.db")).unwrap();
-    raw.execute_batch(
-        "DROP TABLE mark; DROP TABLE tablet_check; DROP TABLE ledger; DROP INDEX migration_by_request_key; ALTER TABLE migration DROP COLUMN request_key;
-         PRAGMA user_version = 2",
-    )
-    .unwrap();
-    drop(raw);
-    let (mut journal, _) = open(dir.path());
-    assert!(journal.get(old).unwrap().is_some());
+    accept(&mut journal, &sample(1));
     let mut keyed = sample(2);
     keyed.steering.idempotency = Some(Idempotency { key: "k-1".into(), fingerprint: "f".into() });
     let id = accept(&mut journal, &keyed);
