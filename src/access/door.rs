@@ -31,12 +31,12 @@ pub struct Door {
     /// `enable_all_http_auth`.
     pub anonymous: Anonymous,
     /// `allow_loopback_without_credentials`.
-    pub loopback: Entry,
+    pub loopback: Loopback,
 }
 
 /// Whether loopback has a way in of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Entry {
+pub enum Loopback {
     /// It is like any other address.
     AsOthers,
     /// It needs no credentials.
@@ -64,7 +64,7 @@ pub struct Asking<'a> {
 
 /// Who was let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Caller {
+pub struct Admitted {
     /// Name of the token; none for who needed no credentials.
     pub token: Option<String>,
     /// What it may do.
@@ -84,7 +84,7 @@ pub enum Refusal {
     /// 403: who asks is known, and may not.
     Forbidden {
         /// Who.
-        caller: Caller,
+        caller: Admitted,
         /// What it needs.
         needed: Role,
     },
@@ -93,7 +93,7 @@ pub enum Refusal {
 impl Door {
     /// Whether a request has to show credentials.
     pub fn asks_for_proof(&self, tokens: &Tokens, from_loopback: bool) -> bool {
-        if from_loopback && self.loopback == Entry::Free {
+        if from_loopback && self.loopback == Loopback::Free {
             return false;
         }
         self.anonymous == Anonymous::Never || tokens.exist()
@@ -103,18 +103,18 @@ impl Door {
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn decide(&self, asking: &Asking<'_>, tokens: &Tokens, nonces: &Nonces) -> Result<Caller, Refusal> {
+    pub fn decide(&self, asking: &Asking<'_>, tokens: &Tokens, nonces: &Nonces) -> Result<Admitted, Refusal> {
         let Need::Role(needed) = asking.need else {
-            return Ok(Caller { token: None, role: Role::Viewer });
+            return Ok(Admitted { token: None, role: Role::Viewer });
         };
         let caller = match asking.authorization {
             // While there is nothing to compare with, what old scripts send along means nothing.
             Some(header) if tokens.exist() => {
                 let token = identify(header, asking, tokens, nonces)?;
-                Caller { token: Some(token.name.clone()), role: token.role }
+                Admitted { token: Some(token.name.clone()), role: token.role }
             }
             None if let Some(token) = asking.signed_in => {
-                Caller { token: Some(token.name.clone()), role: token.role }
+                Admitted { token: Some(token.name.clone()), role: token.role }
             }
             _ if self.asks_for_proof(tokens, asking.from_loopback) => {
                 let why = match tokens.exist() {
@@ -123,7 +123,7 @@ impl Door {
                 };
                 return Err(Refusal::Unproven { why, stale: false });
             }
-            _ => Caller { token: None, role: Role::Admin },
+            _ => Admitted { token: None, role: Role::Admin },
         };
         if caller.role < needed { Err(Refusal::Forbidden { caller, needed }) } else { Ok(caller) }
     }
@@ -180,7 +180,7 @@ mod tests {
     use super::*;
     use crate::access::token::sha256_hex;
 
-    const OPEN: Door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Entry::AsOthers };
+    const OPEN: Door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Loopback::AsOthers };
 
     fn nonces() -> Nonces {
         Nonces::new([3; 32])
@@ -209,14 +209,14 @@ mod tests {
         let (tokens, ..) = two();
         let none = Tokens::default();
         for (tokens, anonymous, loopback, here, elsewhere) in [
-            (&none, Anonymous::UntilTokensExist, Entry::AsOthers, false, false),
-            (&none, Anonymous::Never, Entry::AsOthers, true, true),
-            (&tokens, Anonymous::UntilTokensExist, Entry::AsOthers, true, true),
-            (&tokens, Anonymous::Never, Entry::AsOthers, true, true),
-            (&none, Anonymous::UntilTokensExist, Entry::Free, false, false),
-            (&none, Anonymous::Never, Entry::Free, false, true),
-            (&tokens, Anonymous::UntilTokensExist, Entry::Free, false, true),
-            (&tokens, Anonymous::Never, Entry::Free, false, true),
+            (&none, Anonymous::UntilTokensExist, Loopback::AsOthers, false, false),
+            (&none, Anonymous::Never, Loopback::AsOthers, true, true),
+            (&tokens, Anonymous::UntilTokensExist, Loopback::AsOthers, true, true),
+            (&tokens, Anonymous::Never, Loopback::AsOthers, true, true),
+            (&none, Anonymous::UntilTokensExist, Loopback::Free, false, false),
+            (&none, Anonymous::Never, Loopback::Free, false, true),
+            (&tokens, Anonymous::UntilTokensExist, Loopback::Free, false, true),
+            (&tokens, Anonymous::Never, Loopback::Free, false, true),
         ] {
             let door = Door { anonymous, loopback };
             for (from_loopback, proof) in [(true, here), (false, elsewhere)] {
@@ -254,7 +254,7 @@ mod tests {
     #[test]
     fn wrong_credentials_are_refused_even_where_none_are_needed_once_tokens_exist() {
         let (tokens, ..) = two();
-        let free = Door { loopback: Entry::Free, ..OPEN };
+        let free = Door { loopback: Loopback::Free, ..OPEN };
         let wrong = asking(Role::Viewer, Some("Bearer wrong"));
         assert!(free.decide(&wrong, &tokens, &nonces()).is_err());
         assert!(OPEN.decide(&wrong, &Tokens::default(), &nonces()).is_ok(), "nothing to compare with yet");
@@ -312,7 +312,7 @@ mod tests {
     fn health_is_open_to_everybody() {
         let (tokens, ..) = two();
         let health = Asking { need: Need::Nothing, ..asking(Role::Admin, Some("Bearer wrong")) };
-        let door = Door { anonymous: Anonymous::Never, loopback: Entry::AsOthers };
+        let door = Door { anonymous: Anonymous::Never, loopback: Loopback::AsOthers };
         assert!(door.decide(&health, &tokens, &nonces()).is_ok());
     }
 }

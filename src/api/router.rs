@@ -56,7 +56,7 @@ pub(super) fn surround(routes: Router, limits: &Limits, around: Around) -> Route
     let request_timeout = limits.request_timeout;
     let Around { access, hosts, transport, page } = around;
     let cookie = page.map(|(_, port)| auth::Cookie::new(port, transport));
-    let gate = auth::Gate { access, hosts: Arc::new(hosts), cookie };
+    let gate = auth::Doorway { access, hosts: Arc::new(hosts), cookie };
     routes
         .fallback(async || (StatusCode::NOT_FOUND, "Not Found"))
         .layer(middleware::from_fn_with_state(gate, auth::let_in))

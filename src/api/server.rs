@@ -27,7 +27,7 @@ use tokio_rustls::TlsAcceptor;
 use tower::ServiceExt;
 
 use super::app::{App, own_name};
-use super::auth::{Access, Target};
+use super::auth::{Access, RequestTarget};
 use super::caller::{Address, Transport};
 use super::calls::Calls;
 use super::guard::Hosts;
@@ -221,7 +221,7 @@ fn connection<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     limits: &Limits,
 ) -> impl GracefulConnection<Error = hyper::Error, Output = hyper::Result<()>> + Send + 'static {
     let service = service_fn(move |mut request: Request<Incoming>| {
-        let target = Target(request.uri().to_string());
+        let target = RequestTarget(request.uri().to_string());
         normalize(request.uri_mut());
         request.extensions_mut().insert(target);
         request.extensions_mut().insert(address);

@@ -15,7 +15,7 @@ type Row = [String; 4];
 
 /// `/api/update_config`, of one key.
 #[derive(Debug, Deserialize)]
-struct Outcome {
+struct SetAnswer {
     status: String,
     msg: String,
 }
@@ -54,7 +54,8 @@ fn get(client: &Client, key: Option<&str>, output: Output) -> Result<(), CliErro
 
 fn set(client: &Client, key: &str, value: &str, persist: bool, output: Output) -> Result<(), CliError> {
     let query = vec![(key, value.to_owned()), ("persist", persist.to_string())];
-    let Answer { value: outcomes, text } = client.post_query::<Vec<Outcome>>("/api/update_config", &query)?;
+    let Answer { value: outcomes, text } =
+        client.post_query::<Vec<SetAnswer>>("/api/update_config", &query)?;
     if let Some(refused) = outcomes.iter().find(|outcome| outcome.status != "OK") {
         return Err(CliError::new(Exit::Refused, &refused.msg));
     }

@@ -5,7 +5,7 @@
 //! without `=` is a problem here, where Doris takes it for a key with an empty value.
 
 use super::blanks::trim;
-use super::problem::{Place, Problem};
+use super::problem::{FileLine, Problem};
 
 /// One file, read into lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +13,14 @@ pub struct Sheet {
     /// The file's name as problems show it.
     pub file: String,
     /// Its `key = value` lines, in order.
-    pub entries: Vec<Entry>,
+    pub entries: Vec<Setting>,
     /// Lines that are none.
     pub problems: Vec<Problem>,
 }
 
 /// One `key = value` line.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct Setting {
     /// Left of the first `=`, trimmed; never empty.
     pub key: String,
     /// Right of it, trimmed, `${NAME}` not yet replaced.
@@ -51,21 +51,21 @@ impl Sheet {
                 continue;
             }
             match line.split_once('=').map(|(key, value)| (trim(key), trim(value))) {
-                Some((key, value)) if !key.is_empty() => sheet.entries.push(Entry {
+                Some((key, value)) if !key.is_empty() => sheet.entries.push(Setting {
                     key: key.to_owned(),
                     value: value.to_owned(),
                     line: index + 1,
                 }),
                 _ => sheet
                     .problems
-                    .push(Problem::of_line(Place { file: file.to_owned(), line: Some(index + 1) }, line)),
+                    .push(Problem::of_line(FileLine { file: file.to_owned(), line: Some(index + 1) }, line)),
             }
         }
         sheet
     }
 
     /// The entry that counts for `key`: the last one.
-    pub fn last(&self, key: &str) -> Option<&Entry> {
+    pub fn last(&self, key: &str) -> Option<&Setting> {
         self.entries.iter().rfind(|entry| entry.key == key)
     }
 }

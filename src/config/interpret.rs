@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::doris_keys;
-use super::grammar::{Entry, Sheet, expand, is_script_export};
+use super::grammar::{Setting, Sheet, expand, is_script_export};
 use super::keys::Key;
 use super::keys::{Config, KEYS};
-use super::problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
+use super::problem::{ConfigErrors, FileLine, IgnoredKey, IgnoredWhy, Problem};
 use super::slips;
 use super::storage_root::{EntryError, StorageRoots, parse_storage_root_path};
 use super::value::Refusal;
@@ -34,7 +34,7 @@ pub struct Loaded {
     /// What the operator should know although nothing is wrong.
     pub notes: Vec<String>,
     /// The keys the files set and where, so that a default can be told from a choice of the same value.
-    pub written: BTreeMap<&'static str, Place>,
+    pub written: BTreeMap<&'static str, FileLine>,
     /// The first file, as it was named.
     pub be_conf: String,
 }
@@ -110,21 +110,21 @@ struct Reading<'a> {
     sheets: &'a [Sheet],
     around: &'a Surroundings<'a>,
     config: Config,
-    written: BTreeMap<&'static str, Place>,
+    written: BTreeMap<&'static str, FileLine>,
     problems: Vec<Problem>,
 }
 
 impl<'a> Reading<'a> {
     /// The line that counts for `key`: the last one of the last file that has one.
-    fn winner(&self, key: &str) -> Option<(&'a Sheet, &'a Entry)> {
+    fn winner(&self, key: &str) -> Option<(&'a Sheet, &'a Setting)> {
         self.sheets.iter().rev().find_map(|sheet| Some((sheet, sheet.last(key)?)))
     }
 
     /// Where to point for `key`: its line, or the first file as a whole.
-    fn place(&self, key: &str) -> Place {
+    fn place(&self, key: &str) -> FileLine {
         match self.winner(key) {
-            Some((sheet, entry)) => Place { file: sheet.file.clone(), line: Some(entry.line) },
-            None => Place {
+            Some((sheet, entry)) => FileLine { file: sheet.file.clone(), line: Some(entry.line) },
+            None => FileLine {
                 file: self.sheets.first().map_or_else(|| "be.conf".to_owned(), |sheet| sheet.file.clone()),
                 line: None,
             },
@@ -238,7 +238,7 @@ impl<'a> Reading<'a> {
     fn refuse_misplaced_custom_dir(&mut self) {
         for sheet in self.sheets.iter().skip(1) {
             if let Some(entry) = sheet.last(CUSTOM_DIR_KEY) {
-                let place = Place { file: sheet.file.clone(), line: Some(entry.line) };
+                let place = FileLine { file: sheet.file.clone(), line: Some(entry.line) };
                 let (what, help) = ("has no effect in this file", "set it in be.conf");
                 self.problems.push(Problem::of_setting(place, CUSTOM_DIR_KEY, &entry.value, what, help));
             }
@@ -289,7 +289,7 @@ impl<'a> Reading<'a> {
         self.sheets.iter().find_map(|sheet| {
             let entry =
                 sheet.entries.iter().rfind(|entry| slips::meant_key(&entry.key) == Some(ROOTS_KEY))?;
-            let place = Place { file: sheet.file.clone(), line: Some(entry.line) };
+            let place = FileLine { file: sheet.file.clone(), line: Some(entry.line) };
             let help = match slips::without_export(&entry.key) {
                 Some(_) => "did you mean storage_root_path? 'export' belongs to shell scripts, leave it out",
                 None => "did you mean storage_root_path?",
@@ -367,7 +367,7 @@ fn ignored_keys(sheets: &[Sheet]) -> Vec<IgnoredKey> {
             if Key::find(&entry.key).is_some() || is_taken(&entry.key) || is_script_export(&entry.key) {
                 continue;
             }
-            let place = Place { file: sheet.file.clone(), line: Some(entry.line) };
+            let place = FileLine { file: sheet.file.clone(), line: Some(entry.line) };
             if let Some(known) = ignored.iter_mut().find(|known| known.key == entry.key) {
                 known.places.push(place);
                 continue;

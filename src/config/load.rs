@@ -6,7 +6,7 @@ use std::path::Path;
 use super::grammar::Sheet;
 use super::interpret::{CUSTOM_FILE_NAME, Loaded, Surroundings, custom_config_dir, interpret};
 use super::keys::Config;
-use super::problem::{ConfigErrors, Place, Problem};
+use super::problem::{ConfigErrors, FileLine, Problem};
 
 impl Config {
     /// As [`Self::load`], for a node that runs: paths of `storage_root_path` are taken as they are written, so that no
@@ -75,7 +75,7 @@ fn canonical(path: &str) -> Option<String> {
 fn unreadable(path: &Path, error: &io::Error) -> ConfigErrors {
     ConfigErrors {
         problems: vec![Problem {
-            place: Place { file: path.display().to_string(), line: None },
+            place: FileLine { file: path.display().to_string(), line: None },
             subject: "the file".to_owned(),
             what: format!("cannot be read: {error}"),
             help: "name a readable be.conf, or mend its permissions".to_owned(),

@@ -11,7 +11,7 @@ use nix::unistd::{AccessFlags, Uid, User, access, geteuid};
 
 use super::interpret::Loaded;
 use super::keys::Key;
-use super::problem::{Place, Problem};
+use super::problem::{FileLine, Problem};
 use super::slips;
 use super::value::BrokenDisks;
 
@@ -121,8 +121,8 @@ impl Loaded {
         }
     }
 
-    fn place(&self, key: &str) -> Place {
-        let nowhere = || Place { file: self.be_conf.clone(), line: None };
+    fn place(&self, key: &str) -> FileLine {
+        let nowhere = || FileLine { file: self.be_conf.clone(), line: None };
         self.written.get(key).cloned().unwrap_or_else(nowhere)
     }
 

@@ -28,12 +28,12 @@ mod storage_root;
 mod tests;
 mod value;
 
-pub use grammar::{Entry, Sheet};
+pub use grammar::{Setting, Sheet};
 pub use interpret::{Loaded, Surroundings, interpret};
 pub use keys::{Config, KEYS, Key};
 pub use look::Found;
 pub use persist::{PersistError, persist, with_key};
-pub use problem::{ConfigErrors, IgnoredKey, IgnoredWhy, Place, Problem};
+pub use problem::{ConfigErrors, FileLine, IgnoredKey, IgnoredWhy, Problem};
 pub use rates::DiskRates;
 pub use reload::{KeyChange, Reload};
 pub use schema::{Mutability, Row};

@@ -7,7 +7,7 @@ use crate::model::printable;
 
 /// Where something stands: a file, and a line of it where there is one.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Place {
+pub struct FileLine {
     /// The file as it was named.
     pub file: String,
     /// 1-based; none where the trouble is with what the file does *not* say.
@@ -18,7 +18,7 @@ pub struct Place {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// Where it stands.
-    pub place: Place,
+    pub place: FileLine,
     /// What was written there: `key = value`, the offending line, or the key alone.
     pub subject: String,
     /// What is wrong with it.
@@ -42,7 +42,7 @@ pub struct IgnoredKey {
     /// The key.
     pub key: String,
     /// Everywhere it stands.
-    pub places: Vec<Place>,
+    pub places: Vec<FileLine>,
     /// Why it has none.
     pub why: IgnoredWhy,
 }
@@ -65,7 +65,7 @@ pub enum IgnoredWhy {
 impl Problem {
     /// A setting whose value is not accepted.
     pub fn of_setting(
-        place: Place,
+        place: FileLine,
         key: &str,
         value: &str,
         what: impl Into<String>,
@@ -81,7 +81,7 @@ impl Problem {
     }
 
     /// A line that is neither a comment nor a setting.
-    pub fn of_line(place: Place, line: &str) -> Self {
+    pub fn of_line(place: FileLine, line: &str) -> Self {
         Self {
             place,
             subject: line.to_owned(),
@@ -91,7 +91,7 @@ impl Problem {
     }
 }
 
-impl fmt::Display for Place {
+impl fmt::Display for FileLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.line {
             Some(line) => write!(f, "{}:{line}", self.file),
@@ -153,7 +153,7 @@ mod tests {
 
     #[test]
     fn a_problem_is_one_line_whatever_was_written() {
-        let place = Place { file: "conf/be.conf".into(), line: Some(3) };
+        let place = FileLine { file: "conf/be.conf".into(), line: Some(3) };
         let problem = Problem::of_setting(place, "webserver_port", "80\u{1b}[2J\n", "bad", "accepted: good");
         assert_eq!(
             problem.to_string(),
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn ignored_keys_name_every_place_and_the_likely_slip() {
-        let place = |line| Place { file: "be.conf".into(), line: Some(line) };
+        let place = |line| FileLine { file: "be.conf".into(), line: Some(line) };
         let mut ignored = IgnoredKey {
             key: "webserver_prot".into(),
             places: vec![place(2), place(9)],

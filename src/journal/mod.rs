@@ -52,7 +52,7 @@ pub use aside::SetAside;
 pub use error::{JournalError, Refused};
 pub use mark::MarkRow;
 pub use open::{Opened, Origin};
-pub use query::{DiskMatch, Filter, Order, Page, Rows};
+pub use query::{DiskMatch, Filter, Listed, RowOrder, Rows};
 pub use row::DamagedRow;
 pub use wal::LogDamage;
 pub use write::{Operation, PRUNE_CHUNK_ROWS, Pruned, Rest};

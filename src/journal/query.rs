@@ -41,8 +41,8 @@ pub struct Filter {
     /// Accepted before this time.
     pub created_until_ms: Option<TimestampMs>,
     /// By number.
-    pub order: Order,
-    /// Only what follows this one in `order`; [`Page::next_after`] of the page before.
+    pub order: RowOrder,
+    /// Only what follows this one in `order`; [`Listed::next_after`] of the page before.
     pub after: Option<MigrationId>,
     /// Most rows on the page; 0 asks for the total alone.
     pub limit: u32,
@@ -61,7 +61,7 @@ impl Default for Filter {
             task: None,
             created_since_ms: None,
             created_until_ms: None,
-            order: Order::default(),
+            order: RowOrder::default(),
             after: None,
             limit: 100,
         }
@@ -77,9 +77,9 @@ pub enum DiskMatch {
     Path(String),
 }
 
-/// Order of a list, by number.
+/// RowOrder of a list, by number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Order {
+pub enum RowOrder {
     /// The highest number first.
     #[default]
     NewestFirst,
@@ -89,7 +89,7 @@ pub enum Order {
 
 /// Part of a list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Page {
+pub struct Listed {
     /// How many the filter matches in all, on every page.
     pub total: u64,
     /// Those on this page.
@@ -149,7 +149,7 @@ impl Journal {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn list(&self, filter: &Filter) -> Result<Page, JournalError> {
+    pub fn list(&self, filter: &Filter) -> Result<Listed, JournalError> {
         let mut conditions = Conditions::of(filter);
         let total: i64 = self
             .conn
@@ -157,8 +157,8 @@ impl Journal {
             .and_then(|mut count| count.query_row(params_from_iter(&conditions.values), |row| row.get(0)))
             .map_err(|source| self.fail("counting migrations", source))?;
         let (direction, beyond) = match filter.order {
-            Order::NewestFirst => ("DESC", "id < ?"),
-            Order::OldestFirst => ("ASC", "id > ?"),
+            RowOrder::NewestFirst => ("DESC", "id < ?"),
+            RowOrder::OldestFirst => ("ASC", "id > ?"),
         };
         if let Some(after) = filter.after {
             conditions.add(beyond, i64::try_from(after.0).unwrap_or(i64::MAX));
@@ -169,7 +169,7 @@ impl Journal {
         let limit = filter.limit as usize;
         let next_after = (found.len() > limit && limit > 0).then(|| id_of(&found[limit - 1]));
         found.truncate(limit);
-        Ok(Page { total: total.cast_unsigned(), rows: Rows::from(found), next_after })
+        Ok(Listed { total: total.cast_unsigned(), rows: Rows::from(found), next_after })
     }
 
     /// The counted up-time of all daemons with this journal, in seconds. A value that is no number counts as 0: too

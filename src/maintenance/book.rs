@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::journal::{Filter, Journal, Operation, Order, Page};
+use crate::journal::{Filter, Journal, Listed, Operation, RowOrder};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
 use crate::rules::transition::{Event, transition};
 
@@ -26,7 +26,7 @@ impl Book {
     /// Every move of Doris roots that the journal still has, oldest first.
     pub(super) fn all(&self) -> Result<Vec<Migration>, Failure> {
         const PAGE_ROWS: u32 = 1000;
-        let mut filter = Filter { order: Order::OldestFirst, limit: PAGE_ROWS, ..Filter::default() };
+        let mut filter = Filter { order: RowOrder::OldestFirst, limit: PAGE_ROWS, ..Filter::default() };
         let mut moves = Vec::new();
         loop {
             let page = self.0.list(&filter).map_err(unavailable)?;
@@ -54,7 +54,7 @@ impl Book {
     }
 
     /// A page of rows.
-    pub(super) fn list(&self, filter: &Filter) -> Result<Page, Failure> {
+    pub(super) fn list(&self, filter: &Filter) -> Result<Listed, Failure> {
         self.0.list(filter).map_err(unavailable)
     }
 

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use super::walk::{Place, walk};
+use super::walk::{TabletAt, walk};
 use crate::doris::database::Strictness;
 use crate::doris::error::DorisError;
 use crate::doris::inventory::{Found, Inventory};
@@ -77,7 +77,7 @@ fn look_into(looked: &mut Looked, root: &Path, rescue: bool) -> Result<(), Strin
     report.left_over_keys = inventory.left_over.len();
     report.unknown_keys = inventory.unknown.iter().map(|key| key.escape_ascii().to_string()).collect();
     report.refused_for_writing = refusal(report, &inventory);
-    let owned: BTreeSet<Place> = inventory.tablets.values().filter_map(place).collect();
+    let owned: BTreeSet<TabletAt> = inventory.tablets.values().filter_map(place).collect();
     let damaged: BTreeSet<TabletIds> =
         inventory.tablets.values().filter(|found| found.record.is_err()).map(|found| found.ids).collect();
     let walked = walk(&dir, &owned, &damaged).map_err(words)?;
@@ -104,7 +104,7 @@ fn look_into(looked: &mut Looked, root: &Path, rescue: bool) -> Result<(), Strin
     Ok(())
 }
 
-fn place(found: &Found) -> Option<Place> {
+fn place(found: &Found) -> Option<TabletAt> {
     let tablet = found.record.as_ref().ok()?;
     Some((tablet.shard, found.ids))
 }

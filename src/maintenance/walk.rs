@@ -8,13 +8,13 @@ use crate::model::Stray;
 use crate::storage::{Dir, DiskError, EntryKind, list_tablet};
 
 /// Where a record says that its tablet is: shard, number, hash.
-pub(super) type Place = (i64, TabletIds);
+pub(super) type TabletAt = (i64, TabletIds);
 
 /// Everything below `data/`.
 #[derive(Debug, Default)]
 pub(super) struct Walk {
     /// Files of each directory that a record names.
-    pub(super) tablets: BTreeMap<Place, Listing>,
+    pub(super) tablets: BTreeMap<TabletAt, Listing>,
     pub(super) strays: Vec<Stray>,
 }
 
@@ -24,7 +24,7 @@ pub(super) struct Walk {
 /// As the calls made.
 pub(super) fn walk(
     root: &Dir,
-    owned: &BTreeSet<Place>,
+    owned: &BTreeSet<TabletAt>,
     damaged: &BTreeSet<TabletIds>,
 ) -> Result<Walk, DiskError> {
     let mut found = Walk::default();
@@ -53,7 +53,7 @@ pub(super) fn walk(
     Ok(found)
 }
 
-fn parse(shard: &str, tablet: &str, hash: &str) -> Option<Place> {
+fn parse(shard: &str, tablet: &str, hash: &str) -> Option<TabletAt> {
     let ids = TabletIds { tablet_id: tablet.parse().ok()?, schema_hash: hash.parse().ok()? };
     Some((shard.parse().ok()?, ids))
 }

@@ -72,12 +72,12 @@ pub struct NodeLimits {
 
 type Pair = (DiskIndex, DiskIndex);
 /// Ascending order is order of service.
-type Place = (Reverse<(Haste, Priority)>, Turn, MigrationId);
+type Rank = (Reverse<(Haste, Priority)>, Turn, MigrationId);
 
 /// Where a waiting migration is kept.
 #[derive(Debug, Clone, Copy)]
 enum Kept {
-    InQueue(Pair, Place),
+    InQueue(Pair, Rank),
     Until(TimestampMs),
 }
 
@@ -90,7 +90,7 @@ struct Lease {
 /// The queue and the slots in use.
 #[derive(Debug, Default)]
 pub struct Schedule {
-    waiting: HashMap<Pair, BTreeMap<Place, Waiting>>,
+    waiting: HashMap<Pair, BTreeMap<Rank, Waiting>>,
     delayed: BTreeMap<(TimestampMs, MigrationId), Waiting>,
     kept: HashMap<MigrationId, Kept>,
     leases: HashMap<Pair, Vec<Lease>>,

@@ -76,7 +76,7 @@ impl EntryKind {
 
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
+pub struct DirEntry {
     /// Its name.
     pub name: OsString,
     /// What it is.
@@ -284,10 +284,10 @@ impl Dir {
     ///
     /// # Errors
     /// As [`Dir::for_each`].
-    pub fn entries(&self) -> Result<Vec<Entry>, DiskError> {
+    pub fn entries(&self) -> Result<Vec<DirEntry>, DiskError> {
         let mut entries = Vec::new();
         self.for_each::<DiskError>(|name, kind| {
-            entries.push(Entry { name, kind });
+            entries.push(DirEntry { name, kind });
             Ok(())
         })?;
         entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));

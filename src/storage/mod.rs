@@ -29,7 +29,7 @@ mod store;
 mod trash;
 mod unrecorded;
 
-pub use dir::{Barrier, Dir, DirectBarrier, Entry, EntryKind};
+pub use dir::{Barrier, Dir, DirEntry, DirectBarrier, EntryKind};
 pub use disk_list::{get_disk_list, put_disk_list};
 pub use doris::{
     AddedLog, DORIS_ROOM, DorisFiles, DorisLock, DorisLockError, DorisRoot, DorisStore, Judged, SinceKept,
@@ -56,7 +56,7 @@ pub use scan::{
 };
 pub use spare::ensure_spares;
 pub use staging::{
-    Asked, Owner, Place, Purpose, StagedContent, Staging, hand_over, is_placed, read_owner, read_place,
+    Asked, Home, Owner, Purpose, StagedContent, Staging, hand_over, is_placed, read_home, read_owner,
     remove_empty_parents, remove_staging, remove_unowned_tablet,
 };
 pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};

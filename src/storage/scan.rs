@@ -13,7 +13,7 @@ use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name, tablet_dir};
 use super::record::decode_record;
 use super::root::Root;
 use super::salvaged::{generation_of, read_mark};
-use super::staging::{Owner, Place, StagedContent, read_owner, read_place, staged_content};
+use super::staging::{Home, Owner, StagedContent, read_home, read_owner, staged_content};
 use super::store::{MetadataStore, ScannedRecord, Share};
 use super::trash::{TrashItem, UnfinishedEntry, read_entry, trash_entries, unfinished};
 use crate::model::{RecordSummary, TabletKey};
@@ -35,7 +35,7 @@ pub struct StagingItem {
     /// Whose it is; `None` when it says nothing.
     pub owner: Option<Owner>,
     /// Where its files may have gone.
-    pub place: Option<Place>,
+    pub place: Option<Home>,
     /// What is in it.
     pub content: StagedContent,
 }
@@ -174,12 +174,12 @@ fn scan_staging(root: &Root, found: &mut RootScan, progress: &ScanProgress) -> R
     Ok(())
 }
 
-type ReadStaging = (Option<Owner>, Option<Place>, StagedContent);
+type ReadStaging = (Option<Owner>, Option<Home>, StagedContent);
 
 fn read_staging(migrating: &Dir, name: &str) -> Result<ReadStaging, DiskError> {
     let staging = migrating.open(name)?;
     let owner = read_owner(&staging)?;
-    let place = read_place(&staging, owner.as_ref())?;
+    let place = read_home(&staging, owner.as_ref())?;
     let content = match staged_content(&staging)? {
         StagedContent::Nothing if owner.is_none() && !is_staging_name(name) => StagedContent::Foreign,
         content => content,

@@ -184,7 +184,7 @@ pub fn read_owner(staging: &Dir) -> Result<Option<Owner>, DiskError> {
 
 /// Where the files of a staging directory go, or have gone already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Place {
+pub struct Home {
     /// The tablet.
     pub key: TabletKey,
     /// The shard.
@@ -196,13 +196,13 @@ pub struct Place {
 ///
 /// # Errors
 /// As `read(2)`.
-pub fn read_place(staging: &Dir, owner: Option<&Owner>) -> Result<Option<Place>, DiskError> {
+pub fn read_home(staging: &Dir, owner: Option<&Owner>) -> Result<Option<Home>, DiskError> {
     if let Some(&Owner { key, shard_id, .. }) = owner {
-        return Ok(Some(Place { key, shard_id }));
+        return Ok(Some(Home { key, shard_id }));
     }
     Ok(read_small(staging, RECORD_FILE, ReadFrom::Cache)?
         .and_then(|bytes| decode_summary(&bytes).ok())
-        .map(|record| Place { key: record.key, shard_id: record.shard_id }))
+        .map(|record| Home { key: record.key, shard_id: record.shard_id }))
 }
 
 /// What is in a staging directory.

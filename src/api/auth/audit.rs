@@ -23,7 +23,7 @@ const LAST_LINES: Duration = Duration::from_secs(2);
 /// How a request ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Outcome {
+pub(super) enum RequestEnd {
     /// Done, or accepted to be done.
     Accepted,
     /// Nothing was changed, for a reason the caller was told.
@@ -48,7 +48,7 @@ pub(super) struct Line {
     pub(super) asked: Vec<String>,
     pub(super) status: Option<u16>,
     pub(super) error_code: Option<String>,
-    pub(super) outcome: Outcome,
+    pub(super) outcome: RequestEnd,
 }
 
 enum Message {
@@ -133,7 +133,7 @@ mod tests {
             asked: vec![],
             status: Some(201),
             error_code: None,
-            outcome: Outcome::Accepted,
+            outcome: RequestEnd::Accepted,
         }
     }
 

@@ -11,7 +11,7 @@ use serde::Deserialize;
 use uuid::Uuid;
 
 use super::Access;
-use super::audit::{Audit, Line, Outcome};
+use super::audit::{Audit, Line, RequestEnd};
 use super::challenge;
 use super::visitor::{Cookie, SignIn, Visitor};
 use crate::access::{
@@ -40,11 +40,11 @@ const REQUEST_ID_HEADER: &str = "x-request-id";
 
 /// The target of a request as the client sent it; Digest is computed over it.
 #[derive(Debug, Clone)]
-pub(in crate::api) struct Target(pub(in crate::api) String);
+pub(in crate::api) struct RequestTarget(pub(in crate::api) String);
 
 /// What the layer goes by.
 #[derive(Clone)]
-pub(in crate::api) struct Gate {
+pub(in crate::api) struct Doorway {
     /// Who may.
     pub(in crate::api) access: Access,
     /// Under which names.
@@ -55,14 +55,15 @@ pub(in crate::api) struct Gate {
 
 /// The layer around every route.
 pub(in crate::api) async fn let_in(
-    State(Gate { access, hosts, cookie }): State<Gate>,
+    State(Doorway { access, hosts, cookie }): State<Doorway>,
     mut request: Request,
     next: Next,
 ) -> Response {
     let extensions = request.extensions();
     let address = extensions.get::<Address>().copied().expect("every connection has its address");
-    let target =
-        extensions.get::<Target>().map_or_else(|| request.uri().to_string(), |target| target.0.clone());
+    let target = extensions
+        .get::<RequestTarget>()
+        .map_or_else(|| request.uri().to_string(), |target| target.0.clone());
     let now = Timestamp::now();
     let request_id = request_id(request.headers());
     let (mut need, changes) = what_it_is(&request);
@@ -250,7 +251,7 @@ impl Record {
             asked: Vec::new(),
             status: None,
             error_code: None,
-            outcome: Outcome::GivenUp,
+            outcome: RequestEnd::GivenUp,
         };
         Self { audit, line, caller: None }
     }
@@ -282,11 +283,11 @@ impl Record {
         self.line.outcome = match notes.refused {
             Some(code) => {
                 self.line.error_code = Some(code.to_owned());
-                Outcome::Refused
+                RequestEnd::Refused
             }
-            None if status.is_server_error() => Outcome::Failed,
-            None if status.is_client_error() => Outcome::Refused,
-            None => Outcome::Accepted,
+            None if status.is_server_error() => RequestEnd::Failed,
+            None if status.is_client_error() => RequestEnd::Refused,
+            None => RequestEnd::Accepted,
         };
         self.named(response)
     }

@@ -17,10 +17,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use audit::Audit;
 
-use crate::access::{self, Anonymous, Door, Entry, Nonces, Sessions, TokenFileError, Tokens};
+use crate::access::{self, Anonymous, Door, Loopback, Nonces, Sessions, TokenFileError, Tokens};
 use crate::config::{Config, HttpAuth, LoopbackAccess, MetricsAccess};
 
-pub(super) use layer::{Gate, Target, let_in};
+pub(super) use layer::{Doorway, RequestTarget, let_in};
 pub(super) use visitor::Cookie;
 pub use visitor::{SignIn, Visitor};
 pub(super) use watch::Watched;
@@ -71,8 +71,8 @@ impl Access {
                 HttpAuth::Required => Anonymous::Never,
             },
             loopback: match config.allow_loopback_without_credentials {
-                LoopbackAccess::AsOthers => Entry::AsOthers,
-                LoopbackAccess::Free => Entry::Free,
+                LoopbackAccess::AsOthers => Loopback::AsOthers,
+                LoopbackAccess::Free => Loopback::Free,
             },
         };
         let tokens = access::read(&path)?;
@@ -118,7 +118,7 @@ impl Access {
     /// With these tokens, which stay as they are.
     #[cfg(test)]
     pub(super) fn of_tokens(tokens: Tokens) -> Self {
-        let door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Entry::AsOthers };
+        let door = Door { anonymous: Anonymous::UntilTokensExist, loopback: Loopback::AsOthers };
         let nonces = Arc::new(Nonces::new([5; 32]));
         let sessions = Arc::new(Mutex::new(Sessions::new([6; 32])));
         Self { door, tokens: Watched::fixed(tokens), nonces, sessions, audit: None, open_metrics: false }

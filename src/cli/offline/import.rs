@@ -12,14 +12,14 @@ use std::sync::{Mutex, PoisonError};
 use super::hooks::{Means, Unwatched};
 use super::listing::list_files;
 use super::sharing::SharedBarrier;
-use super::wish::{Place, Wish};
+use super::wish::{Whereabouts, Wish};
 use crate::model::{
     DiskRef, ErrorCode, Failure, HeaderClaims, Manifest, ShardId, TabletKey, TabletRecord, TabletState,
 };
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
     Barrier, CommitError, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose,
-    Root, ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_owner, read_place,
+    Root, ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_home, read_owner,
     remove_staging, remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
@@ -103,8 +103,8 @@ impl<'a> Importer<'a> {
     pub(super) fn import(&self, wish: &Wish) -> Result<Imported, Failure> {
         self.refuse_known(wish.key)?;
         match wish.place {
-            Place::Elsewhere => self.copy_in(wish),
-            Place::InPlace => self.adopt(wish),
+            Whereabouts::Elsewhere => self.copy_in(wish),
+            Whereabouts::InPlace => self.adopt(wish),
         }
     }
 
@@ -250,7 +250,7 @@ impl<'a> Importer<'a> {
         let Some(dir) = migrating.open_if_exists(&name)? else { return Ok(()) };
         let owner = read_owner(&dir)?;
         let is_ours = owner.as_ref().is_none_or(|owner| owner.purpose == Purpose::Import);
-        let place = read_place(&dir, owner.as_ref())?.filter(|place| is_ours && place.key == key);
+        let place = read_home(&dir, owner.as_ref())?.filter(|place| is_ours && place.key == key);
         if let Some(place) = place {
             let was_placed = dir.kind(FILES)?.is_none();
             if was_placed && self.root.dir().kind(format!("{META}/{}", record_name(key)))?.is_none() {
@@ -273,7 +273,7 @@ impl<'a> Importer<'a> {
             disk: self.disk.path.clone(),
             path: format!("{}/{place}", self.disk.path.trim_end_matches('/')),
             verified_cold: coldness == Coldness::Cold,
-            adopted_in_place: wish.place == Place::InPlace,
+            adopted_in_place: wish.place == Whereabouts::InPlace,
             shut_down: HeaderClaims::of(&record.tablet_meta).is_shut_down,
         }
     }

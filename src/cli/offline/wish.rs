@@ -11,7 +11,7 @@ use crate::storage::{Dir, HeaderFields, Root, read_header, synthesize_header_in}
 
 /// Where the directory is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum Whereabouts {
     /// Anywhere: its files are copied.
     Elsewhere,
     /// Where the tablet belongs on this root: its files stay.
@@ -22,7 +22,7 @@ pub(super) enum Place {
 #[derive(Debug)]
 pub(super) struct Wish {
     pub(super) dir: Dir,
-    pub(super) place: Place,
+    pub(super) place: Whereabouts,
     pub(super) key: TabletKey,
     pub(super) partition_id: i64,
     pub(super) shard_id: ShardId,
@@ -82,7 +82,7 @@ pub(super) fn understand(said: &Said, root: &Root) -> Result<Wish, Failure> {
             synthesize_header_in(said.table_id.unwrap_or(0), key, partition_id, shard_id, now_s)
         }
     };
-    let place = if stands_at.is_some() { Place::InPlace } else { Place::Elsewhere };
+    let place = if stands_at.is_some() { Whereabouts::InPlace } else { Whereabouts::Elsewhere };
     Ok(Wish { dir, place, key, partition_id, shard_id, tablet_meta })
 }
 

@@ -174,7 +174,7 @@ fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
         && filter.before_ms.is_none_or(|before| row.created_ms < before)
 }
 
-fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal::Page, Failure> {
+fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal::Listed, Failure> {
     let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
     let statuses: Vec<_> = Status::ALL
         .iter()
@@ -182,7 +182,7 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
         .filter(|status| status.is_final() && is_wanted(filter, *status, status.phase()))
         .collect();
     if statuses.is_empty() {
-        return Ok(journal::Page { total: 0, rows: journal::Rows::default(), next_after: None });
+        return Ok(journal::Listed { total: 0, rows: journal::Rows::default(), next_after: None });
     }
     let asked = journal::Filter {
         statuses,
@@ -194,8 +194,8 @@ fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal:
         created_since_ms: filter.since_ms,
         created_until_ms: filter.before_ms,
         order: match filter.order {
-            ListOrder::OldestFirst => journal::Order::OldestFirst,
-            ListOrder::NewestFirst => journal::Order::NewestFirst,
+            ListOrder::OldestFirst => journal::RowOrder::OldestFirst,
+            ListOrder::NewestFirst => journal::RowOrder::NewestFirst,
         },
         after: filter.after,
         limit: u32::try_from(limit).unwrap_or(u32::MAX),

@@ -12,7 +12,7 @@ use crate::engine::look::trash;
 use crate::engine::node::Node;
 use crate::engine::parts::disk::{Disk, stay};
 use crate::engine::recover::look::{Look, look_at};
-use crate::journal::{DiskMatch, Filter, Order};
+use crate::journal::{DiskMatch, Filter, RowOrder};
 use crate::model::{DiskIndex, DiskUuid, Failure, MigrationId, Status, TabletKey};
 use crate::rules::giving_up::{Older, TabletFacts, TabletFate, settle_tablet};
 use crate::storage::layout::{MIGRATING, RECORD_FILE, TRASH};
@@ -131,7 +131,7 @@ impl Held {
             let filter = Filter {
                 destination: Some(DiskMatch::Uuid(uuid)),
                 statuses: vec![Status::Completed],
-                order: Order::OldestFirst,
+                order: RowOrder::OldestFirst,
                 after,
                 limit: ROWS,
                 ..Filter::default()

@@ -2,7 +2,7 @@
 
 use std::sync::mpsc::SyncSender;
 
-use crate::journal::{Filter, Journal, JournalError, Page};
+use crate::journal::{Filter, Journal, JournalError, Listed};
 use crate::model::{
     DiskUuid, ErrorCode, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck,
     TabletKey, Task, TaskId,
@@ -17,7 +17,7 @@ pub(crate) enum Request {
     Get(MigrationId, Reply<Option<Migration>>),
     LatestFor(TabletKey, Reply<Option<Migration>>),
     ByRequestKey(String, Reply<Option<Migration>>),
-    List(Box<Filter>, Reply<Page>),
+    List(Box<Filter>, Reply<Listed>),
     RaiseNextId(MigrationId, Reply<()>),
     Distrust(MigrationId, Reply<()>),
     AddUptime(u64, Reply<u64>),

@@ -15,7 +15,7 @@ use super::journal_batch::{Batch, Next};
 use super::journal_health::JournalHealth;
 use super::journal_request::{Reply, Request, answer, unavailable};
 use super::thread::spawn_isolated;
-use crate::journal::{Filter, Journal, JournalError, Opened, Page};
+use crate::journal::{Filter, Journal, JournalError, Listed, Opened};
 use crate::model::{
     DiskUuid, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck, TabletKey,
     Task, TaskId,
@@ -202,7 +202,7 @@ impl JournalHandle {
         self.ask(|reply| Request::ByRequestKey(key, reply))
     }
 
-    pub(crate) fn list(&self, filter: Filter) -> Result<Page, Failure> {
+    pub(crate) fn list(&self, filter: Filter) -> Result<Listed, Failure> {
         self.ask(|reply| Request::List(Box::new(filter), reply))
     }
 

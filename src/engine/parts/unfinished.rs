@@ -5,7 +5,7 @@ use crate::model::{ShardId, TabletKey};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
     Dir, DiskError, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine,
-    read_owner, read_place, remove_empty_parents, remove_staging,
+    read_home, read_owner, remove_empty_parents, remove_staging,
 };
 
 /// What became of a copy.
@@ -114,7 +114,7 @@ pub(crate) fn reclaim_placed(
     noted: Option<ShardId>,
 ) -> Result<Option<ShardId>, StorageError> {
     let Some(staging) = root.dir().open(MIGRATING)?.open_if_exists(name)? else { return Ok(noted) };
-    let place = read_place(&staging, read_owner(&staging)?.as_ref())?.filter(|place| place.key == key);
+    let place = read_home(&staging, read_owner(&staging)?.as_ref())?.filter(|place| place.key == key);
     let shard = place.map(|place| place.shard_id).or(noted);
     if let Some(shard) = shard
         && staging.kind(FILES)?.is_none()

@@ -11,7 +11,7 @@ use crate::rules::recovery::{
     CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,
     settle_migration, settle_staging,
 };
-use crate::storage::{Place, Purpose, StagedContent, StagingItem};
+use crate::storage::{Home, Purpose, StagedContent, StagingItem};
 
 impl Recovery<'_> {
     pub(super) fn settle_migrations(&mut self) {
@@ -169,13 +169,13 @@ fn action_on_staging(item: &StagingItem, verdict: StagingVerdict) -> Option<Acti
     let name = item.name.clone();
     match (verdict, item.place) {
         (StagingVerdict::Keep | StagingVerdict::Leave, _) => None,
-        (StagingVerdict::AcceptAgain | StagingVerdict::Sweep, Some(Place { key, shard_id })) => {
+        (StagingVerdict::AcceptAgain | StagingVerdict::Sweep, Some(Home { key, shard_id })) => {
             Some(Action::RemoveCopy { name, key, shard: Some(shard_id) })
         }
         (StagingVerdict::AcceptAgain | StagingVerdict::Sweep | StagingVerdict::SweepItself, _) => {
             Some(Action::RemoveStaging { name })
         }
-        (StagingVerdict::SetAside, Some(Place { key, shard_id })) => {
+        (StagingVerdict::SetAside, Some(Home { key, shard_id })) => {
             let why = format!("an unfinished copy of tablet {key}, which is on no disk of this node");
             Some(Action::SetCopyAside { name, key, shard: Some(shard_id), why })
         }

@@ -7,7 +7,7 @@ use tempfile::tempdir;
 
 use super::samples::{disk, sample};
 use super::{ids, open};
-use crate::journal::{DiskMatch, Filter, Journal, Operation, Order};
+use crate::journal::{DiskMatch, Filter, Journal, Operation, RowOrder};
 use crate::model::{DiskRef, Migration, MigrationId, Phase, Status, TabletId};
 
 /// Sixty migrations that differ in all a filter can ask for.
@@ -72,7 +72,7 @@ fn any_filter() -> impl Strategy<Value = Filter> {
         [any_end(), any_end(), any_end()],
         option::weighted(0.3, any_time()),
         option::weighted(0.3, any_time()),
-        select([Order::NewestFirst, Order::OldestFirst].as_slice()),
+        select([RowOrder::NewestFirst, RowOrder::OldestFirst].as_slice()),
         1..20_u32,
     )
         .prop_map(
@@ -103,7 +103,7 @@ fn any_filter_finds_what_it_means_page_by_page() {
     let config = ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() };
     proptest!(config, |(filter in any_filter())| {
         let mut expected: Vec<_> = all.iter().filter(|one| matches(&filter, one)).cloned().collect();
-        if filter.order == Order::NewestFirst {
+        if filter.order == RowOrder::NewestFirst {
             expected.reverse();
         }
         let mut found = Vec::new();
@@ -144,10 +144,10 @@ fn a_marker_stands_for_a_place_also_when_its_row_is_gone_or_never_was() {
         let page = journal.list(&Filter { order, after, limit: 2, ..Filter::default() }).unwrap();
         ids(&page.rows.migrations)
     };
-    assert_eq!(page(Order::NewestFirst, u64::MAX), [60, 59]);
-    assert_eq!(page(Order::NewestFirst, 1_000), [60, 59]);
-    assert_eq!(page(Order::OldestFirst, 0), [1, 2]);
-    assert_eq!(page(Order::OldestFirst, u64::MAX), [0; 0]);
+    assert_eq!(page(RowOrder::NewestFirst, u64::MAX), [60, 59]);
+    assert_eq!(page(RowOrder::NewestFirst, 1_000), [60, 59]);
+    assert_eq!(page(RowOrder::OldestFirst, 0), [1, 2]);
+    assert_eq!(page(RowOrder::OldestFirst, u64::MAX), [0; 0]);
 }
 
 #[test]
