@@ -4,19 +4,18 @@ set -euo pipefail
 
 usage() {
     cat <<'EOF'
-Usage: check.sh [--install]
+Usage: check.sh [--no-install]
 
-  --install   first install what the tests need, with apt-get and pip; also when CI=true
+  --no-install   leave out what this machine lacks a program for, instead of installing it with apt-get and pip
 
 TABLETD_REQUIRE_ROOT_TESTS=1 makes a test that needs root, a loop device, FUSE or a browser fail instead of being skipped.
 EOF
 }
 
-install=false
-[[ ${CI:-} != true ]] || install=true
+install=true
 while [[ $# -gt 0 ]]; do
     case $1 in
-        --install) install=true ;;
+        --no-install) install=false ;;
         -h | --help) usage; exit 0 ;;
         *) usage >&2; exit 2 ;;
     esac
@@ -33,20 +32,12 @@ needed=(build-essential:cc ca-certificates:update-ca-certificates git:git xfspro
     btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 openssl:openssl curl:curl jq:jq rsync:rsync
     gddrescue:ddrescue chromium:chromium chromium-driver:chromedriver prometheus:promtool shellcheck:shellcheck
     zsh:zsh fish:fish bsdutils:script)
-missing=()
-for pair in "${needed[@]}"; do
-    PATH=$PATH:/usr/sbin:/sbin command -v "${pair#*:}" >/dev/null || missing+=("${pair%%:*}")
-done
+# shellcheck source=scripts/needed.sh
+source "$here/needed.sh"
+[[ $install == false ]] || install_missing "${needed[@]}"
+not_here "${needed[@]}"
 if [[ ${#missing[@]} -gt 0 ]]; then
-    if [[ $install == true ]]; then
-        say "apt-get install ${missing[*]}"
-        sudo=()
-        if [[ $(id -u) -ne 0 ]]; then sudo=(sudo); fi
-        "${sudo[@]}" apt-get update -q
-        "${sudo[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends "${missing[@]}"
-    else
-        say "not installed: ${missing[*]} (tests that need them are skipped; --install installs them)"
-    fi
+    say "not installed: ${missing[*]} (what needs them is left out)"
 fi
 
 # ansible-lint is not what Debian 12 has; a place of its own leaves the machine's Python alone.

@@ -36,7 +36,10 @@ shown() { printf '   %s$ %s%s\n' "$dim" "$*" "$plain_text"; }
 indent() { sed 's/^/   /'; }
 die() { printf '\nquickstart.sh: %s\n' "$*" >&2; exit 1; }
 
-for tool in cargo curl cmp; do
+# shellcheck source=scripts/needed.sh
+source "$here/needed.sh"
+install_missing curl:curl diffutils:cmp gcc:cc e2fsprogs:mkfs.ext4 xfsprogs:mkfs.xfs
+for tool in cargo curl cmp cc; do
     command -v "$tool" >/dev/null || die "$tool is needed and not installed"
 done
 

@@ -3,6 +3,12 @@
 //! A cookie reaches every port of its host, so it is never the token, only a random number that means something in the
 //! memory of this process. A visitor who needs no credentials has such a number too, known to nobody but the browser: the
 //! proof that a form comes from our own page (CSRF) is computed from it. Pure: time and randomness are arguments.
+//!
+//! Browsers. The page at `/` is signed in to with a token, once; the cookie is a random number that means something in
+//! this process's memory alone (`access/session.rs`), since cookies cross ports. It counts on the page and `/api/v1`,
+//! never on Doris's paths, where a GET moves tablets. Every change by a browser shows a proof (CSRF) made from that
+//! number, also where nobody has to sign in. Over plain HTTP from another host nobody signs in. Nothing stands inline:
+//! `script-src 'self'`, `style-src 'self'`.
 
 use std::collections::BTreeMap;
 

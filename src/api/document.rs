@@ -1,5 +1,8 @@
 //! The OpenAPI 3.1 document: what the handlers say of themselves, and what holds for all of them (who may, the two
 //! switches, refusals, whether the work is done when the answer comes). Made once.
+//!
+//! The document. `api/document` makes OpenAPI from the handlers and adds what all share; roles in it come from the same
+//! table that decides.
 
 use std::sync::LazyLock;
 

@@ -1,4 +1,9 @@
 //! What is known to be wrong with tablets that are served, and how it becomes known.
+//!
+//! Damage is known at once whoever finds it: a copy, `calc_crc` and the check before a purge leave the same trace as a
+//! verification (`engine/damage.rs`). Bytes that a disk did not give (EIO) are no damage: the tablet is *unreadable*
+//! (`engine/parts/checks.rs`), by file and offset, until a read gives them. Its moves come behind all others of their
+//! priority.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

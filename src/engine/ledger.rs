@@ -1,6 +1,13 @@
 //! What the journal's ledger is told beside what the rows of migrations say: tablets that were brought back, written again
 //! above a doubtful swap, or survived a lost disk. Only ever what is durable on its disk already: a ledger that knows more
 //! than the disks would hold a good copy for an old one.
+//!
+//! What was acknowledged outlives its row: the journal's ledger (`model::LedgerLine`, a line per tablet that was ever
+//! moved or brought back, written in the transaction of the row that says so, never pruned) has the highest generation
+//! that was given out, the disk that owns, and destinations of swaps of which the end is not known. A start holds every
+//! copy against it: a disk that comes back older, or without its record, makes no older copy the owner; such a tablet
+//! is unavailable until an operator heals it. The ledger says "owns" only of what is durable on its disk
+//! (`engine/ledger.rs`); where the disks know better it catches up at the start.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -10,6 +10,16 @@
 //! a full disk made a transaction give up has no end of its own, and what follows it in the file is not linked to it.
 //!
 //! Pure: bytes in, a verdict out.
+//!
+//! Damage of the journal's log is never silent. SQLite takes all behind a bad frame of the write-ahead log for a torn
+//! write and forgets it. `journal/wal.rs` looks first: a sound frame of a later transaction behind a bad one proves
+//! damage, since a transaction begins after the last was synced. Then the files are copied aside, it is said (log,
+//! `/api/health`, `state_dir` in `/api/v1/status`, metric), numbers that may have been given out are skipped, and in
+//! one transaction every unfinished migration is made to wait for an operator and every running task is stopped
+//! (`journal/distrust.rs`). A flip in the very last transaction looks like a torn write: not promised. Each start folds
+//! the log in, so that nothing is left behind its end. A journal that was put back from an older copy is treated alike
+//! where the disks know a number that it never gave out (`engine/start/outdated.rs`); where they know none, it is not
+//! seen.
 
 /// Length of the log's own header.
 pub(super) const HEADER_BYTES: usize = 32;

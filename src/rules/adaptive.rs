@@ -4,6 +4,18 @@
 //! others stall on I/O. The rate at which it hurt last (the knee) is remembered: up to four fifths of it the rate comes
 //! back quickly, from there it creeps, so that the knee is touched for a small share of the time only; once it is
 //! passed unhurt it is forgotten. Pure: samples in, a rate out; measuring and waiting is its owner's work.
+//!
+//! Adaptive throttling. `engine/tend/pace.rs` measures, `rules/adaptive.rs` decides, one limiter per disk obeys. The
+//! signal is a 4 KiB read of the disk past the page cache, 100 per second on a solid-state disk and 20 on a spinning
+//! one, only while something is copied: nine tenths of them against the same on the calm disk (measured at the floor
+//! when copying begins). Its block is always the same (and what its thread waited for a processor is taken off), so a
+//! drive may answer it from its own cache: it sees queues, which is what we can change, not seeks. The second signal is
+//! `some` of `/proc/pressure/io`, minus the time in which any call of ours was out, since our own waits are in it: a
+//! lower bound, blind while we never pause, and of the whole machine, so that only its rise above the calm disk's
+//! counts. On btrfs and tmpfs, where small reads may come from the cache, it decides alone. The loop cannot tell who
+//! else is there: on a disk that is ours alone it stays a little below what the disk can do. While it is in force no
+//! block is longer than 128 KiB (`CopyHooks::block_bytes_max`): with whole blocks of 1 MiB a reader beside them felt
+//! each one, and the loop came to rest at a tenth of the rate.
 
 use std::time::Duration;
 

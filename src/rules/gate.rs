@@ -3,6 +3,13 @@
 //!
 //! A gate is nothing but a durable status and the last step the migration has been let to do: it holds no slot and no
 //! thread, and a start of the daemon finds it as it was.
+//!
+//! At a gate the line ends: no thread, no slot, no descriptor; the reserved space and the staging stay. Let through,
+//! the migration takes its turn again and begins at the top: preflight and prepare look again, what the source has
+//! become meanwhile is caught up with, and the staging that was verified is held against its directory's identity and
+//! its files' sizes and neither copied nor read again. After a restart of the daemon, or a failed sync on that disk,
+//! nothing is known of the staging any more: then it is read back from the medium, and a file that is not what it was
+//! is copied anew.
 
 use std::fmt::Write;
 

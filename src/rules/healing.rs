@@ -4,6 +4,13 @@
 //! else is older: it is served only when an operator accepts that aloud. The same goes for everything while a disk is
 //! away that may have something newer. A copy is believed only after it was read past the page cache, which is left to
 //! the caller: here it is decided in which order they are tried.
+//!
+//! Healing (`engine/heal`, decided in `rules::healing`): the tablet is claimed, with a generation that nobody else
+//! gets; its copy is read past the page cache; every disk that answers is searched (trash, staging, quarantine, sources
+//! that were never retired); the newest good copy is brought back *beside* what stands there and committed by its
+//! record; only then the damaged one goes to quarantine. Something older, or anything while a newer generation may be
+//! on a disk that is away, only by `--accept-older`, with what would be missing. On the disk that has the copy its
+//! files get second names, so that a full disk can be healed too.
 
 use std::cmp::Reverse;
 

@@ -2,6 +2,11 @@
 //! writable again after it was read-only. One table, decided before anything is written to the disk.
 //!
 //! A tablet that nobody serves is settled as a start settles it ([`super::recovery::settle_ownership`]).
+//!
+//! A read-only disk is a source and nothing else: locked by its `disk.json` where no lock file can be made, scanned,
+//! served, moved from, never written to and never a destination. The destination's generation decides who owns what is
+//! moved off it. While an owner is on such a disk no other copy of its tablet is retired or purged: what a file system
+//! shows after an error may be in memory only.
 
 use super::recovery::Soundness;
 

@@ -5,6 +5,16 @@
 //!
 //! While a disk of this node is missing nothing is retired, quarantined or swept that the missing disk might contradict: a
 //! copy goes only when its tablet's owner is *seen*, by this run, in the newest generation that anything names.
+//!
+//! A copy that cannot be read (EIO, no descriptors) is not damaged: it is looked at again, and until it can be read its
+//! tablet is unavailable and nothing of it is retired or set aside (`engine/recover/look.rs`). A retirement that was
+//! cut short is finished by the note in its trash entry, or by the header where a power cut left no bytes in the note
+//! (a file system's commit takes the names of what is not synced yet, and not its data). The same goes for the journal:
+//! SQLite calls a file malformed when a read of it fails, so it is read from end to end and examined once more before
+//! it is set aside; a journal that cannot be read stops the start. While a configured disk is missing nothing that it
+//! might contradict is retired, quarantined or swept, and a tablet whose newer generation is, or may be, on the missing
+//! disk is reported unavailable instead of being served old. Each row of these tables is a test in
+//! `src/rules/recovery.rs`.
 
 use super::gate::Gate;
 use crate::model::{DiskIndex, Reached, Status};

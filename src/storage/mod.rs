@@ -5,6 +5,9 @@
 //!
 //! Knows nothing of a second root or of how a migration goes. Every call that touches a disk runs below a directory
 //! descriptor, never follows a symlink and never leaves the file system it started on.
+//!
+//! Paths. Files are reached with `openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)` below the root's
+//! descriptor. Only the configured root path may be a symlink.
 
 mod dir;
 mod disk_list;

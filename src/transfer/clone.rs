@@ -3,6 +3,14 @@
 //! A clone is made durable and read back past the page cache like any copy; only the writing is left out. Nothing is
 //! shared where the owner did not say so, and a file system that cannot share gets ordinary copies. Never writes to the
 //! source; a write to either file later would give it blocks of its own.
+//!
+//! One file system. Where source and destination have one `st_dev` and the file system can, files are cloned
+//! (`FICLONE`, `transfer/clone.rs`). Every promise below holds: the clone is made durable and read past the cache
+//! against the recorded checksum (against the source's own bytes where none is recorded), the source is intact, the
+//! swap is the same. A rename would take the files from the source before the commit point, a hard link would leave
+//! trash and live copy one file that a later write reaches from both. What clones cannot give is a second copy of the
+//! bytes: a flip hits the live copy and the source in trash alike, which the step log says; `migration_same_file_system
+//! = copy` writes every byte anew.
 
 use std::sync::atomic::Ordering;
 

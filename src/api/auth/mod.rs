@@ -3,6 +3,12 @@
 //!
 //! Rooms: `visitor` is who looks at the page, `watch` keeps the tokens in memory as their file changes, `audit` writes the log, `challenge` makes the refusals.
 //! The decision itself is [`crate::access`]'s. Handlers see a [`Caller`](super::caller::Caller) and nothing of tokens.
+//!
+//! Who may. One layer (`api/auth/layer.rs`) is the only way in: host name, other sites, credentials, role, audit, in
+//! that order. Tokens are 256 random bits, so their SHA-256 is kept without a KDF; Digest needs `HA1` beside it
+//! (`--no-digest` leaves it out). Ended tokens do not open the door again, nor does a file of tokens that vanishes
+//! while the daemon runs. Tokens and certificates follow their files on threads of their own, so that no request waits
+//! for a disk.
 
 mod audit;
 mod challenge;

@@ -1,4 +1,10 @@
 //! What the engine tells: copies made under short locks.
+//!
+//! Whatever waits says why in `status_reason`, one line made at the moment of the question
+//! (`engine/look/migrations.rs`): the slots that are taken, the disk that is disabled, hung, or could not be opened at
+//! the start (and who holds its lock), the window of hours, the next attempt with the last failure and its numbers, the
+//! lowest limit of a copy, the task or operator that paused it, the gate and its deadline. `tests/daemon/waiting.rs`
+//! has one of each.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -3,6 +3,13 @@
 //!
 //! Until that one durable write nothing is given up: a refusal, or a crash, leaves copies here with higher generations,
 //! which changes nothing of who has what. Decided in [`crate::rules::giving_up`].
+//!
+//! A disk is given up (`disk forget --lost`, `disk replace`) when it never comes back; refused while it can be read
+//! (`engine/lost`, `rules::giving_up`). In this order: copies here that are as good as what it may have are written
+//! again above it; verified copies from it are read cold and become the tablet, or go to quarantine; its uuid is
+//! written into `disks.json` as lost, and that is the moment it is given up; then tablets are released and migrations
+//! end. A lost disk never joins again. `disk replace` then takes a blank file system in its place, never the bare
+//! directory below the mount.
 
 mod give_up;
 mod held;

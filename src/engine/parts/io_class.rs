@@ -1,4 +1,8 @@
 //! The I/O class of threads that copy, and their own again afterwards.
+//!
+//! Idle I/O class. `ioprio_set(2)` on threads that copy, given back when the copy ends: sync, swap and journal never
+//! wait behind others. It has an effect under `bfq` and `mq-deadline`, none under `none` (most NVMe disks) and `kyber`,
+//! and not on small files, which the kernel writes back by threads of its own.
 
 use std::cell::Cell;
 use std::sync::Once;

@@ -3,6 +3,15 @@
 //! Refused for want of space is what asks for something new: nobody has been promised anything yet. What memory has already
 //! (where a migration or a task stands, who owns a tablet) is kept, and tried again until it is written, in its order and
 //! before anything newer of its kind.
+//!
+//! The journal writes at once what somebody waits for, with all that has come by then; what nobody waits for lies at
+//! most 50 ms. The statuses on the way of a small tablet become one row that way. Nothing is decided by such a line:
+//! what must be durable first (`finalizing`, every end, every order of an operator) is waited for.
+//!
+//! The journal's disk is full. SQLite has written nothing then, so nothing is in doubt: what asks for something new is
+//! refused at once, rows of what memory has already are kept in their order and tried every half second
+//! (`engine/parts/journal_batch.rs`), and a move waits before its swap until `finalizing` is written. Any other error,
+//! a failed sync above all, ends writing until a restart.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};

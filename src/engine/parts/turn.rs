@@ -1,5 +1,11 @@
 //! Where a migration stands is changed in turns: the order in which the journal hears of changes is the order in which they
 //! are made, and nothing is written after the last of them.
+//!
+//! The journal's last word is the last. Whoever changes where a migration stands takes its turn
+//! (`engine/parts/turn.rs`): rows are posted in the order in which they are made, and an end or a pause keeps its turn
+//! until it is durable and shown. What was asked meanwhile sees the end and is refused. The journal itself writes
+//! nothing over an end but what `retry` begins again (`Operation::Reopen`). An abort that was answered stands in every
+//! row that is written until it is obeyed.
 
 use std::sync::{MutexGuard, PoisonError};
 

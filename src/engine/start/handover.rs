@@ -1,4 +1,11 @@
 //! What was staged for a migration that the journal has lost goes on with the one that was accepted in its place.
+//!
+//! What was promised before a journal was lost is in the new one before its staging goes. The journal says where its
+//! own history begins (`history_from`): a number from there on without a row was pruned, one before it was promised by
+//! a journal that is gone. What is accepted again goes on with what was staged (`engine/start/handover.rs`) and waits
+//! at its gate for an operator, without a deadline, `auto` ones too (`model::KnownBy`): mode and requester are in
+//! `owner.json`, what was decided since is gone. The list of disks has a copy on each root (`node_disks.json`, the
+//! newest by a counter), read only when `disks.json` is missing.
 
 use std::sync::Arc;
 use std::time::Duration;

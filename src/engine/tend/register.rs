@@ -1,5 +1,13 @@
 //! Disks that join and leave while the daemon runs. What a start would refuse is refused here; what a start would have to
 //! settle is left to a start: a disk that joins must hold nothing that this node knows of already.
+//!
+//! A disk joins by what a start does to it, into the next place of a table that is only ever appended to
+//! (`engine/parts/disk_table.rs`). It is refused when it holds anything that a start would have to settle: a tablet
+//! this node knows of, unfinished copies, damaged records. A disk is forgotten only when nothing needs it: no tablet,
+//! migration or task, nor the last trace of a tablet in its trash or quarantine. Then its threads end, nothing of it is
+//! held open, and what was said of it (disabled) goes too. Joining and leaving both write `storage_root_path` to
+//! be_custom.conf, which from then on wins over be.conf. `safe_to_remove` asks more than that, because pulling a disk
+//! takes its whole file system along: no other root's tablets there, and not `state_dir`.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,6 +1,14 @@
 //! Files without a record: directories below `data/` that no record names. After a start, and after a disk came back, a
 //! walk of each disk looks for them in the background; until it has ended nobody knows that there are none. They are
 //! shown and counted, they keep their disk from being let go, and nothing here touches them.
+//!
+//! Files without a record (`engine/tend/unrecorded.rs`): each disk is walked through in the background after a start,
+//! and after it came back, for directories below `data/` that no record names. Until the walk has ended nobody knows
+//! that there are none, so the disk is neither safe to remove nor forgotten; nor while there is one. `tablet adopt`
+//! (`engine/heal/adopt.rs`) sums their files, gives them a record by a header or by a record of the very same files,
+//! and goes the way of a heal. What is left over beside an owner that lives goes to quarantine
+//! (`engine/heal/set_aside.rs`). A disk that was given up and can be read again is opened as a guest
+//! (`engine/heal/guest.rs`): in no table, never written to, and only for the one copy that is named.
 
 use std::sync::Arc;
 use std::time::Duration;
