@@ -172,6 +172,42 @@ fn rooms_open_with_what_they_are_for_and_stay_small() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// The public item that a line begins, but for what is handed on (`pub use`) and rooms, which open with their own words.
+fn public_item(line: &str) -> Option<&str> {
+    const ITEMS: [&str; 9] =
+        ["fn ", "async fn ", "const fn ", "unsafe fn ", "struct ", "enum ", "trait ", "type ", "static "];
+    let item = line.trim_start().strip_prefix("pub ")?;
+    ITEMS.iter().any(|kind| item.starts_with(kind)).then_some(item)
+}
+
+/// What the compiler's own lint would ask of every field as well, where a good name says enough.
+#[test]
+fn public_items_say_what_they_are() {
+    let (mut wrong, mut seen) = (Vec::new(), 0);
+    for file in rust_files(&root().join("src")) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let (mut is_told, mut in_attribute) = (false, false);
+        for (number, line) in text.lines().take_while(|line| *line != "mod tests {").enumerate() {
+            let trimmed = line.trim_start();
+            if trimmed.starts_with("///") || trimmed.starts_with("#[doc") || trimmed.starts_with("$(#[") {
+                is_told = true;
+            } else if in_attribute || trimmed.starts_with("#[") {
+                in_attribute = !trimmed.ends_with(']');
+            } else {
+                if let Some(item) = public_item(line) {
+                    seen += 1;
+                    if !is_told {
+                        wrong.push(format!("{}:{}: {item}", file.display(), number + 1));
+                    }
+                }
+                is_told = false;
+            }
+        }
+    }
+    assert!(seen > 500, "{seen} items");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_documented_transition_table_is_the_one_in_force() {
     let text = std::fs::read_to_string(root().join("ARCHITECTURE.md")).expect("readable");

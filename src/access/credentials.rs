@@ -21,7 +21,6 @@ pub struct DigestAnswer {
     pub username: String,
     /// As the challenge said.
     pub realm: String,
-    /// The challenge's.
     pub nonce: String,
     /// The request target the client believes it asks for.
     pub uri: String,

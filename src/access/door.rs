@@ -21,7 +21,6 @@ use super::{DigestAnswer, Role};
 pub enum Anonymous {
     /// Anybody, while no token exists.
     UntilTokensExist,
-    /// Nobody.
     Never,
 }
 
@@ -46,11 +45,9 @@ pub enum Loopback {
 /// What is asked.
 #[derive(Debug)]
 pub struct Asking<'a> {
-    /// Method.
     pub method: &'a str,
     /// The target as the client sent it, path and query.
     pub target: &'a str,
-    /// What that needs.
     pub need: Need,
     /// Whether it comes from this host.
     pub from_loopback: bool,
@@ -82,12 +79,7 @@ pub enum Refusal {
         stale: bool,
     },
     /// 403: who asks is known, and may not.
-    Forbidden {
-        /// Who.
-        caller: Admitted,
-        /// What it needs.
-        needed: Role,
-    },
+    Forbidden { caller: Admitted, needed: Role },
 }
 
 impl Door {

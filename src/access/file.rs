@@ -21,19 +21,13 @@ pub enum TokenFileError {
     /// The file system says no.
     #[error("{}: {source}", path.display())]
     Io {
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
     },
     /// It is not what is written there.
     #[error("{}: not a file of tokens ({why}); nobody is let in by it until it is mended or removed", path.display())]
-    Damaged {
-        /// Which file.
-        path: PathBuf,
-        /// What is wrong.
-        why: String,
-    },
+    Damaged { path: PathBuf, why: String },
 }
 
 #[derive(Serialize, Deserialize)]

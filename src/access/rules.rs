@@ -8,9 +8,7 @@ use super::Role;
 /// What a request has to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// Nothing, ever.
     Nothing,
-    /// This role.
     Role(Role),
 }
 

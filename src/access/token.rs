@@ -65,7 +65,6 @@ pub struct NewToken<'a> {
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
-    /// Its name.
     pub name: String,
     /// What its holder may do.
     pub role: Role,
@@ -74,7 +73,6 @@ pub struct Token {
     ha1_sha256: Option<String>,
     /// When it was made, in milliseconds since the Unix epoch.
     pub created_ms: i64,
-    /// When it ends.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expires_ms: Option<i64>,
     /// When it was taken back.

@@ -13,9 +13,7 @@ pub(super) struct Address(pub(super) SocketAddr);
 /// Whether the wire can be listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Transport {
-    /// Yes.
     Plain,
-    /// No.
     Tls,
 }
 

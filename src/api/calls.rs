@@ -15,9 +15,7 @@ use crate::model::{ErrorCode, Failure};
 pub(super) enum Touches {
     /// A lock in memory.
     Memory,
-    /// The journal.
     Journal,
-    /// A storage root.
     Disk,
 }
 

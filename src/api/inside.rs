@@ -29,7 +29,6 @@ pub struct Inside {
 /// Why there is no answer.
 #[derive(Debug, Clone)]
 pub struct Refused {
-    /// The HTTP status.
     pub status: StatusCode,
     /// What the API says.
     pub error: Box<ErrorBody>,

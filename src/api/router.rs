@@ -23,11 +23,8 @@ use super::{doris, metrics, v1};
 
 /// What surrounds every route, beside the limits.
 pub(super) struct Around {
-    /// Who may.
     pub(super) access: Access,
-    /// Under which names.
     pub(super) hosts: Hosts,
-    /// Over which transport.
     pub(super) transport: Transport,
     /// The page for people, and the port its cookies are named after.
     pub(super) page: Option<(MakePage, u16)>,

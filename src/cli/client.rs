@@ -30,7 +30,6 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(60);
 /// An answer: what it says, and its text as it came.
 #[derive(Debug)]
 pub(super) struct Answer<T> {
-    /// The body, understood.
     pub(super) value: T,
     /// The body, unchanged; a line feed at its end.
     pub(super) text: String,
@@ -39,13 +38,8 @@ pub(super) struct Answer<T> {
 /// Direction of a change of a disk's service.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Service {
-    /// Back into service.
     Enable,
-    /// Out of service.
-    Disable {
-        /// Why.
-        reason: String,
-    },
+    Disable { reason: String },
 }
 
 /// A daemon.

@@ -8,9 +8,7 @@ use crate::model::printable;
 /// Which edge a column keeps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Align {
-    /// Words.
     Left,
-    /// Numbers.
     Right,
 }
 

@@ -14,7 +14,6 @@ use super::value::Refusal;
 
 /// What a configuration depends on beside its text.
 pub struct Surroundings<'a> {
-    /// The environment.
     pub env: &'a dyn Fn(&str) -> Option<String>,
     /// Resolves a path (`realpath`), or says none when it cannot.
     pub canonical: &'a dyn Fn(&str) -> Option<String>,

@@ -17,7 +17,6 @@ pub struct FileLine {
 /// One thing that keeps the daemon from starting.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Where it stands.
     pub place: FileLine,
     /// What was written there: `key = value`, the offending line, or the key alone.
     pub subject: String,
@@ -30,7 +29,6 @@ pub struct Problem {
 /// Every problem of the files, in the order of file and line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct ConfigErrors {
-    /// At least one.
     pub problems: Vec<Problem>,
     /// Keys without effect: one of them may be what was meant.
     pub ignored: Vec<IgnoredKey>,
@@ -39,9 +37,7 @@ pub struct ConfigErrors {
 /// A key of the files that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct IgnoredKey {
-    /// The key.
     pub key: String,
-    /// Everywhere it stands.
     pub places: Vec<FileLine>,
     /// Why it has none.
     pub why: IgnoredWhy,
@@ -55,7 +51,6 @@ pub enum IgnoredWhy {
         /// What it steers in Doris, or what stands in its place here.
         reason: &'static str,
     },
-    /// Nobody knows it.
     Unknown {
         /// The key it is probably a slip of.
         closest: Option<&'static str>,

@@ -6,11 +6,9 @@ use super::schema::Mutability;
 /// A key whose value in the files is not the one in force.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct KeyChange {
-    /// Its name.
     pub key: &'static str,
     /// In force until now.
     pub from: String,
-    /// In the files.
     pub to: String,
 }
 

@@ -7,11 +7,9 @@ use super::value::Refusal;
 /// One key as `/api/show_config` shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShownKey {
-    /// Its name.
     pub name: &'static str,
     /// Its type, in Doris's words.
     pub type_name: &'static str,
-    /// Its value now.
     pub value: String,
     /// Whether it can be changed at run time.
     pub mutability: Mutability,
@@ -21,36 +19,21 @@ pub struct ShownKey {
 /// `validate k=v failed`, what is accepted is added.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SetError {
-    /// No such key.
     #[error("'{key}' is not found")]
-    NotFound {
-        /// As given.
-        key: String,
-    },
+    NotFound { key: String },
     /// A key that is read at start only.
     #[error("'{key}' is not support to modify")]
-    NotMutable {
-        /// As given.
-        key: String,
-    },
+    NotMutable { key: String },
     /// Not of the key's type.
     #[error("convert '{value}' as {type_name} failed")]
     Convert {
-        /// As given.
         value: String,
         /// What it should have been.
         type_name: &'static str,
     },
     /// Of the type, but not accepted.
     #[error("validate {key}={value} failed, {help}")]
-    Validate {
-        /// The key.
-        key: String,
-        /// As given.
-        value: String,
-        /// What is accepted.
-        help: String,
-    },
+    Validate { key: String, value: String, help: String },
 }
 
 /// Two keys that are each fine and do not go together.
@@ -58,7 +41,6 @@ pub enum SetError {
 pub(super) struct Conflict {
     /// Either of them: blame falls on whichever the reader set.
     pub(super) keys: [&'static str; 2],
-    /// What is wrong.
     pub(super) what: &'static str,
 }
 

@@ -32,7 +32,6 @@ pub struct StorageRootSpec {
 pub struct BrokenEntry {
     /// The entry as written.
     pub entry: String,
-    /// Why.
     pub reason: String,
     /// What it says, when only the path is missing; none when the entry itself is not understood.
     pub spec: Option<StorageRootSpec>,
@@ -73,7 +72,6 @@ pub enum EntryError {
 pub struct InvalidEntry {
     /// The entry as written.
     pub entry: String,
-    /// Why.
     pub error: EntryError,
 }
 

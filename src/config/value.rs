@@ -44,7 +44,6 @@ pub(super) trait Value: Sized {
 /// What a key demands beyond its type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Rule {
-    /// Nothing.
     Any,
     /// A number from the first to the second, both included.
     Range(i64, i64),
@@ -243,17 +242,13 @@ words! {
 
     /// Whether every HTTP request wants credentials (`enable_all_http_auth`).
     HttpAuth as "bool" {
-        /// No.
         Off = "false",
-        /// Yes.
         Required = "true",
     }
 
     /// Whether this host needs credentials where others do (`allow_loopback_without_credentials`).
     LoopbackAccess as "bool" {
-        /// Like any other.
         AsOthers = "false",
-        /// It needs none.
         Free = "true",
     }
 
@@ -261,13 +256,11 @@ words! {
     MetricsAccess as "bool" {
         /// Like any other path.
         AsOthers = "false",
-        /// It needs none.
         Free = "true",
     }
 
     /// What start-up does with the tablet directories the records name (`catalog_check_on_start`).
     CatalogCheck as "bool" {
-        /// Believes the records.
         TrustRecords = "false",
         /// Looks at each directory once.
         StatDirectories = "true",
@@ -325,13 +318,10 @@ words! {
 
     /// How much is logged (`sys_log_level`).
     LogLevel as "std::string" {
-        /// Everything.
         Debug = "DEBUG",
-        /// What happened.
         Info = "INFO",
         /// What should be looked at.
         Warning = "WARNING",
-        /// What failed.
         Error = "ERROR",
         /// What ended the daemon.
         Fatal = "FATAL",

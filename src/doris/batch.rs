@@ -20,7 +20,6 @@ const NO_OPERATION: u8 = 13;
 pub struct Operation<'a> {
     /// Number of the column family.
     pub family: u32,
-    /// The key.
     pub key: &'a [u8],
     /// Its new value; `None` deletes it.
     pub value: Option<&'a [u8]>,
@@ -31,7 +30,6 @@ pub struct Operation<'a> {
 pub struct Batch<'a> {
     /// Sequence number of its first operation; each further one has the next.
     pub sequence: u64,
-    /// In order.
     pub operations: Vec<Operation<'a>>,
 }
 

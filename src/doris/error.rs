@@ -13,7 +13,6 @@ pub enum DorisError {
         file: String,
         /// Where in it, in bytes.
         offset: u64,
-        /// What is wrong.
         why: String,
     },
     /// Well formed, and of a kind that the backend's own library does not write, or that is not handled here.
@@ -21,7 +20,6 @@ pub enum DorisError {
     NotUnderstood {
         /// Name of the file below `meta/`.
         file: String,
-        /// What it is.
         what: String,
     },
     /// A file that must be there is not.

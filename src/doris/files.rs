@@ -15,7 +15,6 @@ pub type Listing = BTreeMap<String, u64>;
 /// What a directory holds, seen from the tablet.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TabletFiles {
-    /// To be moved.
     pub files: Listing,
     /// In the directory, and of no rowset of the tablet.
     pub garbage: Vec<String>,

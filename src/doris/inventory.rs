@@ -13,7 +13,6 @@ use super::uid::Uid;
 /// A tablet's record, and what lies beside it in the database.
 #[derive(Debug, Clone)]
 pub struct Found {
-    /// By its key.
     pub ids: TabletIds,
     /// Its record; what is wrong with it where it does not parse.
     pub record: Result<Tablet, &'static str>,

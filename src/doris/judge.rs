@@ -47,9 +47,7 @@ pub enum Reason {
     Shutdown,
     /// A state of old releases, or of none.
     Stopped,
-    /// Being removed.
     Tombstoned,
-    /// No uid.
     UidZero,
     /// A key that is not understood has its number or its uid.
     UnknownKey,

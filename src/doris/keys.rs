@@ -27,14 +27,12 @@ pub enum Key<'a> {
     RemoteGarbage,
     /// `hdr_…`, from before 0.11: a backend does not start with one.
     RetiredHeader,
-    /// Anything else.
     Unknown,
 }
 
 /// What names a tablet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TabletIds {
-    /// Its number.
     pub tablet_id: i64,
     /// Hash of its schema.
     pub schema_hash: i32,

@@ -25,7 +25,6 @@ pub struct TableFile {
 /// One column family.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Family {
-    /// Its name.
     pub name: String,
     /// Live tables by (level, number).
     pub tables: BTreeMap<(u32, u64), TableFile>,
@@ -36,7 +35,6 @@ pub struct Family {
 /// What all edits together say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// By number.
     pub families: BTreeMap<u32, Family>,
     /// The number that the next new file would get.
     pub next_file: u64,

@@ -24,7 +24,6 @@ const ROWSET_UID: u32 = 21;
 /// What becomes of rowsets that a compaction has replaced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stale {
-    /// They come along.
     Keep,
     /// All of them go: a file of one is missing, and dropping some would end a later backend.
     Drop,
@@ -46,7 +45,6 @@ pub struct NewPlace {
 /// The two batches.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Batches {
-    /// At the destination.
     pub put: Vec<Pair>,
     /// At the source, afterwards.
     pub delete: Vec<Vec<u8>>,

@@ -28,9 +28,7 @@ pub enum Value<'a> {
 /// A field, and the bytes it takes with its tag.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Field<'a> {
-    /// Its number.
     pub number: u32,
-    /// Its value.
     pub value: Value<'a>,
     raw: &'a [u8],
 }
@@ -115,7 +113,6 @@ pub enum Change<'a> {
     Bytes(Vec<u8>),
     /// Each occurrence becomes what this makes of it; there is none where there was none.
     Each(&'a Rewrite<'a>),
-    /// Every occurrence goes.
     Drop,
 }
 

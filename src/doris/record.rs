@@ -12,7 +12,6 @@ use super::uid::Uid;
 pub enum TabletState {
     /// Target of a schema change.
     NotReady,
-    /// It serves.
     Running,
     /// Being removed, in old releases.
     Tombstoned,
@@ -56,7 +55,6 @@ pub enum RowsetState {
     Other,
     /// A transaction that is not published.
     Committed,
-    /// It serves.
     Visible,
 }
 
@@ -65,14 +63,12 @@ pub enum RowsetState {
 pub enum RowsetIs {
     /// In the tablet's directory.
     Local,
-    /// In remote storage.
     Remote,
 }
 
 /// How inverted indexes are kept (`InvertedIndexStorageFormatPB`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum IndexFiles {
-    /// No such index.
     None,
     /// One file for each index and segment; it may be missing until it is built.
     EachIndex,
@@ -85,7 +81,6 @@ pub enum IndexFiles {
 pub struct Rowset {
     /// As text, as in the names of its files.
     pub id: String,
-    /// Its state.
     pub state: RowsetState,
     /// First version in it.
     pub start_version: i64,
@@ -97,7 +92,6 @@ pub struct Rowset {
     pub uid: Uid,
     /// Segment files: `{id}_0.dat` and on.
     pub segments: u64,
-    /// Where they are.
     pub place: RowsetIs,
     /// Whether it is of the retired format.
     pub is_alpha: bool,
@@ -168,17 +162,12 @@ fn index_files(schema: &[u8]) -> Result<IndexFiles, Malformed> {
 /// What a mover has to know of a tablet, without its fresh rowsets.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tablet {
-    /// Its names.
     pub ids: TabletIds,
-    /// Its table.
     pub table_id: i64,
-    /// Its partition.
     pub partition_id: i64,
     /// Directory below `data/`.
     pub shard: i64,
-    /// Its uid.
     pub uid: Uid,
-    /// Its state.
     pub state: TabletState,
     /// `rs_metas`.
     pub rowsets: Vec<Rowset>,
@@ -192,7 +181,6 @@ pub struct Tablet {
     pub cools_down: bool,
     /// `_binlog/` is kept.
     pub binlog: bool,
-    /// By its schema.
     pub index_files: IndexFiles,
 }
 

@@ -36,7 +36,6 @@ impl Handle {
 /// An entry of a table: one change of one key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TableEntry {
-    /// The key.
     pub key: Vec<u8>,
     /// Of several changes of a key, the one with the highest number counts.
     pub sequence: u64,

@@ -15,7 +15,6 @@ pub enum JournalError {
     Io {
         /// What was being done.
         doing: &'static str,
-        /// To what.
         path: PathBuf,
         /// What the system said.
         source: io::Error,
@@ -23,7 +22,6 @@ pub enum JournalError {
     /// Something else stands where the state directory, or a directory above it, is to be.
     #[error("state_dir {}: {} is not a directory; move it away, or name another state_dir", dir.display(), part.display())]
     NoDirectory {
-        /// The state directory.
         dir: PathBuf,
         /// What is in the way.
         part: PathBuf,
@@ -34,7 +32,6 @@ pub enum JournalError {
         quoted(file)
     )]
     InUse {
-        /// The journal.
         file: PathBuf,
         /// Who holds it, as far as known.
         holder: String,
@@ -44,10 +41,7 @@ pub enum JournalError {
         "{} is not a regular file; move it away, the journal is never followed through a link",
         quoted(file)
     )]
-    NotRegular {
-        /// The path.
-        file: PathBuf,
-    },
+    NotRegular { file: PathBuf },
     /// The file was written by a newer release. It was not touched.
     #[error(
         "journal {} has format version {found}, this release knows versions up to {known}; start the newer \
@@ -55,9 +49,7 @@ pub enum JournalError {
         quoted(file)
     )]
     Newer {
-        /// The journal.
         file: PathBuf,
-        /// Its version.
         found: i32,
         /// The highest version known here.
         known: i32,
@@ -69,9 +61,7 @@ pub enum JournalError {
         quoted(file)
     )]
     TooOld {
-        /// The journal.
         file: PathBuf,
-        /// Its version.
         found: i32,
         /// The lowest version known here.
         oldest: i32,
@@ -83,7 +73,6 @@ pub enum JournalError {
         quoted(file)
     )]
     Foreign {
-        /// The path.
         file: PathBuf,
         /// The application id in its header.
         found: u32,
@@ -93,20 +82,13 @@ pub enum JournalError {
         "journal {} was just made and is already unreadable ({reason}); replace the disk below it",
         quoted(file)
     )]
-    FreshUnreadable {
-        /// The journal.
-        file: PathBuf,
-        /// What was seen.
-        reason: String,
-    },
+    FreshUnreadable { file: PathBuf, reason: String },
     /// SQLite reported an error. From the first one on the journal takes no more writes.
     #[error("{doing} in {}: {source}; check the disk below it, then restart the daemon", quoted(file))]
     Sqlite {
-        /// The journal.
         file: PathBuf,
         /// What was being done.
         doing: &'static str,
-        /// What SQLite said.
         source: rusqlite::Error,
     },
     /// There is no space below the journal. Nothing was written, and nothing but space is missing.
@@ -128,7 +110,6 @@ pub enum JournalError {
         quoted(file)
     )]
     Unavailable {
-        /// The journal.
         file: PathBuf,
         /// The first error, in words.
         first_error: String,
@@ -138,12 +119,7 @@ pub enum JournalError {
         "{row} in {}; the row is kept as it is, what the disks hold decides about the tablet",
         quoted(file)
     )]
-    Damaged {
-        /// The journal.
-        file: PathBuf,
-        /// The row.
-        row: DamagedRow,
-    },
+    Damaged { file: PathBuf, row: DamagedRow },
 }
 
 impl JournalError {
@@ -178,18 +154,11 @@ pub enum Refused {
     #[error(
         "no migration {id} of tablet {key} in the journal; it was never accepted, or it is finished and pruned"
     )]
-    UnknownMigration {
-        /// The number.
-        id: MigrationId,
-        /// The tablet.
-        key: TabletKey,
-    },
+    UnknownMigration { id: MigrationId, key: TabletKey },
     /// An update of a migration whose end is in the journal already.
     #[error("migration {id} is {status} in the journal; that it is {late} came too late and is not written")]
     Ended {
-        /// The number.
         id: MigrationId,
-        /// How it ended.
         status: String,
         /// What would have been written over it.
         late: Status,

@@ -93,7 +93,6 @@ enum Finding {
 
 /// Why a database is not taken as it is.
 enum Rejection {
-    /// Set it aside.
     Damage(String),
     /// Leave it alone and do not start.
     Stop(JournalError),

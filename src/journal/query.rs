@@ -24,7 +24,6 @@ pub struct Rows {
 pub struct Filter {
     /// Any of these; empty for all.
     pub statuses: Vec<Status>,
-    /// The coarse state.
     pub phase: Option<Phase>,
     /// The tablet, under whatever schema.
     pub tablet_id: Option<TabletId>,
@@ -40,7 +39,6 @@ pub struct Filter {
     pub created_since_ms: Option<TimestampMs>,
     /// Accepted before this time.
     pub created_until_ms: Option<TimestampMs>,
-    /// By number.
     pub order: RowOrder,
     /// Only what follows this one in `order`; [`Listed::next_after`] of the page before.
     pub after: Option<MigrationId>,
@@ -71,7 +69,6 @@ impl Default for Filter {
 /// A disk, one way or the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum DiskMatch {
-    /// By identity.
     Uuid(DiskUuid),
     /// By the path it was configured under when the migration was accepted.
     Path(String),

@@ -17,7 +17,6 @@ pub struct DamagedRow {
     pub tablet: String,
     /// The status as the row's column names it. Not checked against anything.
     pub status: String,
-    /// What is wrong.
     pub reason: String,
 }
 

@@ -27,7 +27,6 @@ pub enum Operation<'a> {
 /// What one call of [`Journal::prune_finished`] did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pruned {
-    /// Rows deleted.
     pub deleted: u64,
     /// Whether another call would delete more.
     pub rest: Rest,
@@ -38,7 +37,6 @@ pub struct Pruned {
 pub enum Rest {
     /// Call again, after other work that waits.
     More,
-    /// Done.
     Nothing,
 }
 

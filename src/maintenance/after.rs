@@ -24,15 +24,10 @@ use crate::transfer::{BufferBudget, CheckRequest, CopyHooks, CopyOptions, verify
 /// What a backend has of a tablet that was moved.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Confirmed {
-    /// The move.
     pub id: u64,
-    /// The tablet.
     pub tablet_id: i64,
-    /// Where it went.
     pub root: String,
-    /// How it is.
     pub now: Now,
-    /// In a sentence.
     pub about: String,
 }
 

@@ -35,9 +35,7 @@ impl Means {
 pub(super) struct From<'a> {
     /// The directory above it.
     pub(super) parent: &'a Dir,
-    /// Its name there.
     pub(super) name: &'a str,
-    /// The directory itself.
     pub(super) dir: &'a Dir,
 }
 

@@ -22,7 +22,6 @@ pub struct NotOpened(pub Vec<String>);
 pub struct Root {
     /// As the configuration writes it.
     pub path: String,
-    /// Its medium.
     pub medium: Medium,
     /// Whether its file system takes no writes: tablets can leave it, and it must leave the configuration then.
     pub read_only: bool,

@@ -18,7 +18,6 @@ use crate::storage::{look_at_tablet, same_file_system};
 pub enum Request {
     /// These tablets go to that root.
     Move {
-        /// By number.
         tablets: Vec<i64>,
         /// As the configuration writes it.
         to: String,
@@ -49,7 +48,6 @@ pub struct Plan {
 /// One move.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Planned {
-    /// The tablet.
     pub tablet_id: i64,
     /// Hash of its schema.
     pub schema_hash: i32,
@@ -57,35 +55,27 @@ pub struct Planned {
     pub from: String,
     /// The root it goes to.
     pub to: String,
-    /// Of its files.
     pub bytes: u64,
-    /// How many files.
     pub files: u64,
 }
 
 /// A tablet that stays.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LeftBehind {
-    /// The tablet.
     pub tablet_id: i64,
     /// Hash of its schema.
     pub schema_hash: i32,
-    /// Where.
     pub root: String,
-    /// Why.
     pub reasons: Vec<String>,
-    /// What helps.
     pub help: Option<&'static str>,
 }
 
 /// A tablet that no other root takes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Misfit {
-    /// The tablet.
     pub tablet_id: i64,
     /// Hash of its schema.
     pub schema_hash: i32,
-    /// Of its files.
     pub bytes: u64,
     /// What each root has against it.
     pub tried: String,

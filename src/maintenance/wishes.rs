@@ -26,7 +26,6 @@ pub enum Committed {
 /// Whether a tablet may go to a root of another medium, from where the frontend would order it back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OtherMedia {
-    /// No.
     #[default]
     Never,
     /// Where it is asked for.

@@ -50,7 +50,6 @@ pub struct Replaced {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StaleRowsets {
-    /// They come along.
     Keep,
     /// A file of one is missing: all of them go.
     Drop,

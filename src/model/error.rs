@@ -91,7 +91,6 @@ error_codes! {
     RecordDamaged = "RECORD_DAMAGED",
     /// An operator stopped it.
     Aborted = "ABORTED",
-    /// A deadline passed.
     TimedOut = "TIMED_OUT",
     /// The journal cannot be written: nothing new is accepted.
     JournalUnavailable = "JOURNAL_UNAVAILABLE",
@@ -135,7 +134,6 @@ impl fmt::Display for ErrorCode {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
 pub struct Failure {
-    /// What kind.
     pub code: ErrorCode,
     /// What happened, to what, and what helps.
     pub message: String,

@@ -6,16 +6,10 @@ use std::str::FromStr;
 /// `keep`, or `1000:1000`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum FileOwner {
-    /// Whose they were.
     #[default]
     Keep,
     /// Of this user and this group, by number.
-    Set {
-        /// The user.
-        uid: u32,
-        /// The group.
-        gid: u32,
-    },
+    Set { uid: u32, gid: u32 },
 }
 
 /// A text that is neither.

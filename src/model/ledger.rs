@@ -8,7 +8,6 @@ use super::{DiskRef, Migration, MigrationId, Receipt, Status, TabletKey};
 /// One tablet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerLine {
-    /// The tablet.
     #[serde(flatten)]
     pub key: TabletKey,
     /// The highest generation that was about to be committed, or was.
@@ -24,7 +23,6 @@ pub struct LedgerLine {
 /// A disk that owns a tablet, durably.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerOwner {
-    /// The disk.
     pub disk: DiskRef,
     /// The generation it has.
     pub generation: u64,
@@ -36,7 +34,6 @@ pub struct LedgerOwner {
 /// What a generation holds: enough to know it again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LedgerContent {
-    /// Files.
     pub files: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -56,7 +53,6 @@ impl From<&Receipt> for LedgerContent {
 pub struct MayOwn {
     /// Whose swap it was.
     pub migration: MigrationId,
-    /// The disk.
     pub disk: DiskRef,
     /// The generation it was to get.
     pub generation: u64,

@@ -9,7 +9,6 @@ use super::text::quoted;
 pub struct FileEntry {
     /// A plain file name: no slash, not `.` or `..`.
     pub name: String,
-    /// Exact size.
     pub size_bytes: u64,
     /// CRC-32 (ISO-HDLC, as zlib's) of the whole file. `None` only where the metadata store keeps no checksum per file
     /// (a Doris root): the copy is then checked against what was read, not against what was once written.
@@ -28,7 +27,6 @@ pub struct Manifest {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{} cannot be the name of a tablet file: {why}", quoted(name))]
 pub struct InvalidFileName {
-    /// The name.
     pub name: String,
     /// What is wrong with it.
     pub why: &'static str,

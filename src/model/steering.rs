@@ -62,7 +62,6 @@ impl KnownBy {
 /// The key a client gave its request, so that repeating the request changes nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Idempotency {
-    /// As given.
     pub key: String,
     /// Of the request that came with it: the same key with another request is refused.
     pub fingerprint: String,

@@ -23,15 +23,12 @@ pub enum TabletState {
 pub struct TabletRecord {
     /// Raised by one at every swap; the highest good one owns the tablet.
     pub generation: u64,
-    /// Identity.
     pub key: TabletKey,
     /// Partition the tablet belongs to; 0 where unknown.
     pub partition_id: i64,
     /// The directory below `data/` that holds it.
     pub shard_id: ShardId,
-    /// State.
     pub state: TabletState,
-    /// Its files.
     pub manifest: Manifest,
     /// The tablet's `TabletMetaPB` in the JSON form Doris prints, byte for byte as given, unknown fields included.
     /// Its `shard_id` is the one at import; the record's own is the truth.
@@ -41,7 +38,6 @@ pub struct TabletRecord {
 /// What the catalog keeps of a record in memory: small, because a node holds a million of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RecordSummary {
-    /// Identity.
     pub key: TabletKey,
     /// See [`TabletRecord::generation`].
     pub generation: u64,
@@ -51,7 +47,6 @@ pub struct RecordSummary {
     pub partition_id: i64,
     /// Sum of the manifest's sizes.
     pub size_bytes: u64,
-    /// Number of files.
     pub file_count: u32,
     /// Directory below `data/`.
     pub shard_id: ShardId,

@@ -16,9 +16,7 @@ use crate::api::{Inside, Refused, Visitor};
 
 /// A request.
 pub(super) struct Ask {
-    /// Who asks.
     pub(super) visitor: Visitor,
-    /// The API.
     pub(super) inside: Inside,
     /// The parameters that say something.
     pub(super) query: BTreeMap<String, String>,

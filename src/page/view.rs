@@ -21,9 +21,7 @@ pub(super) enum Section {
 pub(super) struct View {
     /// For the window and the heading.
     pub(super) title: String,
-    /// Where it belongs.
     pub(super) section: Section,
-    /// Below the heading.
     pub(super) body: Markup,
 }
 

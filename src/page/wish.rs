@@ -22,7 +22,6 @@ pub(super) struct Wish {
     pub(super) how: Map<String, Value>,
     /// The arguments of `tabletctl`.
     pub(super) command: Vec<String>,
-    /// For people.
     pub(super) name: String,
 }
 

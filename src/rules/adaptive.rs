@@ -61,7 +61,6 @@ pub enum Verdict {
     Hold,
     /// Slower: small reads wait.
     Latency,
-    /// Slower: others stall.
     Stalls,
 }
 

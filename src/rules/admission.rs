@@ -30,9 +30,7 @@ pub enum TabletFacts<'a> {
 /// What is known of the destination asked for.
 #[derive(Debug, Clone, Copy)]
 pub struct DestinationFacts<'a> {
-    /// Its condition.
     pub condition: &'a DiskCondition,
-    /// Its space.
     pub capacity: Capacity,
     /// Promised to moves in flight and queued.
     pub reserved: Space,
@@ -50,7 +48,6 @@ pub enum HeldBy<'a> {
 /// Everything admission looks at.
 #[derive(Debug, Clone, Copy)]
 pub struct Facts<'a> {
-    /// The tablet.
     pub tablet: TabletFacts<'a>,
     /// The disk; `None` when no configured disk is written that way.
     pub destination: Option<DestinationFacts<'a>>,
@@ -60,11 +57,8 @@ pub struct Facts<'a> {
     pub held: Option<HeldBy<'a>>,
     /// An operation that has the tablet, such as one that heals it.
     pub claimed: Option<OperationId>,
-    /// Migrations waiting.
     pub queue_length: usize,
-    /// How many may.
     pub queue_limit: usize,
-    /// Space limits.
     pub limits: CapacityLimits,
 }
 

@@ -69,9 +69,7 @@ rules! {
 /// What a rule says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Answer {
-    /// Nothing against it.
     Yes,
-    /// Against it.
     No,
     /// It cannot be asked, because the tablet or the disk is not known.
     Unanswered,
@@ -80,9 +78,7 @@ pub enum Answer {
 /// One rule's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
-    /// Which.
     pub rule: Rule,
-    /// Its answer.
     pub answer: Answer,
     /// The numbers it looked at, in words.
     pub detail: String,
@@ -91,7 +87,6 @@ pub struct Check {
 /// Whether two disks share a file system.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FileSystems {
-    /// They do.
     Shared,
     /// They do not.
     Two,
@@ -100,11 +95,9 @@ pub enum FileSystems {
 /// What plans look at beside admission's facts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct PlanFacts {
-    /// The tablet's pin.
     pub pin: Pin,
     /// When it last changed its disk.
     pub last_moved_ms: Option<TimestampMs>,
-    /// Now.
     pub now_ms: TimestampMs,
     /// How long a rebalance leaves a moved tablet alone.
     pub cool_down_ms: TimestampMs,

@@ -19,7 +19,6 @@ use crate::model::{KnownBy, Mode, Status, Step, TimestampMs};
 /// Whether a migration stands at a gate until it is asked to go on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Gate {
-    /// It waits.
     Waits,
     /// It is not at a gate, or walks through it.
     Passes,
@@ -90,9 +89,7 @@ pub enum Verb {
     Pause,
     /// Go on after that.
     Resume,
-    /// Call it off.
     Abort,
-    /// Begin again.
     Retry,
     /// Copy faster or slower.
     SetLimits,

@@ -115,14 +115,12 @@ pub enum TabletNow {
     OnDestination,
     /// Served by another disk.
     OnOtherDisk,
-    /// Served by nobody.
     NotServed,
 }
 
 /// Whether both ends of a migration are still disks of this node.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ends {
-    /// They are.
     Both,
     /// One is the disk that is given up.
     OneIsLost,

@@ -24,7 +24,6 @@ pub enum FoundIn {
     Place,
     /// In trash, whose header alone has arrived in its place: its retirement was cut short.
     Retiring,
-    /// In trash.
     Trash,
     /// In staging: a copy that was never committed.
     Staging,
@@ -37,7 +36,6 @@ pub enum FoundIn {
 /// Where the files of a tablet are whose header is in trash.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FilesIn {
-    /// In the entry.
     Entry,
     /// Below `data/` still.
     Place,
@@ -56,9 +54,7 @@ pub const fn files_of_trashed(in_entry: bool, in_place: bool, named: bool) -> Op
 /// What a copy holds, beside what the tablet held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Content {
-    /// The same files.
     Same,
-    /// Other files.
     Other,
     /// What the tablet held is not known.
     Unknown,
@@ -67,11 +63,8 @@ pub enum Content {
 /// One copy that might be brought back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Candidate {
-    /// Of its record.
     pub generation: u64,
-    /// Its content.
     pub content: Content,
-    /// Where it is.
     pub found_in: FoundIn,
 }
 

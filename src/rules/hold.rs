@@ -16,7 +16,6 @@ use crate::model::{Hold, Status, TimestampMs};
 pub enum TaskWish {
     /// Nothing: it has no task, or the task lets it be.
     None,
-    /// It is paused.
     Pause,
     /// It is called off.
     Cancel,
@@ -25,7 +24,6 @@ pub enum TaskWish {
 /// Whether its destination takes new copies by an operator's word.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum DestinationService {
-    /// It does.
     Enabled,
     /// It does not.
     Disabled,
@@ -38,29 +36,24 @@ pub struct HoldFacts {
     pub status: Status,
     /// What holds it, when it is paused.
     pub held_by: Option<Hold>,
-    /// Of its task.
     pub task: TaskWish,
-    /// Of its destination.
     pub destination: DestinationService,
 }
 
 /// What is to be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum HoldVerdict {
-    /// Nothing.
     Leave,
     /// Pause it, in this name.
     Hold(Hold),
     /// Resume it: what held it is over.
     LetGo,
-    /// Abort it.
     CallOff,
 }
 
 /// A pause that was asked for and has not come to rest yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PendingPause {
-    /// There is none.
     None,
     /// By an operator, or by what holds the migration.
     AskedBy(Option<Hold>),

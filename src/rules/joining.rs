@@ -13,7 +13,6 @@ use super::recovery::Soundness;
 /// The copy a joining disk holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Held {
-    /// Its record's generation.
     pub generation: u64,
     /// Whether it can own.
     pub soundness: Soundness,
@@ -41,7 +40,6 @@ pub enum Twin {
 /// What becomes of the copy held.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// Nothing changes.
     Keep,
     /// It is newer than what was known of this very disk, and nobody else serves the tablet: it owns.
     Own,

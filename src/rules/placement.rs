@@ -6,13 +6,10 @@ use crate::model::{Capacity, ErrorCode, Failure, Medium, TabletKey};
 /// A disk that may be chosen, and what admission says to it.
 #[derive(Debug, Clone)]
 pub struct Candidate<'a> {
-    /// Its path.
     pub path: &'a str,
-    /// Its medium.
     pub medium: Medium,
     /// Admission's answer to the move, or why the move would gain nothing.
     pub answer: Result<(), Failure>,
-    /// Its space.
     pub capacity: Capacity,
     /// Bytes promised to moves in flight and queued.
     pub reserved_bytes: u64,

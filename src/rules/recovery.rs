@@ -22,9 +22,7 @@ use crate::model::{DiskIndex, Reached, Status};
 /// One copy of a tablet below `data/`, with a record.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CopyFound {
-    /// On which disk.
     pub disk: DiskIndex,
-    /// Its record's generation.
     pub generation: u64,
     /// Whether the record parses, its checksum is right and the files it lists are there with their sizes.
     pub soundness: Soundness,
@@ -35,16 +33,13 @@ pub struct CopyFound {
 /// Whether a copy can own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Soundness {
-    /// It can.
     Good,
-    /// It cannot.
     Bad,
 }
 
 /// Whether all disks of this node are here: those that are configured, and those that were and have never been forgotten.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Disks {
-    /// They are.
     AllPresent,
     /// At least one is not.
     SomeMissing,
@@ -139,7 +134,6 @@ pub enum TabletIs {
     OnOtherDisk,
     /// Known, but not served now.
     Unavailable,
-    /// Nowhere.
     Gone,
 }
 
@@ -152,7 +146,6 @@ pub enum MigrationVerdict {
     Complete,
     /// Remove what it made; it was being aborted.
     FinishAbort,
-    /// Stays paused.
     StayPaused,
     /// Stays at its gate until it is asked to go on, or its deadline passes.
     StayAtGate,
@@ -300,7 +293,6 @@ pub enum StagingVerdict {
     Sweep,
     /// Removed itself, and nothing that was ever placed out of it.
     SweepItself,
-    /// To quarantine.
     SetAside,
     /// Left alone until the disk is here that can tell.
     Leave,
@@ -362,7 +354,6 @@ pub enum OwnerIs {
 /// What becomes of an unfinished trash entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TrashVerdict {
-    /// Left alone.
     Leave,
     /// Removed: there is nothing in it, and nothing is owed to it.
     Remove,

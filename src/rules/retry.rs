@@ -14,7 +14,6 @@ pub enum Copied {
 /// What becomes of a copy that is given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Leave {
-    /// It is removed.
     Nothing,
     /// It is set aside in quarantine: it may be the better one.
     Copy,

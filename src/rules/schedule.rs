@@ -17,15 +17,11 @@ use crate::model::{DiskIndex, Haste, MigrationId, Priority, TimestampMs};
 /// One migration in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Waiting {
-    /// Which.
     pub id: MigrationId,
-    /// Its source.
     pub source: DiskIndex,
-    /// Its destination.
     pub destination: DiskIndex,
     /// A forced one goes before every other.
     pub haste: Haste,
-    /// Order of service.
     pub priority: Priority,
     /// Whether others of its priority go first.
     pub turn: Turn,

@@ -8,7 +8,6 @@ use crate::model::Swap;
 pub enum AtSource {
     /// Exactly what the move began with.
     AsBefore,
-    /// No record.
     Gone,
     /// A record that serves, and is not the one the move began with.
     Serves,
@@ -31,7 +30,6 @@ impl AtSource {
 /// What the destination's database says of the tablet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AtDestination {
-    /// No record.
     Gone,
     /// The record that the move wrote, by its uid; where the source can still tell, every key and value of it.
     AsWritten,

@@ -13,11 +13,9 @@ pub enum Event {
     PreflightPassed,
     /// Bytes are reserved and staging stands.
     Prepared,
-    /// Copying begins.
     CopyStarted,
     /// A verified, durable copy stands in staging.
     CopyVerified,
-    /// The swap begins.
     FinalizeStarted,
     /// The destination owns the tablet and the source is in trash.
     Completed,
@@ -93,9 +91,7 @@ impl Event {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a migration that is {status} cannot take \"{}\"", event.as_str())]
 pub struct Illegal {
-    /// Where it stood.
     pub status: Status,
-    /// What was asked.
     pub event: Event,
 }
 

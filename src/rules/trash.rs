@@ -12,7 +12,6 @@
 /// What is asked of a copy that may be the last one of its tablet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LastCopy {
-    /// It stays.
     Keep,
     /// It goes: an operator has said so.
     Remove,
@@ -36,7 +35,6 @@ pub struct TrashFacts {
     pub age_sec: i64,
     /// Counted up-time when it was retired.
     pub retired_at_uptime_sec: u64,
-    /// Counted up-time now.
     pub now_uptime_sec: u64,
     /// Share of its disk in use, percent.
     pub used_percent: u64,

@@ -43,11 +43,8 @@ impl Barrier for DirectBarrier<'_> {
 /// Kind of a directory entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EntryKind {
-    /// Regular file.
     File,
-    /// Directory.
     Directory,
-    /// Symlink.
     Symlink,
     /// FIFO, socket or device.
     Special,
@@ -77,9 +74,7 @@ impl EntryKind {
 /// One name in a directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DirEntry {
-    /// Its name.
     pub name: OsString,
-    /// What it is.
     pub kind: EntryKind,
 }
 

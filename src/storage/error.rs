@@ -93,43 +93,26 @@ pub enum StorageError {
     /// A metadata record does not parse or its checksum is wrong.
     #[error("metadata record {}: {why}", path.display())]
     Record {
-        /// Its file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
     /// What was written a moment ago reads back from the medium as something else: the disk cannot be believed.
     #[error("{}: {why}", path.display())]
-    ReadBack {
-        /// What was written.
-        path: PathBuf,
-        /// What came back.
-        why: String,
-    },
+    ReadBack { path: PathBuf, why: String },
     /// The directory at the root's path is no longer the one that was opened.
     #[error("{}: {why}; nothing was written", path.display())]
-    Changed {
-        /// The root.
-        path: PathBuf,
-        /// What differs.
-        why: String,
-    },
+    Changed { path: PathBuf, why: String },
     /// A directory entry that is not what its place demands (a symlink, a device, a stranger).
     #[error("{}: {why}", path.display())]
     Unexpected {
-        /// The entry.
         path: PathBuf,
         /// What it is and what was expected.
         why: String,
     },
     /// A file that should be there is not, or differs from the manifest.
     #[error("{}: {why}", path.display())]
-    Damaged {
-        /// The file.
-        path: PathBuf,
-        /// What differs.
-        why: String,
-    },
+    Damaged { path: PathBuf, why: String },
 }
 
 impl StorageError {

@@ -19,7 +19,6 @@ use crate::model::{DiskRef, MigrationId, ShardId, TabletKey, TimestampMs};
 /// Why a tablet is in trash and who owns it now. Lies beside it, as `retired.json`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RetiredNote {
-    /// The tablet.
     #[serde(flatten)]
     pub key: TabletKey,
     /// The directory below `data/` it was in.
@@ -30,7 +29,6 @@ pub struct RetiredNote {
     pub moved_to: DiskRef,
     /// Generation it has there.
     pub generation: u64,
-    /// When, for people.
     pub retired_ms: TimestampMs,
     /// The daemon's counted up-time then: age is measured in seconds the daemon was running, so that a jumping clock
     /// purges nothing.

@@ -59,7 +59,6 @@ impl UnreadableEntry {
 /// Everything found.
 #[derive(Debug, Default)]
 pub struct RootScan {
-    /// Good records.
     pub records: Vec<RecordSummary>,
     /// Tablets whose record is good but whose directory is not there.
     pub without_directory: Vec<TabletKey>,
@@ -67,7 +66,6 @@ pub struct RootScan {
     pub unseen_directory: Vec<(TabletKey, String)>,
     /// Damaged or foreign entries of the store: name, tablet where the name says one, what is wrong.
     pub damaged: Vec<(String, Option<TabletKey>, String)>,
-    /// Unfinished copies.
     pub staging: Vec<StagingItem>,
     /// Retired sources, oldest first.
     pub trash: Vec<TrashItem>,

@@ -20,7 +20,6 @@ use crate::model::{DiskRef, MigrationId, Mode, ShardId, TabletKey};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Purpose {
-    /// A migration's copy.
     Migration,
     /// A tablet coming back from trash.
     Restore,
@@ -31,11 +30,9 @@ pub enum Purpose {
 /// Who a staging directory belongs to. Enough to go on with a migration even when the journal is lost.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Owner {
-    /// What for.
     pub purpose: Purpose,
     /// The migration, where there is one.
     pub migration_id: Option<MigrationId>,
-    /// The tablet.
     #[serde(flatten)]
     pub key: TabletKey,
     /// The shard its files go to.
@@ -56,7 +53,6 @@ pub struct Owner {
 pub struct Asked {
     /// How far by itself.
     pub mode: Mode,
-    /// By whom.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub by: String,
 }
@@ -185,9 +181,7 @@ pub fn read_owner(staging: &Dir) -> Result<Option<Owner>, DiskError> {
 /// Where the files of a staging directory go, or have gone already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Home {
-    /// The tablet.
     pub key: TabletKey,
-    /// The shard.
     pub shard_id: ShardId,
 }
 

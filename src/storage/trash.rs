@@ -18,7 +18,6 @@ use crate::model::{Reached, RecordSummary, ShardId, TabletId, TabletKey, TabletR
 pub struct TrashItem {
     /// `<YYYYmmddHHMMSS>.<n>`.
     pub entry: String,
-    /// The tablet.
     pub key: TabletKey,
     /// What its header says, where it is good.
     pub header: Option<RecordSummary>,
@@ -67,7 +66,6 @@ fn read_header(dir: &Dir, tablet_id: TabletId) -> Result<Option<RecordSummary>, 
 /// A trash entry that a crash left in the middle of a retirement or a purge.
 #[derive(Debug, Clone)]
 pub struct UnfinishedEntry {
-    /// Its name.
     pub entry: String,
     /// What its note says, where it can be read: a power cut may have come before the bytes of a note were on the disk,
     /// and after its name and every rename that followed were.
@@ -243,14 +241,11 @@ pub enum Quarantined<'a> {
     Tablet {
         /// Where the directory is.
         shard: ShardId,
-        /// Which.
         key: TabletKey,
     },
     /// A directory below `data/` that no record names any more.
     Files {
-        /// Where it is.
         shard: ShardId,
-        /// Whose it was.
         key: TabletKey,
         /// The record that named it, where that is known: the header beside it.
         record: Option<&'a TabletRecord>,
@@ -262,17 +257,13 @@ pub enum Quarantined<'a> {
     },
     /// A file below `meta/` that is not a good record.
     Record {
-        /// Its name.
         name: &'a str,
     },
     /// A file below `meta/` that is about to be replaced: it gets a second name.
     ReplacedRecord {
-        /// Its name.
         name: &'a str,
     },
-    /// A staging directory.
     Staging {
-        /// Its name.
         name: &'a str,
     },
 }

@@ -80,9 +80,7 @@ pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strange
 /// Files to be read past the page cache.
 #[derive(Clone, Copy)]
 pub struct CheckRequest<'a> {
-    /// The directory.
     pub dir: &'a Dir,
-    /// Its files.
     pub manifest: &'a Manifest,
     /// Threads, block and window sizes.
     pub options: &'a CopyOptions,

@@ -29,15 +29,12 @@ pub struct CopyRequest<'a> {
     pub source: &'a Dir,
     /// The staging directory for its files. May hold files from before a restart.
     pub destination: &'a Dir,
-    /// The files.
     pub manifest: &'a Manifest,
     /// The sync of the destination's file system, opened before the first write.
     pub barrier: &'a (dyn Barrier + Sync),
-    /// Threads and sizes.
     pub options: &'a CopyOptions,
     /// The memory all copies share.
     pub budget: &'a BufferBudget,
-    /// The owner.
     pub hooks: &'a dyn CopyHooks,
 }
 

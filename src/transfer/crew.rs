@@ -81,7 +81,6 @@ pub(super) struct Crew<'a> {
 pub(super) struct Load {
     /// All bytes.
     pub(super) total_bytes: u64,
-    /// The largest file.
     pub(super) largest_file_bytes: u64,
 }
 

@@ -21,7 +21,6 @@ const ZFS_SUPER_MAGIC: FsType = FsType(0x2fc1_2fc1);
 pub(super) enum Access {
     /// Past the page cache.
     Direct,
-    /// Through it.
     Buffered,
 }
 

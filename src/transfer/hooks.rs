@@ -7,7 +7,6 @@ use crate::model::Failure;
 pub enum Side {
     /// Where the tablet is.
     Source,
-    /// Where it goes.
     Destination,
 }
 

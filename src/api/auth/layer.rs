@@ -45,9 +45,7 @@ pub(in crate::api) struct RequestTarget(pub(in crate::api) String);
 /// What the layer goes by.
 #[derive(Clone)]
 pub(in crate::api) struct Doorway {
-    /// Who may.
     pub(in crate::api) access: Access,
-    /// Under which names.
     pub(in crate::api) hosts: Arc<Hosts>,
     /// How browsers are known again; none where no page is served.
     pub(in crate::api) cookie: Option<Cookie>,

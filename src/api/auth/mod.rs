@@ -51,7 +51,6 @@ pub enum AccessError {
     /// The audit log cannot be written.
     #[error("audit_log_file {}: {source}", path.display())]
     Audit {
-        /// Which file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

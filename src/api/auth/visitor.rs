@@ -78,7 +78,6 @@ pub struct Visitor {
 /// Whether somebody can sign in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignIn {
-    /// With a token.
     Possible,
     /// It has been done.
     Done,

@@ -120,11 +120,8 @@ fn last_event_id(parts: &Parts) -> Option<EventCursor> {
 /// What follows the first events of a stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Then {
-    /// Whatever happens.
     GoOn,
-    /// What is remembered.
     EndWhenNothingIsLeft,
-    /// Nothing.
     End,
 }
 

@@ -8,7 +8,6 @@ const NAMED_MAX: usize = 3;
 /// Something that wants an operator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Alarm {
-    /// What is wrong.
     pub(super) what: String,
     /// What to type; empty where waiting helps.
     pub(super) command: String,

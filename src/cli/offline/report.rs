@@ -8,14 +8,11 @@ use crate::model::{TabletKey, printable};
 /// Something found, and where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub(super) struct Finding {
-    /// One stable word.
     pub(super) kind: Kind,
     /// The tablet concerned, `<tablet_id>_<schema_hash>`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tablet: Option<String>,
-    /// Where.
     pub(super) path: String,
-    /// What, in words.
     pub(super) why: String,
 }
 

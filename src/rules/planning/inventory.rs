@@ -15,7 +15,6 @@ pub struct Disk {
     pub uuid: Option<DiskUuid>,
     /// Its path, for sentences.
     pub path: String,
-    /// Its medium.
     pub medium: Medium,
     /// What may be done with it now.
     pub condition: DiskCondition,
@@ -32,7 +31,6 @@ pub struct Disk {
 /// Whether plans may move a tablet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Pin {
-    /// They may.
     Free,
     /// An operator said that no plan may.
     Pinned,
@@ -41,7 +39,6 @@ pub enum Pin {
 /// One tablet that is served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tablet {
-    /// Which.
     pub key: TabletKey,
     /// The disk that owns it.
     pub disk: DiskIndex,
@@ -105,7 +102,6 @@ pub struct Selector {
     pub tables: Vec<i64>,
     /// Of one of these partitions.
     pub partitions: Vec<i64>,
-    /// One of these.
     pub tablets: Vec<TabletId>,
     /// At least this large.
     pub min_size_bytes: Option<u64>,

@@ -6,21 +6,14 @@ use crate::model::{DiskIndex, TimestampMs, utc};
 /// Why a tablet that the request is about does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
-    /// A pin.
     #[error("pinned: no plan moves it; unpin it first")]
     Pinned,
     /// A migration owns it and takes it to another disk.
     #[error("a migration is moving it to disk {} already", to.0)]
-    Moving {
-        /// To which.
-        to: DiskIndex,
-    },
+    Moving { to: DiskIndex },
     /// A migration is bringing it to a disk that is to be drained.
     #[error("a migration is bringing it from disk {}; abort it or drain again afterwards", from.0)]
-    Arriving {
-        /// From which.
-        from: DiskIndex,
-    },
+    Arriving { from: DiskIndex },
     /// It is where it was asked to go.
     #[error("it is there already")]
     AlreadyThere,
@@ -40,18 +33,10 @@ pub enum Reason {
     #[error(
         "its {size_bytes} bytes are less than a rebalance moves (rebalance_min_move_bytes = {min_bytes})"
     )]
-    TooSmall {
-        /// Its size.
-        size_bytes: u64,
-        /// The setting.
-        min_bytes: u64,
-    },
+    TooSmall { size_bytes: u64, min_bytes: u64 },
     /// The plan is as long as it may be.
     #[error("the plan has its {max_moves} moves; plan again when they are done")]
-    MoveLimit {
-        /// The setting.
-        max_moves: usize,
-    },
+    MoveLimit { max_moves: usize },
 }
 
 impl Reason {

@@ -27,9 +27,7 @@ pub enum Standing {
 /// A move that is left to be done, of which nothing has been copied that is worth keeping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Remaining {
-    /// Which tablet.
     pub key: TabletKey,
-    /// From.
     pub source: DiskIndex,
     /// To, by the plan; `None` when that disk is not here any more.
     pub destination: Option<DiskIndex>,

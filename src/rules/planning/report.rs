@@ -52,15 +52,10 @@ impl fmt::Display for Why {
 /// One tablet goes from one disk to another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Move {
-    /// Which.
     pub key: TabletKey,
-    /// From.
     pub source: DiskIndex,
-    /// To.
     pub destination: DiskIndex,
-    /// Its size.
     pub size_bytes: u64,
-    /// Why.
     pub why: Why,
 }
 
@@ -105,11 +100,8 @@ pub enum Fit {
 /// A tablet that must move and fits nowhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Misfit {
-    /// Which.
     pub key: TabletKey,
-    /// Where it stays.
     pub source: DiskIndex,
-    /// Its size.
     pub size_bytes: u64,
     /// Alone, or only beside the others.
     pub fit: Fit,
@@ -136,9 +128,7 @@ pub struct Level {
 /// One disk, now and when the plan is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Forecast {
-    /// Which.
     pub disk: DiskIndex,
-    /// Now.
     pub before: Level,
     /// When every move is done and no trash is purged yet.
     pub after: Level,
@@ -160,11 +150,8 @@ pub enum Outcome {
 /// The frozen list of moves and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
-    /// What was asked.
     pub request: Request,
-    /// Under which settings.
     pub settings: Settings,
-    /// When.
     pub planned_at_ms: TimestampMs,
     /// The moves. Space suffices in any order: none waits for another to free bytes.
     pub moves: Vec<Move>,
@@ -172,7 +159,6 @@ pub struct Plan {
     pub disks: Vec<Forecast>,
     /// How uneven the disks in service are, in percentage points; 0 is even.
     pub score_before: f64,
-    /// And afterwards.
     pub score_after: f64,
     /// Tablets the request is about that do not move. For a rebalance: those on disks that stay too full.
     pub left_out: Vec<(TabletKey, Reason)>,
@@ -214,7 +200,6 @@ pub enum Refusal {
          it held with `tabletctl disk forget {path} --lost`"
     )]
     SourceUnreadable {
-        /// Which.
         path: String,
         /// Its condition in a word.
         condition: &'static str,
@@ -229,11 +214,8 @@ pub enum Refusal {
         if tried.is_empty() { String::new() } else { format!(" ({tried})") }
     )]
     FitsNowhere {
-        /// How many.
         count: usize,
-        /// The largest.
         first: TabletKey,
-        /// Its size.
         size_bytes: u64,
         /// What each disk has against it, in words; empty when that is not known any more.
         tried: String,
@@ -242,16 +224,10 @@ pub enum Refusal {
     #[error(
         "the disks or tablets it was made for have changed (fingerprint {planned:08x}, now {now:08x}); plan again"
     )]
-    Drifted {
-        /// The plan's.
-        planned: u32,
-        /// The node's.
-        now: u32,
-    },
+    Drifted { planned: u32, now: u32 },
     /// Space that was there is gone.
     #[error("disk {} no longer has room for the plan: {why}", disk.0)]
     NoLongerFits {
-        /// Where.
         disk: DiskIndex,
         /// All arrivals of the plan together.
         why: DoesNotFit,

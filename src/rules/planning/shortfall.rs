@@ -13,7 +13,6 @@ use crate::model::{DiskIndex, Medium, TabletKey};
 pub enum Shortfall {
     /// A disk is fuller than the others and gives nothing, because it is nearly empty all the same.
     BelowFloor {
-        /// Which.
         disk: DiskIndex,
         /// Its load, in thousandths.
         load_permille: u64,
@@ -22,32 +21,25 @@ pub enum Shortfall {
     },
     /// A disk stays too full or too empty, and no tablet's move would help that fits.
     NoFurtherMove {
-        /// Which.
         disk: DiskIndex,
         /// Its load, in thousandths.
         load_permille: u64,
     },
     /// No two disks of one medium are in service: disks of different media are not compared.
     AloneInMedium {
-        /// The disk.
         disk: DiskIndex,
-        /// Its medium.
         medium: Medium,
     },
     /// Tablets stay for a rule.
     Stay {
-        /// How many.
         count: usize,
         /// The first of them.
         first: TabletKey,
         /// The rule, with the numbers of the first.
         reason: Reason,
     },
-    /// Tablets fit nowhere.
     FitNowhere {
-        /// How many.
         count: usize,
-        /// The largest.
         first: TabletKey,
     },
 }

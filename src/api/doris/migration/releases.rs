@@ -35,7 +35,6 @@ pub(super) const ACCEPTED: &str =
 /// What the texts of a refusal name.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Facts<'a> {
-    /// As asked for.
     pub(super) disk: &'a str,
     /// In bytes.
     pub(super) tablet_size: u64,
