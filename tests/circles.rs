@@ -27,6 +27,7 @@ const STOREYS: &[&str] = &[
     "lost",
     "start",
     "contract",
+    "spelling",
     "front",
 ];
 /// Lines that the engine's node may have: what grows there belongs in a part or in a room.

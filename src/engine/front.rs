@@ -10,6 +10,7 @@ use super::look::{digests, disks, facts, migrations, reading, segments, tablets,
 use super::lost::{GiveUp, Loss};
 use super::node::Node;
 use super::parts::events::{EventBatch, EventCursor};
+use super::spelling::{NamesDisks as _, as_configured, spelled};
 use super::start::StartError;
 use super::tend::settings::{ConfigChangeError, Persistence};
 use super::tend::{
@@ -48,11 +49,11 @@ impl Engine {
 
 impl Contract for Engine {
     fn submit(&self, request: &Submit) -> Result<Migration, Failure> {
-        admit::submit(&self.0, request)
+        admit::submit(&self.0, &request.spelled())
     }
 
     fn validate(&self, request: &Submit) -> Validation {
-        admit::validate(&self.0, request)
+        admit::validate(&self.0, &request.spelled())
     }
 
     fn migration(&self, id: MigrationId) -> Result<Option<Migration>, Failure> {
@@ -64,7 +65,7 @@ impl Contract for Engine {
     }
 
     fn migrations(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
-        migrations::migrations(&self.0, filter)
+        migrations::migrations(&self.0, &filter.spelled())
     }
 
     fn event_cursor(&self) -> EventCursor {
@@ -124,15 +125,15 @@ impl Contract for Engine {
     }
 
     fn plan_task(&self, request: &NewTask) -> Result<TaskPlan, Failure> {
-        tasks::plan(&self.0, request)
+        tasks::plan(&self.0, &request.spelled())
     }
 
     fn create_task(&self, request: &NewTask) -> Result<TaskView, Failure> {
-        tasks::create(&self.0, request)
+        tasks::create(&self.0, &request.spelled())
     }
 
     fn tasks(&self, filter: &TaskFilter) -> Page<TaskView> {
-        tasks::list(&self.0, filter)
+        tasks::list(&self.0, &filter.spelled())
     }
 
     fn task(&self, id: TaskId) -> Result<TaskView, Failure> {
@@ -148,11 +149,11 @@ impl Contract for Engine {
     }
 
     fn pause_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
-        tasks::pause(&self.0, id, disks)
+        tasks::pause(&self.0, id, &spelled(disks))
     }
 
     fn resume_task(&self, id: TaskId, disks: &[String]) -> Result<TaskView, Failure> {
-        tasks::resume(&self.0, id, disks)
+        tasks::resume(&self.0, id, &spelled(disks))
     }
 
     fn replan_task(&self, id: TaskId, requested_by: &str) -> Result<TaskView, Failure> {
@@ -164,7 +165,7 @@ impl Contract for Engine {
     }
 
     fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure> {
-        tasks::cancel_drains(&self.0, path)
+        tasks::cancel_drains(&self.0, as_configured(path))
     }
 
     fn update_task(&self, id: TaskId, change: &TaskChange) -> Result<TaskView, Failure> {
@@ -172,7 +173,7 @@ impl Contract for Engine {
     }
 
     fn migrate_targets(&self, id: TaskId, filter: &TargetFilter) -> Result<Page<MigrateTarget>, Failure> {
-        tasks::targets(&self.0, id, filter)
+        tasks::targets(&self.0, id, &filter.spelled())
     }
 
     fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
@@ -180,7 +181,7 @@ impl Contract for Engine {
     }
 
     fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {
-        facts::explain_move(&self.0, key, disk)
+        facts::explain_move(&self.0, key, as_configured(disk))
     }
 
     fn tablets_by_id(&self, id: TabletId) -> Vec<TabletView> {
@@ -192,7 +193,7 @@ impl Contract for Engine {
     }
 
     fn tablets(&self, filter: &TabletFilter) -> Page<TabletView> {
-        tablets::tablets(&self.0, filter)
+        tablets::tablets(&self.0, &filter.spelled())
     }
 
     fn unavailable_tablets(&self, most: usize) -> Vec<(TabletKey, String)> {
@@ -228,39 +229,39 @@ impl Contract for Engine {
     }
 
     fn disk(&self, path: &str) -> Result<DiskView, Failure> {
-        disks::named(&self.0, path)
+        disks::named(&self.0, as_configured(path))
     }
 
     fn register_disk(&self, path: &str, medium: Medium) -> Result<DiskView, Failure> {
-        register::register(&self.0, path, medium)?;
-        disks::named(&self.0, path)
+        register::register(&self.0, as_configured(path), medium)?;
+        disks::named(&self.0, as_configured(path))
     }
 
     fn forget_disk(&self, path: &str) -> Result<(), Failure> {
-        register::forget(&self.0, path)
+        register::forget(&self.0, as_configured(path))
     }
 
     fn forget_lost_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
-        lost::forget(&self.0, request)
+        lost::forget(&self.0, &request.spelled())
     }
 
     fn replace_disk(&self, request: &GiveUp) -> Result<Loss, Failure> {
-        lost::replace(&self.0, request)
+        lost::replace(&self.0, &request.spelled())
     }
 
     fn enable_disk(&self, path: &str) -> Result<DiskView, Failure> {
-        service::enable(&self.0, path)?;
-        disks::named(&self.0, path)
+        service::enable(&self.0, as_configured(path))?;
+        disks::named(&self.0, as_configured(path))
     }
 
     fn disable_disk(&self, path: &str, by: String, reason: String) -> Result<DiskView, Failure> {
-        service::disable(&self.0, path, by, reason)?;
-        disks::named(&self.0, path)
+        service::disable(&self.0, as_configured(path), by, reason)?;
+        disks::named(&self.0, as_configured(path))
     }
 
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure> {
-        gentle::set_disk_rate(&self.0, path, rate_bytes_per_sec)?;
-        disks::named(&self.0, path)
+        gentle::set_disk_rate(&self.0, as_configured(path), rate_bytes_per_sec)?;
+        disks::named(&self.0, as_configured(path))
     }
 
     fn record(&self, key: TabletKey) -> Result<TabletRecord, Failure> {
@@ -276,19 +277,19 @@ impl Contract for Engine {
     }
 
     fn trash(&self, filter: &TrashFilter) -> Result<TrashPage, Failure> {
-        in_trash::list(&self.0, filter)
+        in_trash::list(&self.0, &filter.spelled())
     }
 
     fn heal(&self, request: &Heal) -> Result<OperationView, Failure> {
-        heal::heal(&self.0, request)
+        heal::heal(&self.0, &request.spelled())
     }
 
     fn salvage(&self, request: &SalvageTo) -> Result<OperationView, Failure> {
-        heal::salvage(&self.0, request)
+        heal::salvage(&self.0, &request.spelled())
     }
 
     fn restore(&self, request: &Restore) -> Result<OperationView, Failure> {
-        heal::restore(&self.0, request)
+        heal::restore(&self.0, &request.spelled())
     }
 
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
@@ -296,15 +297,15 @@ impl Contract for Engine {
     }
 
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {
-        trash::purge(&self.0, select, requested_by)
+        trash::purge(&self.0, &select.spelled(), requested_by)
     }
 
     fn adopt(&self, request: &Adopt) -> Result<OperationView, Failure> {
-        heal::adopt(&self.0, request)
+        heal::adopt(&self.0, &request.spelled())
     }
 
     fn verify_many(&self, request: &VerifyMany) -> Result<OperationView, Failure> {
-        verify_many::begin(&self.0, request)
+        verify_many::begin(&self.0, &request.spelled())
     }
 
     fn set_aside(&self, request: &SetAside) -> Result<OperationView, Failure> {
@@ -312,23 +313,23 @@ impl Contract for Engine {
     }
 
     fn unrecorded(&self, filter: &UnrecordedFilter) -> Result<Page<UnrecordedView>, Failure> {
-        unrecorded::list(&self.0, filter)
+        unrecorded::list(&self.0, &filter.spelled())
     }
 
     fn quarantine(&self, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
-        quarantine::list(&self.0, filter)
+        quarantine::list(&self.0, &filter.spelled())
     }
 
     fn quarantined(&self, disk: &str, entry: &str) -> Result<QuarantineView, Failure> {
-        quarantine::show(&self.0, disk, entry)
+        quarantine::show(&self.0, as_configured(disk), entry)
     }
 
     fn restore_quarantined(&self, request: &RestoreQuarantined) -> Result<OperationView, Failure> {
-        heal::restore_from_quarantine(&self.0, request)
+        heal::restore_from_quarantine(&self.0, &request.spelled())
     }
 
     fn purge_quarantine(&self, request: &PurgeQuarantine) -> Result<OperationView, Failure> {
-        quarantine::purge(&self.0, request)
+        quarantine::purge(&self.0, &request.spelled())
     }
 
     fn operation(&self, id: OperationId) -> Result<OperationView, Failure> {

@@ -35,6 +35,7 @@ mod operations;
 mod parts;
 mod recover;
 mod schedule;
+mod spelling;
 mod start;
 mod tasks;
 mod tend;

@@ -191,3 +191,36 @@ fn what_has_ended_is_remembered_as_long_as_the_configuration_says() {
     assert_eq!(daemon.get("/api/v1/migrations?limit=1")["total"], 20);
     daemon.stop();
 }
+
+#[test]
+fn a_slash_at_the_end_of_a_path_names_the_same_disk_wherever_it_is_asked_of() {
+    let mut node = Node::new(2);
+    let keys: Vec<_> = (10..13).map(|id| node.add_tablet(0, id, &[100])).collect();
+    let daemon = node.start();
+    let (source, destination) = (node.disk(0), node.disk(1) + "/");
+    assert_eq!(daemon.get(&format!("/api/v1/tablets?disk={source}//"))["total"], 3);
+    // In the documented dialect, in one of a release, by the job API and as a task.
+    daemon.accept(keys[0], &destination);
+    daemon.wait_until_idle();
+    daemon.post("/api/update_config?tablet_migration_dialect=3.0", &json!({}));
+    let raw = format!("goal=run&tablet_id=11&schema_hash={}&disk={destination}", keys[1].schema_hash);
+    let answer = daemon.get(&format!("/api/tablet_migration?{raw}"));
+    assert_eq!(answer["status"], "Success", "{answer:#}");
+    let limit = json!({"path": destination, "rate_bytes_per_sec": 50_000_000});
+    assert_eq!(daemon.send("/api/v1/disks/limits", &[], &limit).0, 200);
+    daemon.wait_until_idle();
+    let request = json!({
+        "name": "slash", "dry_run": true,
+        "request": {"kind": "move", "select": {"disks": [source + "/"]}, "to": {"disks": [destination]}},
+    });
+    let (status, plan) = daemon.send("/api/v1/tasks", &[], &request);
+    assert!(
+        status < 300 && plan["plan"]["moves"].as_array().is_some_and(|moves| moves.len() == 1),
+        "{plan:#}"
+    );
+    let moved = daemon.get(&format!("/api/v1/migrations?destination={destination}"));
+    assert_eq!(moved["total"], 2, "{moved:#}");
+    let limited = daemon.get("/api/show_config?conf_item=disk_rate_limit_overrides");
+    assert_eq!(limited[0][2], format!("{}:50000000", node.disk(1)), "{limited}");
+    daemon.stop();
+}

@@ -36,7 +36,7 @@ const ROOTS_KEY: &str = "storage_root_path";
 pub(crate) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
     let _one = node.registering();
     let refuse = |code, why: String| Err(Failure::new(code, format!("disk {path} is not registered: {why}")));
-    if let Some(known) = node.disk_at(path.trim_end_matches('/')) {
+    if let Some(known) = node.disk_at(path) {
         let condition = known.condition(node.hang_after());
         let why = match condition.is_readable() {
             true => "it is configured already".to_owned(),

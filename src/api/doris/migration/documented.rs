@@ -28,7 +28,7 @@ pub(super) fn read(query: Query) -> Result<Request, (Option<Goal>, Failure)> {
             tablet_id: query.require("tablet_id", "a whole number from 1 to 9223372036854775807")?,
             schema_hash: query.require("schema_hash", "a whole number from 0 to 2147483647")?,
         };
-        let disk = without_last_slash(query.text("disk").unwrap_or("")).to_owned();
+        let disk = query.text("disk").unwrap_or("").to_owned();
         if goal == Goal::Run && disk.is_empty() {
             return Err(invalid(
                 "parameter disk is missing; accepted: a path of storage_root_path, as written there",
@@ -37,12 +37,6 @@ pub(super) fn read(query: Query) -> Result<Request, (Option<Goal>, Failure)> {
         Ok(Request { goal, key, disk })
     };
     read().map_err(|failure| (known_goal, failure))
-}
-
-/// A path with a slash at its end names the same directory; `storage_root_path` loses it too.
-fn without_last_slash(path: &str) -> &str {
-    let cut = path.trim_end_matches('/');
-    if cut.is_empty() { path } else { cut }
 }
 
 /// `goal=run`: the migration is in the journal.
@@ -127,10 +121,6 @@ mod tests {
             request,
             Request { goal: Goal::Run, key: TabletKey::new(123, 333), disk: "/disk1".into() }
         );
-        for (written, meant) in [("/disk1/", "/disk1"), ("/disk1//", "/disk1"), ("/", "/")] {
-            let raw = format!("goal=run&tablet_id=1&schema_hash=2&disk={written}");
-            assert_eq!(read_text(&raw).unwrap().disk, meant, "{written}");
-        }
         let request = read_text("disk=%2Fa+b&schema_hash=0&tablet_id=9223372036854775807&goal=run").unwrap();
         assert_eq!((request.key, request.disk.as_str()), (TabletKey::new(i64::MAX, 0), "/a b"));
         assert_eq!(read_text("goal=status&tablet_id=1&schema_hash=2").unwrap().goal, Goal::Status);
