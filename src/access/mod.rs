@@ -15,7 +15,7 @@ mod token;
 
 pub use credentials::{Credentials, DigestAnswer};
 pub use digest::{NONCE_LIFETIME_MS, Nonces, REALM, ha1};
-pub use door::{Admitted, Anonymous, Asking, Door, Entry, Refusal};
+pub use door::{Admitted, Anonymous, Asking, Door, Loopback, Refusal};
 pub use file::{TokenFileError, change, random_bytes, read};
 pub use role::{Role, UnknownRole};
 pub use rules::{Need, changes_something, is_drawing, is_page, needed, takes_session};

@@ -65,7 +65,6 @@ pub(super) fn document() -> Value {
 /// Of which program a document is.
 #[derive(Debug, Clone, Copy)]
 pub struct Titles {
-    /// Its name.
     pub title: &'static str,
     /// What it does, in one sentence.
     pub summary: &'static str,

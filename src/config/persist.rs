@@ -20,22 +20,13 @@ pub enum PersistError {
         "{key} = {} cannot be written to a line of be_custom.conf; set it without persist",
         quoted(value)
     )]
-    NotRepresentable {
-        /// The key.
-        key: String,
-        /// Its value.
-        value: String,
-    },
+    NotRepresentable { key: String, value: String },
     /// The file is a Doris backend's.
     #[error("{} is the Doris backend's, and is never written to; write the key into be.conf", path.display())]
-    NotOurs {
-        /// The file.
-        path: PathBuf,
-    },
+    NotOurs { path: PathBuf },
     /// The file could not be replaced; the old one stands.
     #[error("cannot write {}: {source}; the change holds until the next start only", path.display())]
     Io {
-        /// The file.
         path: PathBuf,
         /// What the system said.
         source: io::Error,

@@ -9,9 +9,7 @@ use crate::store::StoreError;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
 pub struct Refusal {
-    /// Of HTTP.
     pub status: u16,
-    /// Stable name.
     pub code: &'static str,
     /// What, and what helps.
     pub message: String,

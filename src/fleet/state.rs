@@ -22,16 +22,13 @@ pub(super) struct Kept<T> {
 /// What is true of the fleet as a whole.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Meta {
-    /// Of the records.
     pub(super) format: u32,
     /// Identity of the fleet.
     pub(super) fleet: String,
     /// The next campaign's number.
     pub(super) next_campaign: u64,
-    /// Where Prometheus is.
     #[serde(default)]
     pub(super) prometheus: Option<String>,
-    /// Where Grafana is.
     #[serde(default)]
     pub(super) grafana: Option<String>,
 }

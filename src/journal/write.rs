@@ -60,6 +60,7 @@ impl Journal {
         let answers = self.transact("committing a batch", |tx| {
             operations.iter().map(|operation| apply(tx, *operation, &mut next_id)).collect()
         })?;
+        // Not before: a batch that is not in the file has given out no number.
         self.next_id = next_id;
         Ok(answers)
     }

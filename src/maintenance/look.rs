@@ -37,11 +37,8 @@ pub fn is_doris_node(loaded: &Loaded) -> bool {
 /// One tablet, by its records alone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TabletLook {
-    /// Its names.
     pub key: TabletKey,
-    /// Its table.
     pub table_id: i64,
-    /// Its partition.
     pub partition_id: i64,
     /// Directory below `data/`.
     pub shard: ShardId,
@@ -62,7 +59,6 @@ pub struct RootLook {
     pub path: String,
     /// Drawn when something was first moved from or to it.
     pub uuid: Option<DiskUuid>,
-    /// Its medium.
     pub medium: Medium,
     /// Whether it takes no writes.
     pub read_only: bool,

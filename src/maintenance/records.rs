@@ -1,7 +1,7 @@
 //! What the journal has of a session's moves and tasks.
 
 use super::session::Session;
-use crate::journal::{Filter, Page};
+use crate::journal::{Filter, Listed};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
 
 impl Session {
@@ -28,7 +28,7 @@ impl Session {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn rows(&self, filter: &Filter) -> Result<Page, Failure> {
+    pub fn rows(&self, filter: &Filter) -> Result<Listed, Failure> {
         self.book()?.list(filter)
     }
 

@@ -32,11 +32,9 @@ pub struct Session {
 
 /// One move that is asked for.
 pub struct Asking<'a> {
-    /// The tablet.
     pub key: TabletKey,
     /// The root it is to go to, as the configuration writes it.
     pub to: &'a str,
-    /// What is allowed.
     pub wishes: Wishes,
     /// Promised on that root to moves that are accepted already.
     pub reserved: Space,

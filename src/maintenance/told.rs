@@ -8,7 +8,6 @@ use crate::model::{Migration, Status, Swap};
 pub struct Moved {
     /// Its number; 0 where it was not accepted.
     pub id: u64,
-    /// The tablet.
     pub tablet_id: i64,
     /// Hash of its schema.
     pub schema_hash: i32,
@@ -16,18 +15,14 @@ pub struct Moved {
     pub from: String,
     /// The root it was to go to.
     pub to: String,
-    /// Of its files.
     pub bytes: u64,
-    /// How it stands.
     pub outcome: Outcome,
-    /// In a sentence.
     pub reason: String,
 }
 
 /// How a move stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// Done.
     Moved,
     /// The destination owns the tablet, and the source is not retired yet.
     NotRetired,

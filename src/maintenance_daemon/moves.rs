@@ -8,7 +8,7 @@ use super::queue::stopping;
 use crate::engine::{
     Destination, ListOrder, MigrationFilter, Page, RuleAnswer, RuleBinds, Submit, Validation,
 };
-use crate::journal::{DiskMatch, Filter, Order};
+use crate::journal::{DiskMatch, Filter, RowOrder};
 use crate::maintenance::{Asking, Wishes};
 use crate::model::{ErrorCode, Failure, Medium, Migration, MigrationId, Mode, Priority, Status, TabletKey};
 use crate::rules::doris_verbs::{DorisVerb, refused_on_doris};
@@ -174,8 +174,8 @@ impl Inner {
             created_since_ms: filter.since_ms,
             created_until_ms: filter.before_ms,
             order: match filter.order {
-                ListOrder::OldestFirst => Order::OldestFirst,
-                ListOrder::NewestFirst => Order::NewestFirst,
+                ListOrder::OldestFirst => RowOrder::OldestFirst,
+                ListOrder::NewestFirst => RowOrder::NewestFirst,
             },
             after: filter.after,
             limit: u32::try_from(limit).unwrap_or(u32::MAX),

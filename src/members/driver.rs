@@ -14,12 +14,7 @@ pub enum CallError {
     Credential(String),
     /// The member said no.
     #[error("{message}")]
-    Refused {
-        /// Its code.
-        code: String,
-        /// Its words.
-        message: String,
-    },
+    Refused { code: String, message: String },
     /// An answer that makes no sense.
     #[error("not answered as expected: {0}")]
     Odd(String),
@@ -28,7 +23,6 @@ pub enum CallError {
 /// Who answers there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
-    /// Release.
     pub version: String,
     /// What tells it from others: its disks.
     pub marks: Vec<String>,
@@ -37,17 +31,13 @@ pub struct Identity {
 /// One disk, as its member tells it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskSeen {
-    /// Path.
     pub path: String,
     /// `SSD` or `HDD`.
     pub medium: String,
     /// `online`, or what is wrong.
     pub condition: String,
-    /// Size.
     pub total_bytes: u64,
-    /// Free.
     pub avail_bytes: u64,
-    /// Tablets on it.
     pub tablet_count: u64,
     /// Whether it may be pulled, where the member knows.
     pub safe_to_remove: bool,
@@ -84,7 +74,6 @@ pub fn skew_points(disks: &[DiskSeen]) -> f64 {
 /// What a member would do for a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Planned {
-    /// The plan.
     pub plan: Approved,
     /// Why it does not do all of it, each reason in words.
     pub falls_short: Vec<String>,
@@ -97,7 +86,6 @@ pub struct Order {
     pub key: String,
     /// For people, at the member.
     pub name: String,
-    /// What.
     pub request: TaskRequest,
     /// When it cannot be done in full.
     pub completeness: PlanCompleteness,
@@ -112,24 +100,18 @@ pub struct Order {
 pub enum TaskState {
     /// Made and not begun.
     Stopped,
-    /// It moves.
     Running,
-    /// It is paused.
     Paused,
     /// None of its moves is left.
     Finished,
-    /// Called off.
     Cancelled,
 }
 
 /// How a member's task stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Progress {
-    /// Its number.
     pub task_id: TaskId,
-    /// Where it stands.
     pub state: TaskState,
-    /// Its moves.
     pub counters: PartCounters,
     /// What it waits for, in the member's words.
     pub reason: String,
@@ -146,7 +128,6 @@ pub enum Steer {
     Start,
     /// Nothing new, and what is under way waits.
     Pause,
-    /// Go on.
     Resume,
     /// Called off for good.
     Cancel,

@@ -10,7 +10,6 @@ use crate::model::{ErrorCode, Failure};
 pub enum OnDoris {
     /// What it does on native ones.
     Same,
-    /// Something else.
     Differs(&'static str),
     /// Nothing: this helps instead.
     Refused(&'static str),

@@ -16,7 +16,6 @@ pub enum Standing {
     Pending,
     /// This migration carries it out.
     Running(MigrationId),
-    /// Done.
     Completed,
     /// Given up, and why.
     Failed(String),

@@ -79,7 +79,9 @@ pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Resu
         made => made?,
     };
     let key = note.key;
-    // The record waits beside the place its directory is renamed to, then joins it.
+    // The record goes before the directory: a kill in between leaves files that nobody owns, which the next start finishes
+    // retiring. The other way round it would leave a record that names files which are not there. It waits beside the place
+    // that its directory is renamed to, then joins it.
     if let Err(error) = store.retire(key, &tablet, &trashed_header_name(key.tablet_id)) {
         // The next attempt makes an entry of its own.
         let _ = remove_prepared(&trash, &name, key);
@@ -95,6 +97,7 @@ const fn is_want_of_room(errno: Errno) -> bool {
 
 /// An entry with its note; its directory for the tablet, and its name.
 fn new_entry(trash: &Dir, note: &RetiredNote) -> Result<(Dir, String), StorageError> {
+    // The note stands before anything arrives: whoever finds the entry after a kill reads there what it is of.
     let (entry, name) = create_entry(trash)?;
     let made = write_note(&entry, note).and_then(|()| Ok(entry.ensure(&note.key.tablet_id.to_string())?));
     if made.is_err() {
@@ -171,6 +174,7 @@ pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<St
     }
     crate::fault::point("source_directory_retired");
     remove_empty_parents(root, shard, key)?;
+    // Last: as long as the header stands beside its files, the retirement is known to be cut short.
     let header = trashed_header_name(key.tablet_id);
     if tablet.kind(&header)?.is_some() {
         tablet.replace(&header, &tablet.open(&schema)?, &header)?;

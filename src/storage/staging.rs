@@ -103,6 +103,7 @@ impl Staging {
             path: dir.path().join(OWNER_FILE),
             why: error.to_string(),
         })?;
+        // Before the folder of the files: what may hold bytes says whose they are.
         write_new(&dir, OWNER_FILE, &bytes)?;
         let files = dir.create(FILES)?;
         Ok(Self { parent, name: name.to_owned(), dir, files, owner: owner.clone() })

@@ -17,7 +17,6 @@ pub const CHANGES_MAX: usize = 100;
 /// A record as it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Record {
-    /// Its text.
     pub value: String,
     /// When it last changed.
     pub revision: u64,
@@ -26,16 +25,13 @@ pub struct Record {
 /// Everything at one revision.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Snapshot {
-    /// By key.
     pub records: BTreeMap<String, Record>,
-    /// Of the store.
     pub revision: u64,
 }
 
 /// What a change takes for granted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
-    /// Nothing.
     Any,
     /// There is no such record.
     Absent,
@@ -46,7 +42,6 @@ pub enum Expect {
 /// One record written, or removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Change {
-    /// Its key.
     pub key: String,
     /// Its text; `None` removes it.
     pub value: Option<String>,
@@ -66,11 +61,9 @@ pub enum Changes {
 /// One `tabletfleet`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Process {
-    /// Its name.
     pub name: String,
     /// Where its API is.
     pub addr: String,
-    /// Its release.
     pub version: String,
 }
 
@@ -88,7 +81,6 @@ pub struct Leadership {
 /// Who leads.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Leader {
-    /// Its process.
     pub process: Process,
     /// Number of its leadership.
     pub epoch: u64,
@@ -97,7 +89,6 @@ pub struct Leader {
 /// What standing for leadership came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Standing {
-    /// This process leads.
     Leads(Leadership),
     /// Another does; none while nobody does.
     Follows(Option<Leader>),

@@ -82,6 +82,7 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         coverage: Mutex::new(Coverage::new(manifest)),
         names_unsynced: AtomicBool::new(false),
     };
+    // What a restart left is read back before anything is written: it may be all that is needed.
     let mut to_copy = settle(&shared, before.map(VerifiedCopy::manifest))?;
     if options.shared_bytes == SharedBytes::WhereOneDevice {
         clone_files(&shared, &mut to_copy)?;
@@ -98,6 +99,8 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
     if batches.is_empty() {
         shared.names_unsynced.store(true, Ordering::Relaxed);
     }
+    // Before any thread starts: of several that write windows of one file only one could make it, and a full disk is known
+    // before bytes are copied.
     shared.create_windowed_files(&batches)?;
     shared.crew.work_off(batches, load, |buffer, batch| {
         let verified = batch.write(&shared, buffer)?.sync(&shared)?.read_back(&shared, buffer)?;
@@ -105,8 +108,10 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         Ok(())
     })?;
 
+    // After the last name in it, which would change its time again.
     shared.keeper.give_directory(&watch, source, destination)?;
     shared.keeper.say_lost(&watch);
+    // The sync of a file does not make its name durable; the barrier does, where one followed.
     if shared.names_unsynced.load(Ordering::Relaxed) {
         watch.call(Side::Destination, "fsync", || destination.sync()).map_err(|error| sync_failed(&error))?;
     }

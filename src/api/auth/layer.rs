@@ -15,7 +15,7 @@ use super::audit::{Audit, Line, RequestEnd};
 use super::challenge;
 use super::visitor::{Cookie, SignIn, Visitor};
 use crate::access::{
-    Asking, Caller as Known, Need, Refusal, SessionId, changes_something, is_drawing, is_page, needed,
+    Admitted as Known, Asking, Need, Refusal, SessionId, changes_something, is_drawing, is_page, needed,
     takes_session,
 };
 use crate::api::caller::{Address, Caller};
@@ -71,6 +71,7 @@ pub(in crate::api) async fn let_in(
     let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
     record.line.request_id = request_id;
 
+    // First of all: what a page of another site has sent is refused whatever its credentials are.
     if let Some(problem) = guard::refusal(&request, &target, changes, &hosts) {
         return record.end(problem.into_response());
     }
@@ -109,6 +110,7 @@ pub(in crate::api) async fn let_in(
     let caller = Caller::new(address, &record.line.request_id, known.token.clone(), reason);
     record.caller = Some(caller.clone());
     request.extensions_mut().insert(caller.clone());
+    // Not before: of who is not let in no body is read.
     if changes {
         let (whole, form) = match with_reason(request, &mut record).await {
             Ok(read) => read,

@@ -15,7 +15,6 @@ use crate::rules::capacity::CapacityLimits;
 
 /// What of a plan is asked again before its first move. What is only shown of one stays as it was planned.
 pub struct Frozen<'a> {
-    /// What was asked.
     pub request: &'a Request,
     /// No plan takes a disk past this.
     pub watermark: CapacityLimits,
