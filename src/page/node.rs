@@ -40,7 +40,9 @@ pub(super) async fn disks(ask: &Ask) -> Result<Disks, Refused> {
     let mut traffic: BTreeMap<String, Traffic> = BTreeMap::new();
     // Without the journal the disks are shown all the same.
     for migration in at_work.map(|list| list.data).unwrap_or_default() {
-        let speed = migration.recent_bps.unwrap_or(0);
+        // A short one ends before it has a rate of its last seconds: that of its whole life stands for it.
+        let recent = migration.recent_bps.filter(|rate| *rate > 0);
+        let speed = recent.or(migration.speed_bytes_per_sec).unwrap_or(0);
         traffic.entry(migration.source_disk).or_default().out_bytes_per_sec += speed;
         let to = traffic.entry(migration.dest_disk).or_default();
         to.in_bytes_per_sec += speed;
