@@ -13,6 +13,7 @@ Usage: check_monitoring.sh [--bin DIR]
 3. A damaged tablet and a disk that turns read-only set off their alerts.
 
 Needs promtool, prometheus, curl and jq; 2 and 3 need root, for two loop-mounted disks, else they are left out and that is said.
+The dashboard is also read by Grafana's own schema, with python3-venv and grafana-foundation-sdk (by pip, into target/).
 USAGE
 }
 
@@ -48,6 +49,22 @@ if [[ -f $runbooks ]]; then
     done
 fi
 say "  $rules alerts, each with series that set it off and series that do not"
+
+say "the dashboard, as Grafana's schema has it"
+sdk=$repo/target/grafana-sdk
+sdk_version='grafana-foundation-sdk==1769699998!10.1.0'
+if [[ ! -x $sdk/bin/python ]]; then
+    rm -rf -- "$sdk.new"
+    if python3 -m venv "$sdk.new" && "$sdk.new/bin/pip" --quiet install "$sdk_version"; then
+        mv -- "$sdk.new" "$sdk"
+    fi >/dev/null 2>&1
+fi
+if [[ -x $sdk/bin/python ]]; then
+    "$sdk/bin/python3" "$repo/tests/monitoring/dashboard.py" "$repo/conf/grafana-dashboard.json" ||
+        die "the dashboard is not what Grafana's schema says"
+else
+    say "  left out: grafana-foundation-sdk cannot be installed (python3-venv, pip)"
+fi
 
 if [[ $(id -u) -ne 0 ]]; then
     say "not root: dashboard and bad day were left out"

@@ -27,6 +27,7 @@
 //! | [`store`] | what the fleet remembers, behind one trait | what it means |
 //! | [`members`] | the nodes that a fleet drives, over HTTP | campaigns |
 //! | [`fleet`] | `tabletfleet`: campaigns over many nodes, and its HTTP API | disks, the engine |
+//! | `traces` | ended migrations as traces, for a collector (feature `otlp`) | disks; how a migration works |
 //! | [`service`] | the daemon to its machine: command line, service manager, kernel | disks, tablets |
 //!
 //! Imports point one way only; `tests/architecture.rs` holds the table.
@@ -51,4 +52,6 @@ pub mod rules;
 pub mod service;
 pub mod storage;
 pub mod store;
+#[cfg(feature = "otlp")]
+pub mod traces;
 pub mod transfer;

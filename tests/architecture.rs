@@ -22,6 +22,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // The API's node over Doris roots. Of the engine only the values its front door shows; the moves are maintenance's.
     ("maintenance_daemon", &["model", "rules", "config", "maintenance", "journal", "engine"]),
     ("logging", &["model", "storage"]),
+    ("traces", &["model", "engine"]),
     // Of the engine only its front door: `engine::<Name>`, never a room of it (those are private).
     ("api", &["model", "access", "config", "storage", "engine", "logging"]),
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.

@@ -16,7 +16,7 @@ use tabletd::logging::{self, Rolling};
 use tabletd::maintenance::is_doris_node;
 use tabletd::maintenance_daemon::MaintenanceDaemon;
 use tabletd::page;
-use tabletd::service::{Arguments, Notify, check_kernel};
+use tabletd::service::{Arguments, Notify, check_kernel, stderr_is_the_journal};
 use tokio::signal::unix::{SignalKind, signal as on_signal};
 
 /// Time given to requests under way when the daemon stops.
@@ -82,6 +82,7 @@ fn check(loaded: &Loaded) -> ExitCode {
 
 fn begin_log(config: &Config) -> Result<logging::Log, String> {
     let form = match config.log_format {
+        LogFormat::Text if config.log_file.is_empty() && stderr_is_the_journal() => logging::Form::Journal,
         LogFormat::Text => logging::Form::Text,
         LogFormat::Json => logging::Form::Json,
     };
@@ -132,6 +133,7 @@ fn run(loaded: Loaded, without: &[String]) -> Result<(), String> {
         .with_page(page::routes);
     notify.starting("opening disks and settling what was unfinished");
     let engine = start(loaded, without)?;
+    let traces = begin_traces(&config, port, &engine)?;
     notify.ready();
     if notify.is_heard() {
         runtime.spawn(tell(Arc::clone(&notify), Arc::clone(&engine)));
@@ -153,6 +155,7 @@ fn run(loaded: Loaded, without: &[String]) -> Result<(), String> {
         Ok(Stopped::CutOff) => tracing::warn!("stopping: requests that were still under way were cut off"),
         Err(error) => tracing::error!("stopping: {error}"),
     }
+    drop(traces);
     engine.shutdown(Duration::from_secs(u64::from(config.shutdown_grace_sec)));
     // A call that hangs with its disk must not keep the daemon from ending.
     runtime.shutdown_background();
@@ -170,6 +173,30 @@ fn start(loaded: Loaded, without: &[String]) -> Result<Arc<dyn Contract>, String
         ));
     }
     Ok(Arc::new(Engine::start(loaded).map_err(|error| error.to_string())?))
+}
+
+/// Traces, where be.conf names a collector.
+#[cfg(feature = "otlp")]
+fn begin_traces(
+    config: &Config,
+    port: u16,
+    engine: &Arc<dyn Contract>,
+) -> Result<Option<tabletd::traces::Traces>, String> {
+    if config.otlp_endpoint.is_empty() {
+        return Ok(None);
+    }
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let instance = format!("{}:{port}", host.trim());
+    tabletd::traces::Traces::start(&config.otlp_endpoint, &instance, Arc::clone(engine)).map(Some)
+}
+
+/// What was left out of this build is not left out silently.
+#[cfg(not(feature = "otlp"))]
+fn begin_traces(config: &Config, _: u16, _: &Arc<dyn Contract>) -> Result<(), String> {
+    let built = config.otlp_endpoint.is_empty();
+    built
+        .then_some(())
+        .ok_or_else(|| "otlp_endpoint is set, and this tabletd was built without traces".to_owned())
 }
 
 /// On SIGHUP: be.conf and be_custom.conf once more. Whatever they say, the daemon goes on.

@@ -29,7 +29,12 @@ Exit status:
   4  refused before anything was touched: by the daemon, by a root's lock, or because it is no tablet
 
 Environment:
-  TABLETD_ADDR, TABLETD_TOKEN, TABLETD_TOKEN_FILE, TABLETD_CA  stand for --addr, --token, --token-file, --ca";
+  TABLETD_ADDR        stands for --addr
+  TABLETD_TOKEN       stands for --token
+  TABLETD_TOKEN_FILE  stands for --token-file
+  TABLETD_CA          stands for --ca
+  NO_COLOR            if set, nothing is coloured
+  COMPLETE            a shell asks for completion: source <(COMPLETE=bash tabletctl)";
 
 /// Watch and steer a tabletd, or work on its storage roots while it is stopped.
 #[derive(Debug, Parser)]

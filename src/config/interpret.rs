@@ -72,6 +72,7 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     reading.refuse_misplaced_custom_dir();
     reading.refuse_conflicts();
     reading.refuse_exposure();
+    reading.refuse_odd_collector();
     let roots = reading.storage_roots();
     let Reading { config, written, mut problems, .. } = reading;
     if problems.is_empty() {
@@ -254,6 +255,16 @@ impl<'a> Reading<'a> {
                         token create, or write enable_all_http_auth = false to say that this is meant";
             let host = self.config.webserver_bind_host.to_string();
             self.problems.push(Problem::of_setting(self.place(HOST), HOST, &host, what, help));
+        }
+    }
+
+    /// A collector is asked over HTTP, and nobody would see before the first trace that it cannot be.
+    fn refuse_odd_collector(&mut self) {
+        const KEY: &str = "otlp_endpoint";
+        let value = self.config.otlp_endpoint.clone();
+        if !value.is_empty() && !value.starts_with("http://") && !value.starts_with("https://") {
+            let (what, help) = ("is no address of a collector", "write it as http://127.0.0.1:4318");
+            self.problems.push(Problem::of_setting(self.place(KEY), KEY, &value, what, help));
         }
     }
 

@@ -263,6 +263,10 @@ config_keys! {
     /// Files of the log put aside that are kept.
     log_keep_files: u32 = 8, Fixed, Range(1, 1000);
 
+    /// Where a collector takes traces by OTLP over HTTP, as `http://HOST:4318`: one migration is one trace, sent when it has
+    /// ended. Empty: none are made.
+    otlp_endpoint: String = String::new(), Fixed, Any;
+
     /// File of one line per request that changes, or tried to change, something. Default `${DORIS_HOME}/log/audit.log`;
     /// without DORIS_HOME `log/audit.log` beside the default of state_dir.
     audit_log_file: String = String::new(), Fixed, AbsolutePath;

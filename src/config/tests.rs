@@ -334,6 +334,7 @@ fn some_value(key: &Key, seed: u64) -> String {
             "migration_window" => format!("{:02}:00-23:30", seed % 24),
             "webserver_bind_host" => "::1".to_owned(),
             "tablet_file_owner" => format!("{}:{}", seed % 1000, seed >> 33),
+            "otlp_endpoint" => format!("http://collector:{seed}"),
             "http_allowed_hosts" => format!("n{seed}"),
             _ if key.type_name == "bool" => (seed % 2 == 1).to_string(),
             // "one of a, b, c"

@@ -15,7 +15,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
-use tracing::Subscriber;
+use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
@@ -89,6 +89,8 @@ pub enum Form {
     Text,
     /// A line of JSON.
     Json,
+    /// A line for systemd's journal: its priority in front as `sd-daemon(3)` has it, and no time, which the journal has.
+    Journal,
 }
 
 /// Begins the log: events of `level` and above, or what the environment's `TABLETD_LOG` says; into `file`, or to standard
@@ -105,17 +107,23 @@ pub fn start(level: &str, form: Form, file: Option<Rolling>) -> io::Result<Log> 
     std::thread::Builder::new().name("log".to_owned()).spawn(move || {
         // On a disk that hangs, this thread alone keeps what it has open.
         let _ = own_descriptor_table();
-        write_all(&waiting, &mut out);
+        write_all(&waiting, &mut out, form);
     })?;
     let said = std::env::var("TABLETD_LOG").ok().filter(|text| text.parse::<EnvFilter>().is_ok());
     let level = said.unwrap_or_else(|| level.to_owned());
     let filter = EnvFilter::new(&level);
     levels().all = level;
-    let writer = Lines { form, queue: lines.clone() };
+    let writer = Lines { form, level: Level::INFO, queue: lines.clone() };
     let plain = tracing_subscriber::fmt().log_internal_errors(false).with_ansi(false).with_writer(writer);
     match form {
         Form::Text => {
             let subscriber = plain.with_env_filter(filter).with_filter_reloading();
+            let handle = subscriber.reload_handle();
+            begin(subscriber.finish(), Box::new(move |filter| handle.reload(filter).is_ok()));
+        }
+        Form::Journal => {
+            let bare = plain.without_time().with_level(false);
+            let subscriber = bare.with_env_filter(filter).with_filter_reloading();
             let handle = subscriber.reload_handle();
             begin(subscriber.finish(), Box::new(move |filter| handle.reload(filter).is_ok()));
         }
@@ -166,6 +174,8 @@ fn apply(levels: &Levels) {
 #[derive(Debug, Clone)]
 struct Lines {
     form: Form,
+    /// Of the event that is written.
+    level: Level,
     queue: SyncSender<Message>,
 }
 
@@ -175,6 +185,10 @@ impl<'a> MakeWriter<'a> for Lines {
     fn make_writer(&'a self) -> Self {
         self.clone()
     }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self {
+        Self { level: *event.level(), ..self.clone() }
+    }
 }
 
 impl Write for Lines {
@@ -183,6 +197,7 @@ impl Write for Lines {
         let line = match self.form {
             Form::Text => one_line(event),
             Form::Json => json_line(event),
+            Form::Journal => [priority(self.level), &one_line(event)].concat(),
         };
         if self.queue.try_send(Message::Line(line)).is_err() {
             DROPPED.fetch_add(1, Ordering::Relaxed);
@@ -192,6 +207,30 @@ impl Write for Lines {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// The priority of syslog(3) that a level is, as the journal reads it at the front of a line.
+fn priority(level: Level) -> &'static [u8] {
+    match level {
+        Level::ERROR => b"<3>",
+        Level::WARN => b"<4>",
+        Level::INFO => b"<6>",
+        _ => b"<7>",
+    }
+}
+
+/// The word about lines that were dropped, as a line of the log.
+fn word_of_loss(form: Form, count: u64) -> String {
+    let text = format!("{count} lines of this log were dropped");
+    match form {
+        Form::Text => format!("{text}\n"),
+        Form::Journal => format!("<4>{text}\n"),
+        Form::Json => {
+            let now = chrono::Utc::now().to_rfc3339_opts(chrono::SecondsFormat::Micros, true);
+            let level = "WARN";
+            format!("{}\n", serde_json::json!({ "timestamp": now, "level": level, "message": text }))
+        }
     }
 }
 
@@ -232,7 +271,7 @@ fn shorten(text: &mut String, most: usize) {
     }
 }
 
-fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write) {
+fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write, form: Form) {
     let mut told = 0;
     // Half a line may stand there.
     let mut broken = false;
@@ -250,7 +289,7 @@ fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write) {
             before.push('\n');
         }
         if dropped > told {
-            before.push_str(&format!("{} lines of this log were dropped\n", dropped - told));
+            before.push_str(&word_of_loss(form, dropped - told));
         }
         broken = out.write_all(before.as_bytes()).and_then(|()| out.write_all(&line)).is_err();
         if broken {
@@ -286,6 +325,16 @@ mod tests {
         assert!(object["message"].as_str().is_some_and(|text| text.ends_with(" bytes cut off)")));
     }
 
+    #[test]
+    fn a_loss_is_told_in_the_form_of_the_log() {
+        let object: serde_json::Value = serde_json::from_str(&word_of_loss(Form::Json, 3)).unwrap();
+        assert_eq!(
+            (&object["level"], &object["message"]),
+            (&"WARN".into(), &"3 lines of this log were dropped".into())
+        );
+        assert_eq!(word_of_loss(Form::Journal, 1), "<4>1 lines of this log were dropped\n");
+    }
+
     /// Takes so many bytes, then nothing.
     struct Disk {
         kept: Vec<u8>,
@@ -315,7 +364,7 @@ mod tests {
             let (sender, receiver) = sync_channel(10);
             lines.iter().for_each(|line| sender.try_send(Message::Line(one_line(line.as_bytes()))).unwrap());
             drop(sender);
-            write_all(&receiver, disk);
+            write_all(&receiver, disk, Form::Text);
         };
         let before = dropped_lines();
         send(&mut disk, &["first", "second", "third"]);

@@ -15,6 +15,12 @@ Signals:
                    in the log and wait for the next start, storage_root_path among them; an error changes nothing.
                    Tokens and certificates are read again whenever their files change
 
+Files:
+  be.conf                 the configuration; every key is in be.conf(5). The package has it in /etc/tabletd
+  be_custom.conf          keys that were changed at run time and kept; beside it, read after it
+  ROOT/                   a storage root: disk.json, data, meta, migrating, trash, quarantine
+  STATE_DIR/journal.db    migrations and tasks
+
 Exit status:
   0  stopped in order
   1  it could not start, or failed; standard error says why

@@ -3,9 +3,11 @@
 //! Knows no tablet and no disk, and never waits for one.
 
 mod arguments;
+mod journal_stream;
 mod kernel;
 mod notify;
 
 pub use arguments::Arguments;
+pub use journal_stream::stderr_is_the_journal;
 pub use kernel::check_kernel;
 pub use notify::Notify;

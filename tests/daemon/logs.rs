@@ -91,6 +91,35 @@ fn a_closed_pipe_behind_the_log_costs_lines_and_nothing_else() {
 }
 
 #[test]
+fn a_journal_behind_the_log_is_given_priorities_and_no_second_time() {
+    use std::os::unix::fs::MetadataExt as _;
+    let mut node = Node::new(1);
+    node.add_tablet(0, 10, &[1000]);
+    let (read, write) = std::io::pipe().expect("a pipe");
+    let stream = File::from(std::os::fd::OwnedFd::from(write));
+    let at = stream.metadata().expect("a pipe");
+    let mut command = node.command();
+    command.env("JOURNAL_STREAM", format!("{}:{}", at.dev(), at.ino())).stderr(Stdio::from(stream));
+    let child = command.spawn().expect("the daemon's binary");
+    drop(command);
+    let mut lines = BufReader::new(read).lines().map(|line| line.expect("text"));
+    let mut said = Vec::new();
+    let url = loop {
+        said.push(lines.next().expect("it starts"));
+        if let Some(url) = said.last().and_then(|line| url_in(line)) {
+            break url;
+        }
+    };
+    assert!(
+        said.iter().all(|line| ["<3>", "<4>", "<6>"].iter().any(|mark| line.starts_with(mark))),
+        "{said:?}"
+    );
+    let listening = said.last().expect("a line");
+    assert!(listening.starts_with("<6>tabletd") && !listening.contains("INFO"), "{listening}");
+    Daemon::of(child, url).stop();
+}
+
+#[test]
 fn the_level_changes_at_run_time_and_nothing_forges_a_line() {
     let mut node = Node::new(2);
     let key = node.add_tablet(0, 10, &[1000]);

@@ -44,6 +44,8 @@ mod steering;
 mod stopping;
 mod takeover;
 mod tasks;
+#[cfg(feature = "otlp")]
+mod traces;
 mod trash;
 mod undone;
 mod unreadable;
