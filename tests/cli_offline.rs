@@ -584,3 +584,19 @@ fn a_command_line_that_makes_no_sense_is_a_usage_error() {
         assert_eq!(tabletctl(&args).status.code(), Some(2), "{args:?}");
     }
 }
+
+#[test]
+fn how_to_reach_the_daemon_stands_in_a_group_of_its_own() {
+    for args in [&["--help"][..], &["disk", "drain", "--help"], &["task", "move", "-h"]] {
+        let help = text(&tabletctl(args).stdout);
+        let (mut heading, mut group) = ("", Vec::new());
+        for line in help.lines() {
+            if !line.starts_with(' ') && line.ends_with(':') {
+                heading = line;
+            }
+            let option = line.trim_start().split(' ').next().filter(|word| word.starts_with("--"));
+            group.extend(option.filter(|_| heading == "Connection options:"));
+        }
+        assert_eq!(group, ["--addr", "--token", "--token-file", "--ca"], "{help}");
+    }
+}

@@ -224,3 +224,34 @@ fn a_slash_at_the_end_of_a_path_names_the_same_disk_wherever_it_is_asked_of() {
     assert_eq!(limited[0][2], format!("{}:50000000", node.disk(1)), "{limited}");
     daemon.stop();
 }
+
+#[test]
+fn a_refusal_helps_in_the_words_of_the_tool_that_asked() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 10, &[1000]);
+    let daemon = node.start();
+    for (route, body, args) in [
+        ("/api/v1/disks/forget", json!({"path": node.disk(0)}), &["disk", "forget", "disk0", "--yes"][..]),
+        (
+            "/api/v1/disks/forget",
+            json!({"path": node.disk(0), "lost": true, "dry_run": true}),
+            &["disk", "forget", "disk0", "--lost", "--dry-run"],
+        ),
+    ] {
+        let agent: ureq::Agent = ureq::Agent::config_builder().http_status_as_error(false).build().into();
+        let mut answer = agent.post(daemon.url(route)).send_json(&body).expect("an answer");
+        let refused: Value = answer.body_mut().read_json().expect("JSON");
+        assert!(
+            refused["hint"].as_str().is_some_and(|hint| hint.contains("POST /api/v1/tasks")),
+            "{refused}"
+        );
+        let done = Command::new(assert_cmd::cargo::cargo_bin!("tabletctl"))
+            .args(args)
+            .env("TABLETD_ADDR", daemon.url(""))
+            .output()
+            .expect("tabletctl");
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(4), "{said}");
+        assert!(said.contains("tabletctl disk drain") && !said.contains("/api/"), "{said}");
+    }
+}

@@ -13,6 +13,8 @@ mod doubt;
 mod events;
 mod flushes;
 mod gentle;
+mod glance;
+mod glance;
 #[path = "../support/mod.rs"]
 mod harness;
 mod heal;

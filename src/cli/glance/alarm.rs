@@ -24,13 +24,13 @@ pub(super) fn alarms(status: &NodeStatus, disks: &[Disk]) -> Vec<Alarm> {
             .map(|trouble| Alarm { what: trouble.clone(), command: "tabletctl --json status".to_owned() }),
     );
     let named = status.damaged_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
-        what: format!("tablet {} on {} is damaged: {}", tablet.tablet_id, tablet.disk, tablet.damaged),
+        what: format!("tablet {} on {}: {}", tablet.tablet_id, tablet.disk, tablet.damaged),
         command: format!("tabletctl tablet heal {}", tablet.tablet_id),
     });
     all.extend(named);
     all.extend(more(status.damaged_tablets.len(), "damaged tablets", "tabletctl --json status"));
     let named = status.unreadable_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
-        what: format!("tablet {} on {} is unreadable: {}", tablet.tablet_id, tablet.disk, tablet.unreadable),
+        what: format!("tablet {} on {}: {}", tablet.tablet_id, tablet.disk, tablet.unreadable),
         command: format!("tabletctl tablet heal {}", tablet.tablet_id),
     });
     all.extend(named);
