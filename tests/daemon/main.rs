@@ -14,7 +14,6 @@ mod events;
 mod flushes;
 mod gentle;
 mod glance;
-mod glance;
 #[path = "../support/mod.rs"]
 mod harness;
 mod heal;

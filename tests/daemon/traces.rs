@@ -1,6 +1,6 @@
 //! Traces by OTLP: a collector in the test hears one trace of each migration, through restarts, and nobody waits for it.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::sync::mpsc::{Receiver, channel};
 
