@@ -14,21 +14,22 @@ A scenario that broke a promise is printed with its seed and the few events that
 TEXT
 }
 
-seconds='' seed=()
+seconds='' seed=''
 while [[ $# -gt 0 ]]; do
     case $1 in
         --seconds) seconds=${2:?} && shift ;;
-        --seed) seed=(--seed "${2:?}") && shift ;;
+        --seed) seed=${2:?} && shift ;;
         -h | --help) usage && exit 0 ;;
         *) usage >&2 && exit 2 ;;
     esac
     shift
 done
-if [[ ! $seconds =~ ^[0-9]+$ ]]; then
+if [[ ! $seconds =~ ^[0-9]+$ || ! ${seed:-0} =~ ^[0-9]+$ ]]; then
     usage >&2
     exit 2
 fi
 
 here=$(cd -- "$(dirname -- "${BASH_SOURCE[0]}")" && pwd)
 cd -- "$(dirname -- "$here")"
-exec cargo test --quiet --locked --features fault-injection --test simulation -- --seconds "$seconds" "${seed[@]}"
+seed=${seed:-$(($(od -An -N4 -tu4 /dev/urandom)))}
+exec cargo test --quiet --locked --test simulation -- --seconds "$seconds" --seed "$seed"

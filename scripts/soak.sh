@@ -25,10 +25,13 @@ One round at this scale tries, among others (minutes as measured on two cores be
       2,100  damaged files of the daemon's own                                                ~15
       4,480  second events: each point of a migration crossed with what comes next, 8 rounds per cell  10
 
+and lives a node's lives in virtual time for 30 minutes (scripts/simulate.sh): some hundred thousand.
+
 Needs root, FUSE, loop devices, strace and the mkfs of ext4, xfs and btrfs; what is missing is shown as not run.
 TEXT
 }
 
+simulated_minutes=30
 minutes='' seed='' only='' out=''
 while [[ $# -gt 0 ]]; do
     case $1 in
@@ -66,6 +69,9 @@ while :; do
     arguments=(--scale long --seed "$seed" --json "$name.json")
     [[ -z $only ]] || arguments+=(--only "$only")
     suite "${arguments[@]}" | tee "$name.log" || lost=1
+    if [[ -z $only ]]; then
+        scripts/simulate.sh --seconds $((simulated_minutes * 60)) --seed "$seed" | tee "$name-lives.log" || lost=1
+    fi
     [[ $lost -eq 0 ]] || break
     seed=$((seed + 1))
     [[ $SECONDS -lt $deadline ]] || break

@@ -1,45 +1,60 @@
 //! One process of the node, from its start to its end.
 
+use std::collections::BTreeSet;
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::Path;
 use std::time::Duration;
 
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::wait::waitpid;
-use nix::unistd::{ForkResult, fork};
+use nix::unistd::{ForkResult, Pid, alarm, fork};
 use tabletd::config::Config;
-use tabletd::engine::{Contract as _, Destination, Engine, MigrationFilter, Precondition, Submit};
-use tabletd::model::{Mode, Priority, TabletKey};
+use tabletd::engine::{Contract as _, Engine, MigrationFilter};
+use tabletd::model::{Status, TabletKey};
 
+use crate::event::{End, Event, Trouble};
+use crate::judge;
 use crate::machine::calls_write;
+use crate::machine::files::Fail;
 use crate::machine::image::{Reader, Writer};
-use crate::machine::threads::{self, inside};
+use crate::machine::threads::{self, Wait, inside};
 use crate::machine::{Ending, Machine};
+use crate::operator;
 use crate::rng::Rng;
-use crate::world::World;
+use crate::world::{World, disk_in};
 
 /// A life that lasts longer is locked up.
-const LONGEST_NS: u64 = 24 * 3600 * 1_000_000_000;
-
-/// What an operator orders.
-#[derive(Debug, Clone)]
-pub(crate) enum Order {
-    /// Move a tablet to a disk.
-    Move { tablet: usize, to: usize },
-}
+const LONGEST_NS: u64 = 3600 * 1_000_000_000;
+/// The longest that a stop may take beyond its grace: every wait in it has a deadline.
+const STOP_NS: u64 = 120 * 1_000_000_000;
+/// Given to what runs when the node is stopped.
+const GRACE: Duration = Duration::from_secs(30);
+/// Real time that no life takes.
+const REAL_SECONDS_MAX: u32 = 120;
 
 /// What happens in one life.
 #[derive(Debug, Clone)]
 pub(crate) struct Plan {
     /// Of its threads and of its disks' whims.
     pub(crate) seed: u64,
-    pub(crate) orders: Vec<Order>,
-    pub(crate) die_at_call: Option<u64>,
+    pub(crate) events: Vec<Event>,
+    pub(crate) end: End,
+    /// Whether it is the life in which the node is judged: by these tablets, before or after the verbs.
+    pub(crate) judges: Option<(BTreeSet<TabletKey>, Verbs)>,
+}
+
+/// What is typed when a tablet is not served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verbs {
+    /// Every verb that may help.
+    Tried,
+    /// None any more.
+    Done,
 }
 
 /// What came of it.
 pub(crate) struct Lived {
-    pub(crate) was_killed: bool,
     pub(crate) broken: Option<String>,
     pub(crate) calls: u64,
     pub(crate) now_ns: u64,
@@ -76,20 +91,22 @@ fn be_the_node(world: &World, plan: &Plan, to: i32) -> ! {
         moments_left: 1,
         files: world.files(),
         calls: 0,
-        die_at_call: plan.die_at_call,
+        die_at_call: None,
         end_by_ns: LONGEST_NS,
         said: Vec::new(),
         notes: world.notes.clone(),
         pthreads: Vec::new(),
         finish: Box::new(move |machine, ending| hand_over(machine, &ending, to)),
     };
-    let keys: Vec<_> = world.tablets.keys().copied().collect();
-    let disks: Vec<_> = world.mounts[2..].iter().map(|(path, _)| path.clone()).collect();
+    let tablets = world.tablets.clone();
     let plan = plan.clone();
+    stay_on_one_processor(plan.seed);
+    // Should the machine itself be stuck, the process ends without a word.
+    alarm::set(REAL_SECONDS_MAX);
     // A thread of its own: what belongs to the thread that forked was made in another life.
     let first = std::thread::Builder::new().name("node".to_owned()).stack_size(8 << 20).spawn(move || {
         threads::begin(Box::new(machine));
-        let ending = match run(&plan, &keys, &disks) {
+        let ending = match run(&plan, &tablets) {
             Ok(()) => Ending::Done,
             Err(why) => Ending::Broken(why),
         };
@@ -97,6 +114,18 @@ fn be_the_node(world: &World, plan: &Plan, to: i32) -> ! {
     });
     let _ = first.map(std::thread::JoinHandle::join);
     std::process::abort();
+}
+
+/// One thread runs at a time: handing the baton on is quickest where nobody else has to be woken up for it.
+fn stay_on_one_processor(seed: u64) {
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return };
+    let processors: Vec<_> = (0..CpuSet::count()).filter(|n| allowed.is_set(*n).unwrap_or(false)).collect();
+    let Some(processor) = processors.get(usize::try_from(seed >> 32).unwrap_or(0) % processors.len().max(1))
+    else {
+        return;
+    };
+    let mut one = CpuSet::new();
+    let _ = one.set(*processor).and_then(|()| sched_setaffinity(Pid::from_raw(0), &one));
 }
 
 /// Writes what is left to the parent and ends the process, whatever its threads are at.
@@ -135,7 +164,7 @@ fn take_over(world: &mut World, bytes: &[u8]) -> Option<Lived> {
     let notes = (0..input.number()?).map(|_| input.text()).collect::<Option<_>>()?;
     let disks = (0..input.number()?).map(|_| input.disk()).collect::<Option<_>>()?;
     (world.notes, world.disks) = (notes, disks);
-    Some(Lived { was_killed: kind == 1, broken: (kind == 2).then_some(why), calls, now_ns, said })
+    Some(Lived { broken: (kind == 2).then_some(why), calls, now_ns, said })
 }
 
 /// What the log is written to.
@@ -152,62 +181,112 @@ impl std::io::Write for Log {
     }
 }
 
-fn note(line: String) {
+/// Notes what the node has acknowledged.
+pub(crate) fn note(line: String) {
     inside(|machine| machine.notes.push(line));
 }
 
-/// The node's first thread: starts the engine, gives the orders, waits until nothing moves, and stops.
-fn run(plan: &Plan, keys: &[TabletKey], disks: &[String]) -> Result<(), String> {
+/// What was acknowledged so far, in this life and before.
+pub(crate) fn notes() -> Vec<String> {
+    inside(|machine| machine.notes.clone())
+}
+
+/// The node's first thread: starts the engine, lets happen what happens, and ends.
+fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
     let _ = tracing_subscriber::fmt().with_writer(|| Log).without_time().with_ansi(false).try_init();
+    let (before, after) = match plan.events.split_first() {
+        Some((first @ Event::DieAfter { .. }, rest)) => (Some(first), rest),
+        _ => (None, plan.events.as_slice()),
+    };
+    if let Some(Event::DieAfter { calls }) = before {
+        die_after(*calls);
+    }
     let conf = "/sim/state/be.conf";
     let loaded = Config::load(Path::new(conf), &|_| None).map_err(|errors| format!("be.conf: {errors}"))?;
-    let engine = Engine::start(loaded).map_err(|error| format!("no start: {error}"))?;
-    for order in &plan.orders {
-        give(&engine, order, keys, disks);
-    }
-    all_end(&engine)?;
-    for key in keys {
-        let view = engine.tablet(*key).ok_or_else(|| format!("tablet {key} is not known"))?;
-        if let Some(why) = view.unavailable.or(view.damaged) {
-            return Err(format!("tablet {key}: {why}"));
+    let engine = match Engine::start(loaded) {
+        Ok(engine) => engine,
+        // With no disk at all there is no node, and a start that failed can be repeated.
+        Err(error) if plan.judges.is_none() => {
+            tracing::info!("no start: {error}");
+            return Ok(());
         }
+        Err(error) => return Err(format!("no start: {error}")),
+    };
+    let keys: Vec<_> = tablets.keys().copied().collect();
+    let mut rng = Rng::named(plan.seed, "operator");
+    after.iter().for_each(|event| happen(&engine, event, &keys, &mut rng));
+    if let Some((owed, verbs)) = &plan.judges {
+        judge::judge(&engine, tablets, owed, *verbs, &mut rng)?;
     }
-    engine.shutdown(Duration::from_secs(30));
+    if inside(|machine| machine.die_at_call.is_some()) {
+        std::thread::sleep(Duration::from_secs(5));
+    }
+    if plan.end != End::Stop {
+        std::thread::sleep(Duration::from_micros(rng.below(2_000_000)));
+        note_ends(&engine);
+        inside(|machine| machine.end(Ending::Killed));
+    }
+    note_ends(&engine);
+    inside(|machine| machine.end_by_ns = machine.end_by_ns.min(machine.now_ns + STOP_NS));
+    engine.shutdown(GRACE);
     Ok(())
 }
 
-fn give(engine: &Engine, order: &Order, keys: &[TabletKey], disks: &[String]) {
-    match order {
-        Order::Move { tablet, to } => {
-            let request = Submit {
-                key: keys[*tablet],
-                destination: Destination::Disk(disks[*to].clone()),
-                mode: Mode::Auto,
-                priority: Priority::default(),
-                reason: "simulated".to_owned(),
-                task: None,
-                rate_bytes_per_sec: None,
-                requested_by: "operator".to_owned(),
-                idempotency: None,
-                reverts: None,
-                precondition: Precondition::default(),
-            };
-            match engine.submit(&request) {
-                Ok(migration) => note(format!("accepted {}", migration.id)),
-                Err(failure) => tracing::info!("refused: {}", failure.message),
+fn die_after(calls: u64) {
+    inside(|machine| machine.die_at_call = Some(machine.calls + calls));
+}
+
+/// What has ended is acknowledged as such to whoever asks.
+fn note_ends(engine: &Engine) {
+    let Ok(page) = engine.migrations(&MigrationFilter::default()) else { return };
+    for migration in page.items {
+        if migration.status == Status::Completed {
+            let line = format!("completed {}", migration.id);
+            if !notes().contains(&line) {
+                note(line);
             }
         }
     }
 }
 
-/// Waits until no migration has anything left to do.
-fn all_end(engine: &Engine) -> Result<(), String> {
-    for _ in 0..600 {
-        let page = engine.migrations(&MigrationFilter::default()).map_err(|failure| failure.message)?;
-        if page.items.iter().all(|migration| migration.status.is_final()) {
-            return Ok(());
+fn happen(engine: &Engine, event: &Event, keys: &[TabletKey], rng: &mut Rng) {
+    match event {
+        Event::Order(order) => {
+            let (engine, order, keys) = (engine.clone(), order.clone(), keys.to_vec());
+            let typed = std::thread::Builder::new().name("operator".to_owned()).spawn(move || {
+                let answer = operator::give(&engine, &order, &keys);
+                tracing::info!("{order:?}: {answer}");
+            });
+            drop(typed);
+            // The next order may come at once, or when this one has long been answered.
+            std::thread::sleep(Duration::from_micros([0, 50, 2000, 100_000][rng.index(4)]));
         }
-        std::thread::sleep(Duration::from_secs(1));
+        Event::Trouble(slot, trouble) => befall(disk_in(*slot), *trouble),
+        Event::Wait { ms } => std::thread::sleep(Duration::from_millis(*ms)),
+        Event::DieAfter { calls } => die_after(*calls),
+        Event::End(_) | Event::Down(_) => {}
     }
-    Err("migrations never end".to_owned())
+}
+
+fn befall(disk: usize, trouble: Trouble) {
+    inside(|machine| {
+        let files = &mut machine.files;
+        let used = files.disks[disk].used_bytes();
+        let it = &mut files.disks[disk];
+        match trouble {
+            Trouble::Fail { kind, after, errno } => files.fails.push(Fail { disk, kind, after, errno }),
+            Trouble::Hang { ms } => {
+                files.hangs.insert(disk, Some(machine.now_ns + ms * 1_000_000));
+            }
+            Trouble::Full => it.capacity_bytes = used,
+            Trouble::Roomy => it.capacity_bytes = World::blank().capacity_bytes,
+            Trouble::ReadOnly => it.is_read_only = true,
+            Trouble::Writable => it.is_read_only = false,
+            Trouble::Unplug => it.is_dead = true,
+            Trouble::Plug => {
+                it.is_dead = false;
+                machine.wake(usize::MAX, |on| on == Wait::Disk(disk));
+            }
+        }
+    });
 }

@@ -8,17 +8,21 @@
 //! | room | subject |
 //! |---|---|
 //! | [`machine`] | threads, time, disks and the C library in one process |
-//! | [`world`] | a node's disks and what is put on them before its first life |
-//! | [`life`] | one process of the node, from its start to its end |
-//! | [`oracle`] | what must be true |
-//! | [`rng`] | choices by a seed |
+//! | [`world`] | a node's disks, from outside |
+//! | [`event`], [`scenario`] | what happens, the lives it makes, and fewer of them |
+//! | [`life`], [`operator`] | one process of the node, and those who give it orders |
+//! | [`judge`], [`oracle`] | what must be true of a node that runs, and of its disks |
 
+mod event;
+mod judge;
 mod life;
 mod machine;
+mod operator;
 mod oracle;
 #[path = "../faults/rng.rs"]
 #[allow(dead_code)]
 mod rng;
+mod scenario;
 mod world;
 
 use std::process::ExitCode;
@@ -26,7 +30,7 @@ use std::time::{Duration, Instant};
 
 use clap::Parser;
 
-use rng::Rng;
+use scenario::{Logs, Scenario, Tally, shrink};
 
 #[global_allocator]
 static MEMORY: machine::threads::Interrupting = machine::threads::Interrupting;
@@ -38,12 +42,18 @@ struct Arguments {
     /// Begin no further scenario after so many seconds.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Seed of the first scenario; the following ones count up from it. Fresh and printed if not given.
-    #[arg(long)]
-    seed: Option<u64>,
+    /// Seed of the first scenario; the following ones count up from it.
+    #[arg(long, default_value_t = 5000)]
+    seed: u64,
     /// Live so many scenarios, whatever the time.
     #[arg(long)]
     scenarios: Option<u64>,
+    /// Go on after a broken promise, with the next seed.
+    #[arg(long)]
+    go_on: bool,
+    /// Do not look for fewer events that break a promise too.
+    #[arg(long)]
+    as_found: bool,
     /// Print the log of every life.
     #[arg(long)]
     log: bool,
@@ -63,15 +73,6 @@ struct Arguments {
     list: bool,
 }
 
-/// What was done.
-#[derive(Debug, Default)]
-struct Tally {
-    lives: u64,
-    events: u64,
-    recoveries: u64,
-    violations: u64,
-}
-
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if arguments.list {
@@ -81,7 +82,7 @@ fn main() -> ExitCode {
     if arguments.filter.is_some_and(|part| !"simulation".contains(part.as_str())) {
         return ExitCode::SUCCESS;
     }
-    let first = arguments.seed.unwrap_or_else(|| uuid::Uuid::new_v4().as_u64_pair().0 >> 32);
+    let first = arguments.seed;
     println!("simulation: seed {first}");
     let begun = Instant::now();
     let mut tally = Tally::default();
@@ -90,11 +91,18 @@ fn main() -> ExitCode {
         Some(scenarios) => seed - first < scenarios,
         None => begun.elapsed() < Duration::from_secs(arguments.seconds),
     };
+    let logs = if arguments.log { Logs::Shown } else { Logs::Hidden };
     while goes_on(seed) {
-        if let Err(why) = scenario(seed, arguments.log, &mut tally) {
+        let scenario = Scenario::draw(seed);
+        if let Err(why) = scenario.live(logs, &mut tally) {
             tally.violations += 1;
             println!("seed {seed}: {why}");
-            break;
+            if !arguments.as_found {
+                report(seed, scenario, why, arguments.log);
+            }
+            if !arguments.go_on {
+                break;
+            }
         }
         seed += 1;
     }
@@ -105,30 +113,15 @@ fn main() -> ExitCode {
     if tally.violations == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-/// One scenario: lives until all that was planned has happened.
-fn scenario(seed: u64, log: bool, tally: &mut Tally) -> Result<(), String> {
-    let mut rng = Rng::named(seed, "scenario");
-    let mut world = world::World::new(&mut rng);
-    let kills = 1 + rng.index(3);
-    for n in 0..=kills {
-        let plan = life::Plan {
-            seed: rng.next(),
-            orders: if n == 0 { vec![life::Order::Move { tablet: 0, to: 1 }] } else { Vec::new() },
-            die_at_call: (n < kills).then(|| 1 + rng.below(1500)),
-        };
-        let lived = life::live(&mut world, &plan)?;
-        tally.lives += 1;
-        tally.events += plan.orders.len() as u64;
-        tally.recoveries += u64::from(n > 0);
-        if log {
-            println!("-- life {n}: {} calls, {} ms\n{}", lived.calls, lived.now_ns / 1_000_000, lived.said);
-        }
-        if let Some(why) = lived.broken {
-            return Err(format!("life {n}: {why}\n{}", lived.said));
-        }
-        if lived.was_killed && rng.coin() {
-            world.cut(&mut rng);
-        }
+/// Says what was broken, and the few events that are needed for it.
+fn report(seed: u64, scenario: Scenario, why: String, log: bool) {
+    let (short, why) = shrink(scenario, why, &mut Tally::default());
+    println!("with these events alone: {why}");
+    for (at, event) in &short.events {
+        println!("  {at:3}  {event}");
     }
-    oracle::judge(&world)
+    if !log {
+        let _ = short.live(Logs::Shown, &mut Tally::default());
+    }
+    println!("again: cargo test --test simulation -- --seed {seed} --scenarios 1");
 }

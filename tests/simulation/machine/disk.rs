@@ -55,6 +55,12 @@ pub(crate) enum Change {
 }
 
 impl Change {
+    fn ino(&self) -> Ino {
+        match self {
+            Self::Set { ino, .. } | Self::Clear { ino, .. } | Self::Move { ino, .. } => *ino,
+        }
+    }
+
     fn concerns(&self, it: Ino) -> bool {
         match self {
             Self::Set { dir, ino, .. } | Self::Clear { dir, ino, .. } => *dir == it || *ino == it,
@@ -305,6 +311,17 @@ impl Disk {
         let kept = rng.index(self.changes.len() + 1);
         self.commit(kept);
         self.changes.clear();
+        for inode in self.inodes.values_mut() {
+            if let Body::File { bytes, medium, is_dirty: true } = &mut inode.body {
+                tear(medium, bytes, rng);
+            }
+        }
+        self.forget_cache();
+        self.sweep();
+    }
+
+    /// Names and bytes are what the medium has.
+    fn forget_cache(&mut self) {
         for (ino, names) in &self.durable {
             if let Some(Inode { body: Body::Directory(seen), .. }) = self.inodes.get_mut(ino) {
                 seen.clone_from(names);
@@ -316,15 +333,11 @@ impl Disk {
                 Body::Directory(seen) if !self.durable.contains_key(ino) => seen.clear(),
                 Body::Directory(_) => {}
                 Body::File { bytes, medium, is_dirty } => {
-                    if *is_dirty {
-                        tear(medium, bytes, rng);
-                    }
                     bytes.clone_from(medium);
                     *is_dirty = false;
                 }
             }
         }
-        self.sweep();
     }
 
     /// What a process that ends leaves: files without a name go.
@@ -344,7 +357,9 @@ impl Disk {
             }
         }
         // What a cut may bring back is not gone yet.
-        let durable: BTreeSet<_> = self.durable.values().flat_map(|names| names.values().copied()).collect();
+        let mut durable: BTreeSet<_> =
+            self.durable.values().flat_map(|names| names.values().copied()).collect();
+        durable.extend(self.changes.iter().map(Change::ino));
         self.inodes.retain(|ino, _| links.contains_key(ino) || durable.contains(ino));
         for (ino, inode) in &mut self.inodes {
             inode.links = links.get(ino).copied().unwrap_or(0);

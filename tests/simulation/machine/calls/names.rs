@@ -73,13 +73,22 @@ fn is_ours_to_open(path: &[u8]) -> bool {
     Files::is_ours(path) || path == MOUNT_TABLE || path == PRESSURE
 }
 
-pub(super) unsafe fn is_ours_for_openat2(at: c_int, path: *const c_char) -> bool {
+pub(super) unsafe fn is_ours_by_number(at: c_int, path: *const c_char) -> bool {
     is_ours_at(at, path)
 }
 
 /// `openat2(2)`; there are no symlinks, and mounts are not below one another.
 pub(super) unsafe fn openat2(at: c_int, path: *const c_char, how: *const u64) -> i64 {
     i64::from(open(at, text(path), *how as c_int, *how.add(1) as u32))
+}
+
+/// `renameat2(2)`, which the program calls by its number too.
+pub(super) unsafe fn renameat2(
+    from: (c_int, *const c_char),
+    to: (c_int, *const c_char),
+    flags: u32,
+) -> c_int {
+    rename((from.0, text(from.1)), (to.0, text(to.1)), flags & libc::RENAME_NOREPLACE == 0)
 }
 
 pub(super) unsafe fn getrandom(to: *mut u8, length: usize) -> isize {
@@ -231,7 +240,7 @@ bind! {
         rename((at, text(from)), (to_at, text(to)), true);
     fn renameat2(at: c_int, from: *const c_char, to_at: c_int, to: *const c_char, flags: u32) -> c_int,
         when is_ours_at(at, from) =>
-        rename((at, text(from)), (to_at, text(to)), flags & libc::RENAME_NOREPLACE == 0);
+        renameat2((at, from), (to_at, to), flags);
     fn linkat(at: c_int, from: *const c_char, to_at: c_int, to: *const c_char, flags: c_int) -> c_int,
         when is_ours_at(at, from) => link((at, text(from)), (to_at, text(to)));
     fn fchmod(fd: c_int, mode: u32) -> c_int, when is_ours(fd) =>

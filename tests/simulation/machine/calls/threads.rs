@@ -86,8 +86,15 @@ unsafe extern "C" fn syscall(number: i64, a: i64, b: i64, c: i64, d: i64, e: i64
     if is_simulated() {
         match number {
             libc::SYS_futex => return futex(a as usize, b as c_int, c as u32, d as *const libc::timespec),
-            libc::SYS_openat2 if names::is_ours_for_openat2(a as c_int, b as *const _) => {
+            libc::SYS_openat2 if names::is_ours_by_number(a as c_int, b as *const _) => {
                 return names::openat2(a as c_int, b as *const _, c as *const u64);
+            }
+            libc::SYS_renameat2 if names::is_ours_by_number(a as c_int, b as *const _) => {
+                return i64::from(names::renameat2(
+                    (a as c_int, b as *const _),
+                    (c as c_int, d as *const _),
+                    e as u32,
+                ));
             }
             libc::SYS_getrandom => return names::getrandom(a as *mut u8, b as usize) as i64,
             libc::SYS_close_range => return 0,
