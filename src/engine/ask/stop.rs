@@ -184,9 +184,13 @@ pub(crate) fn stop_at_gate(
     let key = job.lock().key;
     let posted = {
         let turn = job.turn();
+        // Time does not undo what may be the only copy: it waits for its tablet's owner. Looked at before the schedule is
+        // locked, which is the last in the order of locks.
+        if !owner_is_seen(node, key) {
+            return Ok(());
+        }
         let schedule = node.schedule();
-        // Time does not undo what may be the only copy: it waits for its tablet's owner.
-        if schedule.is_running(id) || !owner_is_seen(node, key) {
+        if schedule.is_running(id) {
             return Ok(());
         }
         turn.change(&node.journal, |row| {
