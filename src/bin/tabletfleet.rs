@@ -44,7 +44,7 @@ fn door(arguments: &Arguments) -> Config {
         state_dir: arguments.state_dir.display().to_string(),
         webserver_bind_host: arguments.host,
         webserver_port: arguments.port,
-        tokens_file: file("tokens.json"),
+        tokens_file: file("tokens"),
         audit_log_file: file("audit.log"),
         tls_certificate_file: arguments.tls_certificate.clone(),
         tls_private_key_file: arguments.tls_private_key.clone(),
@@ -54,7 +54,8 @@ fn door(arguments: &Arguments) -> Config {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let notify = Notify::from_env();
-    let store = store::open(&arguments.state_dir).map_err(|error| error.to_string())?;
+    let store =
+        store::open(&arguments.state_dir, arguments.store.as_deref()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("http").build();
     let runtime = runtime.map_err(|error| format!("cannot start the HTTP threads: {error}"))?;
     let (mut terminate, mut interrupt) = {

@@ -18,10 +18,10 @@ use super::token_args::TrustArgs;
 use super::trust::{tls, token};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
-    ForgetDisk, List, Migration, PinTablet, RegisterDisk, ReplaceDisk, RuleAnswer, RunStep, Table, Tablet,
-    TabletCheck, Task, TaskAction, Trash, UpdateTask, Validation, WhichSchema,
+    ForgetDisk, List, Migration, RegisterDisk, ReplaceDisk, RunStep, Task, TaskAction, UpdateTask,
+    Validation,
 };
-use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TabletId, TaskId};
+use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TaskId};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Above the daemon's own limit of a request, so that its answer is heard.
@@ -180,36 +180,12 @@ impl Client {
 
     /// Changes a stopped task.
     pub(super) fn update_task(&self, id: TaskId, change: &UpdateTask) -> Result<Answer<Task>, CliError> {
-        self.understand(self.agent.patch(format!("{}/api/v1/tasks/{id}", self.base)).send_json(change))
+        self.patch(&format!("/api/v1/tasks/{id}"), change)
     }
 
     /// Calls off every drain of a disk.
     pub(super) fn cancel_drain(&self, path: &str) -> Result<Answer<List<Task>>, CliError> {
         self.post("/api/v1/disks/cancel_drain", &DiskPath { path: path.to_owned() })
-    }
-
-    /// Pins a tablet.
-    pub(super) fn pin(&self, id: TabletId, request: &PinTablet) -> Result<Answer<Tablet>, CliError> {
-        self.post(&format!("/api/v1/tablets/{id}/pin"), request)
-    }
-
-    /// Unpins a tablet.
-    pub(super) fn unpin(&self, id: TabletId, request: &WhichSchema) -> Result<Answer<Tablet>, CliError> {
-        self.post(&format!("/api/v1/tablets/{id}/unpin"), request)
-    }
-
-    /// Asks for a verification.
-    pub(super) fn verify(&self, id: TabletId, which: &WhichSchema) -> Result<Answer<TabletCheck>, CliError> {
-        self.post(&format!("/api/v1/tablets/{id}/verify"), which)
-    }
-
-    /// How the last verification of a tablet stands.
-    pub(super) fn verification(
-        &self,
-        id: TabletId,
-        query: &Query<'_>,
-    ) -> Result<Answer<TabletCheck>, CliError> {
-        self.get(&format!("/api/v1/tablets/{id}/verify"), query)
     }
 
     /// Lets a disk join.
@@ -255,6 +231,15 @@ impl Client {
         self.delete(&format!("/api/v1/tasks/{id}"))
     }
 
+    /// Changes what is at a path.
+    pub(super) fn patch<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<Answer<T>, CliError> {
+        self.understand(self.agent.patch(format!("{}{path}", self.base)).send_json(body))
+    }
+
     /// Deletes what is at a path.
     pub(super) fn delete(&self, path: &str) -> Result<(), CliError> {
         self.no_content(self.agent.delete(format!("{}{path}", self.base)).call())
@@ -270,20 +255,6 @@ impl Client {
         }
         let text = answer.body_mut().read_to_string().map_err(|error| self.not_answered(&error))?;
         Err(self.refused(answer.status().as_u16(), &text))
-    }
-
-    /// What each rule says to a move of a tablet to a disk.
-    pub(super) fn explain(
-        &self,
-        tablet: TabletId,
-        query: &Query<'_>,
-    ) -> Result<Answer<List<RuleAnswer>>, CliError> {
-        self.get(&format!("/api/v1/tablets/{tablet}/explain"), query)
-    }
-
-    /// One tablet.
-    pub(super) fn tablet(&self, id: TabletId, query: &Query<'_>) -> Result<Answer<Tablet>, CliError> {
-        self.get(&format!("/api/v1/tablets/{id}"), query)
     }
 
     /// All disks.
@@ -307,21 +278,6 @@ impl Client {
         rate_bytes_per_sec: Option<u64>,
     ) -> Result<Answer<Disk>, CliError> {
         self.post("/api/v1/disks/limits", &DiskLimits { path: path.to_owned(), rate_bytes_per_sec })
-    }
-
-    /// Tables with tablets on a disk.
-    pub(super) fn tables(&self, query: &Query<'_>) -> Result<Answer<List<Table>>, CliError> {
-        self.get("/api/v1/tables", query)
-    }
-
-    /// Tablets, ascending by id.
-    pub(super) fn tablets(&self, query: &Query<'_>) -> Result<Answer<List<Tablet>>, CliError> {
-        self.get("/api/v1/tablets", query)
-    }
-
-    /// What is in trash.
-    pub(super) fn trash(&self, query: &Query<'_>) -> Result<Answer<Trash>, CliError> {
-        self.get("/api/v1/trash", query)
     }
 
     /// Asks a path with a query.

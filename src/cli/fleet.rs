@@ -6,6 +6,7 @@ use super::args::Output;
 use super::client::{Answer, Client, Query};
 use super::exit::{CliError, Exit, confirm, print};
 use super::fleet_args::{AddSource, FleetCommand, SourceCommand};
+use super::fleet_campaign;
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::List;
 use crate::api::wire::fleet::{
@@ -16,6 +17,9 @@ use crate::api::wire::fleet::{
 pub(super) fn run(client: &Client, command: &FleetCommand, output: Output) -> Result<(), CliError> {
     match command {
         FleetCommand::Source { command } => run_source(client, command, output),
+        FleetCommand::Drain { disks, how } => fleet_campaign::drain(client, disks, how, output),
+        FleetCommand::Rebalance { how } => fleet_campaign::rebalance(client, how, output),
+        FleetCommand::Campaign { command } => fleet_campaign::run(client, command, output),
         FleetCommand::Disks { used_above, safe_to_remove } => {
             let mut query: Query<'_> = Vec::new();
             query.extend(used_above.map(|above| ("used_above", above.to_string())));

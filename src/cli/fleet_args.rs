@@ -2,6 +2,8 @@
 
 use clap::{Args, Subcommand};
 
+use super::fleet_campaign_args::{CampaignArgs, CampaignCommand};
+use super::values::parse_label;
 use crate::model::fleet::MemberKind;
 
 /// `fleet ...`.
@@ -30,6 +32,27 @@ pub enum FleetCommand {
         /// Which of these.
         #[command(subcommand)]
         command: SourceCommand,
+    },
+    /// Empty disks of many members: planned and shown first, then done within limits. Of the disks each member has its own.
+    Drain {
+        /// Paths, written as in storage_root_path; may be repeated.
+        #[arg(long = "disk", value_name = "PATH", required = true)]
+        disks: Vec<String>,
+        /// On which members, and how.
+        #[command(flatten)]
+        how: CampaignArgs,
+    },
+    /// Make the disks of each of many members equally full.
+    Rebalance {
+        /// On which members, and how.
+        #[command(flatten)]
+        how: CampaignArgs,
+    },
+    /// Campaigns: list, show, start, pause, resume, approve, cancel, limits, delete.
+    Campaign {
+        /// Which of these.
+        #[command(subcommand)]
+        command: CampaignCommand,
     },
     /// List every disk of every member, fullest first.
     Disks {
@@ -142,10 +165,4 @@ impl AddSource {
     pub const fn kind(&self) -> MemberKind {
         if self.be { MemberKind::Be } else { MemberKind::Tabletd }
     }
-}
-
-/// `rack=r7`.
-pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
-    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as rack=r7")?;
-    Ok((name.to_owned(), value.to_owned()))
 }

@@ -91,6 +91,12 @@ pub(super) fn parse_role(text: &str) -> Result<Role, String> {
     text.parse().map_err(|error: UnknownRole| error.to_string())
 }
 
+/// `rack=r7`.
+pub(super) fn parse_label(text: &str) -> Result<(String, String), String> {
+    let (name, value) = text.split_once('=').ok_or("write NAME=VALUE, such as rack=r7")?;
+    Ok((name.to_owned(), value.to_owned()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

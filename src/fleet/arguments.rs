@@ -23,6 +23,10 @@ pub struct Arguments {
     /// Where the fleet remembers things, its tokens and its audit log are; made where it is missing.
     #[arg(long, value_name = "DIR", env = "TABLETFLEET_STATE_DIR")]
     pub state_dir: PathBuf,
+    /// Where several processes remember things together: etcd://HOST:PORT,HOST:PORT/NAME. In the state directory, for one
+    /// process, when left out.
+    #[arg(long, value_name = "URL", env = "TABLETFLEET_STORE")]
+    pub store: Option<String>,
     /// Address to listen on. Beyond loopback it wants credentials.
     #[arg(long, value_name = "ADDR", env = "TABLETFLEET_HOST", default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
     pub host: IpAddr,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::refusal::Refusal;
 use super::state::{AUDIT_MAX, AuditLine, FORMAT, Kept, Key, Meta, State, set};
@@ -25,6 +25,17 @@ pub(super) struct Seen {
     pub(super) disks: Vec<DiskSeen>,
     /// What is wrong; empty where nothing is.
     pub(super) error: String,
+    /// It is not the node that was added.
+    pub(super) is_another: bool,
+    /// When the counters of its part were written down last.
+    pub(super) counters_saved: Option<Instant>,
+}
+
+impl Seen {
+    /// Whether it answered as it should when it was asked last.
+    pub(super) fn is_online(&self) -> bool {
+        self.answered_ms.is_some() && self.error.is_empty()
+    }
 }
 
 /// What a change comes to: records, who is told, and a line of the audit.

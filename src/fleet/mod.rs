@@ -1,16 +1,20 @@
 //! `tabletfleet`: one operator, many nodes.
 //!
 //! Rooms in reading order: `state` is what the store says, folded; [`Desk`] is where every change is made, against the
-//! leadership that makes it; `keeper` keeps that leadership; `watch` looks at members; `http` is the API on port 8240. What
+//! leadership that makes it; `keeper` keeps that leadership; `watch` looks at members; `drive` carries campaigns out; `http` is the API on port 8240. What
 //! comes next for a campaign is decided in `rules::fleet`. Nothing here knows a disk but by what a member says of it.
 
 mod arguments;
+mod campaigns;
 mod desk;
+mod drive;
 mod http;
 mod keeper;
+mod look;
 mod pool;
 mod processes;
 mod refusal;
+mod show;
 mod sources;
 mod state;
 mod watch;

@@ -52,7 +52,7 @@ impl Desk {
 
     /// How one member stands.
     pub(super) fn status_of(&self, name: &str) -> SourceStatus {
-        let Seen { asked_ms, answered_ms, identity, disks, error } = self.seen(name);
+        let Seen { asked_ms, answered_ms, identity, disks, error, .. } = self.seen(name);
         let stage = match (asked_ms, error.is_empty()) {
             (None, _) => "unknown",
             (Some(_), true) => "online",

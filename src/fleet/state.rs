@@ -127,6 +127,12 @@ impl State {
         }
     }
 
+    /// Parts of one campaign, by member.
+    pub(super) fn parts_of(&self, id: CampaignId) -> impl Iterator<Item = &Part> {
+        let from = (id, String::new());
+        self.parts.range(from..).take_while(move |((of, _), _)| *of == id).map(|(_, kept)| &kept.value)
+    }
+
     /// Identity of the fleet; empty before its first leader.
     pub(super) fn fleet_id(&self) -> &str {
         self.meta.as_ref().map_or("", |meta| meta.value.fleet.as_str())

@@ -1,6 +1,6 @@
 //! What the leader's loop asks of a member, whatever it speaks.
 
-use crate::model::fleet::{Approved, PartCounters};
+use crate::model::fleet::{Approved, Progress, Steer};
 use crate::model::{PlanCompleteness, TaskId, TaskRequest};
 
 /// Why a call came to nothing.
@@ -93,44 +93,6 @@ pub struct Order {
     pub fingerprint: u32,
     /// Why, for the member's own record.
     pub reason: String,
-}
-
-/// Where a member's task stands.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum TaskState {
-    /// Made and not begun.
-    Stopped,
-    Running,
-    Paused,
-    /// None of its moves is left.
-    Finished,
-    Cancelled,
-}
-
-/// How a member's task stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Progress {
-    pub task_id: TaskId,
-    pub state: TaskState,
-    pub counters: PartCounters,
-    /// What it waits for, in the member's words.
-    pub reason: String,
-    /// What was asked for and is not so although it has finished.
-    pub shortfall: Option<String>,
-    /// The limit of bytes per second that it has; 0 is none.
-    pub rate_bytes_per_sec: u64,
-}
-
-/// What a member's task is told.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Steer {
-    /// Begin, or go on with what is left.
-    Start,
-    /// Nothing new, and what is under way waits.
-    Pause,
-    Resume,
-    /// Called off for good.
-    Cancel,
 }
 
 /// A member that is driven.

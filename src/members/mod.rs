@@ -9,10 +9,7 @@ mod driver;
 mod tabletd;
 
 pub use credential::Credentials;
-pub use driver::{
-    CallError, DiskSeen, Driver, Identity, Order, Planned, Progress, Steer, TaskState, fullest_percent,
-    skew_points,
-};
+pub use driver::{CallError, DiskSeen, Driver, Identity, Order, Planned, fullest_percent, skew_points};
 
 use crate::model::fleet::{Member, MemberKind};
 

@@ -1,10 +1,10 @@
 //! A member that runs tabletd: plan, fingerprint, task, pause and cancel are its own, this room only asks for them.
 
 use super::client::Client;
-use super::driver::{CallError, DiskSeen, Driver, Identity, Order, Planned, Progress, Steer, TaskState};
+use super::driver::{CallError, DiskSeen, Driver, Identity, Order, Planned};
 use crate::api::wire::{CreateTask, Disk, List, NodeStatus, Task, TaskAction};
-use crate::model::fleet::{Approved, PartCounters};
-use crate::model::{PlanCompleteness, Priority, ReplanPolicy, TaskId, TaskRequest, TaskStatus};
+use crate::model::fleet::{Approved, PartCounters, Progress, Steer};
+use crate::model::{PlanCompleteness, Priority, ReplanPolicy, TaskId, TaskRequest};
 
 /// A node that runs tabletd.
 pub(super) struct Tabletd(Client);
@@ -91,13 +91,6 @@ fn seen(disk: Disk) -> DiskSeen {
 
 fn progress(task: Task) -> Result<Progress, CallError> {
     let odd = || CallError::Odd("a task without a number or a status".to_owned());
-    let state = match task.status.ok_or_else(odd)? {
-        TaskStatus::Stopped => TaskState::Stopped,
-        TaskStatus::Running => TaskState::Running,
-        TaskStatus::Paused => TaskState::Paused,
-        TaskStatus::Finished => TaskState::Finished,
-        TaskStatus::Cancelled => TaskState::Cancelled,
-    };
     let counters = PartCounters {
         moves_total: task.progress.moves_total,
         moves_completed: task.progress.moves_completed,
@@ -108,10 +101,10 @@ fn progress(task: Task) -> Result<Progress, CallError> {
     let failed = task.failed.first().map(|failed| format!("tablet {}: {}", failed.key, failed.reason));
     Ok(Progress {
         task_id: task.id.ok_or_else(odd)?,
-        state,
+        status: task.status.ok_or_else(odd)?,
+        was_started: task.started_at.is_some(),
         counters,
         reason: failed.unwrap_or(task.status_reason),
         shortfall: task.shortfall,
-        rate_bytes_per_sec: task.rate_bytes_per_sec.unwrap_or(0),
     })
 }

@@ -12,11 +12,23 @@ use crate::harness::{Daemon, Node};
 /// A fleet to be: where it remembers.
 pub(crate) struct Fleet {
     pub(crate) dir: TempDir,
+    name: &'static str,
+    /// The state directory when there is none.
+    store: Option<String>,
 }
 
 impl Fleet {
     pub(crate) fn new() -> Self {
-        Self { dir: tempfile::tempdir().expect("a temporary directory") }
+        Self::called("fleet-1", None)
+    }
+
+    /// One of several, which remember in etcd.
+    pub(crate) fn on_etcd(url: &str, name: &'static str) -> Self {
+        Self::called(name, Some(format!("etcd://{}/prod", url.trim_start_matches("http://"))))
+    }
+
+    fn called(name: &'static str, store: Option<String>) -> Self {
+        Self { dir: tempfile::tempdir().expect("a temporary directory"), name, store }
     }
 
     pub(crate) fn state_dir(&self) -> PathBuf {
@@ -25,7 +37,8 @@ impl Fleet {
 
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tabletfleet"));
-        command.arg("--state-dir").arg(self.state_dir()).args(["--port", "0", "--name", "fleet-1"]);
+        command.arg("--state-dir").arg(self.state_dir()).args(["--port", "0", "--name", self.name]);
+        command.args(self.store.iter().flat_map(|url| ["--store", url]));
         command.arg("--credentials-dir").arg(self.dir.path()).args(["--poll-sec", "1"]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command

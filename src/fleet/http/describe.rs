@@ -33,6 +33,13 @@ use crate::api::wire::ErrorBody;
         super::sources::enable,
         super::sources::disable,
         super::sources::disks,
+        super::campaigns::list,
+        super::campaigns::create,
+        super::campaigns::show,
+        super::campaigns::update,
+        super::campaigns::delete,
+        super::campaigns::act,
+        super::campaigns::sources,
         json,
     ),
     components(schemas(ErrorBody))

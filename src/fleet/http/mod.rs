@@ -2,14 +2,17 @@
 //!
 //! A handler turns a request into one call of the [`Desk`] and its answer into JSON; nothing is decided here.
 
+mod campaigns;
 mod cluster;
 mod describe;
+mod forward;
 mod sources;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::http::{HeaderMap, StatusCode};
+use axum::middleware;
 use axum::routing::{MethodRouter, get, post};
 
 pub use describe::document;
@@ -37,6 +40,10 @@ fn table() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
         ("/sources/{name}/disable", post(sources::disable)),
         ("/sources/{name}/transfer", post(cluster::transfer_source)),
         ("/disks", get(sources::disks)),
+        ("/campaigns", get(campaigns::list).post(campaigns::create)),
+        ("/campaigns/{id}", get(campaigns::show).patch(campaigns::update).delete(campaigns::delete)),
+        ("/campaigns/{id}/action", post(campaigns::act)),
+        ("/campaigns/{id}/sources", get(campaigns::sources)),
         ("/audit", get(cluster::audit)),
         ("/openapi.json", get(describe::json)),
     ]
@@ -56,7 +63,11 @@ pub fn routes(desk: Arc<Desk>) -> Router {
         .fallback(async || {
             Problem::of_http(StatusCode::NOT_FOUND, "NOT_FOUND", "no such path below /api/v1")
         });
-    Router::new().route("/api/health", get(cluster::health)).nest(PREFIX, below).with_state(desk)
+    Router::new()
+        .route("/api/health", get(cluster::health))
+        .nest(PREFIX, below)
+        .layer(middleware::from_fn_with_state(Arc::clone(&desk), forward::pass_on))
+        .with_state(desk)
 }
 
 /// Asks the desk on a thread that may wait.

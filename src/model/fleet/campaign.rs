@@ -138,7 +138,4 @@ pub struct Campaign {
     pub created_ms: TimestampMs,
     /// When its status last changed.
     pub updated_ms: TimestampMs,
-    /// When the last of its canary was done.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub canary_done_ms: Option<TimestampMs>,
 }

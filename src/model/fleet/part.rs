@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::campaign::CampaignId;
-use crate::model::{TaskId, TimestampMs};
+use crate::model::{TaskId, TaskStatus, TimestampMs};
 
 /// Where a part stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
@@ -83,6 +83,36 @@ pub struct PartCounters {
     pub bytes_completed: u64,
 }
 
+/// How a member's task stands, as it says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Progress {
+    /// Its number.
+    pub task_id: TaskId,
+    /// Where it stands.
+    pub status: TaskStatus,
+    /// It was started at some time.
+    pub was_started: bool,
+    /// Its moves.
+    pub counters: PartCounters,
+    /// What it waits for, or what went wrong first, in the member's words.
+    pub reason: String,
+    /// What was asked for and is not so although it has finished.
+    pub shortfall: Option<String>,
+}
+
+/// What a member's task is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Steer {
+    /// Begin.
+    Start,
+    /// Nothing new, and what is under way waits.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Called off for good.
+    Cancel,
+}
+
 /// The part that one member has in one campaign.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
@@ -107,9 +137,6 @@ pub struct Part {
     /// The fleet has paused that task.
     #[serde(default)]
     pub held: bool,
-    /// The rate that the member was given last; 0 is none.
-    #[serde(default)]
-    pub rate_bytes_per_sec: u64,
     /// As the member said last.
     #[serde(default)]
     pub counters: PartCounters,
@@ -137,7 +164,6 @@ impl Part {
             attempt: 0,
             task_id: None,
             held: false,
-            rate_bytes_per_sec: 0,
             counters: PartCounters::default(),
             started_ms: None,
             moved_ms: None,

@@ -132,8 +132,6 @@ pub struct Policy {
     pub windows: String,
     /// What those hours count from, as an offset from UTC in minutes.
     pub utc_offset_minutes: i32,
-    /// Bytes copied per second by the whole fleet, split over the members that move; 0 is no limit.
-    pub rate_bytes_per_sec: u64,
     /// More failed members than this pause the campaign.
     pub failures_max: u32,
     /// So many failures one after the other pause it; 0 is no such limit.
@@ -161,7 +159,6 @@ impl Default for Policy {
             approve_after_canary: false,
             windows: String::new(),
             utc_offset_minutes: 0,
-            rate_bytes_per_sec: 0,
             failures_max: 0,
             failures_in_a_row: 0,
             unreachable: Unreachable::default(),

@@ -1,0 +1,63 @@
+//! A look at one member: who answers there, and how its disks are.
+
+use super::desk::{Desk, Made};
+use super::state::{Key, set};
+use crate::api::wire::Timestamp;
+use crate::members::{CallError, driver};
+use crate::model::fleet::Member;
+use crate::rules::fleet::is_the_same;
+
+/// Asks one member who it is and how its disks are.
+pub(super) fn look(desk: &Desk, member: &Member) {
+    let answer = driver(member, desk.credentials()).and_then(|driver| driver.look());
+    let now = Timestamp::now().0;
+    let error = match &answer {
+        Ok((identity, _)) if !is_the_same(&member.identity, &identity.marks) => format!(
+            "another node answers at {}: it has {}, the one that was added had {}",
+            member.address(),
+            in_words(&identity.marks),
+            in_words(&member.identity)
+        ),
+        Ok(_) => String::new(),
+        Err(error) => error.to_string(),
+    };
+    let same = error.is_empty();
+    let marks = answer.as_ref().map(|(identity, _)| identity.marks.clone()).unwrap_or_default();
+    desk.note_seen(&member.name, |seen| {
+        seen.asked_ms = Some(now);
+        seen.is_another = answer.is_ok() && !error.is_empty();
+        seen.error = error;
+        if let Ok((identity, disks)) = answer {
+            seen.answered_ms = Some(now);
+            seen.identity = identity;
+            seen.disks = disks;
+        }
+    });
+    if same && !marks.is_empty() && member.identity != marks {
+        remember(desk, member, marks);
+    }
+}
+
+fn in_words(marks: &[String]) -> String {
+    if marks.is_empty() { "no disk".to_owned() } else { marks.join(", ") }
+}
+
+/// Who it was that answered: whoever answers there next is held against it.
+fn remember(desk: &Desk, member: &Member, marks: Vec<String>) {
+    let done = desk.change(&desk.process().name.clone(), "", |state| {
+        let kept = state.members.get(&member.name).filter(|kept| kept.value == *member);
+        let changes = kept.map(|kept| {
+            let known = Member { identity: marks, ..member.clone() };
+            set(&Key::Member(member.name.clone()), Some(kept), &known)
+        });
+        Ok(Made { changes: changes.into_iter().collect(), answer: (), what: String::new() })
+    });
+    if let Err(refusal) = done {
+        tracing::debug!("who {} is was not written down, and is tried again: {refusal}", member.name);
+    }
+}
+
+/// What is wrong with a member that did not answer as it should.
+pub(super) fn note_failure(desk: &Desk, member: &str, error: &CallError) {
+    desk.note_seen(member, |seen| seen.error = error.to_string());
+}
