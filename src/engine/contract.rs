@@ -268,9 +268,7 @@ pub trait Contract: Send + Sync + 'static {
 
     /// Limits what is copied from and to one disk, at once and until the daemon stops; 0 is no limit, `None` goes by
     /// `disk_rate_limit_bytes_per_sec` again. The same as a change of `disk_rate_limit_overrides`, which can be kept.
-    ///
-    /// # Errors
-    /// `DISK_NOT_FOUND`.
+    /// Errors: `DISK_NOT_FOUND`.
     fn set_disk_limits(&self, path: &str, rate_bytes_per_sec: Option<u64>) -> Result<DiskView, Failure>;
 
     /// Reads the tablet's metadata record from its disk.
@@ -282,10 +280,7 @@ pub trait Contract: Send + Sync + 'static {
     /// MD5 of each file, by name. Errors as [`Contract::record`].
     fn file_digests(&self, key: TabletKey) -> Result<Vec<(String, [u8; 16])>, Failure>;
 
-    /// Tablets of which a file that their records name is not there, by the listing of their directories.
-    ///
-    /// # Errors
-    /// A disk cannot be asked.
+    /// Tablets of which a file that their records name is not there. Errors as [`Contract::record`].
     fn lost_segments(&self) -> Result<Vec<TabletKey>, Failure>;
 
     /// What is in trash. Without a tablet's id its total counts entries: one holds one tablet, unless another program put
@@ -380,9 +375,7 @@ pub trait Contract: Send + Sync + 'static {
     /// Operations of this run of the daemon, the newest first, at most so many; without what became of single tablets.
     fn operations(&self, limit: usize) -> Page<OperationView>;
 
-    /// Stops an operation at its next step; what is done stays. One that is over is as it was.
-    ///
-    /// # Errors
+    /// Stops an operation at its next step; what is done stays. One that is over is as it was. Errors:
     /// `OPERATION_NOT_FOUND`.
     fn cancel_operation(&self, id: OperationId) -> Result<OperationView, Failure>;
 
@@ -411,12 +404,7 @@ pub trait Contract: Send + Sync + 'static {
     /// `INVALID_ARGUMENT` with every problem of the files; nothing was changed.
     fn reload_config(&self) -> Result<Reload, Failure>;
 
-    /// What this node does instead of serving, in words; `None` when it serves. Waits for nothing.
-    fn maintenance(&self) -> Option<String> {
-        None
-    }
-
-    /// Whether its roots are those of a Doris backend.
+    /// Whether its roots are those of a Doris backend. Waits for nothing.
     fn has_doris_roots(&self) -> bool {
         false
     }

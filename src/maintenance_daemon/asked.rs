@@ -9,18 +9,6 @@ use crate::maintenance::{digests, inspect};
 use crate::model::{ErrorCode, Failure, Inspection, TabletKey, TaskId, TaskRequest, TaskStatus};
 
 impl Inner {
-    /// What it does instead of serving.
-    pub(super) fn about(&self) -> String {
-        let (waiting, running) = self.queue.lengths();
-        match self.queue.halted() {
-            Some(why) => why,
-            None => format!(
-                "the Doris backend is stopped and its roots are locked; {running} moves run, {waiting} wait; stop tabletd \
-                 before the backend starts"
-            ),
-        }
-    }
-
     /// What a drain of each root would move and leave: read as `tabletctl doris inspect` does.
     pub(super) fn inspect(&self) -> Inspection {
         let paths: Vec<String> = self.session.node().roots.iter().map(|root| root.path.clone()).collect();

@@ -251,9 +251,6 @@ impl Contract for MaintenanceDaemon {
     fn inspect(&self) -> Option<Inspection> {
         Some(self.0.inspect())
     }
-    fn maintenance(&self) -> Option<String> {
-        Some(self.0.about())
-    }
     fn journal_trouble(&self) -> Option<String> {
         self.0.queue.halted()
     }

@@ -11,6 +11,10 @@ use crate::api::app::App;
 /// Doris's answer, byte for byte, on a good day; it says no more than that the process answers.
 const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
 
+/// What is said over the roots of a Doris backend.
+const MAINTENANCE: &str =
+    "the Doris backend is stopped and tabletd has its roots; stop tabletd before the backend starts";
+
 /// Whether the process answers. It is `OK` as long as tablets are served; `msg` says so when nothing can be accepted, or
 /// when this start found the journal damaged. Over the roots of a stopped backend it is 503: nobody may take the node for
 /// that backend.
@@ -25,11 +29,13 @@ const HEALTHY: &str = r#"{"status": "OK","msg": "To Be Added"}"#;
     )
 )]
 pub(super) async fn health(State(app): State<App>) -> Response {
-    if let Some(about) = app.node().maintenance() {
+    let node = app.node();
+    if node.has_doris_roots() {
+        let about = node.journal_trouble().unwrap_or_else(|| MAINTENANCE.to_owned());
         let body = format!("{{\"status\": \"maintenance\",\"msg\": {}}}", quoted(&about));
         return json(StatusCode::SERVICE_UNAVAILABLE, body);
     }
-    let body = app.node().journal_trouble().map_or_else(
+    let body = node.journal_trouble().map_or_else(
         || HEALTHY.to_owned(),
         |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", quoted(&trouble)),
     );
