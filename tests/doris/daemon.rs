@@ -242,14 +242,14 @@ fn what_a_killed_daemon_left_of_a_task_the_one_shot_ends() {
     let daemon = Daemon::start(&node, &[]).expect("starts");
     let ids: Vec<i64> = tablets.iter().map(|tablet| ids_of(tablet).tablet_id).collect();
     let request = json!({"kind": "move", "select": {"tablets": ids}, "to": {"disks": [node.path(1)]}});
-    let body = json!({"request": request, "completeness": "what_fits", "name": "empty it"});
+    let body = json!({"request": request, "completeness": "what_fits", "name": "empty it", "dry_run": false});
     let (status, task) = daemon.ask("POST", "/api/v1/tasks", Some(&body));
     assert_eq!(status, 201, "{task}");
     assert_eq!(task["plan"]["moves"].as_array().expect("a list").len(), tablets.len(), "{task}");
     let path = format!("/api/v1/tasks/{}", task["id"]);
-    let (status, answer) = daemon.ask("POST", &format!("{path}/action"), Some(&json!({"action": "start"})));
+    let (status, answer) = daemon.ask("POST", &format!("{path}/action"), Some(&json!({"start": {}})));
     assert_eq!(status, 202, "{answer}");
-    daemon.until(&path, |task| task["progress"]["moves_completed"].as_u64().is_some_and(|done| done >= 2));
+    daemon.until(&path, |task| task["moves_completed"].as_u64().is_some_and(|done| done >= 2));
     // kill -9 in the middle of it, wherever that is.
     drop(daemon);
     tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, None, "killed"));
@@ -261,7 +261,7 @@ fn what_a_killed_daemon_left_of_a_task_the_one_shot_ends() {
     let daemon = Daemon::start(&node, &[]).expect("starts");
     let task = daemon.get(&path);
     assert_eq!(task["status"].as_str(), Some("finished"), "{task}");
-    assert_eq!(task["progress"]["moves_completed"].as_u64(), Some(tablets.len() as u64), "{task}");
+    assert_eq!(task["moves_completed"].as_u64(), Some(tablets.len() as u64), "{task}");
 }
 
 #[cfg(feature = "fault-injection")]
