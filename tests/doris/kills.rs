@@ -3,7 +3,11 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Stdio;
+use std::time::{Duration, Instant};
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tabletd::doris::database::{Database, Strictness};
 use tabletd::doris::keys::Key;
@@ -110,6 +114,38 @@ fn a_second_kill_while_the_first_is_settled() {
             assert_ended(&node, tablet, &about);
         }
     }
+}
+
+/// A signal in the middle of a run: the tablet under way stays whole where it was, no further one is begun, and the same
+/// command goes on.
+#[test]
+fn a_signal_ends_a_run_between_two_tablets() {
+    let (node, tablets) = node();
+    let args = node.move_args(&tablets[..3], 1);
+    let mut command = node.command(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    command.env("TABLETD_FAIL_POINT", "staging_created=stop").stderr(Stdio::null()).stdout(Stdio::null());
+    let mut child = command.spawn().expect("runs");
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let is_stopped = || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("is there");
+        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+    };
+    while !is_stopped() {
+        assert!(Instant::now() < deadline, "it never came to the copy");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill(pid, Signal::SIGTERM).expect("is there");
+    kill(pid, Signal::SIGCONT).expect("is there");
+    assert_eq!(child.wait().expect("ends").code(), Some(1), "it says that something is left");
+    for tablet in &tablets[..3] {
+        assert_any_start_has_it(&node, tablet, Some(0), "stopped");
+    }
+    let left = fs::read_dir(node.roots[1].join(".tabletd/migrating")).expect("is there").count();
+    assert_eq!(left, 0, "staging");
+    let output = node.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(output.status.success(), "{}", said(&output));
+    tablets[..3].iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "gone on"));
 }
 
 /// What a backend does to a copy at its start: its record saved with another state, or as it was with a later version.

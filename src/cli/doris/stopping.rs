@@ -31,8 +31,9 @@ impl Stop {
             unsafe { signal(which, SigHandler::Handler(note_signal)) }
                 .map_err(|errno| failed(format!("cannot watch for signals: {errno}")))?;
         }
-        let at =
-            until.map(|time| next(time).ok_or_else(|| failed(format!("there is no {time} on that day"))));
+        let at = until.map(|time| {
+            next(Local::now(), time).ok_or_else(|| failed(format!("there is no {time} on that day")))
+        });
         Ok(Self { at: at.transpose()? })
     }
 
@@ -50,10 +51,31 @@ impl Stop {
     }
 }
 
-/// The next moment at which a clock shows this time.
-fn next(time: NaiveTime) -> Option<DateTime<Local>> {
-    let now = Local::now();
+/// The next moment after `now` at which a clock shows this time.
+fn next(now: DateTime<Local>, time: NaiveTime) -> Option<DateTime<Local>> {
     let today = now.date_naive();
     let day = if time > now.time() { today } else { today.checked_add_days(Days::new(1))? };
     day.and_time(time).and_local_timezone(Local).earliest()
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeDelta;
+
+    use super::*;
+
+    #[test]
+    fn a_time_of_day_is_the_next_one_and_ends_the_run_once_it_has_come() {
+        let now = Local::now();
+        for (ahead_min, at_most_h) in [(1, 1), (90, 2), (-1, 26)] {
+            let time = (now + TimeDelta::minutes(ahead_min)).time();
+            let Some(at) = next(now, time) else { continue };
+            assert!(at > now && at - now <= TimeDelta::hours(at_most_h), "{ahead_min}: {at}");
+            assert_eq!(at.time(), time);
+            assert_eq!(Stop { at: Some(at) }.go_on(), Ok(()), "{ahead_min}");
+        }
+        let past = Stop { at: Some(now - TimeDelta::seconds(1)) }.go_on().unwrap_err();
+        assert_eq!(past.code, ErrorCode::ShuttingDown);
+        assert!(past.message.contains("the tablet is where it was"), "{past}");
+    }
 }
