@@ -104,7 +104,7 @@ fn begin(desk: &Desk, campaign: &Campaign) -> Result<(), Refusal> {
         });
         Some(next.chain(removed).collect::<Vec<_>>())
     };
-    if desk.read(&decided).is_none_or(|next| next.is_empty()) {
+    if desk.read(decided).is_none_or(|next| next.is_empty()) {
         return Ok(());
     }
     desk.change(&own(desk), "", |state| {
@@ -154,7 +154,7 @@ fn close(desk: &Desk, id: CampaignId) -> Result<(), Refusal> {
             _ => None,
         }
     };
-    if desk.read(&decided).is_none() {
+    if desk.read(decided).is_none() {
         return Ok(());
     }
     desk.change(&own(desk), "", |state| {

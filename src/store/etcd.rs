@@ -25,6 +25,15 @@ pub struct Etcd {
     lease: Mutex<Option<Lease>>,
 }
 
+/// Who leads, as etcd has it.
+struct Leading {
+    /// With the create revision of its key.
+    leader: Option<(Leader, u64)>,
+    /// The highest there was, and the revision that says so.
+    epoch: u64,
+    changed: u64,
+}
+
 /// What this process has in etcd.
 #[derive(Debug, Clone)]
 struct Lease {
@@ -84,8 +93,7 @@ impl Etcd {
         self.gateway.ask("/v3/kv/put", &put).map(drop)
     }
 
-    /// Who leads, its create revision, and the highest epoch there was with the revision that says so.
-    fn look(&self) -> Result<(Option<(Leader, u64)>, u64, u64), StoreError> {
+    fn look(&self) -> Result<Leading, StoreError> {
         let ask = |name: &str| json!({ "request_range": { "key": self.key(name) } });
         let both = json!({ "success": [ask("leader"), ask("epoch")] });
         let answer = self.gateway.ask("/v3/kv/txn", &both)?;
@@ -102,7 +110,7 @@ impl Etcd {
             None => (0, 0),
             Some(kept) => (kept.value.parse().map_err(|_| odd("an epoch that is no number"))?, kept.changed),
         };
-        Ok((leader, epoch, changed))
+        Ok(Leading { leader, epoch, changed })
     }
 
     /// Takes the leadership if nobody has it. The create revision of the key, when it was won.
@@ -140,7 +148,7 @@ impl Store for Etcd {
             lease.registered = true;
         }
         *self.lease() = Some(lease.clone());
-        let (leader, epoch, changed) = self.look()?;
+        let Leading { leader, epoch, changed } = self.look()?;
         let leads = |epoch, fence| Leadership { epoch, fence, believed_until: lease.believed_until };
         let standing = match (leader, lease.won) {
             (Some((_, created)), Some((fence, epoch))) if created == fence => {
