@@ -450,7 +450,7 @@ fn man_pages_are_written_one_for_each_command() {
         }
     }
     let first = std::fs::read_to_string(dir.path().join("tabletctl.8")).unwrap();
-    assert!(first.contains("Exit status:") && first.contains("TABLETD_TOKEN_FILE"), "{first}");
+    assert!(first.contains(".SH \"EXIT STATUS\"") && first.contains("TABLETD_TOKEN_FILE"), "{first}");
     let daemon = std::fs::read_to_string(dir.path().join("tabletd.8")).unwrap();
     assert!(daemon.contains(r"\-\-check\-config") && daemon.contains("NOTIFY_SOCKET"), "{daemon}");
     let configuration = std::fs::read_to_string(dir.path().join("be.conf.5")).unwrap();

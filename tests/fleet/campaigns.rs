@@ -190,6 +190,7 @@ fn a_failure_pauses_the_campaign_and_whoever_resumes_it_has_seen_it() {
     let (id, _) = make(&process, &nodes.drain(&json!({ "order": "as_listed" })));
     act(&process, id, "start");
     process.becomes("be-1 moves", |process| part(process, id, "be-1")["task_id"].is_u64());
+    process.becomes("its task runs", |_| nodes.0[0].1.get("/api/v1/tasks/1")["status"] == "running");
     // Somebody calls the task off at the node itself.
     nodes.0[0].1.post("/api/v1/tasks/1/action", &json!({ "cancel": {} }));
     process.becomes("the pause", |process| status(process, id) == "paused");

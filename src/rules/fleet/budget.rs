@@ -15,7 +15,7 @@ pub fn exhausted(campaign: &Campaign, parts: &[&Part]) -> Option<String> {
     }
     let most = usize::try_from(campaign.policy.failures_max).unwrap_or(usize::MAX);
     if fresh.len() > most {
-        return Some(format!("{} members have failed, of {most} that may; {last}", fresh.len()));
+        return Some(format!("members that failed: {}, of {most} that may; {last}", fresh.len()));
     }
     let in_a_row = usize::try_from(campaign.policy.failures_in_a_row).unwrap_or(usize::MAX);
     let mut ended: Vec<_> =
@@ -24,7 +24,7 @@ pub fn exhausted(campaign: &Campaign, parts: &[&Part]) -> Option<String> {
     let row =
         ended.iter().rev().take_while(|part| part.status == PartStatus::Failed).count().min(fresh.len());
     (in_a_row > 0 && row >= in_a_row)
-        .then(|| format!("{row} members have failed one after the other; {last}"))
+        .then(|| format!("members that failed one after the other: {row}; {last}"))
 }
 
 /// Those that go first and alone.
