@@ -25,7 +25,6 @@ use crate::storage::{
 pub(super) enum Judged {
     /// It was read, and is not what it should be.
     Damaged,
-    /// Nobody has looked.
     Untried,
 }
 

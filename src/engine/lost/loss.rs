@@ -16,14 +16,12 @@ pub struct GiveUp {
     pub dry_run: bool,
     /// What the dry run named: the disk's uuid, or its path where none is known.
     pub confirm: Option<String>,
-    /// Who asks.
     pub by: String,
 }
 
 /// What is given up with a disk, or would be.
 #[derive(Debug, Clone)]
 pub struct Loss {
-    /// The path.
     pub path: String,
     /// The disk, where it was ever seen.
     pub uuid: Option<DiskUuid>,
@@ -43,7 +41,6 @@ impl Loss {
 /// One tablet that the disk had, or may have had.
 #[derive(Debug, Clone)]
 pub struct LostTablet {
-    /// The tablet.
     pub key: TabletKey,
     /// The highest generation the disk had, where that is known.
     pub lost_generation: Option<u64>,
@@ -58,9 +55,7 @@ pub struct LostTablet {
 /// One migration that waits for the disk.
 #[derive(Debug, Clone)]
 pub struct LostMigration {
-    /// Its number.
     pub id: MigrationId,
-    /// Its tablet.
     pub key: TabletKey,
     /// What becomes of it.
     pub fate: MigrationFate,

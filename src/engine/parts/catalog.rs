@@ -11,7 +11,6 @@ use crate::rules::recovery::Unavailable;
 /// Who has a tablet beside migrations, served or not: nobody else moves, heals, restores or adopts it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Claimant {
-    /// An operation.
     Operation(OperationId),
     /// Whoever gives up a disk that may have had it, until it is let go of.
     GivingUp,

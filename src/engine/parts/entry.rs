@@ -5,7 +5,6 @@ use crate::model::{DiskIndex, MigrationId, RecordSummary, ShardId, Space};
 /// Who has a tablet that is served: nobody else may move, restore or retire it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Holder {
-    /// A migration.
     Migration(MigrationId),
     /// A migration that has no number yet: from the moment admission looked, so that two requests never get both.
     BeingAccepted,

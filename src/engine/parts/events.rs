@@ -45,18 +45,13 @@ impl FromStr for EventCursor {
 pub enum EventKind {
     /// Another status, or another reason for it.
     Status {
-        /// The status.
         status: Status,
-        /// The coarse one.
         phase: Phase,
-        /// Why.
         reason: String,
     },
     /// A step began or ended.
     Step {
-        /// Which.
         step: Step,
-        /// How it stands.
         status: StepStatus,
     },
     /// Bytes moved; at most once per second.
@@ -68,13 +63,9 @@ pub enum EventKind {
 pub struct EventView {
     /// Its place in the order.
     pub cursor: EventCursor,
-    /// To which migration.
     pub migration: MigrationId,
-    /// Of which tablet.
     pub key: TabletKey,
-    /// When.
     pub at_ms: TimestampMs,
-    /// What.
     pub kind: EventKind,
 }
 
@@ -90,7 +81,6 @@ pub enum Continuity {
 /// What followed a cursor.
 #[derive(Debug, Clone)]
 pub struct EventBatch {
-    /// In order.
     pub events: Vec<Arc<EventView>>,
     /// Where to go on.
     pub next: EventCursor,

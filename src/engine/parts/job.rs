@@ -40,7 +40,6 @@ pub(crate) fn new_row(
 /// What a running migration may be told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Command {
-    /// Stop and undo.
     Abort,
     /// Stop, keep what is verified.
     Pause,
@@ -55,7 +54,6 @@ pub(crate) enum Command {
 pub(crate) enum Heard {
     /// Nothing: it goes on.
     Nothing,
-    /// This.
     Command(Command),
     /// It listens no more: the swap has begun, and from here on there is nothing but completion.
     PastRecall,

@@ -52,7 +52,6 @@ pub(crate) struct Batch {
 
 /// What the journal's thread has to do next.
 pub(crate) enum Next {
-    /// Somebody asks.
     Asked(Request),
     /// The batch is to be written.
     Due,

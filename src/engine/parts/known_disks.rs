@@ -33,11 +33,9 @@ pub(crate) fn if_lost(path: &str) -> String {
 /// A disk that an operator has given up.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct LostDisk {
-    /// Where it was.
     pub(crate) path: String,
     /// When it was given up.
     pub(crate) since_ms: TimestampMs,
-    /// By whom.
     pub(crate) by: String,
 }
 
@@ -71,7 +69,6 @@ impl List {
 
 /// What is known before the disk at a path is opened.
 pub(crate) struct Expected {
-    /// Of the path.
     pub(crate) known_as: KnownAs,
     lost: BTreeMap<DiskUuid, LostDisk>,
 }

@@ -77,7 +77,6 @@ pub(crate) struct Workers(Arc<(Mutex<Crowd>, Condvar)>);
 struct Crowd {
     /// Given to threads that wait, and not yet taken.
     waiting: VecDeque<Work>,
-    /// Threads that wait.
     idle: usize,
 }
 

@@ -27,7 +27,6 @@ pub(crate) struct Settled {
     pub(crate) migrations: Vec<(Migration, MigrationVerdict)>,
     /// Promised, by what a staging directory says, but unknown to the journal: to be accepted again.
     pub(crate) accept_again: Vec<Promised>,
-    /// Copies set aside.
     pub(crate) quarantined: u64,
     /// What could not be done.
     pub(crate) undone: Undone,

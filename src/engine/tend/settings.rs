@@ -19,7 +19,6 @@ pub enum Persistence {
 /// Why a key was not changed, or not kept.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigChangeError {
-    /// Nothing was changed.
     #[error(transparent)]
     Refused(#[from] SetError),
     /// Changed, but the next start will not know.

@@ -28,13 +28,10 @@ pub(crate) const PAGE_DEFAULT: usize = 1000;
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
 pub struct Submit {
-    /// What moves.
     pub key: TabletKey,
-    /// Where to.
     pub destination: Destination,
     /// How far by itself.
     pub mode: Mode,
-    /// Order of service.
     pub priority: Priority,
     /// Who asks and why, for the record.
     pub reason: String,
@@ -75,7 +72,6 @@ impl std::fmt::Display for Destination {
 pub struct Validation {
     /// The disk it would go to, as far as one is named or could be chosen.
     pub destination: Option<String>,
-    /// Every rule's answer.
     pub checks: Vec<RuleAnswer>,
     /// Why it would be refused; `None` when it would be accepted.
     pub refusal: Option<Failure>,
@@ -116,9 +112,7 @@ pub struct RuleAnswer {
 /// Whom a rule binds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RuleBinds {
-    /// Every move.
     EveryMove,
-    /// Moves of plans.
     Plans,
 }
 
@@ -138,7 +132,6 @@ pub struct MigrationFilter {
     pub statuses: Vec<Status>,
     /// Any of these phases.
     pub phases: Vec<Phase>,
-    /// Of this tablet.
     pub tablet_id: Option<TabletId>,
     /// With this disk at either end, by path.
     pub disk: Option<String>,
@@ -152,7 +145,6 @@ pub struct MigrationFilter {
     pub since_ms: Option<TimestampMs>,
     /// Accepted before this time.
     pub before_ms: Option<TimestampMs>,
-    /// By number.
     pub order: ListOrder,
     /// Numbers behind this one in that order (the marker of the page before).
     pub after: Option<MigrationId>,
@@ -177,7 +169,6 @@ pub struct TabletFilter {
     pub disk: Option<String>,
     /// Of this table; 0 for those of which it is not known.
     pub table_id: Option<i64>,
-    /// Of this partition.
     pub partition_id: Option<i64>,
     /// Only those that are pinned, or only those that are not.
     pub pin: Option<Pin>,
@@ -190,7 +181,6 @@ pub struct TabletFilter {
 /// One tablet.
 #[derive(Debug, Clone)]
 pub struct TabletView {
-    /// Identity.
     pub key: TabletKey,
     /// Table, as its header says; 0 where unknown.
     pub table_id: i64,
@@ -200,11 +190,9 @@ pub struct TabletView {
     pub disk: String,
     /// Directory below `data/`.
     pub shard_id: ShardId,
-    /// Of its record.
     pub generation: u64,
     /// Sum of its files.
     pub size_bytes: u64,
-    /// Number of files.
     pub file_count: u32,
     /// The migration that owns it now.
     pub migration: Option<MigrationId>,
@@ -221,11 +209,9 @@ pub struct TabletView {
 /// One disk.
 #[derive(Debug, Clone)]
 pub struct DiskView {
-    /// Path as configured.
     pub path: String,
     /// Identity; `None` while it has never been opened.
     pub uuid: Option<DiskUuid>,
-    /// Medium.
     pub medium: Medium,
     /// Condition, with its reason.
     pub condition: DiskCondition,
@@ -233,7 +219,6 @@ pub struct DiskView {
     pub capacity: Capacity,
     /// Promised to migrations in flight and queued.
     pub reserved: Space,
-    /// Tablets owned.
     pub tablet_count: u64,
     /// Their bytes.
     pub tablet_bytes: u64,
@@ -276,7 +261,6 @@ pub struct DiskView {
 pub struct PaceView {
     /// The rate now, in bytes per second; 0 is none.
     pub rate_bytes_per_sec: u64,
-    /// Why, in words.
     pub reason: String,
     /// What nine of ten small reads took at most, in microseconds; `None` where that says nothing.
     pub latency_us: Option<u64>,
@@ -289,7 +273,6 @@ pub struct PaceView {
 /// What one step took, all migrations together.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct StepTotals {
-    /// Which.
     pub step: Step,
     /// Seconds spent in it.
     pub seconds: f64,
@@ -302,15 +285,10 @@ pub struct StepTotals {
 /// Counters since the start of the process. Bytes and seconds only grow.
 #[derive(Debug, Clone, Default)]
 pub struct Totals {
-    /// Migrations accepted.
     pub accepted: u64,
-    /// Started, attempts counted.
     pub started: u64,
-    /// Completed.
     pub completed: u64,
-    /// Failed for good.
     pub failed: u64,
-    /// Aborted.
     pub aborted: u64,
     /// Undone because nobody let them through their gate in time.
     pub expired: u64,
@@ -330,7 +308,6 @@ pub struct Totals {
     pub step_seconds: Vec<(Step, HistogramView)>,
     /// Sizes of the tablets of completed migrations.
     pub moved_bytes: HistogramView,
-    /// The journal.
     pub journal: JournalView,
     /// Milliseconds waited for bandwidth limits.
     pub throttled_ms: u64,
@@ -342,11 +319,8 @@ pub struct Totals {
     pub quarantined: u64,
     /// Tablets purged from trash.
     pub purged: u64,
-    /// Migrations waiting now.
     pub queued: u64,
-    /// Migrations running now.
     pub running: u64,
-    /// Tablets known.
     pub tablets: u64,
     /// Tablets known but not served.
     pub unavailable: u64,

@@ -15,15 +15,12 @@ use crate::rules::trash::LastCopy;
 pub struct OperationView {
     /// Its number, in this run of the daemon.
     pub id: OperationId,
-    /// What is done.
     pub kind: OperationKind,
-    /// Where it stands.
     pub state: OperationState,
     /// What it is about, in words.
     pub subject: String,
     /// The tablet, where it is about one.
     pub key: Option<TabletKey>,
-    /// Who asked.
     pub requested_by: String,
     /// The generation claimed for the tablet that it brings back.
     pub generation: Option<u64>,
@@ -45,14 +42,12 @@ pub struct OperationView {
     pub failure: Option<Failure>,
     /// When it was asked for.
     pub started_ms: TimestampMs,
-    /// When it ended.
     pub finished_ms: Option<TimestampMs>,
 }
 
 /// How a damaged tablet is to be healed.
 #[derive(Debug, Clone)]
 pub struct Heal {
-    /// The tablet.
     pub tablet_id: TabletId,
     /// Its schema; needed where it is known under several.
     pub schema_hash: Option<SchemaHash>,
@@ -60,27 +55,23 @@ pub struct Heal {
     pub to: Option<String>,
     /// Whether an older copy will do.
     pub older: Older,
-    /// Who asks.
     pub requested_by: String,
 }
 
 /// How what can be read of a tablet is to be saved.
 #[derive(Debug, Clone)]
 pub struct SalvageTo {
-    /// The tablet.
     pub tablet_id: TabletId,
     /// Its schema; needed where it is known under several.
     pub schema_hash: Option<SchemaHash>,
     /// The disk whose quarantine takes it.
     pub to: String,
-    /// Who asks.
     pub requested_by: String,
 }
 
 /// How a tablet is to be brought back that nobody serves.
 #[derive(Debug, Clone)]
 pub struct Restore {
-    /// The tablet.
     pub key: TabletKey,
     /// This copy, instead of the newest good one.
     pub from: Option<CopyNamed>,
@@ -90,7 +81,6 @@ pub struct Restore {
     pub to: Option<String>,
     /// Whether an older copy will do.
     pub older: Older,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -105,7 +95,6 @@ pub struct Adopt {
     pub to: Option<String>,
     /// Whether files older than the tablet was will do.
     pub older: Older,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -114,7 +103,6 @@ pub struct Adopt {
 pub struct SetAside {
     /// Where it is, with the path of its disk.
     pub path: String,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -125,7 +113,6 @@ pub struct VerifyMany {
     pub disk: Option<String>,
     /// Those of these ids.
     pub tablet_ids: Vec<TabletId>,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -147,9 +134,7 @@ pub enum CopyNamed {
 pub struct QuarantineFilter {
     /// On the disk at this path.
     pub disk: Option<String>,
-    /// Of this tablet.
     pub tablet_id: Option<TabletId>,
-    /// Behind this one.
     pub after: Option<TrashMarker>,
     /// At most this many; 0 means 1000.
     pub limit: usize,
@@ -160,13 +145,11 @@ pub struct QuarantineFilter {
 pub struct RestoreQuarantined {
     /// Path of its disk.
     pub disk: String,
-    /// The entry.
     pub entry: String,
     /// Path of the disk it is to come to, where that is said.
     pub to: Option<String>,
     /// What becomes of it while something newer may be elsewhere.
     pub older: Older,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -175,13 +158,10 @@ pub struct RestoreQuarantined {
 pub struct PurgeQuarantine {
     /// On the disk at this path.
     pub disk: Option<String>,
-    /// This entry.
     pub entry: Option<String>,
-    /// Of this tablet.
     pub tablet_id: Option<TabletId>,
     /// Whether what may be the last copy of a tablet goes as well.
     pub last_copy: LastCopy,
-    /// Who asks.
     pub requested_by: String,
 }
 
@@ -205,9 +185,7 @@ impl std::fmt::Display for PurgeQuarantine {
 pub struct QuarantineView {
     /// Path of its disk.
     pub disk: String,
-    /// Its name.
     pub entry: String,
-    /// Its directory.
     pub path: String,
     /// Why it was set aside.
     pub reason: String,

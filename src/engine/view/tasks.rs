@@ -12,7 +12,6 @@ use crate::model::{
 pub struct NewTask {
     /// Its name, for people.
     pub name: String,
-    /// What to plan.
     pub request: TaskRequest,
     /// What to do when it cannot be done in full.
     pub completeness: PlanCompleteness,
@@ -61,7 +60,6 @@ pub struct TaskFilter {
 /// What is changed of a stopped task; what is `None` stays.
 #[derive(Debug, Clone, Default)]
 pub struct TaskChange {
-    /// Its name.
     pub name: Option<String>,
     /// Order of service of its moves.
     pub priority: Option<Priority>,

@@ -30,9 +30,7 @@ impl std::str::FromStr for TrashMarker {
 pub struct TrashFilter {
     /// Of the disk at this path.
     pub disk: Option<String>,
-    /// Of this tablet.
     pub tablet_id: Option<TabletId>,
-    /// Behind this one.
     pub after: Option<TrashMarker>,
     /// At most this many; 0 means 1000. An entry is never divided.
     pub limit: usize,
@@ -45,13 +43,10 @@ pub struct TrashView {
     pub disk: String,
     /// Name of the trash entry.
     pub entry: String,
-    /// Identity.
     pub key: TabletKey,
     /// Size; 0 where its header is unreadable.
     pub size_bytes: u64,
-    /// Generation it had.
     pub generation: Option<u64>,
-    /// Where it went.
     pub moved_to: Option<String>,
     /// The migration that moved it.
     pub migration_id: Option<MigrationId>,
@@ -79,9 +74,7 @@ pub struct TrashPage {
 pub struct PurgeSelect {
     /// On the disk at this path.
     pub disk: Option<String>,
-    /// This entry.
     pub entry: Option<String>,
-    /// This tablet.
     pub tablet_id: Option<TabletId>,
 }
 
@@ -97,7 +90,6 @@ impl std::fmt::Display for PurgeSelect {
 /// What became of one tablet in trash.
 #[derive(Debug, Clone)]
 pub struct PurgeOutcome {
-    /// Which.
     pub item: TrashView,
     /// `Ok` when it is gone (or would be); else why it is kept: its live copy did not pass a cold check.
     pub outcome: Result<(), String>,

@@ -15,14 +15,12 @@ pub struct UndoneView {
     pub size_bytes: u64,
     /// What is left undone, and why.
     pub why: String,
-    /// Since when.
     pub since_ms: TimestampMs,
 }
 
 /// What is left undone on a disk.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct UndoneOnDisk {
-    /// How many things.
     pub count: u64,
     /// Their bytes.
     pub bytes: u64,

@@ -20,7 +20,6 @@ pub struct UnrecordedFilter {
 pub struct UnrecordedView {
     /// Path of its disk.
     pub disk: String,
-    /// Its own path.
     pub path: String,
     /// The tablet that would stand there; `None` for a name that is not one of ours.
     pub key: Option<TabletKey>,
