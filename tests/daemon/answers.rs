@@ -218,7 +218,7 @@ fn a_slash_at_the_end_of_a_path_names_the_same_disk_wherever_it_is_asked_of() {
         status < 300 && plan["plan"]["moves"].as_array().is_some_and(|moves| moves.len() == 1),
         "{plan:#}"
     );
-    let moved = daemon.get(&format!("/api/v1/migrations?destination={destination}"));
+    let moved = daemon.get(&format!("/api/v1/migrations?dest_disk={destination}"));
     assert_eq!(moved["total"], 2, "{moved:#}");
     let limited = daemon.get("/api/show_config?conf_item=disk_rate_limit_overrides");
     assert_eq!(limited[0][2], format!("{}:50000000", node.disk(1)), "{limited}");

@@ -70,12 +70,24 @@ fn a_root_inside_another_is_refused() {
 }
 
 #[test]
-fn a_doris_root_is_recognised_and_left_alone() {
-    let node = Node::new(2);
+fn beside_a_doris_root_no_native_root_serves_and_both_are_left_alone() {
+    let mut node = Node::new(2);
+    node.add_tablet(0, 7, &[1000]);
+    node.start().stop();
+    for made in crate::harness::read_dir_names(&node.roots[1]) {
+        let made = node.roots[1].join(made);
+        if made.is_dir() { fs::remove_dir_all(made) } else { fs::remove_file(made) }.expect("removed");
+    }
     fs::create_dir(node.roots[1].join("meta")).expect("a directory");
     fs::write(node.roots[1].join("meta/CURRENT"), "MANIFEST-000001\n").expect("a file");
-    let node = one_bad_root(node, "RocksDB");
-    assert_eq!(crate::harness::read_dir_names(&node.roots[1]), ["meta"]);
+    // No broken disk, which could be ignored: what one kind does at a start is wrong for the other.
+    for settings in ["", "ignore_broken_disk = true"] {
+        node.settings = settings.to_owned();
+        let said = node.try_start().err().expect("a refusal");
+        assert!(said.contains(&node.disk(0)) && said.contains("out of storage_root_path"), "{said}");
+        assert_eq!(crate::harness::read_dir_names(&node.roots[1]), ["meta"]);
+    }
+    node.assert_whole();
 }
 
 #[test]

@@ -44,16 +44,9 @@ impl FromStr for EventCursor {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EventKind {
     /// Another status, or another reason for it.
-    Status {
-        status: Status,
-        phase: Phase,
-        reason: String,
-    },
+    Status { status: Status, phase: Phase, reason: String },
     /// A step began or ended.
-    Step {
-        step: Step,
-        status: StepStatus,
-    },
+    Step { step: Step, status: StepStatus },
     /// Bytes moved; at most once per second.
     Progress(Counters),
 }

@@ -43,7 +43,10 @@ impl DorisRoot {
             _ => error.into(),
         })?;
         if dir.kind(DISK_FILE)?.is_some() {
-            return Err(refused("it is a root of tabletd's own, and a move never mixes the two kinds"));
+            return Err(refused(
+                "it is a root of tabletd's own, and a node never mixes the two kinds: take the roots of one kind out of \
+                 storage_root_path",
+            ));
         }
         let Some(current) = dir.stat(CURRENT)? else {
             return Err(refused(
