@@ -4,8 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use tabletd::engine::{Contract as _, Engine, MigrationFilter, Older, waits_at_gate};
-use tabletd::model::{Migration, MigrationId, Status, TabletKey};
+use tabletd::engine::{Contract as _, Engine, MigrationFilter, Older, OperationView, waits_at_gate};
+use tabletd::model::{Failure, Migration, MigrationId, Status, TabletKey};
 
 use crate::life::{Verbs, note, notes};
 use crate::machine::disk::Disk;
@@ -127,10 +127,8 @@ type Verb = fn(&Engine, TabletKey) -> String;
 
 fn the_verbs() -> [(&'static str, Verb); 8] {
     [
-        ("tablet heal", |engine, key| operator::follow(engine, operator::heal(engine, key, Older::Leave))),
-        ("trash restore", |engine, key| {
-            operator::follow(engine, operator::restore(engine, key, Older::Leave))
-        }),
+        ("tablet heal", |engine, key| twice(engine, || operator::heal(engine, key, Older::Leave))),
+        ("trash restore", |engine, key| twice(engine, || operator::restore(engine, key, Older::Leave))),
         ("tablet heal --to DISK", |engine, key| heal_elsewhere(engine, key, Older::Leave)),
         ("tablet adopt", |engine, key| operator::adopt(engine, key, Older::Leave)),
         ("disk forget --lost", |engine, _| operator::give_up_all(engine, Older::Leave)),
@@ -138,6 +136,12 @@ fn the_verbs() -> [(&'static str, Verb); 8] {
         ("tablet adopt --accept-older", |engine, key| operator::adopt(engine, key, Older::Serve)),
         ("disk forget --lost --accept-older", |engine, _| operator::give_up_all(engine, Older::Serve)),
     ]
+}
+
+/// Two operators at once.
+fn twice(engine: &Engine, verb: impl Fn() -> Result<OperationView, Failure>) -> String {
+    let (one, other) = (verb(), verb());
+    format!("{}; {}", operator::follow(engine, one), operator::follow(engine, other))
 }
 
 fn heal_elsewhere(engine: &Engine, key: TabletKey, older: Older) -> String {

@@ -1,6 +1,6 @@
 //! One process of the node, from its start to its end.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Read;
 use std::os::fd::AsRawFd;
 use std::path::Path;
@@ -10,7 +10,7 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, alarm, fork};
 use tabletd::config::Config;
-use tabletd::engine::{Contract as _, Engine, MigrationFilter};
+use tabletd::engine::{Contract as _, Engine, MigrationFilter, TabletFilter};
 use tabletd::model::{Status, TabletKey};
 
 use crate::event::{End, Event, Trouble};
@@ -193,6 +193,10 @@ pub(crate) fn notes() -> Vec<String> {
 
 /// The node's first thread: starts the engine, lets happen what happens, and ends.
 fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
+    std::panic::set_hook(Box::new(|panic| {
+        let why = panic.to_string();
+        inside(|machine| machine.end(Ending::Broken(why)));
+    }));
     let _ = tracing_subscriber::fmt().with_writer(|| Log).without_time().with_ansi(false).try_init();
     let (before, after) = match plan.events.split_first() {
         Some((first @ Event::DieAfter { .. }, rest)) => (Some(first), rest),
@@ -205,13 +209,14 @@ fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
     let loaded = Config::load(Path::new(conf), &|_| None).map_err(|errors| format!("be.conf: {errors}"))?;
     let engine = match Engine::start(loaded) {
         Ok(engine) => engine,
-        // With no disk at all there is no node, and a start that failed can be repeated.
-        Err(error) if plan.judges.is_none() => {
+        // Without any disk there is no node. Nothing else that is found on disks keeps it from starting.
+        Err(error) if plan.judges.is_none() && error.to_string().contains("no disk can serve") => {
             tracing::info!("no start: {error}");
             return Ok(());
         }
         Err(error) => return Err(format!("no start: {error}")),
     };
+    check_generations(&engine)?;
     let keys: Vec<_> = tablets.keys().copied().collect();
     let mut rng = Rng::named(plan.seed, "operator");
     after.iter().for_each(|event| happen(&engine, event, &keys, &mut rng));
@@ -232,12 +237,51 @@ fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
     Ok(())
 }
 
+/// Nothing is served that is older than what was served before.
+fn check_generations(engine: &Engine) -> Result<(), String> {
+    let highest = served_so_far();
+    for view in engine.tablets(&TabletFilter::default()).items {
+        let before = highest.get(&view.key.to_string()).copied().unwrap_or(0);
+        if view.unavailable.is_none() && view.generation < before {
+            let (now, disk) = (view.generation, view.disk);
+            return Err(format!(
+                "tablet {} was served as generation {before}, and is as {now} from {disk}",
+                view.key
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The highest generation of each tablet that was served, by its key as text; forgotten with a journal or a disk, since
+/// then nothing may be left that knows.
+fn served_so_far() -> BTreeMap<String, u64> {
+    let mut highest = BTreeMap::new();
+    for note in notes() {
+        let mut words = note.split(' ');
+        match (words.next(), words.next(), words.next().and_then(|text| text.parse().ok())) {
+            (Some("served"), Some(key), Some(generation)) => {
+                highest.insert(key.to_owned(), generation);
+            }
+            (Some("journal" | "exchanged"), ..) => highest.clear(),
+            _ => {}
+        }
+    }
+    highest
+}
+
 fn die_after(calls: u64) {
     inside(|machine| machine.die_at_call = Some(machine.calls + calls));
 }
 
-/// What has ended is acknowledged as such to whoever asks.
+/// What has ended, and what is served, is acknowledged as such to whoever asks.
 fn note_ends(engine: &Engine) {
+    let highest = served_so_far();
+    for view in engine.tablets(&TabletFilter::default()).items {
+        if view.unavailable.is_none() && highest.get(&view.key.to_string()) != Some(&view.generation) {
+            note(format!("served {} {}", view.key, view.generation));
+        }
+    }
     let Ok(page) = engine.migrations(&MigrationFilter::default()) else { return };
     for migration in page.items {
         if migration.status == Status::Completed {

@@ -11,10 +11,12 @@
 //! | [`world`] | a node's disks, from outside |
 //! | [`event`], [`scenario`] | what happens, the lives it makes, and fewer of them |
 //! | [`life`], [`operator`] | one process of the node, and those who give it orders |
+//! | [`left_out`] | proof that a defect is found |
 //! | [`judge`], [`oracle`] | what must be true of a node that runs, and of its disks |
 
 mod event;
 mod judge;
+mod left_out;
 mod life;
 mod machine;
 mod operator;
@@ -48,6 +50,9 @@ struct Arguments {
     /// Live so many scenarios, whatever the time.
     #[arg(long)]
     scenarios: Option<u64>,
+    /// Leave out each rule of the engine's in turn, and fail where that breaks no promise within so many seconds.
+    #[arg(long, value_name = "SECONDS")]
+    without_rules: Option<u64>,
     /// Go on after a broken promise, with the next seed.
     #[arg(long)]
     go_on: bool,
@@ -81,6 +86,9 @@ fn main() -> ExitCode {
     }
     if arguments.filter.is_some_and(|part| !"simulation".contains(part.as_str())) {
         return ExitCode::SUCCESS;
+    }
+    if let Some(seconds) = arguments.without_rules {
+        return left_out::each_rule(seconds, arguments.seed);
     }
     let first = arguments.seed;
     println!("simulation: seed {first}");

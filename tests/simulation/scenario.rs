@@ -93,9 +93,19 @@ struct Run<'a> {
 impl Run<'_> {
     fn life(&mut self, at: usize, events: Vec<Event>, end: End) -> Result<(), String> {
         let seed = Rng::named(self.seed, &format!("life {at}")).next();
+        let here: Vec<_> = self.world.here().collect();
+        let before = self.world.copies_that_last(&here);
         self.live(&Plan { seed, events, end, judges: None })?;
         if end == End::Cut {
             self.world.cut(&mut Rng::named(seed, "cut"));
+        }
+        // What is not here may never come back: the last copy that is here stays.
+        let after = self.world.copies_on(&here);
+        if let Some(key) = before.iter().find(|key| !after.contains(key)) {
+            return Err(format!(
+                "life {} took the last copy of tablet {key} from the disks that are here",
+                self.lives
+            ));
         }
         self.check_copies("after that life")
     }
@@ -155,6 +165,7 @@ impl Run<'_> {
     fn exchange(&mut self, slot: usize, by: impl FnOnce(&World) -> Option<Disk>) {
         let Some(disk) = by(&self.world) else { return };
         *self.world.disk_mut(slot) = disk;
+        self.world.notes.push("exchanged".to_owned());
         let good = self.world.good_copies();
         self.owed.retain(|key| good.contains_key(key));
     }

@@ -135,6 +135,21 @@ impl World {
         self.configure();
     }
 
+    /// Slots whose disk a process may use.
+    pub(crate) fn here(&self) -> impl Iterator<Item = usize> {
+        self.mounted().filter(|slot| self.slots[*slot].is_configured && !self.disk(*slot).is_dead)
+    }
+
+    /// Tablets of which one of these disks has a good copy.
+    pub(crate) fn copies_on(&self, slots: &[usize]) -> BTreeSet<TabletKey> {
+        slots.iter().flat_map(|slot| good_copies_on(self.disk(*slot), &self.tablets)).collect()
+    }
+
+    /// The same of copies that no power cut takes.
+    pub(crate) fn copies_that_last(&self, slots: &[usize]) -> BTreeSet<TabletKey> {
+        slots.iter().flat_map(|slot| good_copies_on(&self.disk(*slot).worst(), &self.tablets)).collect()
+    }
+
     /// Tablets of which some disk has a good copy, and the slots of those disks.
     pub(crate) fn good_copies(&self) -> BTreeMap<TabletKey, BTreeSet<usize>> {
         let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();

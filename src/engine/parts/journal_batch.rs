@@ -20,6 +20,7 @@ use std::time::{Duration, Instant};
 use super::journal_health::JournalHealth;
 use super::journal_request::{Reply, Request, answer, unavailable};
 use super::pressure::OUT;
+use crate::fault;
 use crate::journal::{Journal, JournalError, Operation, Refused};
 use crate::model::{ErrorCode, Failure, Migration, MigrationId};
 
@@ -165,7 +166,10 @@ impl Batch {
             .iter()
             .map(|(migration, _)| Operation::Accept(migration))
             .chain(self.reopens.iter().map(|(migration, _)| Operation::Reopen(migration)))
-            .chain(self.updates.iter().map(|(migration, _)| Operation::Update(migration)))
+            .chain(self.updates.iter().map(|(migration, _)| match fault::is_left_out("last_word") {
+                true => Operation::Reopen(migration),
+                false => Operation::Update(migration),
+            }))
             .collect();
         if operations.is_empty() {
             return;

@@ -6,6 +6,7 @@ use super::findings::{Ended, Promised};
 use super::recovery::Recovery;
 use crate::engine::parts::job::Job;
 use crate::engine::parts::undone::Action;
+use crate::fault;
 use crate::model::{DiskIndex, Migration, MigrationId};
 use crate::rules::recovery::{
     CopyVerdict, MigrationVerdict, Staged, StagingOwner, StagingVerdict, TabletIs, settle_copy,
@@ -170,6 +171,9 @@ fn action_on_staging(item: &StagingItem, verdict: StagingVerdict) -> Option<Acti
     match (verdict, item.place) {
         (StagingVerdict::Keep | StagingVerdict::Leave, _) => None,
         (StagingVerdict::AcceptAgain | StagingVerdict::Sweep, Some(Home { key, shard_id })) => {
+            Some(Action::RemoveCopy { name, key, shard: Some(shard_id) })
+        }
+        (StagingVerdict::SweepItself, Some(Home { key, shard_id })) if fault::is_left_out("only_itself") => {
             Some(Action::RemoveCopy { name, key, shard: Some(shard_id) })
         }
         (StagingVerdict::AcceptAgain | StagingVerdict::Sweep | StagingVerdict::SweepItself, _) => {

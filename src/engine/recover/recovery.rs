@@ -9,6 +9,7 @@ use super::findings::{Findings, Settled};
 use crate::engine::parts::actions::act;
 use crate::engine::parts::disk::{Disk, note_storage_error, visit};
 use crate::engine::parts::undone::{Action, Left};
+use crate::fault;
 use crate::model::{DiskIndex, DiskRef, MigrationId, TabletKey};
 use crate::rules::recovery::{Disks, TabletIs};
 use crate::storage::{RootScan, StorageError};
@@ -124,6 +125,7 @@ impl Recovery<'_> {
     }
 
     pub(super) fn leave(&mut self, disk: &Disk, action: Action, why: String) {
+        assert!(!fault::is_left_out("undone"), "{}: {why}", disk.path);
         let owner = action.key().and_then(|key| self.settled.catalog.get(key));
         let size_bytes = owner.map_or(0, |owner| owner.size_bytes);
         self.settled.undone.leave(disk, Left::new(action, size_bytes, why));
@@ -151,6 +153,7 @@ impl Recovery<'_> {
     ) -> TabletIs {
         let catalog = &self.settled.catalog;
         match catalog.get(key) {
+            None if fault::is_left_out("owner_seen") => TabletIs::OnSource,
             Some(entry) if Some(entry.disk) == self.disk_of(destination) => TabletIs::OnDestination,
             Some(entry) if source.and_then(|disk| self.disk_of(disk)) == Some(entry.disk) => {
                 TabletIs::OnSource

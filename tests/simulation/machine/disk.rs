@@ -306,6 +306,14 @@ impl Disk {
         }
     }
 
+    /// What is left after the worst power cut: nothing that was not synced.
+    pub(crate) fn worst(&self) -> Self {
+        let mut disk = self.clone();
+        disk.changes.clear();
+        disk.forget_cache();
+        disk
+    }
+
     /// What is left after a power cut: of the names a first part of the changes, of bytes that were not synced any blocks.
     pub(crate) fn cut(&mut self, rng: &mut Rng) {
         let kept = rng.index(self.changes.len() + 1);
