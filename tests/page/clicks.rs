@@ -81,6 +81,7 @@ fn a_damaged_tablet_is_found_and_healed() {
     browser.go(&daemon.url("/ui/tablets"));
     browser.click("//a[normalize-space()='7']");
     browser.press("Verify");
+    browser.sees("Accepted: verify");
     browser.go(&daemon.url("/"));
     browser.sees("tablet 7 on");
     let lines = "return document.querySelector('#alarms .lines code').textContent";
