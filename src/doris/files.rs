@@ -9,6 +9,9 @@ use super::rowsets::Fresh;
 /// Directory of hard links to segments, for binlogs.
 pub const BINLOG: &str = "_binlog";
 
+/// Missing segments that are named of one rowset: its record may say that there are more than there can be.
+const MISSING_NAMED: usize = 1000;
+
 /// Names and sizes in a tablet's directory; those in `_binlog/` with it in front.
 pub type Listing = BTreeMap<String, u64>;
 
@@ -45,7 +48,8 @@ pub fn sort_files(
     let kept_stale = stale().filter(|_| !sorted.stale_missing);
     let known: Vec<&Rowset> = living().chain(kept_stale).collect();
     for rowset in living() {
-        sorted.missing.extend(segments(rowset).filter(|name| !listing.contains_key(name)));
+        let missing = segments(rowset).filter(|name| !listing.contains_key(name));
+        sorted.missing.extend(missing.take(MISSING_NAMED));
         match rowset.index_files.unwrap_or(tablet.index_files) {
             IndexFiles::None => {}
             IndexFiles::EachIndex => {

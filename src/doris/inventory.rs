@@ -117,7 +117,10 @@ impl Inventory {
     fn attach(&mut self, by_uid: Vec<(Uid, Vec<u8>, Beside)>, by_number: Vec<(i64, Vec<u8>)>) {
         let uids =
             self.tablets.values().filter_map(|found| Some((found.record.as_ref().ok()?.uid, found.ids)));
-        let of_uid: HashMap<Uid, TabletIds> = uids.collect();
+        let (mut of_uid, mut shared): (HashMap<Uid, TabletIds>, Vec<TabletIds>) = Default::default();
+        for (uid, ids) in uids.filter(|(uid, _)| !uid.is_zero()) {
+            shared.extend(of_uid.insert(uid, ids).map(|other| [other, ids]).into_iter().flatten());
+        }
         let of_number: HashMap<i64, TabletIds> =
             self.tablets.keys().map(|ids| (ids.tablet_id, *ids)).collect();
         for (uid, key, beside) in by_uid {
@@ -127,10 +130,18 @@ impl Inventory {
             };
             found.keys += 1;
             match beside {
+                // No backend takes it for one of the tablet.
+                Beside::Rowset(Ok(rowset)) if rowset.uid != uid => found.add_reason(Reason::RowsetDamaged),
                 Beside::Rowset(Ok(rowset)) => found.fresh.push(rowset),
                 Beside::Rowset(Err(_)) => found.add_reason(Reason::RowsetDamaged),
                 Beside::Binlog(rowset) => drop(found.binlog_rowsets.insert(rowset)),
                 Beside::Other => {}
+            }
+        }
+        // What is found by their uid may be of the other.
+        for ids in shared {
+            if let Some(found) = self.tablets.get_mut(&ids) {
+                found.add_reason(Reason::UnknownKey);
             }
         }
         for (number, key) in by_number {

@@ -246,7 +246,8 @@ fn retired_copy(destination: &Root, ids: TabletIds) -> Result<Vec<Pair>, Failure
                 "{} has a record of tablet {there} already; start the backend once and stop it again: it settles this",
                 destination.path
             );
-            Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+            // Not "already on disk": to a task that would say that its move is made.
+            Err(Failure::new(ErrorCode::PreconditionFailed, text))
         }
     }
 }
@@ -280,7 +281,7 @@ fn free_shard(source: &Root, destination: &Root, ids: TabletIds) -> Result<Shard
         }
     }
     let text = format!("every shard of {} has a directory of tablet {ids}", destination.path);
-    Err(Failure::new(ErrorCode::AlreadyOnDisk, text))
+    Err(Failure::new(ErrorCode::PreconditionFailed, text))
 }
 
 /// Whether a tablet may go from the one root to the other at all.

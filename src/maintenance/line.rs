@@ -194,6 +194,10 @@ fn place_and_commit(
 ) -> Result<Committed, Stop> {
     let Copied { mut accepted, staging } = copied;
     advance(&mut accepted.row, Event::FinalizeStarted, "swapping")?;
+    if let Some(doris) = &mut accepted.row.doris {
+        // `meta/` is kept under the name of the run that writes, which need not be the one that accepted.
+        doris.run.clone_from(&node.run);
+    }
     book.note(&accepted.row)?;
     watch.stands(&accepted.row);
     fault::point("finalizing_journalled");
@@ -387,6 +391,14 @@ fn put_replaced_away(destination: &Root, row: &Migration) -> Result<(), DiskErro
     let Some(replaced) = row.doris.as_ref().and_then(|doris| doris.replaces.as_ref()) else { return Ok(()) };
     let root = destination.disk.dir();
     if row.destination_shard == Some(replaced.shard) || !is_placed(root, replaced.shard, row.key)? {
+        return Ok(());
+    }
+    // A backend that has run meanwhile may have the tablet there.
+    let may_name = |found: &Found| {
+        let shard = i64::from(replaced.shard.0);
+        found.ids == ids_of(row.key) && found.record.as_ref().map_or(true, |tablet| tablet.shard == shard)
+    };
+    if destination.inventory.tablets.values().any(may_name) {
         return Ok(());
     }
     retire_directory(&destination.disk, row.id, replaced.shard, row.key)?;

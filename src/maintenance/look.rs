@@ -260,7 +260,9 @@ fn look(found: &Found) -> TabletLook {
             .map_or(ShardId(0), ShardId),
         generation: found.generation().unwrap_or(0),
         bytes: served().fold(0, |sum, rowset| sum.saturating_add(rowset.bytes)),
-        segments: u32::try_from(served().map(|rowset| rowset.segments).sum::<u64>()).unwrap_or(u32::MAX),
+        segments: served().fold(0_u32, |sum, rowset| {
+            sum.saturating_add(u32::try_from(rowset.segments).unwrap_or(u32::MAX))
+        }),
         unavailable: None,
     }
 }

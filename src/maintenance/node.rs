@@ -137,8 +137,14 @@ impl Node {
                 record.as_ref().is_ok_and(|tablet| tablet.state != TabletState::Shutdown)
             })
         };
+        let runs = |root: &Root| {
+            let record = root.inventory.tablets.get(&ids).and_then(|found| found.record.as_ref().ok());
+            record.is_some_and(|tablet| tablet.state == TabletState::Running)
+        };
         let roots = || self.roots.iter().enumerate();
-        let owner = roots().find(|(_, root)| serves(root)).or_else(|| roots().find(|(_, root)| has(root)));
+        let owner = roots().find(|(_, root)| runs(root));
+        let owner = owner.or_else(|| roots().find(|(_, root)| serves(root)));
+        let owner = owner.or_else(|| roots().find(|(_, root)| has(root)));
         owner.map(|(index, _)| index)
     }
 

@@ -105,7 +105,15 @@ impl Session {
         self.open_journal()?;
         let mut ended = Vec::new();
         for row in self.unfinished()? {
-            ended.push(self.finish(row, watch)?);
+            if watch.go_on().is_err() {
+                break;
+            }
+            let moved = self.finish(row, watch)?;
+            let in_doubt = moved.outcome == Outcome::InDoubt;
+            ended.push(moved);
+            if in_doubt {
+                break;
+            }
         }
         Ok(ended)
     }
@@ -130,7 +138,10 @@ impl Session {
     pub fn finish(&self, row: Migration, watch: &dyn Watch) -> Result<Moved, Failure> {
         let settled = settle(&mut self.node_alone(), &mut *self.book()?, row)?;
         match settled {
-            Settled::GoesOn(accepted) => Ok(self.carry_on(self.open_book()?, *accepted, watch)),
+            // Whoever accepted it wants it: a stop of this run does not end it.
+            Settled::GoesOn(accepted) => {
+                Ok(self.carry_on(self.open_book()?, *accepted, watch, WhenStopped::GoesOnLater))
+            }
             Settled::Waits(row) => Ok(Moved { outcome: Outcome::Waits, ..told(*row) }),
             Settled::Row(row) => {
                 watch.stands(&row);
@@ -251,7 +262,7 @@ impl Session {
         };
         let begun = self.open_book().and_then(|book| Ok((book, self.begin(&asking)?)));
         match begun {
-            Ok((book, accepted)) => self.carry_on(book, accepted, watch),
+            Ok((book, accepted)) => self.carry_on(book, accepted, watch, watch.when_stopped()),
             Err(failure) => Moved {
                 id: 0,
                 tablet_id: planned.tablet_id,
@@ -266,7 +277,13 @@ impl Session {
     }
 
     /// `book` has its row.
-    fn carry_on(&self, book: &Mutex<Book>, accepted: Accepted, watch: &dyn Watch) -> Moved {
+    fn carry_on(
+        &self,
+        book: &Mutex<Book>,
+        accepted: Accepted,
+        watch: &dyn Watch,
+        when_stopped: WhenStopped,
+    ) -> Moved {
         let (from, to) = (accepted.from, accepted.to);
         let copied = copy(&self.node(), accepted, &Means::new(), watch);
         let mut node = self.node_alone();
@@ -279,7 +296,7 @@ impl Session {
             Ok(committed) => retire(&mut node, &mut book, committed),
             Err((row, Stop::BeforeCommit(failure)))
                 if failure.code == ErrorCode::ShuttingDown
-                    && watch.when_stopped() == WhenStopped::GoesOnLater =>
+                    && when_stopped == WhenStopped::GoesOnLater =>
             {
                 put_back(&mut book, *row, &failure)
             }

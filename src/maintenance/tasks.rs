@@ -30,7 +30,8 @@ pub fn finish_tasks(session: &Session, watch: &dyn Watch) -> Result<Vec<Moved>, 
         let rows = session.rows_of(task.id)?;
         let mut moves = standings(&task, &rows);
         for (at, standing) in moves.iter_mut().enumerate() {
-            if *standing != Standing::Pending || watch.go_on().is_err() {
+            let paused = task.paused_disks.contains(&task.plan.moves[at].source.uuid);
+            if *standing != Standing::Pending || paused || watch.go_on().is_err() {
                 continue;
             }
             let moved = make(session, &task, at, watch, standing)?;

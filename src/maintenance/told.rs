@@ -30,7 +30,7 @@ pub enum Outcome {
     Failed,
     /// Which copy a backend keeps is not known; both are whole.
     InDoubt,
-    /// A root of it is not here.
+    /// A root of it is not here, or it was stopped before its commit and goes on later.
     Waits,
 }
 
@@ -42,7 +42,7 @@ impl Outcome {
             Self::NotRetired => "moved, source not retired",
             Self::Failed => "failed",
             Self::InDoubt => "in doubt",
-            Self::Waits => "waits for a root",
+            Self::Waits => "waits",
         }
     }
 }
@@ -60,9 +60,11 @@ pub(super) fn told(row: Migration) -> Moved {
     let swap = row.doris.as_ref().map_or(Swap::Open, |doris| doris.swap);
     let outcome = match (row.status, swap) {
         (Status::Completed, _) => Outcome::Moved,
-        (Status::Failed, _) => Outcome::Failed,
+        (Status::Failed | Status::Aborted, _) => Outcome::Failed,
         (_, Swap::InDoubt) => Outcome::InDoubt,
-        _ => Outcome::NotRetired,
+        (Status::Finalizing, _) => Outcome::NotRetired,
+        // Not committed: put back for the next run or start.
+        _ => Outcome::Waits,
     };
     Moved {
         id: row.id.0,

@@ -48,7 +48,11 @@ pub(super) fn undo(node: &Node, book: &mut Book) -> Result<TakenBack, Failure> {
     let concerned: Vec<Migration> = rows
         .into_iter()
         .filter(|row| {
-            row.doris.as_ref().is_some_and(|doris| of_these(&doris.run) && doris.swap != Swap::Undone)
+            // Also of a move that was accepted by a run which never wrote, and carried out by one of these.
+            row.doris.as_ref().is_some_and(|doris| {
+                let wrote = of_these(&doris.run) || doris.retired_run.as_deref().is_some_and(of_these);
+                wrote && doris.swap != Swap::Undone
+            })
         })
         .collect();
     let (sources, destinations) = ends(node, &concerned)?;

@@ -39,13 +39,17 @@ struct State {
     aborted: Option<(MigrationId, String)>,
     /// Cannot be ended in this run: a root that is not here, a source that takes no writes.
     held: BTreeSet<MigrationId>,
+    /// Something may have been made for them at their destinations: by this process, or by one before it.
+    begun: BTreeSet<MigrationId>,
     /// Why nothing more is written in this run.
     halted: Option<String>,
 }
 
 impl Queue {
     pub(super) fn of(rows: Vec<Migration>) -> Self {
-        let state = State { rows: rows.into_iter().map(|row| (row.id, row)).collect(), ..State::default() };
+        let begun = rows.iter().map(|row| row.id).collect();
+        let rows = rows.into_iter().map(|row| (row.id, row)).collect();
+        let state = State { rows, begun, ..State::default() };
         Self { state: Mutex::new(state), ..Self::default() }
     }
 
@@ -88,6 +92,7 @@ impl Queue {
         if row.status.is_final() {
             state.rows.remove(&row.id);
             state.held.remove(&row.id);
+            state.begun.remove(&row.id);
         } else {
             state.rows.insert(row.id, row.clone());
         }
@@ -117,6 +122,7 @@ impl Queue {
         };
         let next = state.rows.values().filter(is_due).min_by_key(|row| rank(row)).cloned();
         state.running = next.as_ref().map(|row| row.id);
+        state.begun.extend(next.as_ref().map(|row| row.id));
         self.copied_bytes.store(0, Ordering::Relaxed);
         self.verified_bytes.store(0, Ordering::Relaxed);
         next
@@ -157,6 +163,11 @@ impl Queue {
             state.aborted = Some((id, why.to_owned()));
         }
         runs
+    }
+
+    /// Whether something may have been made for a move.
+    pub(super) fn has_begun(&self, id: MigrationId) -> bool {
+        self.state().begun.contains(&id)
     }
 
     pub(super) fn is_running(&self, id: MigrationId) -> bool {

@@ -216,6 +216,12 @@ impl Inner {
             Ok(row) => Standing::Running(row.id),
             // Whoever was here before has done it.
             Err(failure) if failure.code == ErrorCode::AlreadyOnDisk => Standing::Completed,
+            // Nothing speaks against the move: it is asked for again by the next start, or at the next look.
+            Err(failure)
+                if matches!(failure.code, ErrorCode::ShuttingDown | ErrorCode::JournalUnavailable) =>
+            {
+                return false;
+            }
             Err(failure) => Standing::Failed(failure.message),
         };
         let ended = self.tasks().note(task.id, at, standing);

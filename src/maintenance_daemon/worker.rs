@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use super::inner::Inner;
+use super::inner::{Inner, lock};
 use crate::maintenance::{Outcome, Watch, WhenStopped};
 use crate::model::{Failure, Migration, MigrationId, Status};
 
@@ -58,7 +58,12 @@ impl Inner {
         if self.queue.halted().is_some() {
             return false;
         }
-        if let Some(row) = self.queue.take() {
+        // Not between the look of a request that pauses or aborts one and its write.
+        let next = {
+            let _one_at_a_time = lock(&self.accepting);
+            self.queue.take()
+        };
+        if let Some(row) = next {
             self.carry(row);
             self.queue.put_down();
             return true;
