@@ -54,6 +54,10 @@ fn door(arguments: &Arguments) -> Config {
 
 fn run(arguments: &Arguments) -> Result<(), String> {
     let notify = Notify::from_env();
+    if arguments.store.is_some() && !arguments.tls_certificate.is_empty() {
+        return Err("--tls-certificate: processes pass changes on to each other in the clear; leave it out with --store"
+            .to_owned());
+    }
     let store =
         store::open(&arguments.state_dir, arguments.store.as_deref()).map_err(|error| error.to_string())?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().thread_name("http").build();

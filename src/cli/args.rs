@@ -160,7 +160,7 @@ pub enum Command {
         #[command(subcommand)]
         command: TabletCommand,
     },
-    /// Roots of a real Doris backend: inspect. Needs no daemon.
+    /// Roots of a real Doris backend: look at them, move tablets while it is stopped, undo, confirm. Needs no daemon.
     Doris {
         /// Which of these.
         #[command(subcommand)]
@@ -174,7 +174,7 @@ pub enum Command {
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),
-    /// Many nodes at once, by way of tabletfleet: members, processes, disks, audit.
+    /// Many nodes at once, by way of tabletfleet: members, disks, drains, rebalances, campaigns, audit.
     Fleet(FleetArgs),
     /// Write the man pages, one for each command, into a directory.
     Man {

@@ -128,7 +128,11 @@ fn tablets(word: &str) -> Vec<Offer> {
     let Some(client) = client() else { return Vec::new() };
     let mut found = Vec::new();
     for before in places_before(word) {
-        let query: Query<'_> = vec![("limit", OFFERED_MAX.to_string()), ("marker", before.to_string())];
+        let mut query: Query<'_> = vec![("limit", OFFERED_MAX.to_string())];
+        // Nothing lies before the first id.
+        if before > 0 {
+            query.push(("marker", before.to_string()));
+        }
         let Ok(page) = client.tablets(&query) else { break };
         let fitting = page.value.data.into_iter().map(|tablet| (tablet.tablet_id.to_string(), tablet.disk));
         found.extend(fitting.filter(|(id, _)| id.starts_with(word)));

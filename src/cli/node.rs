@@ -86,7 +86,10 @@ pub(super) fn forget(client: &Client, path: &str, yes: bool, output: Output) -> 
     client.forget_disk(path)?;
     match output {
         Output::Json => Ok(()),
-        Output::Text => print(&format!("forgotten: {path}; nothing of it is held open\n")),
+        Output::Text => print(&format!(
+            "forgotten: {path}; nothing of it is held open; storage_root_path is in be_custom.conf now, which wins over \
+             be.conf\n"
+        )),
     }
 }
 

@@ -157,7 +157,8 @@ impl Desk {
         if !member.enable {
             return Err("it is disabled".to_owned());
         }
-        super::look::look(self, &member);
+        // What it came to is in what was seen.
+        let _ = super::look::look(self, &member);
         let seen = self.seen(name);
         if !seen.is_online() {
             return Err(seen.error);
@@ -261,7 +262,7 @@ fn check(asked: &CreateCampaign) -> Result<(), Refusal> {
     if asked.name.len() > 200 {
         return Err(Refusal::invalid("name: at most 200 bytes"));
     }
-    if asked.policy.utc_offset_minutes.abs() > 14 * 60 {
+    if asked.policy.utc_offset_minutes.unsigned_abs() > 14 * 60 {
         let got = asked.policy.utc_offset_minutes;
         return Err(Refusal::invalid(format!("policy.utc_offset_minutes: -840 to 840, got {got}")));
     }

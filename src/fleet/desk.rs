@@ -218,18 +218,21 @@ impl Desk {
         let _one_at_a_time = locked(&self.writing);
         let leadership = self.leadership().ok_or_else(Refusal::no_leader)?;
         let Made { mut changes, answer, what } = self.read(make)?;
-        if !what.is_empty() {
-            let line = AuditLine {
-                at_ms: Timestamp::now().0,
-                by: by.to_owned(),
-                what,
-                reason: reason.to_owned(),
-                epoch: leadership.epoch,
-            };
-            changes.extend(self.audit(&line));
-        }
+        let line = (!what.is_empty()).then(|| AuditLine {
+            at_ms: Timestamp::now().0,
+            by: by.to_owned(),
+            what,
+            reason: reason.to_owned(),
+            epoch: leadership.epoch,
+        });
+        changes.extend(line.iter().flat_map(|line| self.audit(line)));
         if !changes.is_empty() {
             self.commit(&leadership, &changes)?;
+        }
+        // Not before: what was not written has not happened.
+        if let Some(AuditLine { by, what, reason, .. }) = line {
+            let because = if reason.is_empty() { String::new() } else { format!(": {reason}") };
+            tracing::info!(%by, "{what}{because}");
         }
         Ok(answer)
     }
@@ -237,7 +240,6 @@ impl Desk {
     fn audit(&self, line: &AuditLine) -> Vec<Change> {
         let number = self.audit_lines.fetch_add(1, Ordering::Relaxed);
         let key = Key::Audit(format!("{:010}.{number:010}", line.epoch));
-        tracing::info!(by = %line.by, "{}{}", line.what, if line.reason.is_empty() { String::new() } else { format!(": {}", line.reason) });
         let mut changes = vec![set(&key, None::<&Kept<AuditLine>>, line)];
         let oldest = self.read(|state| {
             let full = state.audit.len() >= AUDIT_MAX;
@@ -266,7 +268,7 @@ impl Desk {
                 self.set_standing(Standing::Follows(None));
             }
             // Whether it was written is seen by looking.
-            Err(StoreError::Unknown(_) | StoreError::Conflict(_)) => {
+            Err(StoreError::Unknown(_) | StoreError::Unavailable(_) | StoreError::Conflict(_)) => {
                 if let Err(error) = self.read_again() {
                     tracing::warn!("after a write of unknown outcome the store cannot be read: {error}");
                     self.set_standing(Standing::Follows(None));

@@ -22,6 +22,8 @@ pub fn keep(desk: &Arc<Desk>) {
             }
         }
     }
+    // Before it is given up, not after: nothing is asked of a member while another leads.
+    desk.set_standing(Standing::Follows(None));
     if let Err(error) = desk.store().resign() {
         tracing::warn!("leadership was not given up in order: {error}; it ends by itself");
     }
@@ -39,6 +41,15 @@ fn turn(desk: &Arc<Desk>) {
                 Standing::Leads(leadership) => Some(leadership.epoch),
                 Standing::Follows(_) => None,
             };
+            // Nobody acts on what was read while another led.
+            if now.is_some()
+                && now != before
+                && let Err(error) = desk.read_again()
+            {
+                desk.set_trouble(Some(error.to_string()));
+                std::thread::sleep(Duration::from_millis(200));
+                return;
+            }
             desk.set_standing(standing);
             desk.set_trouble(None);
             match (before, now) {

@@ -8,7 +8,10 @@ use crate::model::fleet::Member;
 use crate::rules::fleet::is_the_same;
 
 /// Asks one member who it is and how its disks are.
-pub(super) fn look(desk: &Desk, member: &Member) {
+///
+/// # Errors
+/// What [`Seen`](super::desk::Seen) has in words; that it is another one is only there.
+pub(super) fn look(desk: &Desk, member: &Member) -> Result<(), CallError> {
     let answer = driver(member, desk.credentials()).and_then(|driver| driver.look());
     let now = Timestamp::now().0;
     let error = match &answer {
@@ -21,6 +24,7 @@ pub(super) fn look(desk: &Desk, member: &Member) {
         Ok(_) => String::new(),
         Err(error) => error.to_string(),
     };
+    let came_to = answer.as_ref().map(drop).map_err(Clone::clone);
     let same = error.is_empty();
     let marks = answer.as_ref().map(|(identity, _)| identity.marks.clone()).unwrap_or_default();
     desk.note_seen(&member.name, |seen| {
@@ -36,6 +40,7 @@ pub(super) fn look(desk: &Desk, member: &Member) {
     if same && !marks.is_empty() && member.identity != marks {
         remember(desk, member, marks);
     }
+    came_to
 }
 
 fn in_words(marks: &[String]) -> String {

@@ -6,7 +6,7 @@ use super::state::{Kept, Key, State, remove, set};
 use crate::api::wire::Timestamp;
 use crate::api::wire::fleet::{CreateSource, Source, SourceDisk, SourceStatus};
 use crate::members::DiskSeen;
-use crate::model::fleet::{CampaignId, Member};
+use crate::model::fleet::{Campaign, CampaignId, Member};
 
 /// What stands where a secret would.
 const MASKED: &str = "******";
@@ -197,13 +197,16 @@ fn refuse_busy(state: &State, name: &str) -> Result<(), Refusal> {
     }
 }
 
-/// Campaigns that are not over and have a part of this member that is not over.
+/// Campaigns that are not over and have a part of this member that is not over, and those called off in which it is still
+/// under way.
 pub(super) fn campaigns_of(state: &State, name: &str) -> Vec<CampaignId> {
-    let open = state.campaigns.values().filter(|campaign| !campaign.value.status.is_over());
-    let part = |id: CampaignId| state.parts.get(&(id, name.to_owned()));
-    open.map(|campaign| campaign.value.id)
-        .filter(|id| part(*id).is_some_and(|part| !part.value.status.is_over()))
-        .collect()
+    let holds = |campaign: &&Kept<Campaign>| {
+        let part = state.parts.get(&(campaign.value.id, name.to_owned()));
+        part.map(|part| part.value.status).is_some_and(|status| {
+            status.is_under_way() || !(status.is_over() || campaign.value.status.is_over())
+        })
+    };
+    state.campaigns.values().filter(holds).map(|campaign| campaign.value.id).collect()
 }
 
 pub(super) fn disk_of(member: &str, disk: DiskSeen) -> SourceDisk {

@@ -36,7 +36,7 @@ fn look_around(desk: &Arc<Desk>, pool: &Pool) {
         // A clock that was set back makes it due as well.
         if !(0..i64::try_from(desk.poll().as_millis()).unwrap_or(i64::MAX)).contains(&since) {
             let (desk, name) = (Arc::clone(desk), member.name.clone());
-            pool.submit(&name, move || look(&desk, &member));
+            pool.submit(&name, move || drop(look(&desk, &member)));
         }
     }
 }

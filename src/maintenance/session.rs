@@ -295,8 +295,7 @@ impl Session {
         let row = match committed {
             Ok(committed) => retire(&mut node, &mut book, committed),
             Err((row, Stop::BeforeCommit(failure)))
-                if failure.code == ErrorCode::ShuttingDown
-                    && when_stopped == WhenStopped::GoesOnLater =>
+                if failure.code == ErrorCode::ShuttingDown && when_stopped == WhenStopped::GoesOnLater =>
             {
                 put_back(&mut book, *row, &failure)
             }

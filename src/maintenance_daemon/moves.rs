@@ -207,7 +207,11 @@ impl Inner {
         let row = self.session.change(id, &|row| {
             advance(row, Event::Abort, why)?;
             // Nothing was made for one that never began.
-            if row.attempts == 0 && !self.queue.has_begun(id) { advance(row, Event::Undone, why) } else { Ok(()) }
+            if row.attempts == 0 && !self.queue.has_begun(id) {
+                advance(row, Event::Undone, why)
+            } else {
+                Ok(())
+            }
         })?;
         self.stands(&row);
         if row.status.is_final() {

@@ -90,8 +90,8 @@ fn read<T: DeserializeOwned>(
     };
     match status.as_u16() {
         401 | 403 => Err(CallError::Credential(format!("{} {message}", status.as_u16()))),
-        // It is there and cannot do it now: as good as away.
-        429 | 503 => Err(CallError::Unreachable(format!("{code}: {message}"))),
+        // It is there and cannot do it now, or a proxy lost its answer: as good as away.
+        429 | 500..=599 => Err(CallError::Unreachable(format!("{code}: {message}"))),
         _ => Err(CallError::Refused { code, message }),
     }
 }

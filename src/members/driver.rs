@@ -10,7 +10,7 @@ pub enum CallError {
     #[error("no answer: {0}")]
     Unreachable(String),
     /// The member does not believe us.
-    #[error("the credential is refused: {0}")]
+    #[error("no credential that it takes: {0}")]
     Credential(String),
     /// The member said no.
     #[error("{message}")]

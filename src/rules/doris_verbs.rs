@@ -75,7 +75,7 @@ verbs! {
     /// A directory is loaded.
     Reload = "reload_tablet": Refused("a backend loads its tablets at its start"),
     /// What was retired goes.
-    Purge = "trash list, purge": Refused("tabletctl doris confirm, then tabletctl doris purge, once the backend has run"),
+    Purge = "trash purge": Refused("tabletctl doris confirm, then tabletctl doris purge, once the backend has run"),
     /// What start-up set aside.
     Quarantine = "quarantine list, show, restore, purge": Refused("nothing is ever put into quarantine on a Doris root"),
     /// Disks come and go.

@@ -27,8 +27,8 @@ pub struct Etcd {
 
 /// Who leads, as etcd has it.
 struct Leading {
-    /// With the create revision of its key.
-    leader: Option<(Leader, u64)>,
+    /// With the create revision of its key, and the lease that it is under.
+    leader: Option<(Leader, u64, String)>,
     /// The highest there was, and the revision that says so.
     epoch: u64,
     changed: u64,
@@ -103,7 +103,7 @@ impl Etcd {
             Some(kept) => {
                 let leader =
                     serde_json::from_str(&kept.value).map_err(|_| odd("a leader that cannot be read"))?;
-                Some((leader, kept.created))
+                Some((leader, kept.created, kept.lease))
             }
         };
         let (epoch, changed) = match found(1) {
@@ -151,10 +151,15 @@ impl Store for Etcd {
         let Leading { leader, epoch, changed } = self.look()?;
         let leads = |epoch, fence| Leadership { epoch, fence, believed_until: lease.believed_until };
         let standing = match (leader, lease.won) {
-            (Some((_, created)), Some((fence, epoch))) if created == fence => {
+            (Some((_, created, _)), Some((fence, epoch))) if created == fence => {
                 Standing::Leads(leads(epoch, fence))
             }
-            (Some((leader, _)), _) => {
+            // Won by a call whose answer was lost: nobody else can make a key under this lease.
+            (Some((leader, created, under)), _) if under == lease.id => {
+                lease.won = Some((created, leader.epoch));
+                Standing::Leads(leads(leader.epoch, created))
+            }
+            (Some((leader, ..)), _) => {
                 lease.won = None;
                 Standing::Follows(Some(leader))
             }

@@ -1,6 +1,7 @@
 //! etcd's JSON gateway: one address after the other, a deadline for every call, and what its JSON looks like (base64
 //! texts, 64-bit numbers as texts, nothing where a number is 0).
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -19,6 +20,8 @@ const ANSWER_BYTES_MAX: u64 = 256 << 20;
 pub(super) struct Gateway {
     agent: Agent,
     endpoints: Vec<String>,
+    /// Which of them is asked first: the one that answered last.
+    first: AtomicUsize,
 }
 
 /// Why one address did not do it.
@@ -38,7 +41,7 @@ impl Gateway {
             .timeout_global(Some(DEADLINE))
             .proxy(None)
             .build();
-        Self { agent: agent.into(), endpoints: endpoints.to_vec() }
+        Self { agent: agent.into(), endpoints: endpoints.to_vec(), first: AtomicUsize::new(0) }
     }
 
     /// A call that may be made again: the next address is asked where one does not answer.
@@ -53,12 +56,22 @@ impl Gateway {
 
     fn each(&self, path: &str, body: &Value, may_repeat: bool) -> Result<Value, StoreError> {
         let mut last = StoreError::Unavailable("no address of etcd was given".to_owned());
-        for endpoint in &self.endpoints {
-            last = match self.one(endpoint, path, body) {
-                Ok(answer) => return Ok(answer),
+        let (first, all) = (self.first.load(Ordering::Relaxed), self.endpoints.len());
+        for at in (0..all).map(|step| (first + step) % all) {
+            last = match self.one(&self.endpoints[at], path, body) {
+                Ok(answer) => {
+                    self.first.store(at, Ordering::Relaxed);
+                    return Ok(answer);
+                }
                 Err(Trouble::Away(why)) => StoreError::Unavailable(why),
                 Err(Trouble::Other(StoreError::Unknown(why))) if may_repeat => StoreError::Unavailable(why),
-                Err(Trouble::Other(error)) => return Err(error),
+                Err(Trouble::Other(error)) => {
+                    // One that hangs would take every write for ever.
+                    if matches!(error, StoreError::Unknown(_)) {
+                        self.first.store((at + 1) % all, Ordering::Relaxed);
+                    }
+                    return Err(error);
+                }
             };
         }
         Err(last)
@@ -106,6 +119,8 @@ pub(super) struct KeyValue {
     pub(super) created: u64,
     /// The revision that changed it last.
     pub(super) changed: u64,
+    /// Number of the lease it is under; empty without one.
+    pub(super) lease: String,
 }
 
 /// What a range came to.
@@ -120,6 +135,7 @@ pub(super) fn key_values(answer: &Value) -> Vec<KeyValue> {
         value: text(&kv["value"]),
         created: number(&kv["create_revision"]),
         changed: number(&kv["mod_revision"]),
+        lease: kv["lease"].as_str().unwrap_or_default().to_owned(),
     };
     all.map(one).collect()
 }

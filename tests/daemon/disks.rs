@@ -72,7 +72,7 @@ fn a_root_inside_another_is_refused() {
 #[test]
 fn beside_a_doris_root_no_native_root_serves_and_both_are_left_alone() {
     let mut node = Node::new(2);
-    node.add_tablet(0, 7, &[1000]);
+    let key = node.add_tablet(0, 7, &[1000]);
     node.start().stop();
     for made in crate::harness::read_dir_names(&node.roots[1]) {
         let made = node.roots[1].join(made);
@@ -86,8 +86,8 @@ fn beside_a_doris_root_no_native_root_serves_and_both_are_left_alone() {
         let said = node.try_start().err().expect("a refusal");
         assert!(said.contains(&node.disk(0)) && said.contains("out of storage_root_path"), "{said}");
         assert_eq!(crate::harness::read_dir_names(&node.roots[1]), ["meta"]);
+        assert!(node.tablet_dir(0, key).join("02000000_0.dat").exists(), "{said}");
     }
-    node.assert_whole();
 }
 
 #[test]

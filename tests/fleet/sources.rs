@@ -119,7 +119,7 @@ fn a_credential_is_a_file_that_is_read_at_each_call() {
         let source = process.get("/api/v1/sources/be-1");
         source["status_list"][0]["error_msg"]
             .as_str()
-            .is_some_and(|text| text.contains("credential is refused"))
+            .is_some_and(|text| text.contains("no credential that it takes"))
     });
     std::fs::write(fleet.dir.path().join("tabletd"), &token).expect("a file");
     process.becomes("it is let in", |process| process.stage("be-1") == "online");
