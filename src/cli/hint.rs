@@ -37,7 +37,7 @@ const fn verb(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MigrationExists => {
             "tabletctl follow ID waits for the other migration, tabletctl abort ID ends it"
         }
-        ErrorCode::DiskInUse => "tabletctl disk show DISK says what it holds",
+        ErrorCode::DiskInUse => "tabletctl disk drain DISK empties it",
         ErrorCode::DiskFull => "tabletctl tablet explain TABLET_ID --disk DISK gives the numbers",
         ErrorCode::SwapInDoubt => {
             "tabletctl disk list says how each disk is; tabletctl migration settle ID once one of the two is online"

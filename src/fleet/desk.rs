@@ -271,6 +271,7 @@ impl Desk {
             Err(StoreError::Unknown(_) | StoreError::Unavailable(_) | StoreError::Conflict(_)) => {
                 if let Err(error) = self.read_again() {
                     tracing::warn!("after a write of unknown outcome the store cannot be read: {error}");
+                    self.set_trouble(Some(error.to_string()));
                     self.set_standing(Standing::Follows(None));
                 }
             }
