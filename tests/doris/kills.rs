@@ -116,6 +116,25 @@ fn a_second_kill_while_the_first_is_settled() {
     }
 }
 
+/// One run that only accepted a move, and another that made it: both tablets are where they were, whoever accepted them.
+#[test]
+fn what_one_run_accepted_and_another_made_is_taken_back_whole() {
+    for point in &POINTS[..4] {
+        let (node, tablets) = node();
+        let before = Before::of(&node);
+        move_one(&node, &tablets[0], point);
+        let args = node.move_args(&tablets[1..2], 1);
+        let output = node.run(&args.iter().map(String::as_str).collect::<Vec<_>>());
+        assert!(output.status.success(), "{point}: {}", said(&output));
+        let output = node.run(&["undo", "--yes"]);
+        assert!(output.status.success(), "{point}: {}", said(&output));
+        for tablet in &tablets[..2] {
+            assert_any_start_has_it(&node, tablet, Some(0), point);
+        }
+        assert!(Before::of(&node) == before, "{point}: undone");
+    }
+}
+
 /// A signal in the middle of a run: the tablet under way stays whole where it was, no further one is begun, and the same
 /// command goes on.
 #[test]
