@@ -25,6 +25,9 @@ pub const MIGRATING: &str = "migrating";
 pub const TRASH: &str = "trash";
 /// What contradicts itself.
 pub const QUARANTINE: &str = "quarantine";
+/// All that stands in a root. Anything else there is somebody else's.
+pub const ROOT_PARTS: [&str; 10] =
+    [DATA, META, MIGRATING, TRASH, QUARANTINE, SPARE, DISK_FILE, DISK_LIST_FILE, LOCK_FILE, PROBE_FILE];
 
 /// In a staging directory: which migration it belongs to.
 pub const OWNER_FILE: &str = "owner.json";

@@ -5,6 +5,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::adopt::copy_dir;
+use crate::harness::tabletctl::{status_and_words, tabletctl};
 use crate::harness::{Daemon, Node, read_dir_names};
 use crate::heal::moved;
 
@@ -66,6 +67,10 @@ fn a_move_leaves_nothing_that_no_record_names() {
     }
     assert_eq!(daemon.get("/api/v1/unrecorded")["total"], 0);
     daemon.stop();
+    // Who looks from outside knows all that the daemon leaves in a root.
+    let mut check = tabletctl(&["tablet", "check", "--root", &node.disk(0), "--root", &node.disk(1)]);
+    let (status, said) = status_and_words(check.output().expect("tabletctl"));
+    assert!(status == Some(0) && !said.contains("stranger"), "{said}");
 }
 
 #[test]

@@ -4,9 +4,7 @@ use std::collections::HashSet;
 
 use super::report::{Finding, Kind};
 use crate::model::{SchemaHash, ShardId, TabletId, TabletKey};
-use crate::storage::layout::{
-    DATA, DISK_FILE, LOCK_FILE, META, MIGRATING, PROBE_FILE, QUARANTINE, SPARE, TRASH,
-};
+use crate::storage::layout::{DATA, MIGRATING, QUARANTINE, ROOT_PARTS};
 use crate::storage::{Dir, DiskError, EntryKind, read_owner};
 
 /// Tablets that may have a directory.
@@ -90,10 +88,9 @@ pub(super) fn find_leftovers(root: &Dir, found: &mut Vec<Finding>) -> Result<(),
             found.push(Finding::new(Kind::Quarantined, None, quarantine.path().join(&entry.name), why));
         }
     }
-    let parts =
-        [DATA, META, MIGRATING, TRASH, QUARANTINE, SPARE, DISK_FILE, LOCK_FILE, PROBE_FILE, "lost+found"];
     for entry in root.entries()? {
-        if !parts.iter().any(|part| entry.name == *part) {
+        // That one is the file system's.
+        if entry.name != "lost+found" && !ROOT_PARTS.iter().any(|part| entry.name == *part) {
             let why = format!("{} that is not part of a root", entry.kind.as_str());
             found.push(Finding::new(Kind::Stranger, None, root.path().join(&entry.name), why));
         }
