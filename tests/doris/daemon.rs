@@ -84,6 +84,7 @@ impl Daemon {
     }
 
     /// It has died by itself.
+    #[cfg(feature = "fault-injection")]
     pub(crate) fn until_dead(mut self) {
         let deadline = Instant::now() + PATIENCE;
         while self.child.try_wait().expect("waitable").is_none() {
