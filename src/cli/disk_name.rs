@@ -7,7 +7,7 @@ use super::client::Client;
 use super::exit::{CliError, Exit};
 use crate::model::{printable, quoted};
 
-/// A disk as the command line names it. What it means is known once the daemon was asked: [`Client::path_of`].
+/// A disk as the command line names it. What it means is known once the daemon was asked: `Client::path_of`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskName(String);
 
