@@ -1,8 +1,8 @@
 //! HTTP on port 8040: what a Doris node answers (`doris`) and the job API below `/api/v1` (`v1`).
 //!
-//! Rooms in reading order: [`wire`] says what goes over the wire; `Contract` is all the API knows of the engine; [`Server`]
-//! owns the socket; `router` lists every path; `auth` says who may. Nothing here decides anything about tablets or disks: a handler turns a
-//! request into one call of the node and its answer into bytes.
+//! Rooms in reading order: [`wire`] says what goes over the wire; `Contract` is all the API knows of the engine;
+//! [`Server`] owns the socket; `router` lists every path; `auth` says who may. Nothing here decides anything about
+//! tablets or disks: a handler turns a request into one call of the node and its answer into bytes.
 
 mod app;
 mod auth;
