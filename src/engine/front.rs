@@ -293,7 +293,7 @@ impl Contract for Engine {
     }
 
     fn would_purge(&self, select: &PurgeSelect) -> Result<Vec<PurgeOutcome>, Failure> {
-        in_trash::would_purge(&self.0, select)
+        in_trash::would_purge(&self.0, &select.spelled())
     }
 
     fn purge(&self, select: &PurgeSelect, requested_by: &str) -> Result<OperationView, Failure> {

@@ -211,13 +211,19 @@ fn a_slash_at_the_end_of_a_path_names_the_same_disk_wherever_it_is_asked_of() {
     daemon.wait_until_idle();
     let request = json!({
         "name": "slash", "dry_run": true,
-        "request": {"kind": "move", "select": {"disks": [source + "/"]}, "to": {"disks": [destination]}},
+        "request": {"kind": "move", "select": {"disks": [source.clone() + "/"]}, "to": {"disks": [destination]}},
     });
     let (status, plan) = daemon.send("/api/v1/tasks", &[], &request);
     assert!(
         status < 300 && plan["plan"]["moves"].as_array().is_some_and(|moves| moves.len() == 1),
         "{plan:#}"
     );
+    // What is tried finds what is done.
+    for dry_run in [true, false] {
+        let purge = json!({"disk": source.clone() + "/", "dry_run": dry_run});
+        let (status, purged) = daemon.send("/api/v1/trash/purge", &[], &purge);
+        assert!(status < 300, "{purge}: {purged:#}");
+    }
     let moved = daemon.get(&format!("/api/v1/migrations?dest_disk={destination}"));
     assert_eq!(moved["total"], 2, "{moved:#}");
     let limited = daemon.get("/api/show_config?conf_item=disk_rate_limit_overrides");
