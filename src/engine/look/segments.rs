@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::reading::{open_tablet, owner, read_record};
 use crate::engine::node::Node;
-use crate::engine::parts::disk::{Disk, stay};
+use crate::engine::parts::disk::{Disk, visit};
 use crate::model::{ErrorCode, Failure, TabletKey};
 
 /// How long one tablet may take.
@@ -18,8 +18,8 @@ pub(crate) fn lost(node: &Arc<Node>) -> Result<Vec<TabletKey>, Failure> {
     let keys: Vec<TabletKey> = node.catalog().after(None).map(|(key, _)| key).collect();
     let mut lost = Vec::new();
     for key in keys {
-        let listed = owner(node, key).and_then(|disk| is_whole(&disk, key));
-        match listed {
+        node.stopping.check()?;
+        match is_whole(node, key) {
             Ok(true) => {}
             Ok(false) => lost.push(key),
             // It has moved or gone since the list was made, or is not served: then that is told elsewhere.
@@ -34,8 +34,20 @@ pub(crate) fn lost(node: &Arc<Node>) -> Result<Vec<TabletKey>, Failure> {
     Ok(lost)
 }
 
-fn is_whole(disk: &Arc<Disk>, key: TabletKey) -> Result<bool, Failure> {
-    stay(disk, LIST_WAIT, move |root, store| {
+/// Where it is now: one that moves while it is listed has lost nothing, though its record leaves the disk it was on.
+fn is_whole(node: &Node, key: TabletKey) -> Result<bool, Failure> {
+    let place = || node.catalog().get(key).map(|entry| (entry.disk, entry.generation));
+    loop {
+        let before = place();
+        let whole = is_whole_on(&owner(node, key)?, key);
+        if place() == before {
+            return whole;
+        }
+    }
+}
+
+fn is_whole_on(disk: &Arc<Disk>, key: TabletKey) -> Result<bool, Failure> {
+    visit(disk, LIST_WAIT, move |root, store| {
         let record = read_record(store, key)?;
         let entries = open_tablet(root, &record)?.entries()?;
         let names: BTreeSet<_> = entries.iter().filter_map(|entry| entry.name.to_str()).collect();
