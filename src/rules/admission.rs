@@ -41,7 +41,8 @@ pub struct DestinationFacts<'a> {
 pub enum HeldBy<'a> {
     /// The migration of this number, to the disk at this path.
     Migration(MigrationId, &'a str),
-    /// Somebody who lets go of it soon: a move that is being accepted, or what was left undone of it.
+    /// Somebody who lets go of it soon: a move that is being accepted, what was left undone of it, or whoever gives up a
+    /// disk that may have had it.
     SomebodyForAMoment,
 }
 
@@ -151,7 +152,7 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
             return refuse(ErrorCode::MigrationExists, why);
         }
         Some(HeldBy::SomebodyForAMoment) => {
-            let why = format!("tablet {key} is being accepted or tidied up at this moment; ask again");
+            let why = format!("somebody has tablet {key} at this moment; ask again");
             return refuse(ErrorCode::MigrationExists, why);
         }
     }

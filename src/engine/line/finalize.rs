@@ -3,11 +3,11 @@
 //! The order of durable writes, and why:
 //!
 //! 1. the journal says `finalizing`: should the destination vanish now, the next start knows that it may own the tablet;
-//! 2. what appeared meanwhile is copied and verified, with the tablet's gate closed;
+//! 2. what appeared meanwhile is copied and verified;
 //! 3. the files are renamed to their place and synced: a record never names files that are not there;
 //! 4. the disk is checked to be the disk it was: after a lazy unmount the path leads elsewhere;
 //! 5. **commit point**: the staged record, one generation higher, is renamed into the store and synced;
-//! 6. the catalog switches and the gate opens;
+//! 6. the catalog switches;
 //! 7. the source's record, then its directory, go to trash, and are synced: only now may anybody say "completed";
 //! 8. the empty staging directory is removed.
 
@@ -33,7 +33,7 @@ use crate::storage::{
 };
 use crate::transfer::Coldness;
 
-/// Rounds of catching up with the gate open, before it is closed for the last one.
+/// Rounds of catching up before the swap begins; the last one is within it.
 const ROUNDS_BEFORE_SWAP: u32 = 3;
 
 /// Proof that the destination owns the tablet.

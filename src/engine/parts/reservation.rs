@@ -16,8 +16,8 @@ pub(crate) fn reserve(disk: &Disk, job: &Job, tablet: Option<&Entry>) {
     job.claim.set_reserved(need);
 }
 
-/// Gives back what is reserved. What the migration keeps in staging is what [`Disk::capacity`] shows as used, or will once
-/// it is measured.
+/// Gives back what is reserved. What the migration keeps in staging is what the capacity of the disk shows as used, or will
+/// once it is measured.
 pub(crate) fn release(disk: &Disk, job: &Job) {
     disk.space.unreserve(std::mem::take(&mut *job.claim.lock()));
     not_allocated(disk, job);
