@@ -1,11 +1,8 @@
-//! Operations: calls that may take long, as jobs that can be looked at and stopped.
+//! Operations: calls that may take long (healing, restoring, purging), as jobs that can be looked at and stopped.
 //!
 //! Each runs on a thread of its own with its own descriptor table. They live in memory: the end of the daemon is their
-//! end. What one has done by then stays, and what it had half done is settled by the next start.
-//!
-//! Operations (`engine/operations.rs`) are calls that may take long: healing, restoring, purging. A thread each, in
-//! memory: the end of the daemon is their end, what they had half done is settled by the next start. No thread of the
-//! API waits for one, and no disk looks hung for one: each call on it is noted by itself.
+//! end. What one has done by then stays, and what it had half done is settled by the next start. No thread of the API waits
+//! for one, and no disk looks hung for one: each call on it is noted by itself.
 
 use std::sync::Arc;
 

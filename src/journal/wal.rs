@@ -3,7 +3,8 @@
 //! SQLite reads a log up to the first frame whose checksum is wrong and takes all behind it for a write that a power cut
 //! tore: it forgets, without a word, every transaction behind one flipped bit. A torn write can only be in the last
 //! transaction, because the next one begins after the last was synced. So a sound frame of a *later* transaction behind a
-//! bad one proves damage. A flip in the very last transaction cannot be told from a torn write.
+//! bad one proves damage. A flip in the very last transaction cannot be told from a torn write: that it is found is not
+//! promised.
 //!
 //! A frame's checksum goes on from the one before it. Of a bad frame the recorded sums or the computed ones are right, so
 //! that the next frame can be judged all the same. What an earlier turn of the log left behind its end has other salts. What
@@ -11,15 +12,11 @@
 //!
 //! Pure: bytes in, a verdict out.
 //!
-//! Damage of the journal's log is never silent. SQLite takes all behind a bad frame of the write-ahead log for a torn
-//! write and forgets it. `journal/wal.rs` looks first: a sound frame of a later transaction behind a bad one proves
-//! damage, since a transaction begins after the last was synced. Then the files are copied aside, it is said (log,
-//! `/api/health`, `state_dir` in `/api/v1/status`, metric), numbers that may have been given out are skipped, and in
-//! one transaction every unfinished migration is made to wait for an operator and every running task is stopped
-//! (`journal/distrust.rs`). A flip in the very last transaction looks like a torn write: not promised. Each start folds
-//! the log in, so that nothing is left behind its end. A journal that was put back from an older copy is treated alike
-//! where the disks know a number that it never gave out (`engine/start/outdated.rs`); where they know none, it is not
-//! seen.
+//! Damage is never silent. The files are copied aside, it is said (log, `/api/health`, `state_dir` in `/api/v1/status`,
+//! metric), numbers that may have been given out are skipped, and in one transaction every unfinished migration is made to
+//! wait for an operator and every running task is stopped (`journal/distrust.rs`). Each start folds the log in, so that
+//! nothing is left behind its end. A journal that was put back from an older copy is treated alike where the disks know a
+//! number that it never gave out (`engine/start/outdated.rs`); where they know none, it is not seen.
 
 /// Length of the log's own header.
 pub(super) const HEADER_BYTES: usize = 32;

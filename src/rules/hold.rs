@@ -1,13 +1,8 @@
 //! What a task or a disk does to a migration that is under way: it is held back, let go on, or called off.
 //!
-//! Decided anew at every look, from how things stand and not from what happened: a daemon that was killed between a wish
-//! and its carrying out does the rest at its next look. Nothing here asks how an operator's own pause ends: nobody but an
-//! operator ends that.
-//!
-//! Holds are levels, not events. What a paused or cancelled task, or a disabled disk, does to a migration is decided
-//! anew at every look (`rules::hold`) from how things stand. A daemon killed between the wish and its carrying out does
-//! the rest after its start. What an operator paused by its number is let go by nobody else (`steering.held_by` tells
-//! the two apart).
+//! Holds are levels, not events: decided anew at every look, from how things stand and not from what happened. A daemon
+//! that was killed between a wish and its carrying out does the rest at its next look. What an operator paused by its
+//! number is let go by nobody else (`steering.held_by` tells the two apart).
 
 use crate::model::{Hold, Status, TimestampMs};
 

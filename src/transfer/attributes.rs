@@ -1,13 +1,12 @@
 //! What a copy keeps of its original beside the bytes: owner, mode and time of change of files, owner and mode of their
 //! directory.
 //!
-//! All of it is set on an open descriptor, after the last byte was written and before the file is synced. What this process
-//! may not keep, or the file system has no place for, is counted and said in the step log: it fails no copy.
+//! All of it is set on an open descriptor, after the last byte was written and before the file is synced, so that it is as
+//! durable as the bytes are. What this process may not keep, or the file system has no place for, is counted and said in
+//! the step log: it fails no copy.
 //!
-//! What a file has beside its bytes (owner, mode, time of change) is set on its open descriptor after its last byte and
-//! before its sync, so that it is as durable as they are (`transfer/attributes.rs`). Holes are looked for only in files
-//! that take up less than their size, and believed only where what was read is zero (`transfer/holes.rs`); the
-//! read-back compares all bytes, holes too.
+//! Holes are looked for only in files that take up less than their size, and believed only where what was read is zero
+//! (`transfer/holes.rs`); the read-back compares all bytes, holes too.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;

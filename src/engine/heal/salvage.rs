@@ -1,13 +1,9 @@
 //! Salvage: what can be read of a tablet whose disk does not give all of it, or whose bytes are wrong, copied to another
-//! disk.
+//! disk, around what cannot be read (`transfer/salvage.rs`).
 //!
-//! The copy is an entry of quarantine with a mark of its own: no scan, heal or restore takes it for a tablet, and who owns
-//! the tablet is as before. Its source is left as it is, in its place.
-//!
-//! Salvage (`engine/heal/salvage.rs`, `transfer/salvage.rs`): what can be read of an unreadable or damaged tablet is
-//! copied, around what cannot be read, into an entry of another disk's quarantine that has `salvaged.json` before it
-//! has a file: the receipt with every lost range, and the tablet's record as it was. To every reader such an entry
-//! holds no tablet: it is never restored, healed from or adopted, and owns nothing.
+//! The copy is an entry of quarantine that has `salvaged.json` before it has a file: the receipt with every lost range, and
+//! the tablet's record as it was. To every reader such an entry holds no tablet: it is never restored, healed from or
+//! adopted, and who owns the tablet is as before. Its source is left as it is, in its place.
 
 use std::sync::Arc;
 

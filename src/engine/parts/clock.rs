@@ -1,11 +1,10 @@
 //! The two clocks of the engine: one to show, one to wait by.
 //!
-//! The wall clock is what people read and what the journal keeps; it may jump by years in either direction. Whatever
-//! has to happen after a while asks the steady clock, which never jumps. Nothing here sleeps.
+//! The wall clock is what people read and what the journal keeps; it may jump by years in either direction, and never
+//! decides ownership. Durations, pauses and deadlines use the steady clock, which never jumps. Nothing here sleeps.
 //!
-//! Time. Durations, pauses and deadlines use a clock that never jumps (`engine/parts/clock.rs`); wall-clock time is
-//! shown to people and never decides ownership. A pause written down by the wall clock is never longer than the longest
-//! there is. Trash age needs counted up-time as well.
+//! A pause written down by the wall clock is never longer than the longest there is. Trash age needs counted up-time as
+//! well.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};

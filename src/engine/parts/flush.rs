@@ -10,9 +10,6 @@
 //! Failed syncs. A failed `fsync`, `fdatasync` or `syncfs` is never repeated and believed. The copy is dropped, the
 //! disk is *suspect* and takes no new copies, and every copy in flight on it since its last good sync fails
 //! (`Disk::write_epoch`).
-//!
-//! Shared syncs. One thread per disk calls `syncfs` for everybody who waits (`engine/parts/flush.rs`). It opened the
-//! root before anybody wrote, so no write-back error escapes it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,13 +1,11 @@
 //! Threads that touch disks.
 //!
-//! Each has a descriptor table of its own, so that one stuck on a hung disk keeps nothing else alive: not the port, not
-//! the journal, not another disk's lock, not even after SIGKILL.
+//! A thread stuck on a hung disk keeps its descriptor table alive even after SIGKILL. So each has a table of its own
+//! (`close_range(CLOSE_RANGE_UNSHARE)`) and opens the root for itself; the journal's too. One that is stuck never keeps the
+//! port, the journal or another disk's lock.
 //!
-//! Threads and descriptors. A thread stuck on a hung disk keeps its descriptor table alive even after SIGKILL. So every
-//! thread that touches a disk has a table of its own (`close_range(CLOSE_RANGE_UNSHARE)`) and opens the root for
-//! itself; the journal too. A stuck thread never keeps the port, the journal or another disk's lock. A thread that is
-//! done with a migration waits two seconds for the next (`engine/parts/thread.rs`): a small move is shorter than the
-//! making of a thread. One that is stuck is not among those that wait.
+//! A thread that is done with a migration waits two seconds for the next: a small move is shorter than the making of a
+//! thread. One that is stuck is not among those that wait.
 
 use std::collections::VecDeque;
 use std::ffi::CString;

@@ -1,9 +1,8 @@
 //! What is left undone: things that were decided and could not be done on a disk that was full, read-only or failing, and
-//! entries that cannot be read. Nothing stops for them; each is named once at WARN, shown until it is done, and tried
-//! again by the sweep (see [`crate::engine::tidy`]). Kept in memory: a start finds them again.
+//! entries that cannot be read. No start and no move stops for them; each is named once at WARN, shown until it is done,
+//! and tried again by the sweep and before the tablet is put there again (see [`crate::engine::tidy`], `rules::undone`).
+//! Kept in memory: a start finds them again.
 //!
-//! What cannot be done on a disk stops no start and no move: it is left undone (`engine/parts/undone.rs`), named,
-//! shown, and tried again by the sweep and before the tablet is put there again (`engine/tidy.rs`, `rules::undone`).
 //! The sync of an owner stays a barrier: where it fails, no other copy of its tablets goes.
 
 use std::collections::BTreeMap;

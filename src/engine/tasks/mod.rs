@@ -4,13 +4,10 @@
 //! time (`feeder`) through the same door as everybody's, so that admission, reservation and the journal hold for them. What
 //! became of a move is never written into the task: it is seen from where the tablet is, and from its migration.
 //!
-//! Stopped, a task submits nothing and what it has submitted goes on. Paused, its migrations are paused with it, and
-//! resumed with it (`holds`). Cancelled, they are aborted; what had moved stays where it is.
-//!
-//! A task submits its moves through the same door as everybody. *Stopped*: nothing further is submitted, what is under
-//! way goes on. *Paused*: its migrations are paused with it, each at its next block, and one whose swap has begun is
-//! finished; resumed, they go on; single source disks of it too (`paused_disks`, journalled with it). *Cancelled*: they
-//! are aborted, what had moved stays, and the task never starts again.
+//! *Stopped*: nothing further is submitted, what is under way goes on. *Paused*: its migrations are paused with it
+//! (`holds`), each at its next block, and one whose swap has begun is finished; resumed, they go on; single source disks
+//! of it too (`paused_disks`, journalled with it). *Cancelled*: they are aborted, what had moved stays, and the task never
+//! starts again.
 
 mod asked;
 mod feeder;

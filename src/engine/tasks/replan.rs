@@ -1,13 +1,9 @@
-//! A new plan for what is left of a task. What goes elsewhere is decided in [`crate::rules::planning::replan`]; here it is
-//! looked up, made durable in one row of the journal, and said.
+//! A new plan for what is left of a task: it keeps every move whose destination still takes it, and changes only what has
+//! not begun. Decided in [`crate::rules::planning::replan`]; here it is looked up, made durable in one row of the journal,
+//! and said.
 //!
-//! The plan is changed first; migrations that wait for a destination it has left are called off afterwards, by the feeder,
-//! from how things stand: a daemon killed in between has the old plan or the new one, and does the rest.
-//!
-//! A new plan for what is left (`rules::planning::replan`, `engine/tasks/replan.rs`) keeps every move whose destination
-//! still takes it, and changes only what has not begun. The plan is changed in one row of the journal first; migrations
-//! that wait for a destination it has left give way afterwards, by how things stand: a kill in between leaves the old
-//! plan or the new one.
+//! The plan is changed first; migrations that wait for a destination it has left give way afterwards, by the feeder, from
+//! how things stand: a daemon killed in between has the old plan or the new one, and does the rest.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

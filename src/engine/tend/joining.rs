@@ -1,15 +1,13 @@
-//! A disk that takes its place while the node serves: mounted late, back again, or writable again after it was
-//! read-only. Locked, looked through from end to end and held against the catalog before anything is written to it.
+//! A disk that takes its place while the node serves: mounted late, back again, or writable again after it was read-only.
 //!
-//! What contradicts a tablet that is served is a refusal with a name: the disk stays as it was, and says why. Which copy
-//! owns is decided in [`crate::rules::joining`]; what is staged on it for migrations that have ended is left to a start.
+//! It is locked, looked through from end to end and held against the catalog before a byte is written to it: older copies
+//! of tablets that live elsewhere are retired (their owner synced first), what nobody serves is settled as at a start,
+//! migrations that waited go on. What contradicts a tablet that is served is a refusal with a name: the disk stays as it
+//! was, and says why. Which copy owns is decided in [`crate::rules::joining`]; what is staged on it for migrations that
+//! have ended is left to a start. Nothing is made at a bare mount point.
 //!
-//! A disk takes its place while the node serves (`engine/tend/joining.rs`, `rules::joining`): one that was not mounted
-//! at the start, was away, or was read-only. It is locked, looked through from end to end and held against the catalog
-//! before a byte is written to it: older copies of tablets that live elsewhere are retired (their owner synced first),
-//! what nobody serves is settled as at a start, migrations that waited go on, and a contradiction with something served
-//! is a refusal by name. Nothing is made at a bare mount point. What such a disk holds is known meanwhile from notes,
-//! the journal, and a list per disk in `<state_dir>/last_seen/`, written after a start and at a clean stop.
+//! What such a disk holds is known meanwhile from notes, the journal, and a list per disk in `<state_dir>/last_seen/`,
+//! written after a start and at a clean stop.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::PathBuf;

@@ -1,12 +1,9 @@
 //! Files without a record: directories below `data/` that no record names. After a start, and after a disk came back, a
-//! walk of each disk looks for them in the background; until it has ended nobody knows that there are none. They are
-//! shown and counted, they keep their disk from being let go, and nothing here touches them.
+//! walk of each disk looks for them in the background. Until it has ended nobody knows that there are none, so the disk is
+//! neither safe to remove nor forgotten; nor while there is one. They are shown and counted, and nothing here touches them.
 //!
-//! Files without a record (`engine/tend/unrecorded.rs`): each disk is walked through in the background after a start,
-//! and after it came back, for directories below `data/` that no record names. Until the walk has ended nobody knows
-//! that there are none, so the disk is neither safe to remove nor forgotten; nor while there is one. `tablet adopt`
-//! (`engine/heal/adopt.rs`) sums their files, gives them a record by a header or by a record of the very same files,
-//! and goes the way of a heal. What is left over beside an owner that lives goes to quarantine
+//! `tablet adopt` (`engine/heal/adopt.rs`) sums their files, gives them a record by a header or by a record of the very
+//! same files, and goes the way of a heal. What is left over beside an owner that lives goes to quarantine
 //! (`engine/heal/set_aside.rs`). A disk that was given up and can be read again is opened as a guest
 //! (`engine/heal/guest.rs`): in no table, never written to, and only for the one copy that is named.
 
@@ -18,7 +15,7 @@ use crate::engine::parts::disk::{Disk, visit};
 use crate::engine::parts::io_class::wear_io_class;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::parts::walk::State;
-use crate::engine::view::{PAGE_DEFAULT, Page, UnrecordedFilter, UnrecordedView};
+use crate::engine::view::{Page, UnrecordedFilter, UnrecordedView, page_limit};
 use crate::model::{DiskIndex, Failure};
 use crate::storage::{DataDir, data_dirs, look_unnamed, shard_names};
 use crate::transfer::Limiter;
@@ -197,7 +194,7 @@ fn chosen<'n>(
     after: Option<(DiskIndex, &str)>,
     filter: &UnrecordedFilter,
 ) -> (u64, Chosen<'n>) {
-    let mut room = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let mut room = page_limit(filter.limit);
     let (mut total, mut page) = (0, Vec::new());
     for disk in disks {
         let mut dirs = Vec::new();

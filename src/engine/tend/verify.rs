@@ -1,12 +1,9 @@
 //! Verification: a served tablet is read again past the page cache and compared with its manifest, file by file.
 //!
 //! One tablet of a disk at a time, within the bandwidth limits of its disk and of the node, on a thread of its own that a
-//! request does not wait for. Nothing is changed on any disk: what is damaged or unreadable is told (`check`), and left as
-//! it is.
-//!
-//! Verification reads a tablet past the page cache, file by file, one tablet of a disk at a time and within the limits
-//! of disk and node; not under a read slot, since it may take hours. It changes nothing. What it found is in the
-//! journal (table `tablet_check`, the last one of each of 10,000 tablets), so that a restart forgets no damage.
+//! request does not wait for; not under a read slot, since it may take hours. Nothing is changed on any disk: what is
+//! damaged or unreadable is told (`check`), and left as it is. What it found is in the journal (table `tablet_check`, the
+//! last one of each of 10,000 tablets), so that a restart forgets no damage.
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
