@@ -58,6 +58,6 @@ pub(crate) fn revert(node: &Arc<Node>, id: MigrationId, caller: &str) -> Result<
     Ok(back)
 }
 
-pub(crate) fn ended_without_a_move(other: &Migration) -> bool {
+fn ended_without_a_move(other: &Migration) -> bool {
     other.status.is_final() && other.status != Status::Completed
 }

@@ -175,7 +175,7 @@ fn ask_running(
 ///
 /// # Errors
 /// `ILLEGAL_TRANSITION` when it has; `JOURNAL_UNAVAILABLE`.
-pub(crate) fn stop_at_gate(
+fn stop_at_gate(
     node: &Arc<Node>,
     id: MigrationId,
     job: &Arc<Job>,

@@ -13,7 +13,7 @@ use crate::rules::healing::{
 use crate::rules::recovery::Unavailable;
 
 /// Files that are named when an older copy would lack them.
-pub(crate) const MISSING_SHOWN: usize = 20;
+const MISSING_SHOWN: usize = 20;
 
 /// What is known of the tablet before anything is tried.
 pub(crate) struct Picture {
@@ -138,7 +138,7 @@ impl Picture {
 
 /// Whether the newest of all is on a disk that was given up and can be read again: no disk is away that may have a newer
 /// one.
-pub(crate) fn is_newest_again(node: &Node, key: TabletKey, highest: u64, found: &Search) -> bool {
+fn is_newest_again(node: &Node, key: TabletKey, highest: u64, found: &Search) -> bool {
     let again = found.found.iter().find(|copy| is_guest(&copy.disk)).map(|copy| copy.record.generation);
     let line = node.journal.ledger_line(key).ok().flatten();
     let owned = line.and_then(|line| line.owner).map(|owner| owner.generation);
@@ -147,7 +147,7 @@ pub(crate) fn is_newest_again(node: &Node, key: TabletKey, highest: u64, found: 
 }
 
 /// How sure it is that nothing newer exists, and why it is not.
-pub(crate) fn how_sure(
+fn how_sure(
     node: &Node,
     key: TabletKey,
     highest: u64,
@@ -172,12 +172,7 @@ pub(crate) fn how_sure(
 }
 
 /// Without a record of the newest generation, the ledger says what the move that made it has brought.
-pub(crate) fn compared_with_ledger(
-    node: &Node,
-    key: TabletKey,
-    highest: u64,
-    record: &TabletRecord,
-) -> Content {
+fn compared_with_ledger(node: &Node, key: TabletKey, highest: u64, record: &TabletRecord) -> Content {
     let line = node.journal.ledger_line(key).ok().flatten();
     let owner = line.and_then(|line| line.owner).filter(|owner| owner.generation >= highest);
     let Some(newest) = owner.and_then(|owner| owner.content) else { return Content::Unknown };

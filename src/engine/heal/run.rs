@@ -108,7 +108,7 @@ pub(crate) fn ended(
 }
 
 /// Reads a served tablet past the page cache: one that is whole is not healed.
-pub(crate) fn confirm_damage(
+fn confirm_damage(
     node: &Arc<Node>,
     operation: &Operation,
     key: TabletKey,

@@ -47,10 +47,7 @@ pub(crate) struct Reading<'a> {
 
 impl CopyHooks for Reading<'_> {
     fn checkpoint(&self) -> Result<(), Failure> {
-        let stopping = || Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping");
-        if self.node.is_stopping() {
-            return Err(stopping());
-        }
+        self.node.stopping.check()?;
         self.stop.map_or(Ok(()), |stop| stop())
     }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::{Disk, visit};
-use crate::engine::view::PAGE_DEFAULT;
+use crate::engine::view::page_limit;
 use crate::engine::view::trash::{PurgeOutcome, PurgeSelect, TrashFilter, TrashPage, TrashView};
 use crate::model::{Failure, MigrationId, TabletKey, TimestampMs};
 use crate::rules::trash::{TrashFacts, TrashLimits, due_in_sec, kept_because};
@@ -95,7 +95,7 @@ pub(crate) fn entries(node: &Node, wanted: impl Fn(&Disk) -> bool) -> Result<Vec
 /// Shows `each` what is in these entries until it breaks off. A few entries at a time: a million of them are neither
 /// held in memory, nor take a disk that seeks long enough to look hung. One that cannot be read is named, and hides none of
 /// the others.
-pub(crate) fn read_entries(
+fn read_entries(
     node: &Node,
     disk: &Arc<Disk>,
     names: &[String],
@@ -143,7 +143,7 @@ pub(crate) fn walk(
 
 /// One page of what is in trash.
 pub(crate) fn list(node: &Node, filter: &TrashFilter) -> Result<TrashPage, Failure> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let only = filter.disk.as_ref().map(|path| node.find_disk(path)).transpose()?;
     let after = match &filter.after {
         Some(marker) => Some((node.find_disk(&marker.disk)?.index, parse_trash_entry_name(&marker.entry))),

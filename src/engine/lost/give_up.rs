@@ -136,11 +136,7 @@ pub(crate) fn carry_out(
 }
 
 /// A disk that can be read is drained, not given up.
-pub(crate) fn refuse_unless_lost(
-    node: &Node,
-    disk: &Arc<Disk>,
-    uuid: Option<DiskUuid>,
-) -> Result<(), Failure> {
+fn refuse_unless_lost(node: &Node, disk: &Arc<Disk>, uuid: Option<DiskUuid>) -> Result<(), Failure> {
     let refuse = |why: &str| {
         let text = format!("disk {} is not given up: {why}", disk.path);
         Err(Failure::new(ErrorCode::DiskInUse, text))
@@ -155,7 +151,7 @@ pub(crate) fn refuse_unless_lost(
 }
 
 /// What is at the path can be looked at, and is this disk.
-pub(crate) fn refuse_if_found(path: &str, uuid: Option<DiskUuid>) -> Result<(), Failure> {
+fn refuse_if_found(path: &str, uuid: Option<DiskUuid>) -> Result<(), Failure> {
     let (sender, answer) = std::sync::mpsc::sync_channel(1);
     let at = path.to_owned();
     spawn_isolated("look-at-disk", move || drop(sender.send(read_disk_uuid(&at))))?;

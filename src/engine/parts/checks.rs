@@ -127,7 +127,7 @@ impl Check {
     }
 
     /// A file was not given whole.
-    pub(crate) fn note_unreadable(&self, name: &str, reason: String) {
+    fn note_unreadable(&self, name: &str, reason: String) {
         let mut check = self.lock();
         if check.unreadable.len() < NAMED_MAX {
             check.unreadable.push(UnreadableFile { name: name.to_owned(), reason });

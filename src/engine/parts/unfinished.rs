@@ -85,7 +85,7 @@ pub(crate) fn remove_copy(
     Ok(removed)
 }
 
-pub(crate) fn count_files(migrating: &Dir, name: &str) -> Result<Removed, DiskError> {
+fn count_files(migrating: &Dir, name: &str) -> Result<Removed, DiskError> {
     let mut found = Removed::default();
     if let Some(files) = migrating.open_if_exists(format!("{name}/{FILES}"))? {
         files.for_each::<DiskError>(|name, _| {

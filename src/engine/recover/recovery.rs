@@ -141,7 +141,7 @@ impl Recovery<'_> {
     }
 
     /// Whether a disk is away that nobody has given up, by whatever still names it.
-    pub(super) fn may_come_back(&self, reference: &DiskRef) -> bool {
+    fn may_come_back(&self, reference: &DiskRef) -> bool {
         self.disk_of(reference).is_none() && !self.findings.lost.contains(&reference.uuid)
     }
 

@@ -11,7 +11,7 @@ use crate::engine::parts::thread::run_isolated;
 use crate::storage::put_disk_list;
 
 /// How long a disk may take to be given its copy.
-pub(crate) const COPY_WAIT: Duration = Duration::from_secs(5);
+const COPY_WAIT: Duration = Duration::from_secs(5);
 
 /// Puts a copy of the list on every disk that takes it. One that does not is left to the next start.
 pub(crate) fn spread(node: &Node) {
