@@ -49,6 +49,7 @@ pub use front::Engine;
 pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub(crate) use parts::events::EventRing;
 pub use parts::events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
+pub(crate) use parts::keys::Keys;
 pub use parts::known_disks::misplaced_disks;
 pub use parts::verbs::{actions, next_steps, waits_at_gate};
 pub use start::StartError;
@@ -57,6 +58,7 @@ pub use view::operations::{
     Adopt, CopyNamed, Heal, OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView, Restore,
     RestoreQuarantined, SalvageTo, SetAside, VerifyMany,
 };
+pub(crate) use view::page_limit;
 pub use view::trash::{PurgeOutcome, PurgeSelect, TrashFilter, TrashMarker, TrashPage, TrashView};
 pub use view::{
     Destination, DiskView, HistogramView, JournalView, ListOrder, MigrationFilter, NewTask, PaceView, Page,

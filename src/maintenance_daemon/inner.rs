@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::queue::Queue;
 use super::task_list::TaskList;
 use crate::config::Config;
-use crate::engine::EventRing;
+use crate::engine::{EventRing, Keys};
 use crate::maintenance::Session;
 
 /// Shared by all requests and the thread that moves.
@@ -22,6 +22,7 @@ pub(super) struct Inner {
     pub(super) worker: Mutex<Option<JoinHandle<()>>>,
     /// Held while a request is accepted: two for one tablet cannot both be.
     pub(super) accepting: Mutex<()>,
+    pub(super) keys: Keys,
     pub(super) started: Instant,
 }
 

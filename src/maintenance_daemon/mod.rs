@@ -24,7 +24,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use std::time::Instant;
 
 use crate::config::Loaded;
-use crate::engine::EventRing;
+use crate::engine::{EventRing, Keys};
 use crate::maintenance::Session;
 use crate::model::Failure;
 use inner::{Inner, lock};
@@ -61,6 +61,7 @@ impl MaintenanceDaemon {
             events: EventRing::default(),
             worker: Mutex::new(None),
             accepting: Mutex::new(()),
+            keys: Keys::default(),
             started: Instant::now(),
         });
         let worker = worker::start(&inner).map_err(|error| format!("cannot start a thread: {error}"))?;

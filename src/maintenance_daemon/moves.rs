@@ -6,16 +6,12 @@ use std::sync::atomic::Ordering;
 use super::inner::{Inner, lock};
 use super::queue::stopping;
 use crate::engine::{
-    Destination, ListOrder, MigrationFilter, Page, RuleAnswer, RuleBinds, Submit, Validation,
+    Destination, MigrationFilter, Page, RuleAnswer, RuleBinds, Submit, Validation, page_limit,
 };
-use crate::journal::{DiskMatch, Filter, RowOrder};
 use crate::maintenance::{Asking, Wishes};
 use crate::model::{ErrorCode, Failure, Medium, Migration, MigrationId, Mode, Priority, Status, TabletKey};
 use crate::rules::doris_verbs::{DorisVerb, refused_on_doris};
 use crate::rules::transition::{Event, transition};
-
-/// Items on a page when the caller names no number.
-const PAGE_DEFAULT: usize = 1000;
 
 impl Inner {
     /// Accepts a move; its row is durable when this returns. A request that was accepted before under the same key is answered
@@ -159,32 +155,9 @@ impl Inner {
     }
 
     pub(super) fn list(&self, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
-        let path = |path: &Option<String>| path.clone().map(DiskMatch::Path);
-        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
-        let is_wanted = |status: &Status| {
-            (filter.statuses.is_empty() || filter.statuses.contains(status))
-                && (filter.phases.is_empty() || filter.phases.contains(&status.phase()))
-        };
-        let asked = Filter {
-            tablet_id: filter.tablet_id,
-            source: path(&filter.source),
-            destination: path(&filter.destination),
-            either_end: path(&filter.disk),
-            task: filter.task,
-            created_since_ms: filter.since_ms,
-            created_until_ms: filter.before_ms,
-            order: match filter.order {
-                ListOrder::OldestFirst => RowOrder::OldestFirst,
-                ListOrder::NewestFirst => RowOrder::NewestFirst,
-            },
-            after: filter.after,
-            limit: u32::try_from(limit).unwrap_or(u32::MAX),
-            statuses: Status::ALL.iter().copied().filter(|status| is_wanted(status)).collect(),
-            ..Filter::default()
-        };
-        if asked.statuses.is_empty() {
+        let Some(asked) = filter.of_rows(|_| true, page_limit(filter.limit)) else {
             return Ok(Page { total: 0, items: Vec::new() });
-        }
+        };
         let page = self.session.rows(&asked)?;
         // Those that have not ended, as they are at this moment.
         let living: BTreeMap<_, _> = self.queue.all().into_iter().map(|row| (row.id, row)).collect();

@@ -1,41 +1,42 @@
 //! Tablets as the API shows them.
 
 use super::inner::Inner;
-use crate::engine::{Page, TabletFilter, TabletView};
+use crate::engine::{Page, TabletFilter, TabletView, page_limit};
 use crate::maintenance::TabletLook;
-use crate::model::{ErrorCode, Failure, SchemaHash, TabletId, TabletKey};
+use crate::model::{ErrorCode, Failure, MigrationId, SchemaHash, TabletId, TabletKey};
 use crate::rules::planning::Pin;
 
-/// Items on a page when the caller names no number.
-const PAGE_DEFAULT: usize = 1000;
+fn view(root: &str, tablet: &TabletLook, migration: Option<MigrationId>) -> TabletView {
+    TabletView {
+        key: tablet.key,
+        table_id: tablet.table_id,
+        partition_id: tablet.partition_id,
+        disk: root.to_owned(),
+        shard_id: tablet.shard,
+        generation: tablet.generation,
+        size_bytes: tablet.bytes,
+        file_count: tablet.segments,
+        migration,
+        unavailable: tablet.unavailable.clone(),
+        pinned: None,
+        damaged: None,
+        unreadable: None,
+    }
+}
 
 impl Inner {
-    fn view(&self, root: &str, tablet: &TabletLook) -> TabletView {
-        TabletView {
-            key: tablet.key,
-            table_id: tablet.table_id,
-            partition_id: tablet.partition_id,
-            disk: root.to_owned(),
-            shard_id: tablet.shard,
-            generation: tablet.generation,
-            size_bytes: tablet.bytes,
-            file_count: tablet.segments,
-            migration: self.queue.of_tablet(tablet.key).map(|row| row.id),
-            unavailable: tablet.unavailable.clone(),
-            pinned: None,
-            damaged: None,
-            unreadable: None,
-        }
+    fn moves(&self, key: TabletKey) -> Option<MigrationId> {
+        self.queue.of_tablet(key).map(|row| row.id)
     }
 
     pub(super) fn tablets_of(&self, id: TabletId) -> Vec<TabletView> {
         let found = self.session.node().tablets_of(id.0);
-        found.iter().map(|(root, tablet)| self.view(root, tablet)).collect()
+        found.iter().map(|(root, tablet)| view(root, tablet, self.moves(tablet.key))).collect()
     }
 
     /// A page, in order of the tablets' numbers.
     pub(super) fn tablet_page(&self, filter: &TabletFilter) -> Page<TabletView> {
-        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+        let limit = page_limit(filter.limit);
         let wanted = |root: &str, tablet: &TabletLook| {
             filter.disk.as_ref().is_none_or(|disk| disk == root)
                 && filter.table_id.is_none_or(|table| table == tablet.table_id)
@@ -60,7 +61,11 @@ impl Inner {
             }
         });
         found.sort_by_key(|(_, tablet)| tablet.key);
-        let items = found.iter().take(limit).map(|(root, tablet)| self.view(root, tablet)).collect();
+        let items = found
+            .iter()
+            .take(limit)
+            .map(|(root, tablet)| view(root, tablet, self.moves(tablet.key)))
+            .collect();
         Page { total, items }
     }
 
@@ -68,22 +73,7 @@ impl Inner {
         let mut moving = std::collections::HashMap::new();
         moving.extend(self.queue.all().into_iter().map(|row| (row.key, row.id)));
         self.session.node().for_each_tablet(&mut |root, tablet| {
-            let view = TabletView {
-                key: tablet.key,
-                table_id: tablet.table_id,
-                partition_id: tablet.partition_id,
-                disk: root.to_owned(),
-                shard_id: tablet.shard,
-                generation: tablet.generation,
-                size_bytes: tablet.bytes,
-                file_count: tablet.segments,
-                migration: moving.get(&tablet.key).copied(),
-                unavailable: tablet.unavailable.clone(),
-                pinned: None,
-                damaged: None,
-                unreadable: None,
-            };
-            visit(&view);
+            visit(&view(root, tablet, moving.get(&tablet.key).copied()));
         });
     }
 

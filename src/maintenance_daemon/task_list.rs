@@ -8,9 +8,6 @@ use crate::maintenance::Session;
 use crate::model::{ErrorCode, Failure, PlannedMove, Task, TaskDisk, TaskId, TaskStatus, TimestampMs};
 use crate::rules::task_standing::{Standing, end, failed, progress, standings};
 
-/// Items on a page when the caller names no number.
-pub(super) const PAGE_DEFAULT: usize = 1000;
-
 /// One task, and how each of its moves stands.
 pub(super) struct Entry {
     pub(super) task: Task,

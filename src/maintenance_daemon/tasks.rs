@@ -3,8 +3,8 @@
 
 use super::inner::{Inner, lock};
 use super::plans;
-use super::task_list::{Entry, PAGE_DEFAULT, now_ms, view};
-use crate::engine::{NewTask, Page, TargetFilter, TaskFilter, TaskView};
+use super::task_list::{Entry, now_ms, view};
+use crate::engine::{NewTask, Page, TargetFilter, TaskFilter, TaskView, page_limit};
 use crate::maintenance::wishes_of;
 use crate::model::{
     ErrorCode, Failure, MigrateTarget, Migration, PlanCompleteness, PlannedMove, Task, TaskId, TaskPlan,
@@ -27,15 +27,12 @@ impl Inner {
     }
 
     pub(super) fn create_task(&self, asked: &NewTask) -> Result<TaskView, Failure> {
-        if let Some(asked_before) = &asked.idempotency {
-            let known = self.tasks().0.values().find_map(|entry| {
-                let key = entry.task.idempotency.as_ref()?;
-                (key.key == asked_before.key).then(|| (entry.task.id, key.clone()))
-            });
-            if let Some((id, key)) = known {
-                asked_before.check_repeats(&key, format_args!("task {id}"))?;
-                return self.task(id);
-            }
+        // Of two requests under one key at once one makes a task.
+        let _claim = asked.idempotency.as_ref().map(|request| self.keys.claim(&request.key)).transpose()?;
+        // Bound first: within an `if let` the list would still be locked while the task is shown.
+        let kept = asked.kept_before(self.tasks().0.values().map(|entry| &entry.task))?;
+        if let Some(id) = kept {
+            return self.task(id);
         }
         let plan = self.plan_task(asked)?;
         let short = plan.left_out.len() + plan.fits_nowhere.len();
@@ -45,24 +42,7 @@ impl Inner {
             );
             return Err(Failure::new(ErrorCode::PlanRefused, text));
         }
-        let now = now_ms();
-        let mut task = Task {
-            id: TaskId(0),
-            name: asked.name.clone(),
-            request: asked.request.clone(),
-            plan,
-            options: asked.options,
-            status: TaskStatus::Stopped,
-            replans: Vec::new(),
-            paused_disks: Vec::new(),
-            reason: asked.reason.clone(),
-            idempotency: asked.idempotency.clone(),
-            created_ms: now,
-            updated_ms: now,
-            started_ms: None,
-            finished_ms: None,
-            result: None,
-        };
+        let mut task = asked.with_plan(plan, now_ms());
         task.id = self.session.add_task(&task)?;
         let entry = Entry { moves: vec![Standing::Pending; task.plan.moves.len()], task };
         let shown = view(&entry, true);
@@ -87,7 +67,7 @@ impl Inner {
         };
         let tasks = self.tasks();
         let all: Vec<&Entry> = tasks.0.values().filter(|entry| wanted(&entry.task)).collect();
-        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+        let limit = page_limit(filter.limit);
         let after = |entry: &&&Entry| filter.after.is_none_or(|after| entry.task.id > after);
         let items = all.iter().filter(after).take(limit).map(|entry| view(entry, filter.with_disks));
         Page { total: all.len() as u64, items: items.collect() }
@@ -124,7 +104,7 @@ impl Inner {
                 && filter.disk.as_ref().is_none_or(|path| ends.contains(&path))
         };
         let all: Vec<_> = plan.into_iter().zip(moves).enumerate().map(target).filter(wanted).collect();
-        let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+        let limit = page_limit(filter.limit);
         let total = all.len() as u64;
         let after = |target: &MigrateTarget| filter.after.is_none_or(|after| target.position > after);
         Ok(Page { total, items: all.into_iter().filter(after).take(limit).collect() })

@@ -13,12 +13,10 @@ use crate::api::app::App;
 use crate::api::calls::Touches;
 use crate::api::error::Problem;
 use crate::api::wire::{List, Table};
-use crate::engine::TabletView;
+use crate::engine::{TabletView, page_limit};
 use crate::model::TaskId;
 
 const MAX_LIMIT: i64 = 100_000;
-/// Items on a page when the caller names no number.
-const PAGE_DEFAULT: usize = 1000;
 
 /// `GET /tables`: the tables that have tablets here.
 ///
@@ -41,10 +39,7 @@ pub(super) async fn list(State(app): State<App>, parts: Parts) -> Result<impl In
     let disk = query.text("disk").map(str::to_owned);
     let task: Option<TaskId> = query.read("task")?;
     let after: Option<i64> = query.number("marker", 0..=i64::MAX)?;
-    let limit = match query.limit(MAX_LIMIT)? {
-        0 => PAGE_DEFAULT,
-        limit => limit,
-    };
+    let limit = page_limit(query.limit(MAX_LIMIT)?);
     let tables = app.try_ask(Touches::Memory, move |node| {
         let mut tables: BTreeMap<i64, Table> = BTreeMap::new();
         let mut count = |tablet: &TabletView| {

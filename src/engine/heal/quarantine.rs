@@ -11,7 +11,7 @@ use crate::engine::parts::operation_book::{NewOperation, Operation};
 use crate::engine::parts::purging::GONE;
 use crate::engine::tend::trash;
 use crate::engine::view::operations::{OperationView, PurgeQuarantine, QuarantineFilter, QuarantineView};
-use crate::engine::view::{PAGE_DEFAULT, Page};
+use crate::engine::view::{Page, page_limit};
 use crate::model::{ErrorCode, Failure, OperationItem, OperationKind, TabletKey, quoted};
 use crate::rules::trash::LastCopy;
 use crate::storage::layout::{QUARANTINE, parse_trash_entry_name};
@@ -27,7 +27,7 @@ const REMOVE_WAIT: Duration = Duration::from_secs(24 * 3600);
 /// # Errors
 /// `DISK_NOT_FOUND`; the one disk that is named did not answer.
 pub(crate) fn list(node: &Node, filter: &QuarantineFilter) -> Result<Page<QuarantineView>, Failure> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let after = match &filter.after {
         Some(marker) => Some((node.find_disk(&marker.disk)?.index, parse_trash_entry_name(&marker.entry))),
         None => None,

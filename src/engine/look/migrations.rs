@@ -16,11 +16,11 @@ use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::job::Job;
 use crate::engine::parts::limits::outside_window;
 use crate::engine::parts::{checks, limits, verbs};
-use crate::engine::view::{ListOrder, MigrationFilter, PAGE_DEFAULT, Page};
+use crate::engine::view::{ListOrder, MigrationFilter, Page, page_limit};
 use crate::journal;
 use crate::model::{
-    DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, Phase, SchemaHash,
-    Status, TabletId, TabletKey,
+    DiskCondition, DiskIndex, DiskRef, ErrorCode, Failure, Haste, Migration, MigrationId, SchemaHash, Status,
+    TabletId, TabletKey,
 };
 use crate::rules::gate::Verb;
 use crate::rules::recovery::Unavailable;
@@ -132,7 +132,7 @@ pub(crate) fn latest_migration(node: &Node, key: TabletKey) -> Result<Option<Mig
 /// # Errors
 /// `JOURNAL_UNAVAILABLE`: a list without the ended ones would pass for the whole of it.
 pub(crate) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let alive: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
     let living: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
     let ended = ended(node, filter, limit)?;
@@ -161,16 +161,11 @@ pub(crate) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<M
     Ok(Page { total, items })
 }
 
-fn is_wanted(filter: &MigrationFilter, status: Status, phase: Phase) -> bool {
-    (filter.statuses.is_empty() || filter.statuses.contains(&status))
-        && (filter.phases.is_empty() || filter.phases.contains(&phase))
-}
-
 fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
     let at = |wanted: &Option<String>, disks: &[&DiskRef]| {
         wanted.as_ref().is_none_or(|path| disks.iter().any(|disk| disk.path == *path))
     };
-    is_wanted(filter, row.status, row.phase())
+    filter.wants(row.status)
         && filter.tablet_id.is_none_or(|tablet| tablet == row.key.tablet_id)
         && at(&filter.source, &[&row.source])
         && at(&filter.destination, &[&row.destination])
@@ -181,33 +176,10 @@ fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
 }
 
 fn ended(node: &Node, filter: &MigrationFilter, limit: usize) -> Result<journal::Listed, Failure> {
-    let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
-    let statuses: Vec<_> = Status::ALL
-        .iter()
-        .copied()
-        .filter(|status| status.is_final() && is_wanted(filter, *status, status.phase()))
-        .collect();
-    if statuses.is_empty() {
-        return Ok(journal::Listed { total: 0, rows: journal::Rows::default(), next_after: None });
+    match filter.of_rows(Status::is_final, limit) {
+        Some(asked) => node.journal.list(asked),
+        None => Ok(journal::Listed { total: 0, rows: journal::Rows::default(), next_after: None }),
     }
-    let asked = journal::Filter {
-        statuses,
-        tablet_id: filter.tablet_id,
-        source: path(&filter.source),
-        destination: path(&filter.destination),
-        either_end: path(&filter.disk),
-        task: filter.task,
-        created_since_ms: filter.since_ms,
-        created_until_ms: filter.before_ms,
-        order: match filter.order {
-            ListOrder::OldestFirst => journal::RowOrder::OldestFirst,
-            ListOrder::NewestFirst => journal::RowOrder::NewestFirst,
-        },
-        after: filter.after,
-        limit: u32::try_from(limit).unwrap_or(u32::MAX),
-        ..journal::Filter::default()
-    };
-    node.journal.list(asked)
 }
 
 /// Tablets that are known but not served.

@@ -9,7 +9,7 @@ use crate::engine::parts::checks::{Trouble, TroubleKind};
 use crate::engine::parts::entry::Entry;
 use crate::engine::parts::marks;
 use crate::engine::parts::marks::Marks;
-use crate::engine::view::{PAGE_DEFAULT, Page, Pin, TabletFilter, TabletView};
+use crate::engine::view::{Page, Pin, TabletFilter, TabletView, page_limit};
 use crate::model::{DiskIndex, Marked, SchemaHash, TabletId, TabletKey};
 
 fn view(node: &Node, said: &Said, key: TabletKey, entry: &Entry) -> TabletView {
@@ -112,7 +112,7 @@ fn page_of(
         // Of one partition a node has few tablets, and with them few pages.
         (Some(_), _) => catalog.after(None).filter(|(key, entry)| matches(*key, entry)).count() as u64,
     };
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let after = filter.after.map(|tablet_id| TabletKey { tablet_id, schema_hash: SchemaHash(i32::MAX) });
     let mut found: Vec<(TabletKey, Entry)> = Vec::new();
     for (key, entry) in catalog.after(after) {

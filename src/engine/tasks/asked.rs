@@ -10,7 +10,7 @@ use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::task_book::{KeptTask, MoveState};
 use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::{NewTask, TaskChange, TaskView};
-use crate::model::{DiskUuid, ErrorCode, Failure, Idempotency, Task, TaskId, TaskPlan, TaskStatus, quoted};
+use crate::model::{DiskUuid, ErrorCode, Failure, TaskId, TaskPlan, TaskStatus, quoted};
 use crate::rules::planning;
 
 /// Tasks that are kept, finished ones included.
@@ -32,55 +32,22 @@ pub(crate) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
 
 /// Makes a plan and keeps it.
 pub(crate) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> {
-    let _claim = match &asked.idempotency {
-        None => None,
-        Some(request) => {
-            let claim = node.keys.claim(&request.key)?;
-            if let Some(id) = repeated(node, request)? {
-                return show(node, id);
-            }
-            Some(claim)
-        }
-    };
+    let _claim = asked.idempotency.as_ref().map(|request| node.keys.claim(&request.key)).transpose()?;
+    // Bound first: within an `if let` the book would still be locked while the task is shown.
+    let kept = asked.kept_before(node.tasks().entries.values().map(|entry| &*entry.task))?;
+    if let Some(id) = kept {
+        return show(node, id);
+    }
     if node.tasks().entries.len() >= TASKS_MAX {
         let text = format!("{TASKS_MAX} tasks are kept already; delete finished ones first");
         return Err(Failure::new(ErrorCode::QueueFull, text));
     }
     let plan = plan(node, asked)?;
-    let now = now_ms();
-    let mut task = Task {
-        id: TaskId(0),
-        name: asked.name.clone(),
-        request: asked.request.clone(),
-        plan,
-        options: asked.options,
-        status: TaskStatus::Stopped,
-        replans: Vec::new(),
-        paused_disks: Vec::new(),
-        reason: asked.reason.clone(),
-        idempotency: asked.idempotency.clone(),
-        created_ms: now,
-        updated_ms: now,
-        started_ms: None,
-        finished_ms: None,
-        result: None,
-    };
+    let mut task = asked.with_plan(plan, now_ms());
     task.id = node.journal.add_task(task.clone())?;
     let id = task.id;
     node.tasks().entries.insert(id, KeptTask::new(task));
     show(node, id)
-}
-
-/// The task that a request under this key became.
-pub(crate) fn repeated(node: &Node, request: &Idempotency) -> Result<Option<TaskId>, Failure> {
-    let book = node.tasks();
-    let known = book.entries.values().find_map(|entry| {
-        let before = entry.task.idempotency.as_ref()?;
-        (before.key == request.key).then_some((entry.task.id, before))
-    });
-    let Some((id, before)) = known else { return Ok(None) };
-    request.check_repeats(before, format_args!("task {id}"))?;
-    Ok(Some(id))
 }
 
 /// Lets a task submit its moves.

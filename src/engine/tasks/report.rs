@@ -9,7 +9,7 @@ use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::task_book::{KeptTask, MoveState, Sample};
 use crate::engine::tasks::shortfall;
-use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView};
+use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView, page_limit};
 use crate::model::{
     BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
     MigrationId, PlanOutcome, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
@@ -20,8 +20,6 @@ use crate::model::{
 const STUCK_AFTER_MS: i64 = 60_000;
 /// Stuck moves that are told by name, per disk.
 const BLOCKED_SHOWN: usize = 100;
-/// Items on a page when the caller names no number.
-const PAGE_DEFAULT: usize = 1000;
 /// Samples of the speed that are kept, one a second.
 const SAMPLES: usize = 10;
 
@@ -104,7 +102,7 @@ pub(crate) fn show(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
 
 /// Tasks, ascending by number.
 pub(crate) fn list(node: &Node, filter: &TaskFilter) -> Page<TaskView> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let detail = if filter.with_disks { Detail::Disks } else { Detail::Sums };
     let drafts: Vec<_>;
     let total;
@@ -298,7 +296,7 @@ pub(crate) fn targets(
     id: TaskId,
     filter: &TargetFilter,
 ) -> Result<Page<MigrateTarget>, Failure> {
-    let limit = if filter.limit == 0 { PAGE_DEFAULT } else { filter.limit };
+    let limit = page_limit(filter.limit);
     let (task, states, waits) = {
         let book = node.tasks();
         let entry = book.get(id)?;

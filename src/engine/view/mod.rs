@@ -7,6 +7,7 @@ pub(crate) mod trash;
 pub(crate) mod undone;
 pub(crate) mod unrecorded;
 
+use crate::journal;
 use crate::model::{
     Capacity, DiskCondition, DiskUuid, ErrorCode, Failure, Idempotency, Mark, Medium, MigrationId, Mode,
     Phase, Priority, ShardId, Space, Status, Step, TabletId, TabletKey, TaskId, TimestampMs, quoted,
@@ -22,8 +23,10 @@ pub use unrecorded::{UnrecordedFilter, UnrecordedOnDisk, UnrecordedView};
 
 pub use crate::rules::admission::Precondition;
 
-/// Items on a page when the caller names no number.
-pub(crate) const PAGE_DEFAULT: usize = 1000;
+/// How many items a page has: as many as were asked for, and 1000 when no number was named.
+pub(crate) const fn page_limit(asked: usize) -> usize {
+    if asked == 0 { 1000 } else { asked }
+}
 
 /// A request to move one tablet.
 #[derive(Debug, Clone)]
@@ -150,6 +153,38 @@ pub struct MigrationFilter {
     pub after: Option<MigrationId>,
     /// At most this many; 0 means 1000.
     pub limit: usize,
+}
+
+impl MigrationFilter {
+    /// Whether migrations of this status are asked for.
+    pub(crate) fn wants(&self, status: Status) -> bool {
+        (self.statuses.is_empty() || self.statuses.contains(&status))
+            && (self.phases.is_empty() || self.phases.contains(&status.phase()))
+    }
+
+    /// The same question of the journal, about rows of those of `statuses` that are asked for; `None` when it is none.
+    pub(crate) fn of_rows(&self, statuses: impl Fn(Status) -> bool, limit: usize) -> Option<journal::Filter> {
+        let path = |path: &Option<String>| path.clone().map(journal::DiskMatch::Path);
+        let wanted = |status: &Status| statuses(*status) && self.wants(*status);
+        let statuses: Vec<_> = Status::ALL.iter().copied().filter(wanted).collect();
+        (!statuses.is_empty()).then(|| journal::Filter {
+            statuses,
+            tablet_id: self.tablet_id,
+            source: path(&self.source),
+            destination: path(&self.destination),
+            either_end: path(&self.disk),
+            task: self.task,
+            created_since_ms: self.since_ms,
+            created_until_ms: self.before_ms,
+            order: match self.order {
+                ListOrder::OldestFirst => journal::RowOrder::OldestFirst,
+                ListOrder::NewestFirst => journal::RowOrder::NewestFirst,
+            },
+            after: self.after,
+            limit: u32::try_from(limit).unwrap_or(u32::MAX),
+            ..journal::Filter::default()
+        })
+    }
 }
 
 /// Order of a list of migrations.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::model::{
-    FailedMove, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, ReplanPolicy, Task,
-    TaskDisk, TaskId, TaskProgress, TaskRequest, TaskStatus,
+    FailedMove, Failure, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, ReplanPolicy,
+    Task, TaskDisk, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
 };
 
 /// A request for a task.
@@ -23,6 +23,47 @@ pub struct NewTask {
     pub reason: String,
     /// The key of the request: asked again under the same key, the same task is answered.
     pub idempotency: Option<Idempotency>,
+}
+
+impl NewTask {
+    /// The one of `tasks` that a request under the same key became.
+    ///
+    /// # Errors
+    /// `IDEMPOTENCY_MISMATCH`: it was another request.
+    pub(crate) fn kept_before<'a>(
+        &self,
+        mut tasks: impl Iterator<Item = &'a Task>,
+    ) -> Result<Option<TaskId>, Failure> {
+        let Some(request) = &self.idempotency else { return Ok(None) };
+        let known = tasks.find_map(|task| {
+            let before = task.idempotency.as_ref()?;
+            (before.key == request.key).then_some((task.id, before))
+        });
+        let Some((id, before)) = known else { return Ok(None) };
+        request.check_repeats(before, format_args!("task {id}"))?;
+        Ok(Some(id))
+    }
+
+    /// The task it becomes by a plan, stopped; its number is the journal's to give.
+    pub(crate) fn with_plan(&self, plan: TaskPlan, now_ms: TimestampMs) -> Task {
+        Task {
+            id: TaskId(0),
+            name: self.name.clone(),
+            request: self.request.clone(),
+            plan,
+            options: self.options,
+            status: TaskStatus::Stopped,
+            replans: Vec::new(),
+            paused_disks: Vec::new(),
+            reason: self.reason.clone(),
+            idempotency: self.idempotency.clone(),
+            created_ms: now_ms,
+            updated_ms: now_ms,
+            started_ms: None,
+            finished_ms: None,
+            result: None,
+        }
+    }
 }
 
 /// One task.
