@@ -75,7 +75,7 @@ impl Inner {
             return self.steer_task(id, "paused", TaskStatus::Paused);
         }
         let uuids = self.uuids(disks)?;
-        self.change_task(id, &|task| {
+        self.change_task(id, "paused", &|task| {
             let new = uuids.iter().filter(|uuid| !task.paused_disks.contains(uuid));
             let new: Vec<_> = new.copied().collect();
             task.paused_disks.extend(new);
@@ -87,7 +87,7 @@ impl Inner {
             return self.steer_task(id, "resumed", TaskStatus::Running);
         }
         let uuids = self.uuids(disks)?;
-        self.change_task(id, &|task| task.paused_disks.retain(|uuid| !uuids.contains(uuid)))
+        self.change_task(id, "resumed", &|task| task.paused_disks.retain(|uuid| !uuids.contains(uuid)))
     }
 
     fn uuids(&self, disks: &[String]) -> Result<Vec<crate::model::DiskUuid>, Failure> {
@@ -105,7 +105,7 @@ impl Inner {
             let text = "on Doris roots only the name and the priority of a task can be changed";
             return Err(Failure::new(ErrorCode::PreconditionFailed, text));
         }
-        self.change_task(id, &|task| {
+        self.change_task(id, "changed", &|task| {
             if let Some(name) = &change.name {
                 task.name.clone_from(name);
             }

@@ -20,7 +20,8 @@ pub(super) struct Inner {
     pub(super) tasks: Mutex<TaskList>,
     pub(super) events: EventRing,
     pub(super) worker: Mutex<Option<JoinHandle<()>>>,
-    /// Held while a request is accepted: two for one tablet cannot both be.
+    /// Held while a request is accepted, and while what a task wants is looked up and accepted: two for one tablet cannot
+    /// both be, and what was paused or called off is not begun.
     pub(super) accepting: Mutex<()>,
     pub(super) keys: Keys,
     pub(super) started: Instant,

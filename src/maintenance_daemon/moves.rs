@@ -1,6 +1,7 @@
 //! What is asked of single moves: submitted, looked at, called off, tried again.
 
 use std::collections::BTreeMap;
+use std::sync::MutexGuard;
 use std::sync::atomic::Ordering;
 
 use super::inner::{Inner, lock};
@@ -84,15 +85,26 @@ impl Inner {
         of_medium.max_by_key(room).map(|root| root.path)
     }
 
-    /// Accepts a move for a request or a task.
-    pub(super) fn accept(
+    /// Accepts a move for a request.
+    fn accept(
         &self,
         key: TabletKey,
         to: &str,
         wishes: Wishes,
         dress: &dyn Fn(&mut Migration),
     ) -> Result<Migration, Failure> {
-        let _one_at_a_time = lock(&self.accepting);
+        self.accept_alone(&lock(&self.accepting), key, to, wishes, dress)
+    }
+
+    /// Accepts a move while nothing else is accepted, paused or called off.
+    pub(super) fn accept_alone(
+        &self,
+        _one_at_a_time: &MutexGuard<'_, ()>,
+        key: TabletKey,
+        to: &str,
+        wishes: Wishes,
+        dress: &dyn Fn(&mut Migration),
+    ) -> Result<Migration, Failure> {
         if self.queue.is_stopping() {
             return Err(stopping());
         }

@@ -110,21 +110,35 @@ impl Inner {
         Ok(Page { total, items: all.into_iter().filter(after).take(limit).collect() })
     }
 
-    /// Changes where a task stands, if it may go there; durable when this returns.
+    /// Changes where a task stands, if it may go there.
     pub(super) fn steer_task(&self, id: TaskId, verb: &str, to: TaskStatus) -> Result<TaskView, Failure> {
+        self.change_task(id, verb, &|task| {
+            task.status = to;
+            if to == TaskStatus::Running {
+                task.started_ms.get_or_insert(task.updated_ms);
+            }
+        })
+    }
+
+    /// Changes a task that is not over; durable when this returns.
+    pub(super) fn change_task(
+        &self,
+        id: TaskId,
+        verb: &str,
+        change: &dyn Fn(&mut Task),
+    ) -> Result<TaskView, Failure> {
         let _one_at_a_time = lock(&self.accepting);
         let mut task = self.tasks().entry(id)?.task.clone();
         if task.status.is_over() {
             let text = format!("task {id} is {}: it cannot be {verb}", task.status.as_str());
             return Err(Failure::new(ErrorCode::IllegalTransition, text));
         }
-        task.status = to;
         task.updated_ms = now_ms();
-        if to == TaskStatus::Running {
-            task.started_ms.get_or_insert(task.updated_ms);
-        }
+        change(&mut task);
         self.session.note_task(&task)?;
         self.tasks().entry(id)?.task = task;
+        // Its last move may have ended since it was read.
+        self.end_task_if_over(id)?;
         self.queue.ring();
         self.task(id)
     }
@@ -160,18 +174,6 @@ impl Inner {
         ended.map_or(Ok(()), |task| self.session.note_task(&task))
     }
 
-    /// Changes what may be changed of a task that is not over.
-    pub(super) fn change_task(&self, id: TaskId, change: &dyn Fn(&mut Task)) -> Result<TaskView, Failure> {
-        let _one_at_a_time = lock(&self.accepting);
-        let mut task = self.tasks().entry(id)?.task.clone();
-        change(&mut task);
-        task.updated_ms = now_ms();
-        self.session.note_task(&task)?;
-        self.tasks().entry(id)?.task = task;
-        self.queue.ring();
-        self.task(id)
-    }
-
     pub(super) fn delete_task(&self, id: TaskId) -> Result<(), Failure> {
         let status = self.tasks().entry(id)?.task.status;
         if !status.is_over() {
@@ -185,6 +187,8 @@ impl Inner {
 
     /// Accepts the next move that a running task wants. Says whether there was one.
     pub(super) fn feed(&self) -> bool {
+        // Not between the look of a request that pauses or cancels the task and its write: what it stopped does not begin.
+        let accepting = lock(&self.accepting);
         let Some((task, at, planned)) = self.tasks().next() else { return false };
         let wishes = wishes_of(&task.request);
         let dress = |row: &mut Migration| {
@@ -192,7 +196,8 @@ impl Inner {
             row.priority = task.options.priority;
             row.request_reason.clone_from(&task.reason);
         };
-        let standing = match self.accept(planned.key, &planned.destination.path, wishes, &dress) {
+        let (key, to) = (planned.key, planned.destination.path.as_str());
+        let standing = match self.accept_alone(&accepting, key, to, wishes, &dress) {
             Ok(row) => Standing::Running(row.id),
             // Whoever was here before has done it.
             Err(failure) if failure.code == ErrorCode::AlreadyOnDisk => Standing::Completed,
