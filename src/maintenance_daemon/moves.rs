@@ -199,9 +199,6 @@ impl Inner {
             }
         })?;
         self.stands(&row);
-        if row.status.is_final() {
-            self.task_move_ended(&row);
-        }
         self.queue.ring();
         Ok(row)
     }

@@ -214,7 +214,7 @@ impl Inner {
         true
     }
 
-    /// The migration of a task has come to its end, or was called off.
+    /// The migration of a task has come to its end.
     pub(super) fn task_move_ended(&self, row: &Migration) {
         let Some(id) = row.task else { return };
         let ended = {

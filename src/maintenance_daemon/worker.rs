@@ -72,7 +72,7 @@ impl Inner {
     }
 
     fn carry(&self, row: Migration) {
-        let (id, task) = (row.id, row.task);
+        let id = row.id;
         self.queue.counts.started.fetch_add(1, Ordering::Relaxed);
         match self.session.finish(row, &Follows { inner: self, id }) {
             Ok(moved) => match moved.outcome {
@@ -88,14 +88,9 @@ impl Inner {
                 self.queue.halt(format!("move {id}: {}; nothing more is written", failure.message));
             }
         }
-        if task.is_some()
-            && let Ok(Some(row)) = self.session.row(id)
-        {
-            self.task_move_ended(&row);
-        }
     }
 
-    /// Tells how a move stands.
+    /// Tells how a move stands: those who look, and the task that wants it.
     pub(super) fn stands(&self, row: &Migration) {
         let counts = &self.queue.counts;
         match row.status {
@@ -106,5 +101,8 @@ impl Inner {
         }
         self.queue.stands(row);
         self.events.publish_status(row);
+        if row.status.is_final() {
+            self.task_move_ended(row);
+        }
     }
 }
