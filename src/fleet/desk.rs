@@ -141,7 +141,7 @@ impl Desk {
         self.wake();
     }
 
-    /// Lets others lead, for as long as a lease lasts.
+    /// Lets others lead, for as long as a lease lasts. The keeper gives leadership up: it may be renewing it just now.
     pub(super) fn stand_back(&self) {
         *locked(&self.standing_back) = Some(Moment::now().after(LEASE));
         self.set_standing(Standing::Follows(None));
@@ -303,9 +303,9 @@ impl Desk {
         }
     }
 
-    /// What a fresh leader does first: everything is read, and a fleet without an identity is given one.
+    /// What a fresh leader does first: it says so, and gives a fleet without an identity one. Everything was read before it
+    /// led: from then on others of its threads write, and a snapshot would take back what they have done meanwhile.
     pub(super) fn take_over(&self) -> Result<(), Refusal> {
-        self.read_again()?;
         let (name, addr) = (&self.process.name, &self.process.addr);
         self.change(name, "", |state| {
             let meta = state.meta.is_none().then(|| {

@@ -14,7 +14,7 @@ pub fn keep(desk: &Arc<Desk>) {
     while !desk.is_stopping() {
         turn(desk);
         let end = std::time::Instant::now() + TURN;
-        while !desk.is_stopping() && std::time::Instant::now() < end {
+        while !desk.is_stopping() && !desk.stands_back() && std::time::Instant::now() < end {
             if desk.leadership().is_some() {
                 std::thread::sleep(Duration::from_millis(50));
             } else if desk.leader().is_none() || desk.follow(Duration::from_millis(500)).is_err() {
@@ -22,6 +22,10 @@ pub fn keep(desk: &Arc<Desk>) {
             }
         }
     }
+    give_up(desk);
+}
+
+fn give_up(desk: &Desk) {
     // Before it is given up, not after: nothing is asked of a member while another leads.
     desk.set_standing(Standing::Follows(None));
     if let Err(error) = desk.store().resign() {
@@ -31,6 +35,7 @@ pub fn keep(desk: &Arc<Desk>) {
 
 fn turn(desk: &Arc<Desk>) {
     if desk.stands_back() {
+        give_up(desk);
         std::thread::sleep(Duration::from_millis(100));
         return;
     }

@@ -115,7 +115,6 @@ impl Desk {
         let what = format!("leadership is handed over from {} to {to}", leader.process.name);
         self.change(&by.who, &by.why, |_| Ok(Made { changes: Vec::new(), answer: (), what }))?;
         self.stand_back();
-        self.store().resign()?;
         Ok(())
     }
 
