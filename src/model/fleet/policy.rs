@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{DrainMedia, PlanCompleteness, quoted};
+use crate::model::{PlanCompleteness, quoted};
 
 /// How many members may move at once: `4`, or `10%` of those that are selected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -142,8 +142,6 @@ pub struct Policy {
     pub drift: Drift,
     /// Whether a member that cannot be done in full is begun.
     pub completeness: PlanCompleteness,
-    /// Of a drain: onto which other disks.
-    pub media: DrainMedia,
     /// A member is looked at once more so many seconds after its last move.
     pub settle_sec: u32,
 }
@@ -164,7 +162,6 @@ impl Default for Policy {
             unreachable: Unreachable::default(),
             drift: Drift::default(),
             completeness: PlanCompleteness::default(),
-            media: DrainMedia::default(),
             settle_sec: 0,
         }
     }

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::{MemberNow, Now, Turn, exhausted, is_over, turns};
-use crate::model::TaskRequest;
 use crate::model::fleet::{
     Approved, Campaign, CampaignId, CampaignStatus, Member, MemberKind, MemberSelector, MembersLimit, Part,
     PartStatus, Policy, Unreachable,
 };
+use crate::model::{DrainMedia, TaskRequest};
 
 fn member(number: usize, racks: usize) -> Member {
     Member {
@@ -33,7 +33,7 @@ fn campaign(members: usize, policy: Policy) -> Campaign {
     Campaign {
         id: CampaignId(1),
         name: "drain".to_owned(),
-        request: TaskRequest::Drain { disks: vec!["/data3".to_owned()], media: policy.media },
+        request: TaskRequest::Drain { disks: vec!["/data3".to_owned()], media: DrainMedia::default() },
         select: MemberSelector::default(),
         policy,
         order: (0..members).map(|number| member(number, 1).name).collect(),
