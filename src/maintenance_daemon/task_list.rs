@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::engine::TaskView;
 use crate::maintenance::Session;
 use crate::model::{ErrorCode, Failure, PlannedMove, Task, TaskDisk, TaskId, TaskStatus, TimestampMs};
-use crate::rules::task_standing::{Standing, end, failed, progress, standings};
+use crate::rules::task_standing::{Standing, end, result, standings};
 
 /// One task, and how each of its moves stands.
 pub(super) struct Entry {
@@ -23,7 +23,9 @@ impl TaskList {
     pub(super) fn load(session: &Session) -> Result<Self, Failure> {
         let mut list = Self::default();
         for mut task in session.tasks()? {
-            let rows = session.rows_of(task.id)?;
+            // Of one that has ended its result says all.
+            let has_ended = task.status.is_over() && task.result.is_some();
+            let rows = if has_ended { Vec::new() } else { session.rows_of(task.id)? };
             let moves = standings(&task, &rows);
             if end(&mut task, &moves, now_ms()) {
                 session.note_task(&task)?;
@@ -76,9 +78,10 @@ pub(super) fn now_ms() -> TimestampMs {
 
 pub(super) fn view(entry: &Entry, with_disks: bool) -> TaskView {
     let task = &entry.task;
+    let sums = result(task, &entry.moves);
     TaskView {
-        progress: progress(task, &entry.moves),
-        failed: failed(task, &entry.moves),
+        progress: sums.progress,
+        failed: sums.failed,
         status_reason: match task.status {
             TaskStatus::Stopped => "not started: nothing moves before it is".to_owned(),
             TaskStatus::Running => "one move after the other; sources go to .tabletd/retired".to_owned(),

@@ -4,52 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::model::{
-    DiskUuid, ErrorCode, FailedMove, Failure, MigrationId, MoveStatus, Task, TaskId, TaskProgress,
-    TaskResult, TaskStatus,
-};
+use crate::model::{DiskUuid, ErrorCode, Failure, Task, TaskId, TaskResult, TaskStatus};
+use crate::rules::task_standing;
 
-/// Failed moves that are told by name.
-const FAILED_SHOWN: usize = 100;
-
-/// How one move stands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum MoveState {
-    /// Not submitted yet.
-    Pending,
-    /// This migration carries it out.
-    Running(MigrationId),
-    /// The tablet is where it was to go.
-    Done,
-    /// Given up, and why.
-    Failed(String),
-    /// Its task was called off first.
-    Cancelled,
-}
-
-impl MoveState {
-    pub(crate) const fn status(&self) -> MoveStatus {
-        match self {
-            Self::Pending => MoveStatus::Pending,
-            Self::Running(_) => MoveStatus::Running,
-            Self::Done => MoveStatus::Completed,
-            Self::Failed(_) => MoveStatus::Failed,
-            Self::Cancelled => MoveStatus::Cancelled,
-        }
-    }
-
-    /// The migration that carries it out now.
-    pub(crate) const fn migration(&self) -> Option<MigrationId> {
-        match self {
-            Self::Running(id) => Some(*id),
-            _ => None,
-        }
-    }
-
-    pub(crate) const fn is_open(&self) -> bool {
-        matches!(self, Self::Pending | Self::Running(_))
-    }
-}
+/// How one move stands; a planner's standing is another thing.
+pub(crate) use crate::rules::task_standing::Standing as MoveState;
 
 /// Whether the states of the moves were compared with the node since the start of the daemon.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,53 +64,15 @@ impl KeptTask {
         if let Some(result) = &self.task.result {
             return result.clone();
         }
-        let plan = &self.task.plan;
-        let mut progress = TaskProgress {
-            moves_total: plan.moves.len() as u64,
-            bytes_total: plan.total_bytes,
-            ..TaskProgress::default()
-        };
-        let (mut failed, mut undone) = (Vec::new(), Vec::new());
-        for (at, (planned, state)) in plan.moves.iter().zip(&self.moves).enumerate() {
-            match state {
-                MoveState::Pending => progress.moves_pending += 1,
-                MoveState::Running(_) => progress.moves_running += 1,
-                MoveState::Done => {
-                    progress.moves_completed += 1;
-                    progress.bytes_completed += planned.size_bytes;
-                }
-                MoveState::Cancelled => progress.moves_cancelled += 1,
-                MoveState::Failed(reason) => {
-                    progress.moves_failed += 1;
-                    if failed.len() < FAILED_SHOWN {
-                        failed.push(FailedMove { key: planned.key, reason: reason.clone() });
-                    }
-                }
-            }
-            if matches!(state, MoveState::Cancelled | MoveState::Failed(_)) {
-                undone.extend(u32::try_from(at));
-            }
-        }
-        TaskResult { progress, failed, undone, shortfall: None }
+        task_standing::result(&self.task, &self.moves)
     }
 
     /// How every move stands, also after the end.
     pub(crate) fn states(&self) -> Vec<MoveState> {
-        let Some(result) = &self.task.result else { return self.moves.clone() };
-        let mut states = vec![MoveState::Done; self.task.plan.moves.len()];
-        let reasons: BTreeMap<_, _> =
-            result.failed.iter().map(|failed| (failed.key, &failed.reason)).collect();
-        for at in result.undone.iter().map(|at| *at as usize) {
-            let (Some(state), Some(planned)) = (states.get_mut(at), self.task.plan.moves.get(at)) else {
-                continue;
-            };
-            *state = match (reasons.get(&planned.key), self.task.status) {
-                (Some(reason), _) => MoveState::Failed((*reason).clone()),
-                (None, TaskStatus::Cancelled) => MoveState::Cancelled,
-                (None, _) => MoveState::Failed("given up; its migration says why".to_owned()),
-            };
+        match &self.task.result {
+            Some(result) => task_standing::of_ended(&self.task, result),
+            None => self.moves.clone(),
         }
-        states
     }
 }
 

@@ -80,7 +80,7 @@ fn take_stock(node: &Node, task: &Task) {
         .iter()
         .map(|planned| {
             Ok(match place(node, task.id, planned) {
-                Whereabouts::AtDestination => MoveState::Done,
+                Whereabouts::AtDestination => MoveState::Completed,
                 Whereabouts::OnItsWay(id) => MoveState::Running(id),
                 Whereabouts::Elsewhere(why) => MoveState::Failed(why),
                 Whereabouts::AtSource | Whereabouts::NotNow(_) => {
@@ -108,7 +108,7 @@ fn take_stock(node: &Node, task: &Task) {
 fn called_off(state: MoveState) -> MoveState {
     match state {
         MoveState::Pending | MoveState::Failed(_) => MoveState::Cancelled,
-        MoveState::Running(_) | MoveState::Done | MoveState::Cancelled => state,
+        MoveState::Running(_) | MoveState::Completed | MoveState::Cancelled => state,
     }
 }
 
@@ -164,7 +164,7 @@ fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Whereabouts {
 /// What a migration that has ended makes of its move.
 fn ended(planned: &PlannedMove, migration: &Migration) -> MoveState {
     if migration.status == Status::Completed {
-        return MoveState::Done;
+        return MoveState::Completed;
     }
     // It was on the way to where an earlier plan wanted it.
     if migration.destination.uuid != planned.destination.uuid {
@@ -327,7 +327,7 @@ fn is_running(node: &Node, task: TaskId) -> bool {
 fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<MoveState, Failure> {
     match place(node, task.id, planned) {
         Whereabouts::AtSource => {}
-        Whereabouts::AtDestination => return Ok(MoveState::Done),
+        Whereabouts::AtDestination => return Ok(MoveState::Completed),
         Whereabouts::OnItsWay(id) => return Ok(MoveState::Running(id)),
         Whereabouts::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
         Whereabouts::Elsewhere(why) => return Ok(MoveState::Failed(why)),

@@ -148,7 +148,7 @@ fn find(node: &Node, id: TaskId) -> Result<Found, Failure> {
 /// How far a move has come; `None` when it has begun, or is over.
 fn standing(node: &Node, planned: &PlannedMove, state: &MoveState) -> Option<Standing> {
     match state {
-        MoveState::Done | MoveState::Cancelled => None,
+        MoveState::Completed | MoveState::Cancelled => None,
         MoveState::Pending | MoveState::Failed(_) => Some(Standing::NotSubmitted),
         MoveState::Running(id) => {
             let job = node.job(*id)?;

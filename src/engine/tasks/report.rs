@@ -73,7 +73,7 @@ fn by_disk(entry: &KeptTask) -> BTreeMap<DiskUuid, TaskDisk> {
         match state {
             MoveState::Pending => disk.moves_pending += 1,
             MoveState::Running(_) => disk.moves_running += 1,
-            MoveState::Done => {
+            MoveState::Completed => {
                 disk.moves_completed += 1;
                 disk.finished_bytes += planned.size_bytes;
             }
