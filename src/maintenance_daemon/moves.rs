@@ -21,6 +21,8 @@ impl Inner {
         if submit.mode != Mode::Auto || submit.rate_bytes_per_sec.is_some() {
             return Err(refused_on_doris(DorisVerb::Steps));
         }
+        // Of two requests under one key at once the second is not told that the tablet has a migration already.
+        let _claim = submit.idempotency.as_ref().map(|request| self.keys.claim(&request.key)).transpose()?;
         if let Some(request) = &submit.idempotency
             && let Some(known) = self.session.by_request_key(&request.key)?
         {

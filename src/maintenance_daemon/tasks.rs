@@ -34,6 +34,7 @@ impl Inner {
         if let Some(id) = kept {
             return self.task(id);
         }
+        NewTask::check_room(self.tasks().0.len())?;
         let plan = self.plan_task(asked)?;
         let short = plan.left_out.len() + plan.fits_nowhere.len();
         if asked.completeness == PlanCompleteness::AllOrNothing && short > 0 {

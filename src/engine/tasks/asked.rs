@@ -13,9 +13,6 @@ use crate::engine::view::{NewTask, TaskChange, TaskView};
 use crate::model::{DiskUuid, ErrorCode, Failure, TaskId, TaskPlan, TaskStatus, quoted};
 use crate::rules::planning;
 
-/// Tasks that are kept, finished ones included.
-pub(crate) const TASKS_MAX: usize = 1000;
-
 /// Makes a plan; refused when another one was looked at before.
 pub(crate) fn plan(node: &Node, asked: &NewTask) -> Result<TaskPlan, Failure> {
     let request = picture::request(node, &asked.request)?;
@@ -38,10 +35,7 @@ pub(crate) fn create(node: &Node, asked: &NewTask) -> Result<TaskView, Failure> 
     if let Some(id) = kept {
         return show(node, id);
     }
-    if node.tasks().entries.len() >= TASKS_MAX {
-        let text = format!("{TASKS_MAX} tasks are kept already; delete finished ones first");
-        return Err(Failure::new(ErrorCode::QueueFull, text));
-    }
+    NewTask::check_room(node.tasks().entries.len())?;
     let plan = plan(node, asked)?;
     let mut task = asked.with_plan(plan, now_ms());
     task.id = node.journal.add_task(task.clone())?;

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use crate::model::{
-    FailedMove, Failure, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority, ReplanPolicy,
-    Task, TaskDisk, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
+    ErrorCode, FailedMove, Failure, Idempotency, MoveOptions, MoveStatus, PlanCompleteness, Priority,
+    ReplanPolicy, Task, TaskDisk, TaskId, TaskPlan, TaskProgress, TaskRequest, TaskStatus, TimestampMs,
 };
+
+/// Tasks that are kept, finished ones included.
+const TASKS_MAX: usize = 1000;
 
 /// A request for a task.
 #[derive(Debug, Clone)]
@@ -42,6 +45,18 @@ impl NewTask {
         let Some((id, before)) = known else { return Ok(None) };
         request.check_repeats(before, format_args!("task {id}"))?;
         Ok(Some(id))
+    }
+
+    /// Whether another task is kept beside so many.
+    ///
+    /// # Errors
+    /// `QUEUE_FULL`: there are as many as may be.
+    pub(crate) fn check_room(kept: usize) -> Result<(), Failure> {
+        if kept < TASKS_MAX {
+            return Ok(());
+        }
+        let text = format!("{TASKS_MAX} tasks are kept already; delete finished ones first");
+        Err(Failure::new(ErrorCode::QueueFull, text))
     }
 
     /// The task it becomes by a plan, stopped; its number is the journal's to give.
