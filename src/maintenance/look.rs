@@ -100,6 +100,12 @@ impl Node {
         tablets
     }
 
+    /// How many tablets there are on all roots that are not garbage of the backend's own.
+    pub fn tablet_count(&self) -> u64 {
+        let all = self.roots.iter().flat_map(|root| root.inventory.tablets.values());
+        all.filter(|found| is_loaded(found)).count() as u64
+    }
+
     /// Every root as it is now.
     pub fn looks(&self) -> Vec<RootLook> {
         let one = |root: &Root| {

@@ -71,7 +71,7 @@ impl Inner {
         let load = |counter: &std::sync::atomic::AtomicU64| counter.load(Ordering::Relaxed);
         let counts = &self.queue.counts;
         let (queued, running) = self.queue.lengths();
-        let tablets = self.session.node().looks().iter().map(|root| root.tablets).sum();
+        let tablets = self.session.node().tablet_count();
         Totals {
             accepted: load(&counts.accepted),
             started: load(&counts.started),
