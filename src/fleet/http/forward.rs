@@ -10,6 +10,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 
+use super::ask;
 use crate::api::kit::Problem;
 use crate::fleet::desk::Desk;
 use crate::fleet::refusal::Refusal;
@@ -24,18 +25,20 @@ const TAKEN_ALONG: [&str; 5] = ["authorization", "content-type", "accept", "x-re
 
 /// The layer.
 pub(super) async fn pass_on(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {
-    let passed_on = request.headers().contains_key(PASSED_ON);
-    match target(&desk, request.method(), request.uri().path()).filter(|_| !passed_on) {
-        None => next.run(request).await,
-        Some(address) => send(&address, request).await.unwrap_or_else(IntoResponse::into_response),
+    let only_reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
+    if only_reads || request.headers().contains_key(PASSED_ON) {
+        return next.run(request).await;
+    }
+    let path = request.uri().path().to_owned();
+    match ask(&desk, move |desk| Ok(target(desk, &path))).await {
+        Ok(None) => next.run(request).await,
+        Ok(Some(address)) => send(&desk, address, request).await.unwrap_or_else(IntoResponse::into_response),
+        Err(problem) => problem.into_response(),
     }
 }
 
 /// Who else has to do it.
-fn target(desk: &Desk, method: &Method, path: &str) -> Option<String> {
-    if matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS) {
-        return None;
-    }
+fn target(desk: &Desk, path: &str) -> Option<String> {
     let named = ["/api/v1/cluster/masters/", "/api/v1/cluster/workers/"];
     if let Some(name) = named.iter().find_map(|prefix| path.strip_prefix(prefix)) {
         let all = desk.store().processes().unwrap_or_default();
@@ -47,28 +50,26 @@ fn target(desk: &Desk, method: &Method, path: &str) -> Option<String> {
     Some(leader.process.addr)
 }
 
-async fn send(address: &str, request: Request) -> Result<Response, Problem> {
+async fn send(desk: &Arc<Desk>, address: String, request: Request) -> Result<Response, Problem> {
     let (parts, body) = request.into_parts();
     let too_large = |_| Refusal::invalid("the body did not arrive whole");
     let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(too_large)?;
     let path = parts.uri.path_and_query().map_or("/", |path| path.as_str()).to_owned();
-    let url = format!("http://{address}{path}");
-    let sent = tokio::task::spawn_blocking(move || call(&url, &parts.method, &parts.headers, bytes.to_vec()));
-    match sent.await {
-        Ok(Ok((status, kind, body))) => {
-            let mut response = (status, body).into_response();
-            if let Some(kind) = kind {
-                response.headers_mut().insert(header::CONTENT_TYPE, kind);
-            }
-            Ok(response)
-        }
-        Ok(Err(why)) => {
-            let text =
-                format!("{address} leads and did not answer, so that it may have been done or not: {why}");
-            Err(Refusal::new(503, "OUTCOME_UNKNOWN", text).into())
-        }
-        Err(_) => Err(Refusal::new(500, "INTERNAL", "the request failed inside; the log says where").into()),
+    let called = move |_: &Desk| {
+        let url = format!("http://{address}{path}");
+        call(&url, &parts.method, &parts.headers, bytes.to_vec()).map_err(|why| {
+            let text = format!(
+                "it was passed on to {address}, which did not answer, so that it may have been done or not: {why}"
+            );
+            Refusal::new(503, "OUTCOME_UNKNOWN", text)
+        })
+    };
+    let (status, kind, body) = ask(desk, called).await?;
+    let mut response = (status, body).into_response();
+    if let Some(kind) = kind {
+        response.headers_mut().insert(header::CONTENT_TYPE, kind);
     }
+    Ok(response)
 }
 
 type Answered = (StatusCode, Option<HeaderValue>, Body);
