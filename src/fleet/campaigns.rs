@@ -10,7 +10,7 @@ use crate::api::wire::Timestamp;
 use crate::api::wire::fleet::{Campaign as Shown, CampaignAction, CreateCampaign, UpdateCampaign};
 use crate::members::{driver, fullest_percent, skew_points};
 use crate::model::fleet::{
-    Approval, Approved, Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus, PausedBy,
+    Approval, Approved, Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus,
 };
 use crate::model::{DailyWindows, PlanCompleteness, TaskRequest, quoted};
 use crate::rules::fleet::{Candidate, ended, fingerprint, request_of, select};
@@ -42,7 +42,6 @@ impl Desk {
             order: names.clone(),
             fingerprint: found,
             status: CampaignStatus::Stopped,
-            paused_by: None,
             status_reason: String::new(),
             approvals: Vec::new(),
             failures_forgiven: 0,
@@ -325,12 +324,10 @@ fn steered(
         }
         (CampaignAction::Pause(_), CampaignStatus::Running | CampaignStatus::Paused) => {
             next.status = CampaignStatus::Paused;
-            next.paused_by = Some(PausedBy::Operator);
             next.status_reason = format!("paused by {}", by.who);
         }
         (CampaignAction::Resume(_), CampaignStatus::Paused) => {
             next.status = CampaignStatus::Running;
-            next.paused_by = None;
             next.failures_forgiven = failed;
         }
         (CampaignAction::Cancel(_), _) => next.status = CampaignStatus::Cancelled,

@@ -13,7 +13,7 @@ use super::show::parts_by_name;
 use super::state::{Key, State, set};
 use crate::api::wire::Timestamp;
 use crate::members::{CallError, Driver, Order, driver};
-use crate::model::fleet::{Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus, PausedBy};
+use crate::model::fleet::{Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus};
 use crate::model::{PlanCompleteness, TaskRequest};
 use crate::rules::fleet::{
     Now, Turn, Wanted, ended, exhausted, is_over, moved, request_of, turns, wanted, within,
@@ -147,7 +147,6 @@ fn close(desk: &Desk, id: CampaignId) -> Result<(), Refusal> {
             }
             CampaignStatus::Running => exhausted(campaign, &parts).map(|why| Campaign {
                 status: CampaignStatus::Paused,
-                paused_by: Some(PausedBy::Failures),
                 status_reason: why,
                 ..next
             }),

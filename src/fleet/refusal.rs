@@ -1,6 +1,5 @@
 //! Why the fleet does not do what it is asked.
 
-use crate::members::CallError;
 use crate::model::fleet::InvalidMember;
 use crate::model::quoted;
 use crate::store::StoreError;
@@ -71,17 +70,5 @@ impl From<StoreError> for Refusal {
             StoreError::Unknown(_) => (503, "OUTCOME_UNKNOWN"),
         };
         Self::new(status, code, error.to_string())
-    }
-}
-
-impl From<CallError> for Refusal {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::Unreachable(_) => Self::new(503, "SOURCE_UNREACHABLE", error.to_string()),
-            CallError::Credential(_) => Self::new(409, "CREDENTIAL_REFUSED", error.to_string()),
-            CallError::Refused { .. } | CallError::Odd(_) => {
-                Self::new(409, "SOURCE_REFUSED", error.to_string())
-            }
-        }
     }
 }

@@ -91,8 +91,6 @@ pub(super) struct State {
     pub(super) campaigns: BTreeMap<CampaignId, Kept<Campaign>>,
     pub(super) parts: BTreeMap<(CampaignId, String), Kept<Part>>,
     pub(super) audit: VecDeque<(String, AuditLine)>,
-    /// Records that this release cannot read: they stay as they are.
-    pub(super) unreadable: Vec<String>,
 }
 
 impl State {
@@ -115,8 +113,9 @@ impl State {
             None => None,
         };
         if understood.is_none() {
-            tracing::warn!("the store has a record that this release cannot read: {key}");
-            self.unreadable.push(key.to_owned());
+            tracing::warn!(
+                "the store has a record that this release cannot read, and leaves as it is: {key}"
+            );
         }
     }
 

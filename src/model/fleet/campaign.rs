@@ -76,16 +76,6 @@ impl CampaignStatus {
     }
 }
 
-/// Who paused it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PausedBy {
-    /// An operator.
-    Operator,
-    /// The failure budget.
-    Failures,
-}
-
 /// Somebody said yes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Approval {
@@ -118,10 +108,7 @@ pub struct Campaign {
     pub fingerprint: u32,
     /// Where it stands.
     pub status: CampaignStatus,
-    /// Who paused it, and why.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused_by: Option<PausedBy>,
-    /// In words.
+    /// Why, in words.
     #[serde(default)]
     pub status_reason: String,
     /// Who said yes to what.

@@ -39,7 +39,6 @@ fn campaign(members: usize, policy: Policy) -> Campaign {
         order: (0..members).map(|number| member(number, 1).name).collect(),
         fingerprint: 7,
         status: CampaignStatus::Running,
-        paused_by: None,
         status_reason: String::new(),
         approvals: Vec::new(),
         failures_forgiven: 0,
