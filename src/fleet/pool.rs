@@ -2,6 +2,7 @@
 //! nobody else's turn.
 
 use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -44,7 +45,8 @@ fn work(jobs: &Mutex<Receiver<(String, Job)>>, busy: &Mutex<BTreeSet<String>>) {
     loop {
         let next = jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok((member, job)) = next else { return };
-        job();
+        // One that panics takes neither this thread nor its member's turn with it; standard error has said where.
+        let _ = catch_unwind(AssertUnwindSafe(job));
         busy.lock().unwrap_or_else(PoisonError::into_inner).remove(&member);
     }
 }
