@@ -116,8 +116,11 @@ impl Inner {
     }
 
     pub(super) fn cancel_drains(&self, path: &str) -> Result<Vec<TaskView>, Failure> {
+        // A mistyped path is refused, not answered with an empty list.
+        self.uuids(&[path.to_owned()])?;
+        let is_it = |disk: &String| disk.trim_end_matches('/') == path.trim_end_matches('/');
         let drains = |view: &TaskView| {
-            matches!(&view.task.request, TaskRequest::Drain { disks, .. } if disks.iter().any(|disk| disk == path))
+            matches!(&view.task.request, TaskRequest::Drain { disks, .. } if disks.iter().any(is_it))
                 && !view.task.status.is_over()
         };
         let all = self.task_list(&TaskFilter { limit: usize::MAX, ..TaskFilter::default() });
