@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::journal::{Filter, Journal, Listed, Operation, RowOrder};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, TabletKey, Task, TaskId, TimestampMs};
 use crate::rules::transition::{Event, transition};
 
 pub(super) struct Book(Journal);
@@ -104,9 +104,12 @@ fn unavailable(why: impl std::fmt::Display) -> Failure {
 }
 
 /// Changes a row's status, in memory.
-pub(super) fn advance(row: &mut Migration, event: Event, reason: impl Into<String>) -> Result<(), Failure> {
+///
+/// # Errors
+/// `ILLEGAL_TRANSITION`: that does not happen to a move that stands so.
+pub(crate) fn advance(row: &mut Migration, event: Event, reason: impl Into<String>) -> Result<(), Failure> {
     row.status = transition(row.status, event)
-        .map_err(|illegal| Failure::new(ErrorCode::Internal, illegal.to_string()))?;
+        .map_err(|illegal| Failure::new(ErrorCode::IllegalTransition, illegal.to_string()))?;
     row.status_reason = reason.into();
     row.updated_ms = now_ms();
     if row.status.is_final() {
@@ -116,6 +119,6 @@ pub(super) fn advance(row: &mut Migration, event: Event, reason: impl Into<Strin
 }
 
 /// Milliseconds since the Unix epoch.
-pub(super) fn now_ms() -> i64 {
+pub(crate) fn now_ms() -> TimestampMs {
     chrono::Utc::now().timestamp_millis().saturating_add(crate::fault::clock_offset_ms())
 }

@@ -36,6 +36,7 @@ mod watch;
 mod wishes;
 
 pub use after::{Confirmed, Now, Purged, confirm, purge};
+pub(crate) use book::{advance, now_ms};
 pub use inspect::inspect;
 pub use look::{RootLook, TabletLook, digests, is_doris_node};
 pub use node::{Node, NotOpened, Root};

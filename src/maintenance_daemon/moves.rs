@@ -9,10 +9,10 @@ use super::queue::stopping;
 use crate::engine::{
     Destination, MigrationFilter, Page, RuleAnswer, RuleBinds, Submit, Validation, page_limit,
 };
-use crate::maintenance::{Asking, Wishes};
+use crate::maintenance::{Asking, Wishes, advance};
 use crate::model::{ErrorCode, Failure, Medium, Migration, MigrationId, Mode, Priority, Status, TabletKey};
 use crate::rules::doris_verbs::{DorisVerb, refused_on_doris};
-use crate::rules::transition::{Event, transition};
+use crate::rules::transition::Event;
 
 impl Inner {
     /// Accepts a move; its row is durable when this returns. A request that was accepted before under the same key is answered
@@ -275,15 +275,4 @@ impl Inner {
             caller.clone_into(&mut new.steering.requested_by);
         })
     }
-}
-
-fn advance(row: &mut Migration, event: Event, why: &str) -> Result<(), Failure> {
-    row.status = transition(row.status, event)
-        .map_err(|illegal| Failure::new(ErrorCode::IllegalTransition, illegal.to_string()))?;
-    why.clone_into(&mut row.status_reason);
-    row.updated_ms = chrono::Utc::now().timestamp_millis();
-    if row.status.is_final() {
-        row.finished_ms = Some(row.updated_ms);
-    }
-    Ok(())
 }

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::engine::TaskView;
-use crate::maintenance::Session;
-use crate::model::{ErrorCode, Failure, PlannedMove, Task, TaskDisk, TaskId, TaskStatus, TimestampMs};
+use crate::maintenance::{Session, now_ms};
+use crate::model::{ErrorCode, Failure, PlannedMove, Task, TaskDisk, TaskId, TaskStatus};
 use crate::rules::task_standing::{Standing, end, result, standings};
 
 /// One task, and how each of its moves stands.
@@ -70,10 +70,6 @@ impl TaskList {
         *entry.moves.get_mut(at)? = standing;
         end(&mut entry.task, &entry.moves, now_ms()).then(|| entry.task.clone())
     }
-}
-
-pub(super) fn now_ms() -> TimestampMs {
-    chrono::Utc::now().timestamp_millis()
 }
 
 pub(super) fn view(entry: &Entry, with_disks: bool) -> TaskView {

@@ -3,9 +3,9 @@
 
 use super::inner::{Inner, lock};
 use super::plans;
-use super::task_list::{Entry, now_ms, view};
+use super::task_list::{Entry, view};
 use crate::engine::{NewTask, Page, TargetFilter, TaskFilter, TaskView, page_limit};
-use crate::maintenance::wishes_of;
+use crate::maintenance::{now_ms, wishes_of};
 use crate::model::{
     ErrorCode, Failure, MigrateTarget, Migration, PlanCompleteness, PlannedMove, Task, TaskId, TaskPlan,
     TaskRequest, TaskStatus,
