@@ -44,6 +44,12 @@ pub(crate) struct Plan {
     pub(crate) judges: Option<(BTreeSet<TabletKey>, Verbs)>,
 }
 
+impl Plan {
+    fn owes_nothing(&self) -> bool {
+        self.judges.as_ref().is_none_or(|(owed, _)| owed.is_empty())
+    }
+}
+
 /// What is typed when a tablet is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbs {
@@ -209,8 +215,9 @@ fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
     let loaded = Config::load(Path::new(conf), &|_| None).map_err(|errors| format!("be.conf: {errors}"))?;
     let engine = match Engine::start(loaded) {
         Ok(engine) => engine,
-        // Without any disk there is no node. Nothing else that is found on disks keeps it from starting.
-        Err(error) if plan.judges.is_none() && error.to_string().contains("no disk can serve") => {
+        // Without any disk there is no node, and none is asked for where nothing is owed any more. Nothing else that is found
+        // on disks keeps it from starting.
+        Err(error) if plan.owes_nothing() && error.to_string().contains("no disk can serve") => {
             tracing::info!("no start: {error}");
             return Ok(());
         }
