@@ -63,6 +63,7 @@ fn check(loaded: &Loaded) -> ExitCode {
         problems.extend(Tls::check(&loaded.config).err().map(|error| error.to_string()));
     }
     problems.extend(Access::check(&loaded.config).err().map(|error| error.to_string()));
+    problems.extend(is_doris_node(loaded).err());
     let roots: Vec<_> = loaded.roots.roots.iter().map(|root| root.path.as_str()).collect();
     let misplaced = misplaced_disks(Path::new(&loaded.config.state_dir), &roots);
     match loaded.config.ignore_broken_disk {
@@ -164,7 +165,7 @@ fn run(loaded: Loaded, without: &[String]) -> Result<(), String> {
 
 /// The node that the configuration is of: its own roots, or those of a Doris backend that is stopped.
 fn start(loaded: Loaded, without: &[String]) -> Result<Arc<dyn Contract>, String> {
-    if is_doris_node(&loaded) {
+    if is_doris_node(&loaded)? {
         return Ok(Arc::new(MaintenanceDaemon::start(loaded, without)?));
     }
     if let Some(path) = without.first() {

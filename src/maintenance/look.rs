@@ -9,7 +9,6 @@ use serde_json::value::RawValue;
 
 use super::accept::{ids_of, key_of, pairs};
 use super::node::{Node, Root};
-use crate::config::Loaded;
 use crate::doris::display::tablet_json;
 use crate::doris::inventory::Found;
 use crate::doris::keys::TabletIds;
@@ -23,16 +22,6 @@ use crate::model::{
 use crate::storage::{Dir, DiskError, doris_directory, look_at_tablet, same_file_system};
 
 const BLOCK_BYTES: usize = 1 << 20;
-
-/// Whether a configuration is of a real Doris backend: a backend has started with one of its roots.
-pub fn is_doris_node(loaded: &Loaded) -> bool {
-    let has = |path: &str| {
-        Dir::open_absolute(std::path::Path::new(path))
-            .and_then(|dir| dir.stat("meta/CURRENT"))
-            .is_ok_and(|stat| stat.is_some())
-    };
-    loaded.roots.roots.iter().any(|root| has(&root.path))
-}
 
 /// One tablet, by its records alone.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -10,6 +10,7 @@ use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuar
 use super::accept::{Accepted, Asked, begin, ids_of, may_begin};
 use super::book::Book;
 use super::bytes::Means;
+use super::kind::remember_roots;
 use super::line::{Stop, commit, copy, retire};
 use super::node::{Node, NotOpened};
 use super::plan::{Plan, Planned, Request, plan};
@@ -92,6 +93,7 @@ impl Session {
     pub fn open_journal(&self) -> Result<(), Failure> {
         if self.book.get().is_none() {
             let book = Book::open(&self.state_dir, self.highest_number()?)?;
+            remember_roots(&self.state_dir, &self.node())?;
             let _ = self.book.set(Mutex::new(book));
         }
         Ok(())

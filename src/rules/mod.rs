@@ -12,6 +12,7 @@ pub mod giving_up;
 pub mod healing;
 pub mod hold;
 pub mod joining;
+pub mod node_kind;
 pub mod placement;
 pub mod planning;
 pub mod recovery;

@@ -236,6 +236,52 @@ fn a_node_that_is_not_whole_does_not_start_and_nothing_is_formatted() {
     assert!(std::fs::read_dir(&empty).expect("is there").next().is_none(), "{told}");
 }
 
+/// Every root of a backend may be unmounted: what is left is empty directories, which look like new disks.
+#[test]
+fn a_backends_roots_that_are_all_unmounted_are_never_formatted() {
+    let node = Node::new("clean", &["hdd1", "hdd2"]);
+    let away = |root: &std::path::Path| root.with_extension("away");
+    let unmount = || {
+        for root in &node.roots {
+            std::fs::rename(root, away(root)).expect("moves");
+            std::fs::create_dir(root).expect("writable");
+        }
+    };
+    let mount = || {
+        for root in &node.roots {
+            std::fs::remove_dir(root).expect("nothing was made in it");
+            std::fs::rename(away(root), root).expect("moves");
+        }
+    };
+    // A daemon has seen them.
+    drop(Daemon::start(&node, &[]).expect("starts"));
+    unmount();
+    let told = Daemon::start(&node, &[]).err().expect("refused");
+    assert!(told.contains("is the disk mounted") || told.contains("not mounted"), "{told}");
+    mount();
+    // Nobody has: be.conf says whose it is.
+    std::fs::remove_dir_all(node.state_dir()).expect("is there");
+    let conf = std::fs::read_to_string(node.conf()).expect("is there");
+    std::fs::write(node.conf(), conf.clone() + "heartbeat_service_port = 9050\n").expect("writable");
+    unmount();
+    let told = Daemon::start(&node, &[]).err().expect("refused");
+    assert!(told.contains("heartbeat_service_port") && told.contains("nothing was made"), "{told}");
+    let checked =
+        Command::new(cargo_bin("tabletd")).arg("--check-config").arg("--conf").arg(node.conf()).output();
+    let checked = said(&checked.expect("runs"));
+    assert!(checked.starts_with("Some(2)") && checked.contains("heartbeat_service_port"), "{checked}");
+    mount();
+    // Of one root nothing is left but its cluster, and the other is unmounted.
+    std::fs::write(node.conf(), conf).expect("writable");
+    unmount();
+    std::fs::write(node.roots[1].join("cluster_id"), "1234").expect("writable");
+    let told = Daemon::start(&node, &[]).err().expect("refused");
+    assert!(told.contains("no meta/CURRENT"), "{told}");
+    std::fs::remove_file(node.roots[1].join("cluster_id")).expect("is there");
+    mount();
+    drop(Daemon::start(&node, &[]).expect("starts"));
+}
+
 #[test]
 fn what_a_killed_daemon_left_of_a_task_the_one_shot_ends() {
     let node = Node::new("clean", &["hdd1", "hdd2"]);
