@@ -66,6 +66,9 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Lines a room may have. A larger one wants splitting by subject.
 const LINES_MAX: usize = 450;
 
+/// Lines a function may have, from its name to its brace; those of tests too.
+const FUNCTION_LINES_MAX: usize = 70;
+
 fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
@@ -171,6 +174,62 @@ fn rooms_open_with_what_they_are_for_and_stay_small() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// The name of the function that a line begins.
+fn function_begun(line: &str) -> Option<&str> {
+    let mut words = line.split_whitespace();
+    let of_it = |word: &&str| {
+        matches!(*word, "pub" | "const" | "async" | "unsafe" | "extern" | "\"C\"")
+            || word.starts_with("pub(")
+            || word.ends_with(')') && word.starts_with("crate")
+    };
+    let first = words.by_ref().find(|word| !of_it(word))?;
+    let name = words.next().filter(|_| first == "fn")?;
+    name.split(|c: char| !(c.is_alphanumeric() || c == '_')).next()
+}
+
+/// Every function of a file that is formatted as rustfmt does it: its name, the number of its first line and how many
+/// lines it has.
+fn functions(text: &str) -> Vec<(&str, usize, usize)> {
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut found = Vec::new();
+    for (at, line) in lines.iter().enumerate() {
+        let Some(name) = function_begun(line) else { continue };
+        let ends = |other: &&&str| {
+            indent(other) == indent(line) && (other.trim_start().starts_with('}') || other.ends_with(';'))
+                || (other.ends_with('}') && std::ptr::eq(**other, *line))
+        };
+        let length = lines[at..].iter().position(|other| ends(&other)).map_or(1, |last| last + 1);
+        found.push((name, at + 1, length));
+    }
+    found
+}
+
+#[test]
+fn functions_stay_short() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    for file in rust_files(&root().join("src")) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        for (name, line, length) in functions(&text) {
+            seen += 1;
+            if length > FUNCTION_LINES_MAX {
+                let place = file.display();
+                wrong
+                    .push(format!("{place}:{line}: {name} has {length} lines, at most {FUNCTION_LINES_MAX}"));
+            }
+        }
+    }
+    assert!(seen > 5_000, "{seen} functions");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_finder_of_functions_sees_every_form() {
+    let text = "fn a() {\n    pub(in crate::x) async fn b(\n        c: u8,\n    ) -> u8 {\n        { 1 }\n    }\n}\n\
+                    fn c();\n    pub const fn d() -> u8 { 2 }\n// fn e() {\n";
+    assert_eq!(functions(text), [("a", 1, 7), ("b", 2, 5), ("c", 8, 1), ("d", 9, 1)]);
 }
 
 /// The public item that a line begins, but for what is handed on (`pub use`) and rooms, which open with their own words.

@@ -9,7 +9,7 @@ use super::follow::follow;
 use super::headline::{headline, hint, why};
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::table::{Align, Table, human_bytes};
-use crate::api::wire::{Action, CreateMigration, Migration, Precondition};
+use crate::api::wire::{Action, CreateMigration, Migration, Precondition, Receipt, Step as StepOfIt};
 use crate::model::{MigrationId, Step, StepStatus, TabletId, printable};
 
 /// `migrate`.
@@ -178,19 +178,46 @@ pub(super) fn run_step(client: &Client, id: MigrationId, step: Step, output: Out
     }
 }
 
+/// A line of [`details`]; none where there is nothing to say.
+fn line(out: &mut String, name: &str, value: &str) {
+    if !value.is_empty() {
+        let _ = writeln!(out, "  {name:<12} {}", printable(value));
+    }
+}
+
 fn details(migration: &Migration) -> String {
     let mut out = headline(migration) + "\n";
+    let mut say = |name: &str, value: String| line(&mut out, name, &value);
+    say("schema hash", migration.schema_hash.to_string());
+    say("asked for", migration.reason.clone());
+    say("by", migration.requested_by.clone());
+    say("task", migration.task_id.map(|task| task.to_string()).unwrap_or_default());
+    work_done(migration, &mut say);
+    if let Some(hint) = hint(migration) {
+        say("next", hint);
+    }
+    say("takes", migration.actions.join(", "));
+    say("attempts", migration.attempts.to_string());
+    say("accepted", migration.created_at.to_string());
+    say("ended", migration.finished_at.map(|time| time.to_string()).unwrap_or_default());
+    say("next try", migration.not_before.map(|time| time.to_string()).unwrap_or_default());
+    if let Some(error) = &migration.error {
+        say("last error", format!("{} ({})", error.message, error.code));
+    }
+    if let Some(receipt) = &migration.receipt {
+        say("receipt", receipt_in_words(receipt));
+        say("trash", receipt.trash_path.clone().unwrap_or_default());
+    }
+    for step in migration.steps.iter().flatten() {
+        out += &step_in_words(step);
+    }
+    out
+}
+
+/// How much of it is done, and how fast it goes.
+fn work_done(migration: &Migration, say: &mut impl FnMut(&str, String)) {
     let counters = &migration.counters;
-    let mut line = |name: &str, value: String| {
-        if !value.is_empty() {
-            let _ = writeln!(out, "  {name:<12} {}", printable(&value));
-        }
-    };
-    line("schema hash", migration.schema_hash.to_string());
-    line("asked for", migration.reason.clone());
-    line("by", migration.requested_by.clone());
-    line("task", migration.task_id.map(|task| task.to_string()).unwrap_or_default());
-    line(
+    say(
         "bytes",
         format!(
             "{} copied, {} verified, of {}",
@@ -199,64 +226,50 @@ fn details(migration: &Migration) -> String {
             human_bytes(counters.disk_total_bytes)
         ),
     );
-    line("files", format!("{} verified of {}", counters.disk_verified_files, counters.disk_total_files));
+    say("files", format!("{} verified of {}", counters.disk_verified_files, counters.disk_total_files));
     if counters.disk_resumed_bytes > 0 {
-        line("resumed", human_bytes(counters.disk_resumed_bytes));
+        say("resumed", human_bytes(counters.disk_resumed_bytes));
     }
     if counters.disk_cloned_bytes > 0 {
-        line("shared", format!("{} with the source", human_bytes(counters.disk_cloned_bytes)));
+        say("shared", format!("{} with the source", human_bytes(counters.disk_cloned_bytes)));
     }
     if let Some(speed) = migration.speed_bytes_per_sec {
-        line("speed", format!("{}/s", human_bytes(speed)));
+        say("speed", format!("{}/s", human_bytes(speed)));
     }
     if let Some(seconds) = migration.eta_seconds {
-        line("time left", format!("{seconds} s"));
+        say("time left", format!("{seconds} s"));
     }
     if migration.rate_bytes_per_sec > 0 {
-        line("limit", format!("{}/s", human_bytes(migration.rate_bytes_per_sec)));
+        say("limit", format!("{}/s", human_bytes(migration.rate_bytes_per_sec)));
     }
-    if let Some(hint) = hint(migration) {
-        line("next", hint);
+}
+
+fn receipt_in_words(receipt: &Receipt) -> String {
+    let cold = if receipt.verified_cold { "read back from the medium" } else { "read back, not proven cold" };
+    format!(
+        "generation {}, {} files, {} bytes, checksum {}, {cold}, in {} ms, gate closed {} us",
+        receipt.generation,
+        receipt.files,
+        receipt.bytes,
+        receipt.manifest_crc32,
+        receipt.duration_ms,
+        receipt.pause_us
+    )
+}
+
+/// A step with its checks and its log, a line each.
+fn step_in_words(step: &StepOfIt) -> String {
+    let ended = match (step.status, step.ended_at) {
+        (StepStatus::Running, _) | (_, None) => String::new(),
+        (_, Some(time)) => format!(" .. {time}"),
+    };
+    let again = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
+    let mut out = format!("  step {:<10} {:<8} {}{ended}{again}\n", step.step, step.status, step.started_at);
+    for check in &step.checks {
+        let _ = writeln!(out, "    {:<18} {:<8} {}", check.name, check.status, printable(&check.found));
     }
-    line("takes", migration.actions.join(", "));
-    line("attempts", migration.attempts.to_string());
-    line("accepted", migration.created_at.to_string());
-    line("ended", migration.finished_at.map(|time| time.to_string()).unwrap_or_default());
-    line("next try", migration.not_before.map(|time| time.to_string()).unwrap_or_default());
-    if let Some(error) = &migration.error {
-        line("last error", format!("{} ({})", error.message, error.code));
-    }
-    if let Some(receipt) = &migration.receipt {
-        let cold =
-            if receipt.verified_cold { "read back from the medium" } else { "read back, not proven cold" };
-        line(
-            "receipt",
-            format!(
-                "generation {}, {} files, {} bytes, checksum {}, {cold}, in {} ms, gate closed {} us",
-                receipt.generation,
-                receipt.files,
-                receipt.bytes,
-                receipt.manifest_crc32,
-                receipt.duration_ms,
-                receipt.pause_us
-            ),
-        );
-        line("trash", receipt.trash_path.clone().unwrap_or_default());
-    }
-    for step in migration.steps.iter().flatten() {
-        let ended = match (step.status, step.ended_at) {
-            (StepStatus::Running, _) | (_, None) => String::new(),
-            (_, Some(time)) => format!(" .. {time}"),
-        };
-        let again = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
-        let _ =
-            writeln!(out, "  step {:<10} {:<8} {}{ended}{again}", step.step, step.status, step.started_at);
-        for check in &step.checks {
-            let _ = writeln!(out, "    {:<18} {:<8} {}", check.name, check.status, printable(&check.found));
-        }
-        for entry in &step.logs {
-            let _ = writeln!(out, "    {} {}", entry.at, printable(&entry.text));
-        }
+    for entry in &step.logs {
+        let _ = writeln!(out, "    {} {}", entry.at, printable(&entry.text));
     }
     out
 }

@@ -120,47 +120,11 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Disk { command } => run_disk(&client()?, command, output),
         Command::Task { command } => run_task(&client()?, command, output),
         Command::Tablets(args) => node::tablets(&client()?, args, output),
-        Command::Trash { command: TrashCommand::List(args) } => node::trash(&client()?, args, output),
-        Command::Trash { command: TrashCommand::Restore(args) } => node::restore(&client()?, args, output),
-        Command::Trash { command: TrashCommand::Purge(args) } => node::purge(&client()?, args, output),
-        Command::Tablet { command: TabletCommand::List(args) } => node::tablets(&client()?, args, output),
-        Command::Tablet { command: TabletCommand::Adopt(args) } => adopt::adopt(&client()?, args, output),
-        Command::Tablet { command: TabletCommand::SetAside { path } } => {
-            adopt::set_aside(&client()?, path, output)
-        }
-        Command::Tablet { command: TabletCommand::Unrecorded(args) } => {
-            adopt::unrecorded(&client()?, args, output)
-        }
-        Command::Tablet { command: TabletCommand::Show { tablet_id, schema_hash, root: None } } => {
-            tablet::show(&client()?, *tablet_id, *schema_hash, output)
-        }
-        Command::Tablet { command: TabletCommand::Explain { tablet_id, schema_hash, disk } } => {
-            tablet::explain(&client()?, *tablet_id, *schema_hash, disk, output)
-        }
-        Command::Tablet { command: TabletCommand::Pin { tablet_id, schema_hash, reason } } => {
-            let request = PinTablet { schema_hash: *schema_hash, reason: reason.clone() };
-            tablet::pin(&client()?, *tablet_id, &request, output)
-        }
-        Command::Tablet { command: TabletCommand::Unpin { tablet_id, schema_hash } } => {
-            tablet::unpin(&client()?, *tablet_id, *schema_hash, output)
-        }
-        Command::Tablet { command: TabletCommand::Verify(args) } => match (&*args.tablet_ids, &args.disk) {
-            ([one], None) => tablet::verify(&client()?, *one, args.schema_hash, output),
-            _ => operations::verify(&client()?, args, output),
-        },
-        Command::Tablet { command: TabletCommand::Heal { tablet_id, schema_hash, to, accept_older } } => {
-            let client = client()?;
-            let to = client.path_if_any(to.as_ref())?;
-            let request = HealTablet { schema_hash: *schema_hash, to, accept_older: *accept_older };
-            operations::follow(&client, client.heal(*tablet_id, &request)?, output)
-        }
-        Command::Tablet { command: TabletCommand::Salvage { tablet_id, schema_hash, to } } => {
-            salvage(&client()?, *tablet_id, *schema_hash, to, output)
-        }
+        Command::Trash { command } => run_trash(&client()?, command, output),
+        Command::Tablet { command } => run_tablet(client, command, output),
         Command::Quarantine { command } => quarantine::run(&client()?, command, output),
         Command::Config { command } => config::run(&client()?, command, output),
         Command::Operation { command } => operations::run(&client()?, command, output),
-        Command::Tablet { command } => run_offline(command, output),
         Command::Doris { command } => doris::run(command, output),
         Command::Token(args) => tokens::run(args, output),
         Command::Man { dir } => man::write_all(dir).map_err(|error| {
@@ -269,28 +233,59 @@ fn page<'a>(limit: u32, statuses: impl Iterator<Item = &'a str>, disk: Option<St
     query
 }
 
-fn run_offline(command: &TabletCommand, output: Output) -> Result<(), CliError> {
+fn run_trash(client: &Client, command: &TrashCommand, output: Output) -> Result<(), CliError> {
     match command {
-        TabletCommand::Import(args) => match args {
+        TrashCommand::List(args) => node::trash(client, args, output),
+        TrashCommand::Restore(args) => node::restore(client, args, output),
+        TrashCommand::Purge(args) => node::purge(client, args, output),
+    }
+}
+
+/// `client` is called only for what asks the daemon: the rest works on a root itself.
+fn run_tablet(
+    client: impl Fn() -> Result<Client, CliError>,
+    command: &TabletCommand,
+    output: Output,
+) -> Result<(), CliError> {
+    use TabletCommand as C;
+    match command {
+        C::List(args) => node::tablets(&client()?, args, output),
+        C::Adopt(args) => adopt::adopt(&client()?, args, output),
+        C::SetAside { path } => adopt::set_aside(&client()?, path, output),
+        C::Unrecorded(args) => adopt::unrecorded(&client()?, args, output),
+        C::Show { tablet_id, schema_hash, root: None } => {
+            tablet::show(&client()?, *tablet_id, *schema_hash, output)
+        }
+        C::Show { tablet_id, schema_hash, root: Some(root) } => {
+            offline::show(*tablet_id, *schema_hash, root, output)
+        }
+        C::Explain { tablet_id, schema_hash, disk } => {
+            tablet::explain(&client()?, *tablet_id, *schema_hash, disk, output)
+        }
+        C::Pin { tablet_id, schema_hash, reason } => {
+            let request = PinTablet { schema_hash: *schema_hash, reason: reason.clone() };
+            tablet::pin(&client()?, *tablet_id, &request, output)
+        }
+        C::Unpin { tablet_id, schema_hash } => tablet::unpin(&client()?, *tablet_id, *schema_hash, output),
+        C::Verify(args) => match (&*args.tablet_ids, &args.disk) {
+            ([one], None) => tablet::verify(&client()?, *one, args.schema_hash, output),
+            _ => operations::verify(&client()?, args, output),
+        },
+        C::Heal { tablet_id, schema_hash, to, accept_older } => {
+            let client = client()?;
+            let to = client.path_if_any(to.as_ref())?;
+            let request = HealTablet { schema_hash: *schema_hash, to, accept_older: *accept_older };
+            operations::follow(&client, client.heal(*tablet_id, &request)?, output)
+        }
+        C::Salvage { tablet_id, schema_hash, to } => {
+            salvage(&client()?, *tablet_id, *schema_hash, to, output)
+        }
+        C::Import(args) => match args {
             ImportArgs { batch: Some(batch), root, .. } => offline::import_batch(batch, root, output),
             ImportArgs { dir: Some(dir), .. } => offline::import_one(dir, args, output),
             ImportArgs { .. } => Err(CliError::new(Exit::Usage, "name a directory, or --batch FILE")),
         },
-        TabletCommand::Check(args) => offline::check(&checked_roots(args)?, output),
-        TabletCommand::List(_)
-        | TabletCommand::Show { root: None, .. }
-        | TabletCommand::Unrecorded(_)
-        | TabletCommand::Adopt(_)
-        | TabletCommand::SetAside { .. }
-        | TabletCommand::Explain { .. }
-        | TabletCommand::Pin { .. }
-        | TabletCommand::Unpin { .. }
-        | TabletCommand::Verify(_)
-        | TabletCommand::Salvage { .. }
-        | TabletCommand::Heal { .. } => Err(CliError::new(Exit::Usage, "this asks the daemon")),
-        TabletCommand::Show { tablet_id, schema_hash, root: Some(root) } => {
-            offline::show(*tablet_id, *schema_hash, root, output)
-        }
+        C::Check(args) => offline::check(&checked_roots(args)?, output),
     }
 }
 

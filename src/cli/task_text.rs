@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::Task;
-use crate::model::{BlockedMove, FailedMove, PlanOutcome, TaskDisk, TaskStatus, printable};
+use crate::model::{BlockedMove, FailedMove, PlanOutcome, TaskDisk, TaskPlan, TaskStatus, printable};
 
 /// Moves and remarks of a plan that are shown; `--json` shows all.
 const SHOWN: usize = 20;
@@ -101,44 +101,7 @@ pub(super) fn failures(task: &Task) -> String {
 /// everything that does not move, and how even the disks are before and after.
 pub(super) fn plan(task: &Task) -> String {
     let Some(plan) = &task.plan else { return String::new() };
-    let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
-    let mut disks = Table::new(&[
-        ("DISK", Align::Left),
-        ("TABLETS", Align::Right),
-        ("THEN", Align::Right),
-        ("FULL", Align::Right),
-        ("THEN", Align::Right),
-        ("LOAD", Align::Right),
-        ("THEN", Align::Right),
-    ]);
-    for disk in &plan.disks {
-        disks.row([
-            disk.path.clone(),
-            disk.before.tablets.to_string(),
-            disk.after.tablets.to_string(),
-            percent(disk.before.committed_permille),
-            percent(disk.after.committed_permille),
-            percent(disk.before.load_permille),
-            percent(disk.after.load_permille),
-        ]);
-    }
-    let mut moves = Table::new(&[
-        ("TABLET", Align::Right),
-        ("SIZE", Align::Right),
-        ("FROM", Align::Left),
-        ("TO", Align::Left),
-        ("BEFORE", Align::Left),
-    ]);
-    for planned in plan.moves.iter().take(SHOWN) {
-        moves.row([
-            planned.key.tablet_id.to_string(),
-            human_bytes(planned.size_bytes),
-            planned.source.path.clone(),
-            planned.destination.path.clone(),
-            planned.formerly.iter().map(|disk| disk.path.as_str()).collect::<Vec<_>>().join(", "),
-        ]);
-    }
-    let mut out = disks.render() + "\n" + &moves.render();
+    let mut out = plan_of_disks(plan) + "\n" + &first_moves(plan);
     let more = |out: &mut String, count: usize, what: &str| {
         if count > SHOWN {
             let _ = writeln!(out, "... and {} {what} more; --json shows all", count - SHOWN);
@@ -174,4 +137,49 @@ pub(super) fn plan(task: &Task) -> String {
         plan.fingerprint
     );
     out
+}
+
+fn plan_of_disks(plan: &TaskPlan) -> String {
+    let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
+    let mut disks = Table::new(&[
+        ("DISK", Align::Left),
+        ("TABLETS", Align::Right),
+        ("THEN", Align::Right),
+        ("FULL", Align::Right),
+        ("THEN", Align::Right),
+        ("LOAD", Align::Right),
+        ("THEN", Align::Right),
+    ]);
+    for disk in &plan.disks {
+        disks.row([
+            disk.path.clone(),
+            disk.before.tablets.to_string(),
+            disk.after.tablets.to_string(),
+            percent(disk.before.committed_permille),
+            percent(disk.after.committed_permille),
+            percent(disk.before.load_permille),
+            percent(disk.after.load_permille),
+        ]);
+    }
+    disks.render()
+}
+
+fn first_moves(plan: &TaskPlan) -> String {
+    let mut moves = Table::new(&[
+        ("TABLET", Align::Right),
+        ("SIZE", Align::Right),
+        ("FROM", Align::Left),
+        ("TO", Align::Left),
+        ("BEFORE", Align::Left),
+    ]);
+    for planned in plan.moves.iter().take(SHOWN) {
+        moves.row([
+            planned.key.tablet_id.to_string(),
+            human_bytes(planned.size_bytes),
+            planned.source.path.clone(),
+            planned.destination.path.clone(),
+            planned.formerly.iter().map(|disk| disk.path.as_str()).collect::<Vec<_>>().join(", "),
+        ]);
+    }
+    moves.render()
 }

@@ -144,23 +144,8 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
     if let Err(full) = fits(destination.capacity, destination.reserved, need, facts.limits) {
         return refuse(ErrorCode::DiskFull, format!("disk {disk}: {full}"));
     }
-    match facts.held {
-        None => {}
-        Some(HeldBy::Migration(id, to)) => {
-            let why =
-                format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it");
-            return refuse(ErrorCode::MigrationExists, why);
-        }
-        Some(HeldBy::SomebodyForAMoment) => {
-            let why = format!("somebody has tablet {key} at this moment; ask again");
-            return refuse(ErrorCode::MigrationExists, why);
-        }
-    }
-    if let Some(id) = facts.claimed {
-        return refuse(
-            ErrorCode::MigrationExists,
-            format!("operation {id} has tablet {key}; tabletctl operation show {id} says how far it is"),
-        );
+    if let Some(why) = who_has_it(key, facts) {
+        return refuse(ErrorCode::MigrationExists, why);
     }
     if facts.queue_length >= facts.queue_limit {
         return refuse(
@@ -172,6 +157,22 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
         );
     }
     Ok(())
+}
+
+/// Who has the tablet, in words; two of them at once would each think that it moves alone.
+fn who_has_it(key: TabletKey, facts: &Facts<'_>) -> Option<String> {
+    match (facts.held, facts.claimed) {
+        (Some(HeldBy::Migration(id, to)), _) => {
+            Some(format!("migration {id} is moving tablet {key} to {to} already; wait for it or abort it"))
+        }
+        (Some(HeldBy::SomebodyForAMoment), _) => {
+            Some(format!("somebody has tablet {key} at this moment; ask again"))
+        }
+        (None, Some(id)) => {
+            Some(format!("operation {id} has tablet {key}; tabletctl operation show {id} says how far it is"))
+        }
+        (None, None) => None,
+    }
 }
 
 #[cfg(test)]

@@ -143,11 +143,12 @@ mod tests {
         after_failure(code, copy, attempts, 3, 1000)
     }
 
+    const GIVE_UP: Verdict = Verdict::GiveUp(Leave::Nothing);
+
     /// What a first failure of each code comes to: with an unverified copy, and with a verified one.
     #[test]
     fn every_code_has_its_row() {
         use Verdict::{GiveUp, RetryAfter, WaitForSpace};
-        const GIVE_UP: Verdict = GiveUp(Leave::Nothing);
         let rows: &[(Verdict, Verdict, &[&str])] = &[
             (WaitForSpace, WaitForSpace, &["NO_SPACE", "DISK_FULL"]),
             (

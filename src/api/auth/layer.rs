@@ -15,8 +15,8 @@ use super::audit::{Audit, Line, RequestEnd};
 use super::challenge;
 use super::visitor::{Cookie, SignIn, Visitor};
 use crate::access::{
-    Admitted as Known, Asking, Need, Refusal, SessionId, changes_something, is_drawing, is_page, needed,
-    takes_session,
+    Admitted as Known, Asking, Need, Refusal, SessionId, Token, changes_something, is_drawing, is_page,
+    needed, takes_session,
 };
 use crate::api::caller::{Address, Caller};
 use crate::api::error::{Problem, RefusedAs};
@@ -57,42 +57,21 @@ pub(in crate::api) async fn let_in(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let extensions = request.extensions();
-    let address = extensions.get::<Address>().copied().expect("every connection has its address");
-    let target = extensions
-        .get::<RequestTarget>()
-        .map_or_else(|| request.uri().to_string(), |target| target.0.clone());
-    let now = Timestamp::now();
-    let request_id = request_id(request.headers());
-    let (mut need, changes) = what_it_is(&request);
-    if access.open_metrics && request.uri().path() == METRICS_PATH && !changes {
-        need = Need::Nothing;
-    }
-    let mut record = Record::new(access.audit.clone().filter(|_| changes), address, &request, &target, now);
-    record.line.request_id = request_id;
+    let asked = Asked::of(&request, access.open_metrics);
+    let mut record = Record::new(access.audit.clone().filter(|_| asked.changes), &asked, &request);
 
     // First of all: what a page of another site has sent is refused whatever its credentials are.
-    if let Some(problem) = guard::refusal(&request, &target, changes, &hosts) {
+    if let Some(problem) = guard::refusal(&request, &asked.target, asked.changes, &hosts) {
         return record.end(problem.into_response());
     }
-    let authorization =
-        request.headers().get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or(""));
-    let from_loopback = address.0.ip().to_canonical().is_loopback();
     let tokens = access.tokens.get();
-    let browser = Browser::of(&request, cookie.as_ref().filter(|_| authorization.is_none()));
-    let shown =
-        browser.id.as_ref().filter(|_| browser.cookie.is_some_and(|cookie| cookie.is_private(from_loopback)));
-    let asking = Asking {
-        method: request.method().as_str(),
-        target: &target,
-        need,
-        from_loopback,
-        authorization,
-        signed_in: shown.and_then(|id| access.signed_in(id, &tokens, now.0)),
-        now_ms: now.0,
-    };
-    let signed_in = asking.signed_in.is_some();
-    let known = match access.door.decide(&asking, &tokens, &access.nonces) {
+    let browser = Browser::of(&request, cookie.as_ref().filter(|_| asked.authorization.is_none()));
+    let shown = browser
+        .id
+        .as_ref()
+        .filter(|_| browser.cookie.is_some_and(|cookie| cookie.is_private(asked.from_loopback)));
+    let signed_in = shown.and_then(|id| access.signed_in(id, &tokens, asked.at.0));
+    let known = match access.door.decide(&asked.at_door(&request, signed_in), &tokens, &access.nonces) {
         Ok(known) => known,
         Err(Refusal::Unproven { .. }) if browser.page && cookie.is_some() => {
             return record.end_with(StatusCode::UNAUTHORIZED, to_sign_in());
@@ -101,36 +80,27 @@ pub(in crate::api) async fn let_in(
             if let Refusal::Forbidden { caller, .. } = &refusal {
                 record.is_by(caller);
             }
-            return record.end(challenge::refuse(&refusal, &access.nonces, now.0));
+            return record.end(challenge::refuse(&refusal, &access.nonces, asked.at.0));
         }
     };
     record.is_by(&known);
     record.line.reason = reason_in_head(request.headers());
     let reason = record.line.reason.clone();
-    let caller = Caller::new(address, &record.line.request_id, known.token.clone(), reason);
+    let caller = Caller::new(asked.address, &record.line.request_id, known.token.clone(), reason);
     record.caller = Some(caller.clone());
     request.extensions_mut().insert(caller.clone());
     // Not before: of who is not let in no body is read.
-    if changes {
-        let (whole, form) = match with_reason(request, &mut record).await {
-            Ok(read) => read,
+    if asked.changes {
+        let must_prove = cookie.is_some() && (browser.page || browser.id.is_some());
+        request = match read_change(request, &mut record, &access, must_prove.then_some(&browser)).await {
+            Ok(whole) => whole,
             Err(response) => return record.end(response),
         };
-        let must_prove = cookie.is_some() && (browser.page || browser.id.is_some());
-        if must_prove && !access.is_proven(browser.id.as_ref(), whole.headers(), &form) {
-            return record.end(not_from_our_page());
-        }
-        request = whole;
     }
     let Some(cookie) = cookie.as_ref().filter(|_| browser.page) else {
         return record.end(next.run(request).await);
     };
-    let entry = match () {
-        () if signed_in => SignIn::Done,
-        () if !tokens.exist() => SignIn::NoTokens,
-        () if !cookie.is_private(from_loopback) => SignIn::NotPrivate,
-        () => SignIn::Possible,
-    };
+    let entry = SignIn::of(signed_in.is_some(), tokens.exist(), cookie.is_private(asked.from_loopback));
     let (id, set_cookie) = match access.known_or_new(browser.id, cookie) {
         Ok(known) => known,
         Err(error) => return record.end(no_randomness(&error)),
@@ -144,6 +114,66 @@ pub(in crate::api) async fn let_in(
         response.headers_mut().entry(header::SET_COOKIE).or_insert(set);
     }
     record.end(response)
+}
+
+/// What a request shows before anybody is asked who has sent it.
+struct Asked {
+    at: Timestamp,
+    address: Address,
+    from_loopback: bool,
+    /// As the client sent it.
+    target: String,
+    need: Need,
+    changes: bool,
+    authorization: Option<String>,
+}
+
+impl Asked {
+    fn of(request: &Request, open_metrics: bool) -> Self {
+        let extensions = request.extensions();
+        let address = extensions.get::<Address>().copied().expect("every connection has its address");
+        let target = extensions.get::<RequestTarget>();
+        let target = target.map_or_else(|| request.uri().to_string(), |target| target.0.clone());
+        let authorization = request.headers().get(header::AUTHORIZATION);
+        let (need, changes) = what_it_is(request, open_metrics);
+        Self {
+            at: Timestamp::now(),
+            address,
+            from_loopback: address.0.ip().to_canonical().is_loopback(),
+            target,
+            need,
+            changes,
+            authorization: authorization.map(|value| value.to_str().unwrap_or("").to_owned()),
+        }
+    }
+
+    fn at_door<'a>(&'a self, request: &'a Request, signed_in: Option<&'a Token>) -> Asking<'a> {
+        Asking {
+            method: request.method().as_str(),
+            target: &self.target,
+            need: self.need,
+            from_loopback: self.from_loopback,
+            authorization: self.authorization.as_deref(),
+            signed_in,
+            now_ms: self.at.0,
+        }
+    }
+}
+
+/// Reads a change whole and writes its reason down. One of a browser has to show that it comes from our page.
+async fn read_change(
+    request: Request,
+    record: &mut Record,
+    access: &Access,
+    of_page: Option<&Browser<'_>>,
+) -> Result<Request, Response> {
+    let (whole, form) = with_reason(request, record).await?;
+    match of_page {
+        Some(browser) if !access.is_proven(browser.id.as_ref(), whole.headers(), &form) => {
+            Err(not_from_our_page())
+        }
+        _ => Ok(whole),
+    }
 }
 
 /// What a request shows of a browser.
@@ -177,10 +207,14 @@ fn no_randomness(error: &std::io::Error) -> Response {
     Problem::of_http(StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL", text).into_response()
 }
 
-fn what_it_is(request: &Request) -> (Need, bool) {
+/// What a request needs, and whether it changes something.
+fn what_it_is(request: &Request, open_metrics: bool) -> (Need, bool) {
     let query = Query::parse(request.uri().query());
     let (method, path) = (request.method().as_str(), request.uri().path());
-    (needed(method, path, query.all("goal")), changes_something(method, path, query.all("goal")))
+    let changes = changes_something(method, path, query.all("goal"));
+    let is_open = open_metrics && path == METRICS_PATH && !changes;
+    let need = if is_open { Need::Nothing } else { needed(method, path, query.all("goal")) };
+    (need, changes)
 }
 
 /// Takes the reason out of the body, which goes on as it came; also the body as text, where it is a form.
@@ -232,21 +266,15 @@ struct Record {
 }
 
 impl Record {
-    fn new(
-        audit: Option<Arc<Audit>>,
-        address: Address,
-        request: &Request,
-        target: &str,
-        time: Timestamp,
-    ) -> Self {
+    fn new(audit: Option<Arc<Audit>>, asked: &Asked, request: &Request) -> Self {
         let line = Line {
-            time,
-            request_id: String::new(),
-            caller: address.0.to_string(),
+            time: asked.at,
+            request_id: request_id(request.headers()),
+            caller: asked.address.0.to_string(),
             token: None,
             role: None,
             method: request.method().to_string(),
-            target: short(target),
+            target: short(&asked.target),
             reason: None,
             asked: Vec::new(),
             status: None,

@@ -87,6 +87,18 @@ pub enum SignIn {
     NotPrivate,
 }
 
+impl SignIn {
+    /// `is_private`: see [`Cookie::is_private`]. A secret is asked for only where nobody listens.
+    pub(super) const fn of(is_signed_in: bool, tokens_exist: bool, is_private: bool) -> Self {
+        match (is_signed_in, tokens_exist, is_private) {
+            (true, _, _) => Self::Done,
+            (_, false, _) => Self::NoTokens,
+            (_, _, false) => Self::NotPrivate,
+            _ => Self::Possible,
+        }
+    }
+}
+
 impl Access {
     /// The token behind a number.
     pub(super) fn signed_in<'a>(&self, id: &SessionId, tokens: &'a Tokens, now_ms: i64) -> Option<&'a Token> {
