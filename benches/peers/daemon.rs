@@ -98,6 +98,26 @@ pub(crate) fn submit(daemon: &Daemon, tablets: &[u64], dest: &Path) -> Result<Du
     Ok(begun.elapsed())
 }
 
+/// Submits these in one request, and says how long that took.
+pub(crate) fn submit_list(daemon: &Daemon, tablets: &[u64], dest: &Path) -> Result<Duration, String> {
+    let items: Vec<_> =
+        tablets.iter().map(|tablet| serde_json::json!({ "tablet_id": tablet, "dest_disk": dest })).collect();
+    let begun = Instant::now();
+    let mut answer = agent()
+        .post(format!("{}/api/v1/migrations", daemon.url))
+        .send_json(&items)
+        .map_err(|error| error.to_string())?;
+    let text = answer
+        .body_mut()
+        .with_config()
+        .limit(u64::MAX)
+        .read_to_string()
+        .map_err(|error| error.to_string())?;
+    let said: Value = serde_json::from_str(&text).map_err(|error| format!("{error}: {text}"))?;
+    let took = begun.elapsed();
+    if said["accepted"].as_u64() == u64::try_from(tablets.len()).ok() { Ok(took) } else { Err(text) }
+}
+
 fn agent() -> ureq::Agent {
     ureq::Agent::config_builder().http_status_as_error(false).proxy(None).build().into()
 }

@@ -10,12 +10,14 @@ use tabletd::model::{FileEntry, Manifest, ShardId, TabletKey, TabletRecord, Tabl
 use tabletd::storage::{KnownAs, Root, encode_record, synthesize_header};
 
 use super::contestant::Place;
-use super::daemon::{Daemon, submit};
+use super::daemon::{Daemon, submit, submit_list};
 use super::machine;
 use super::workload::{SCHEMA_HASH, Workload};
 
-/// Migrations submitted at most; the queue holds no more by default.
+/// Migrations submitted one by one at most; the queue holds no more by default.
 const QUEUE: u64 = 100_000;
+/// Migrations of one list.
+const LIST: usize = 10_000;
 /// Tablets with a real file: those that begin to move while the others wait.
 const WHOLE: u64 = 100;
 const FILE_BYTES: usize = 4096;
@@ -24,7 +26,8 @@ const WARM_STARTS: usize = 4;
 /// Measures a node of that many tablets and returns what it found.
 pub(crate) fn run(tablets: u64, source: &Path, dest: &Path) -> Result<Value, String> {
     // So slow that nothing ever ends: the queue only grows.
-    let stand_still = vec!["disk_rate_limit_bytes_per_sec = 1".to_owned()];
+    let stand_still =
+        vec!["disk_rate_limit_bytes_per_sec = 1".to_owned(), "migration_queue_size = 10000000".to_owned()];
     let place = Place::new(Workload::of_single_files(tablets), source, dest, &stand_still)?;
     place.remove()?;
     make_records(&place.source_root, tablets)?;
@@ -61,13 +64,23 @@ pub(crate) fn run(tablets: u64, source: &Path, dest: &Path) -> Result<Value, Str
     timed("tablets_distribution", "/api/tablets_distribution?group_by=partition")?;
     timed("tablets_page", "/api/v1/tablets?limit=100")?;
 
-    let ids: Vec<_> =
-        place.workload.tablet_ids().take(usize::try_from(QUEUE.min(tablets)).unwrap_or(0)).collect();
+    // Half of them one by one, the rest in lists.
+    let all: Vec<_> = place.workload.tablet_ids().collect();
+    let (ids, listed) = all.split_at(usize::try_from(QUEUE.min(tablets / 2)).unwrap_or(0));
     let tenth = ids.len() / 10;
     let mut rates = Vec::new();
+    let cpu = || machine::cpu_seconds_of(daemon.pid());
+    let before = cpu();
     for part in ids.chunks(tenth) {
         rates.push(part.len() as f64 / submit(&daemon, part, &place.dest_root)?.as_secs_f64());
     }
+    let one_by_one = cpu() - before;
+    let before = cpu();
+    let mut list_rates = Vec::new();
+    for part in listed.chunks(LIST) {
+        list_rates.push(part.len() as f64 / submit_list(&daemon, part, &place.dest_root)?.as_secs_f64());
+    }
+    let in_lists = cpu() - before;
     timed("queue_full_status", "/api/v1/status")?;
     timed("queue_full_metrics", "/metrics")?;
     timed("queue_full_page", "/api/v1/migrations?limit=100")?;
@@ -77,8 +90,12 @@ pub(crate) fn run(tablets: u64, source: &Path, dest: &Path) -> Result<Value, Str
         &format!("/api/v1/migrations?disk={}&limit=100", place.dest_root.display()),
     )?;
     timed("queue_full_distribution", "/api/tablets_distribution?group_by=partition")?;
-    let per_migration = machine::memory_bytes(daemon.pid()).saturating_sub(resident) / ids.len() as u64;
-    found.insert("queued".into(), json!(ids.len()));
+    let per_migration = machine::memory_bytes(daemon.pid()).saturating_sub(resident) / tablets;
+    found.insert("queued".into(), json!(tablets));
+    found.insert("submit_cpu_ms_one_by_one".into(), json!(one_by_one * 1000.0 / ids.len() as f64));
+    found.insert("submit_cpu_ms_in_lists".into(), json!(in_lists * 1000.0 / listed.len() as f64));
+    found.insert("list_submits_per_s_first".into(), json!(list_rates.first()));
+    found.insert("list_submits_per_s_last".into(), json!(list_rates.last()));
     found.insert("resident_bytes_per_queued_migration".into(), json!(per_migration));
     found.insert("submits_per_s_first_tenth".into(), json!(rates.first()));
     found.insert("submits_per_s_last_tenth".into(), json!(rates.last()));

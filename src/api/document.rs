@@ -9,6 +9,7 @@ use std::sync::LazyLock;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;
 
+use super::wire::MIGRATIONS_MAX;
 use super::{doris, metrics, v1};
 use crate::access::{Need, needed};
 
@@ -53,6 +54,7 @@ pub(super) fn document() -> Value {
     document["components"]["schemas"]["CreateMigrationOfTablet"] = of_tablet;
     document["paths"]["/api/v1/tablets/{tablet_id}/migrations"]["post"]["requestBody"]["content"]["application/json"]
         ["schema"] = json!({ "$ref": "#/components/schemas/CreateMigrationOfTablet" });
+    document["components"]["schemas"]["CreateMigrations"]["oneOf"][1]["maxItems"] = json!(MIGRATIONS_MAX);
     for name in CLOSED {
         let variants = document["components"]["schemas"][name]["oneOf"].as_array_mut();
         for variant in variants.into_iter().flatten() {

@@ -18,8 +18,8 @@ use super::token_args::TrustArgs;
 use super::trust::{tls, token};
 use crate::api::wire::{
     Action, CreateMigration, CreateTask, DisableDisk, Disk, DiskLimits, DiskLoss, DiskPath, ErrorBody,
-    ForgetDisk, List, Migration, RegisterDisk, ReplaceDisk, RunStep, Task, TaskAction, UpdateTask,
-    Validation,
+    ForgetDisk, List, Migration, RegisterDisk, ReplaceDisk, RunStep, SubmittedMany, Task, TaskAction,
+    UpdateTask, Validation,
 };
 use crate::model::{ErrorCode, MigrateTarget, MigrationId, Step, TaskId};
 
@@ -102,11 +102,28 @@ impl Client {
         request: &CreateMigration,
         idempotency_key: Option<&str>,
     ) -> Result<Answer<Migration>, CliError> {
+        self.post_migrations(request, idempotency_key)
+    }
+
+    fn post_migrations<T: DeserializeOwned>(
+        &self,
+        body: &impl Serialize,
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer<T>, CliError> {
         let mut post = self.agent.post(format!("{}/api/v1/migrations", self.base));
         if let Some(key) = idempotency_key {
             post = post.header("Idempotency-Key", key);
         }
-        self.understand(post.send_json(request))
+        self.understand(post.send_json(body))
+    }
+
+    /// Accepts what can be accepted of a list.
+    pub(super) fn submit_many(
+        &self,
+        requests: &[CreateMigration],
+        idempotency_key: Option<&str>,
+    ) -> Result<Answer<SubmittedMany>, CliError> {
+        self.post_migrations(&requests, idempotency_key)
     }
 
     /// Asks what would become of a migration; the request says that it is a dry run.

@@ -14,8 +14,11 @@ use crate::model::{MigrationId, Step, StepStatus, TabletId, printable};
 
 /// `migrate`.
 pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
+    let Some(tablet_id) = args.tablet_id else {
+        return Err(CliError::new(Exit::Usage, "name a tablet, or --from-file FILE"));
+    };
     let request = CreateMigration {
-        tablet_id: args.tablet_id,
+        tablet_id,
         schema_hash: args.schema_hash,
         dest_disk: client.path_if_any(args.disk.as_ref())?,
         dest_medium: args.to_medium,
@@ -46,7 +49,7 @@ pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Re
 }
 
 /// What is taken for granted of the tablet.
-fn precondition(client: &Client, args: &MigrateArgs) -> Result<Option<Precondition>, CliError> {
+pub(super) fn precondition(client: &Client, args: &MigrateArgs) -> Result<Option<Precondition>, CliError> {
     let source_disk = client.path_if_any(args.expect_disk.as_ref())?;
     let generation = args.expect_generation;
     Ok((source_disk.is_some() || generation.is_some()).then_some(Precondition { source_disk, generation }))

@@ -1,5 +1,7 @@
 //! The part of the command line that submits, asks after and lists migrations. Nothing is done here.
 
+use std::path::PathBuf;
+
 use clap::Args;
 
 use super::disk_name::DiskName;
@@ -10,7 +12,11 @@ use crate::model::{Medium, MigrationId, Phase, SchemaHash, Status, TabletId, Tas
 #[derive(Debug, Args)]
 pub struct MigrateArgs {
     /// The tablet.
-    pub tablet_id: TabletId,
+    #[arg(required_unless_present = "from_file")]
+    pub tablet_id: Option<TabletId>,
+    /// Move all tablets that this file names, one a line: TABLET_ID [SCHEMA_HASH]; "-" is standard input.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["tablet_id", "schema_hash", "expect_generation", "dry_run", "follow", "salvage"])]
+    pub from_file: Option<PathBuf>,
     /// Its schema hash; looked up when left out.
     #[arg(long, value_name = "N")]
     pub schema_hash: Option<SchemaHash>,

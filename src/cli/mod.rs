@@ -32,6 +32,7 @@ mod lines;
 mod lost;
 mod man;
 pub mod migrate_args;
+mod migrate_many;
 mod node;
 pub mod offline;
 pub mod operation_args;
@@ -86,6 +87,14 @@ fn salvage(
     operations::follow(client, client.salvage(tablet_id, &request)?, output)
 }
 
+/// `migrate`: one tablet, or all that a file names.
+fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
+    match &args.from_file {
+        Some(file) => migrate_many::migrate_many(client, args, file, output),
+        None => jobs::migrate(client, args, output),
+    }
+}
+
 /// Does what the command line says.
 ///
 /// # Errors
@@ -94,10 +103,14 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
     let output = if cli.json { Output::Json } else { Output::Text };
     let client = || Client::new(&cli.addr, &cli.trust);
     match &cli.command {
-        Command::Migrate(MigrateArgs { salvage: true, tablet_id, schema_hash, disk: Some(to), .. }) => {
-            salvage(&client()?, *tablet_id, *schema_hash, to, output)
-        }
-        Command::Migrate(args) => jobs::migrate(&client()?, args, output),
+        Command::Migrate(MigrateArgs {
+            salvage: true,
+            tablet_id: Some(tablet_id),
+            schema_hash,
+            disk: Some(to),
+            ..
+        }) => salvage(&client()?, *tablet_id, *schema_hash, to, output),
+        Command::Migrate(args) => migrate(&client()?, args, output),
         Command::Status(StatusArgs { migration_id: None, tablet: None }) => {
             glance::status(&client()?, output)
         }
@@ -162,7 +175,7 @@ fn run_disk(client: &Client, command: &DiskCommand, output: Output) -> Result<()
 fn run_migration(client: &Client, command: &MigrationCommand, output: Output) -> Result<(), CliError> {
     use MigrationCommand as C;
     let (id, action) = match command {
-        C::Create(args) => return jobs::migrate(client, args, output),
+        C::Create(args) => return migrate(client, args, output),
         C::List(args) => return jobs::list(client, args, output),
         C::Show(args) => return jobs::status(client, args, output),
         C::Follow(One { id }) => return follow::follow(client, client.migration(*id)?, output),

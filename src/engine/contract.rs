@@ -29,6 +29,11 @@ pub trait Contract: Send + Sync + 'static {
     /// The refusal, with its reason.
     fn submit(&self, request: &Submit) -> Result<Migration, Failure>;
 
+    /// As [`Contract::submit`], of many at once; each has an answer of its own, in their order.
+    fn submit_all(&self, requests: &[Submit]) -> Vec<Result<Migration, Failure>> {
+        requests.iter().map(|request| self.submit(request)).collect()
+    }
+
     /// What would become of a request. Nothing is changed.
     fn validate(&self, request: &Submit) -> Validation;
 

@@ -10,7 +10,7 @@ use super::look::{digests, disks, facts, migrations, reading, segments, tablets,
 use super::lost::{GiveUp, Loss};
 use super::node::Node;
 use super::parts::events::{EventBatch, EventCursor};
-use super::spelling::{NamesDisks as _, as_configured, spelled};
+use super::spelling::{NamesDisks, as_configured, spelled};
 use super::start::StartError;
 use super::tend::settings::{ConfigChangeError, Persistence};
 use super::tend::{
@@ -50,6 +50,10 @@ impl Engine {
 impl Contract for Engine {
     fn submit(&self, request: &Submit) -> Result<Migration, Failure> {
         admit::submit(&self.0, &request.spelled())
+    }
+
+    fn submit_all(&self, requests: &[Submit]) -> Vec<Result<Migration, Failure>> {
+        admit::submit_all(&self.0, &requests.iter().map(NamesDisks::spelled).collect::<Vec<_>>())
     }
 
     fn validate(&self, request: &Submit) -> Validation {

@@ -24,6 +24,7 @@ fn requests(node: &Node) -> Vec<(&'static str, u16, String, Value)> {
             v1("/migrations"),
             json!({"tablet_id": 10, "dest_disk": there, "reason": "try"}),
         ),
+        ("create_migration", 207, v1("/migrations"), json!([{"tablet_id": 99, "dest_disk": there}, 7])),
         ("create_migration", 404, v1("/migrations"), json!({"tablet_id": 99, "dest_disk": there})),
         ("create_migration", 400, v1("/migrations"), json!({"tablet_id": "x"})),
         ("show_migration", 200, v1("/migrations/1"), none.clone()),

@@ -2,6 +2,7 @@
 
 mod adopt;
 mod answers;
+mod bulk;
 mod clone;
 mod completion;
 #[cfg(feature = "fault-injection")]

@@ -4,6 +4,7 @@
 //! Lists are `{"total", "data"}`, errors `{"error_msg", "error_code"}` with the HTTP status that fits. Parameters and
 //! fields that are not known are refused by name. `pretty` and `envelope` work on every path, also on errors.
 
+mod asked;
 pub(super) mod body;
 mod config;
 mod disks;
@@ -17,6 +18,7 @@ mod quarantine;
 pub(super) mod shape;
 mod status;
 mod submit;
+mod submit_many;
 mod tables;
 mod tablets;
 mod tasks;
@@ -39,7 +41,7 @@ pub(super) use shape::shape;
 /// Where this room is.
 pub(super) const PREFIX: &str = "/api/v1";
 /// Of the API: the first number changes when a client has to, the second when something was added.
-pub(super) const VERSION: &str = "1.2";
+pub(super) const VERSION: &str = "1.3";
 
 /// Every path of this room, below [`PREFIX`].
 pub(super) fn routes() -> Routes {

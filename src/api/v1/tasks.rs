@@ -7,10 +7,10 @@ use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use serde::Serialize;
 
+use super::asked::idempotency;
 use super::body::Body;
 use super::parameters;
 use super::shape::{page, whole};
-use super::submit::idempotency;
 use crate::api::app::App;
 use crate::api::caller::Caller;
 use crate::api::calls::Touches;

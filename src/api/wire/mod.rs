@@ -15,6 +15,7 @@ mod from_tablets;
 mod from_tasks;
 mod from_undone;
 mod loss;
+mod many;
 mod migration;
 mod operation;
 mod quarantine;
@@ -29,6 +30,7 @@ pub use config::{KeyChange, Reloaded};
 pub use disk::{DisableDisk, Disk, DiskLimits, DiskMigrations, DiskPath, Pace, RegisterDisk, Slots, Undone};
 pub use event::Event;
 pub use loss::{DiskLoss, ForgetDisk, LostMigration, LostTablet, ReplaceDisk};
+pub use many::{CreateMigrations, MIGRATIONS_MAX, Submitted, SubmittedMany};
 pub use migration::{
     Action, Blocker, Check, CreateMigration, DiskCounters, Extend, Limits, LogLine, Migration, NoParameters,
     Precondition, Receipt, RunStep, Step, Validation,

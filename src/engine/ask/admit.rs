@@ -9,6 +9,7 @@ use crate::engine::node::Node;
 use crate::engine::parts::counts::Counts;
 use crate::engine::parts::entry::Holder;
 use crate::engine::parts::job::{Job, new_row};
+use crate::engine::parts::keys::KeyClaim;
 use crate::engine::schedule;
 use crate::engine::view::{Destination, Precondition, RuleAnswer, RuleBinds, Submit, Validation};
 use crate::fault;
@@ -18,24 +19,60 @@ use crate::rules::admission::admit;
 /// Accepts a migration. Its row is durable when this returns. A request that was accepted before under the same key is
 /// answered with the migration it became.
 pub(crate) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Failure> {
-    let _claim = match &submit.idempotency {
-        None => None,
-        Some(request) => {
-            let claim = node.keys.claim(&request.key)?;
-            if let Some(known) = repeated(node, request)? {
-                return Ok(known);
+    let accepted = submit_all(node, std::slice::from_ref(submit)).pop();
+    accepted.unwrap_or_else(|| Err(Failure::new(ErrorCode::Internal, "a request without an answer")))
+}
+
+/// As [`submit`], of many at once: their rows are one transaction, and each has an answer of its own, in their order.
+pub(crate) fn submit_all(node: &Arc<Node>, submits: &[Submit]) -> Vec<Result<Migration, Failure>> {
+    let (mut answers, _claims) = answered_before(node, submits);
+    let mut granted = Vec::new();
+    for (at, submit) in
+        submits.iter().enumerate().filter(|(at, _)| answers[*at].is_none()).collect::<Vec<_>>()
+    {
+        match granted_row(node, submit) {
+            Ok((row, grant)) => granted.push((at, row, grant)),
+            Err(failure) => {
+                node.counts.refuse(failure.code);
+                answers[at] = Some(Err(failure));
             }
-            Some(claim)
         }
+    }
+    let numbers = match granted.as_slice() {
+        [] => Ok(Vec::new()),
+        granted => node.journal.accept_all(granted.iter().map(|(_, row, _)| row.clone()).collect()),
     };
+    let numbers = numbers.inspect(|_| fault::point("accepted"));
+    let numbers = numbers.unwrap_or_else(|failure| vec![Err(failure); granted.len()]);
+    let mut accepted = Vec::with_capacity(granted.len());
+    for ((at, mut row, grant), number) in granted.into_iter().zip(numbers) {
+        answers[at] = Some(match number {
+            Ok(id) => {
+                row.id = id;
+                accepted.push((row.clone(), grant));
+                Ok(row)
+            }
+            Err(failure) => {
+                give_back(node, row.key, &row, grant.need);
+                node.counts.refuse(failure.code);
+                Err(failure)
+            }
+        });
+    }
+    put_in_line(node, accepted);
+    let unanswered = || Err(Failure::new(ErrorCode::JournalUnavailable, "the journal gave no number"));
+    answers.into_iter().map(|answer| answer.unwrap_or_else(unanswered)).collect()
+}
+
+/// The row of a migration to which nothing is opposed, and what was set aside for it.
+fn granted_row(node: &Node, submit: &Submit) -> Result<(Migration, Granted), Failure> {
     if node.is_stopping() {
         return Err(Failure::new(ErrorCode::ShuttingDown, "the daemon is stopping; nothing new is accepted"));
     }
-    let granted = destination(node, submit)
-        .and_then(|path| grant(node, submit.key, &path, &submit.precondition))
-        .inspect_err(|failure| node.counts.refuse(failure.code))?;
-    let mut row =
-        new_row(submit.key, granted.source, granted.destination, granted.size_bytes, granted.file_count);
+    let path = destination(node, submit)?;
+    let grant = grant(node, submit.key, &path, &submit.precondition)?;
+    let (source, destination) = (grant.source.clone(), grant.destination.clone());
+    let mut row = new_row(submit.key, source, destination, grant.size_bytes, grant.file_count);
     row.mode = submit.mode;
     row.priority = submit.priority;
     row.request_reason.clone_from(&submit.reason);
@@ -44,36 +81,74 @@ pub(crate) fn submit(node: &Arc<Node>, submit: &Submit) -> Result<Migration, Fai
     row.steering.requested_by.clone_from(&submit.requested_by);
     row.steering.idempotency.clone_from(&submit.idempotency);
     row.steering.reverts = submit.reverts;
-    match node.journal.accept(row.clone()) {
-        Ok(id) => row.id = id,
-        Err(failure) => {
-            give_back(node, submit.key, &row, granted.need);
-            node.counts.refuse(failure.code);
-            return Err(failure);
-        }
-    }
-    fault::point("accepted");
-    Counts::add(&node.counts.accepted);
-    let job = Arc::new(Job::new(row.clone(), granted.size_bytes, &node.events));
-    job.claim.set_reserved(granted.need);
-    {
-        let mut board = node.board();
-        board.alive.insert(row.id, Arc::clone(&job));
-        board.latest.insert(row.key, row.id);
-    }
-    node.catalog_mut().give_to(row.key, row.id);
-    schedule::requeue(node, &job);
-    node.ring_queued();
-    Ok(row)
+    Ok((row, grant))
 }
 
-/// The migration that a request under this key became.
-fn repeated(node: &Node, request: &Idempotency) -> Result<Option<Migration>, Failure> {
-    let Some(known) = node.journal.by_request_key(request.key.clone())? else { return Ok(None) };
+/// Migrations whose rows are durable become alive, and wait for their turn.
+fn put_in_line(node: &Arc<Node>, accepted: Vec<(Migration, Granted)>) {
+    if accepted.is_empty() {
+        return;
+    }
+    let jobs: Vec<_> = accepted
+        .into_iter()
+        .map(|(row, grant)| {
+            Counts::add(&node.counts.accepted);
+            let (id, key) = (row.id, row.key);
+            let job = Arc::new(Job::new(row, grant.size_bytes, &node.events));
+            job.claim.set_reserved(grant.need);
+            {
+                let mut board = node.board();
+                board.alive.insert(id, Arc::clone(&job));
+                board.latest.insert(key, id);
+            }
+            node.catalog_mut().give_to(key, id);
+            // On the board from here on, and no longer counted as being accepted.
+            drop(grant);
+            job
+        })
+        .collect();
+    jobs.iter().for_each(|job| schedule::requeue(node, job));
+    node.ring_queued();
+}
+
+type Answers = Vec<Option<Result<Migration, Failure>>>;
+
+/// The answers of those requests that became a migration before, under their key, and the sole right to the keys of the
+/// others.
+fn answered_before<'a>(node: &'a Node, submits: &[Submit]) -> (Answers, Vec<KeyClaim<'a>>) {
+    let mut answers: Answers = vec![None; submits.len()];
+    let (mut claims, mut asked) = (Vec::new(), Vec::new());
+    for (at, submit) in submits.iter().enumerate() {
+        let Some(request) = &submit.idempotency else { continue };
+        match node.keys.claim(&request.key) {
+            Ok(claim) => {
+                claims.push(claim);
+                asked.push((at, request));
+            }
+            Err(failure) => answers[at] = Some(Err(failure)),
+        }
+    }
+    if asked.is_empty() {
+        return (answers, claims);
+    }
+    let found = node.journal.by_request_keys(asked.iter().map(|(_, request)| request.key.clone()).collect());
+    match found {
+        Ok(found) => {
+            for ((at, request), known) in asked.into_iter().zip(found) {
+                answers[at] = known.map(|known| repeated(node, request, known));
+            }
+        }
+        Err(failure) => asked.iter().for_each(|(at, _)| answers[*at] = Some(Err(failure.clone()))),
+    }
+    (answers, claims)
+}
+
+/// The migration that a request under this key became, as it stands now.
+fn repeated(node: &Node, request: &Idempotency, known: Migration) -> Result<Migration, Failure> {
     if let Some(before) = &known.steering.idempotency {
         request.check_repeats(before, format_args!("migration {}", known.id))?;
     }
-    Ok(migrations::migration(node, known.id)?.or(Some(known)))
+    Ok(migrations::migration(node, known.id)?.unwrap_or(known))
 }
 
 /// The path of the disk a request means.

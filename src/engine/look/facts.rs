@@ -4,13 +4,12 @@ use crate::engine::node::Node;
 use crate::engine::parts::catalog::{Catalog, Claimant};
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::disk::Disk;
-use crate::engine::parts::disk_table::DISKS_MAX;
 use crate::engine::parts::entry::Holder;
 use crate::engine::parts::limits;
 use crate::engine::parts::limits::cool_down_ms;
 use crate::engine::view::{RuleAnswer, RuleBinds};
 use crate::model::{
-    DiskCondition, ErrorCode, Failure, Marked, Medium, MigrationId, Status, TabletKey, TimestampMs,
+    DiskCondition, DiskIndex, ErrorCode, Failure, Marked, Medium, MigrationId, Status, TabletKey, TimestampMs,
 };
 use crate::rules::admission::{DestinationFacts, Facts, HeldBy, TabletFacts, admit};
 use crate::rules::capacity::CapacityLimits;
@@ -24,6 +23,7 @@ pub(crate) struct Known<'a> {
     node: &'a Node,
     key: TabletKey,
     conditions: Vec<DiskCondition>,
+    joins: DiskCondition,
     paths: Vec<&'a str>,
     limits: CapacityLimits,
     queue: (usize, usize),
@@ -35,7 +35,9 @@ impl<'a> Known<'a> {
     pub(crate) fn look(node: &'a Node, key: TabletKey) -> Self {
         let hang_after = node.hang_after();
         let queue_limit = node.config().migration_queue_size as usize;
-        let queue_length = node.schedule().waiting_count();
+        // What is being accepted at this moment has its place already.
+        let accepting = node.disks.iter().map(|disk| disk.grants.count()).sum::<usize>() / 2;
+        let queue_length = node.schedule().waiting_count() + accepting;
         let running = node.board().latest.get(&key).copied();
         let running = running.and_then(|id| node.job(id)).map(|job| {
             let row = job.lock();
@@ -44,21 +46,18 @@ impl<'a> Known<'a> {
         Self {
             node,
             key,
-            // What is registered after this look takes nothing yet.
-            conditions: node
-                .disks
-                .iter()
-                .map(|disk| disk.condition(hang_after))
-                .chain(std::iter::repeat(DiskCondition::Disabled {
-                    reason: "it joins at this moment".to_owned(),
-                }))
-                .take(DISKS_MAX)
-                .collect(),
+            conditions: node.disks.iter().map(|disk| disk.condition(hang_after)).collect(),
+            joins: DiskCondition::Disabled { reason: "it joins at this moment".to_owned() },
             paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),
             limits: limits::capacity(&node.config()),
             queue: (queue_length, queue_limit),
             running,
         }
+    }
+
+    /// What is registered after the look takes nothing yet.
+    fn condition(&self, disk: DiskIndex) -> &DiskCondition {
+        self.conditions.get(usize::from(disk.0)).unwrap_or(&self.joins)
     }
 
     /// Everything admission looks at, with `destination` as the disk asked for.
@@ -68,7 +67,7 @@ impl<'a> Known<'a> {
         let tablet = match (entry, catalog.why_unavailable(self.key), other_schema) {
             (Some(entry), _, _) => TabletFacts::On {
                 disk: &self.node.disk(entry.disk).path,
-                condition: &self.conditions[usize::from(entry.disk.0)],
+                condition: self.condition(entry.disk),
                 need: entry.need(),
             },
             (None, Some(why), _) => TabletFacts::Unavailable(why),
@@ -80,7 +79,7 @@ impl<'a> Known<'a> {
         Facts {
             tablet,
             destination: self.node.disk_at(destination).map(|disk| DestinationFacts {
-                condition: &self.conditions[usize::from(disk.index.0)],
+                condition: self.condition(disk.index),
                 capacity: disk.space.capacity(),
                 reserved: disk.space.reserved(),
             }),

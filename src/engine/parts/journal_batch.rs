@@ -18,7 +18,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use super::journal_health::JournalHealth;
-use super::journal_request::{Reply, Request, answer, unavailable};
+use super::journal_request::{Accepted, Reply, Request, answer, unavailable};
 use super::pressure::OUT;
 use crate::fault;
 use crate::journal::{Journal, JournalError, Operation, Refused};
@@ -43,7 +43,9 @@ pub(crate) struct Batch {
     due: Option<Instant>,
     /// Set while there is no space: nothing is tried before then.
     retry_at: Option<Instant>,
-    accepts: Vec<Waiting>,
+    accepts: Vec<(Vec<Migration>, Reply<Accepted>)>,
+    /// In all of them.
+    accepted: usize,
     reopens: Vec<Waiting>,
     updates: Vec<(Box<Migration>, Vec<Reply<MigrationId>>)>,
     update_of: HashMap<MigrationId, usize>,
@@ -62,7 +64,7 @@ pub(crate) enum Next {
 
 impl Batch {
     fn len(&self) -> usize {
-        self.accepts.len() + self.reopens.len() + self.updates.len()
+        self.accepted + self.reopens.len() + self.updates.len()
     }
 
     /// Whether the last write found no space.
@@ -87,9 +89,11 @@ impl Batch {
         }
     }
 
-    pub(crate) fn accept(&mut self, migration: Box<Migration>, reply: Reply<MigrationId>) {
+    /// What is asked for together is written together.
+    pub(crate) fn accept(&mut self, migrations: Vec<Migration>, reply: Reply<Accepted>) {
         self.due = Some(Instant::now());
-        self.accepts.push((migration, reply));
+        self.accepted += migrations.len();
+        self.accepts.push((migrations, reply));
     }
 
     /// Before the updates, hence after an end in the same batch would be too early: whoever reopens has seen it durable.
@@ -164,7 +168,7 @@ impl Batch {
         let operations: Vec<_> = self
             .accepts
             .iter()
-            .map(|(migration, _)| Operation::Accept(migration))
+            .flat_map(|(migrations, _)| migrations.iter().map(Operation::Accept))
             .chain(self.reopens.iter().map(|(migration, _)| Operation::Reopen(migration)))
             .chain(self.updates.iter().map(|(migration, _)| match fault::is_left_out("last_word") {
                 true => Operation::Reopen(migration),
@@ -185,8 +189,8 @@ impl Batch {
             Ok(answers) => self.tell(answers),
             Err(error) if error.is_want_of_space() => {
                 // What memory has already stays; what would be new is refused.
-                let new = self.accepts.drain(..).chain(self.reopens.drain(..));
-                new.for_each(|(_, reply)| drop(reply.send(Err(unavailable(&error)))));
+                self.refuse_new(&unavailable(&error));
+                self.reopens.drain(..).for_each(|(_, reply)| drop(reply.send(Err(unavailable(&error)))));
             }
             Err(error) => self.give_up(&error),
         }
@@ -194,26 +198,39 @@ impl Batch {
 
     /// Everybody hears what became of his own write.
     fn tell(&mut self, answers: Vec<Result<MigrationId, Refused>>) {
-        for (answer, replies) in answers.into_iter().zip(self.take_replies()) {
-            let answer = answer.map_err(|refused| Failure::new(ErrorCode::Internal, refused.to_string()));
-            if let Err(failure) = &answer {
-                tracing::error!("journal: {failure}");
-            }
+        let mut answers = answers.into_iter().map(|answer| {
+            let failure = |refused: Refused| Failure::new(ErrorCode::Internal, refused.to_string());
+            answer.map_err(failure).inspect_err(|failure| tracing::error!("journal: {failure}"))
+        });
+        for (migrations, reply) in self.take_new() {
+            let _ = reply.send(Ok(answers.by_ref().take(migrations.len()).collect()));
+        }
+        for (answer, replies) in answers.zip(self.take_replies()) {
             replies.iter().for_each(|reply| drop(reply.send(answer.clone())));
         }
     }
 
+    fn refuse_new(&mut self, failure: &Failure) {
+        self.take_new().into_iter().for_each(|(_, reply)| drop(reply.send(Err(failure.clone()))));
+    }
+
+    fn take_new(&mut self) -> Vec<(Vec<Migration>, Reply<Accepted>)> {
+        self.accepted = 0;
+        std::mem::take(&mut self.accepts)
+    }
+
     fn give_up(&mut self, error: &JournalError) {
         tracing::error!("journal: {error}; nothing new is accepted from now on");
+        self.refuse_new(&unavailable(error));
         self.take_replies().flatten().for_each(|reply| drop(reply.send(Err(unavailable(error)))));
     }
 
-    /// Who waits for which operation, in their order. Nothing of a migration is gathered afterwards.
+    /// Who waits for which change of what was there already, in their order. None is gathered afterwards.
     fn take_replies(&mut self) -> impl Iterator<Item = Vec<Reply<MigrationId>>> + use<> {
         self.update_of.clear();
-        let new = std::mem::take(&mut self.accepts).into_iter().chain(std::mem::take(&mut self.reopens));
+        let reopens = std::mem::take(&mut self.reopens).into_iter();
         let updates = std::mem::take(&mut self.updates).into_iter();
-        new.map(|(_, reply)| vec![reply]).chain(updates.map(|(_, replies)| replies))
+        reopens.map(|(_, reply)| vec![reply]).chain(updates.map(|(_, replies)| replies))
     }
 }
 

@@ -10,13 +10,17 @@ use crate::model::{
 
 pub(crate) type Reply<T> = SyncSender<Result<T, Failure>>;
 
+/// The number of each new migration, or why this one alone was not taken.
+pub(crate) type Accepted = Vec<Result<MigrationId, Failure>>;
+
 pub(crate) enum Request {
-    Accept(Box<Migration>, Reply<MigrationId>),
+    /// New migrations, all in one transaction; each has its own answer.
+    Accept(Vec<Migration>, Reply<Accepted>),
     Update(Box<Migration>, Option<Reply<MigrationId>>),
     Reopen(Box<Migration>, Reply<MigrationId>),
     Get(MigrationId, Reply<Option<Migration>>),
     LatestFor(TabletKey, Reply<Option<Migration>>),
-    ByRequestKey(String, Reply<Option<Migration>>),
+    ByRequestKeys(Vec<String>, Reply<Vec<Option<Migration>>>),
     List(Box<Filter>, Reply<Listed>),
     RaiseNextId(MigrationId, Reply<()>),
     Distrust(MigrationId, Reply<()>),
@@ -55,7 +59,7 @@ impl Request {
             | Self::Prune(..) => false,
             Self::Get(..)
             | Self::LatestFor(..)
-            | Self::ByRequestKey(..)
+            | Self::ByRequestKeys(..)
             | Self::List(..)
             | Self::LedgerLine(..)
             | Self::LedgerOf(..)
@@ -95,7 +99,9 @@ pub(crate) fn answer(journal: &mut Journal, request: Request) -> Result<(), Requ
     match &request {
         Request::Get(id, reply) => send(reply, journal.get(*id)),
         Request::LatestFor(key, reply) => send(reply, journal.latest_for(*key)),
-        Request::ByRequestKey(key, reply) => send(reply, journal.by_request_key(key)),
+        Request::ByRequestKeys(keys, reply) => {
+            send(reply, keys.iter().map(|key| journal.by_request_key(key)).collect());
+        }
         Request::List(filter, reply) => send(reply, journal.list(filter)),
         Request::LedgerLine(key, reply) => send(reply, journal.ledger_line(*key)),
         Request::LedgerOf(disk, reply) => send(reply, journal.ledger_of(*disk)),

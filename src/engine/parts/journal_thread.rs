@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use super::journal_batch::{Batch, Next};
 use super::journal_health::JournalHealth;
-use super::journal_request::{Reply, Request, answer, unavailable};
+use super::journal_request::{Accepted, Reply, Request, answer, unavailable};
 use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Listed, Opened};
 use crate::model::{
@@ -170,7 +170,16 @@ impl JournalHandle {
 
     /// Records a new migration, durably, and returns its number.
     pub(crate) fn accept(&self, migration: Migration) -> Result<MigrationId, Failure> {
-        self.ask(|reply| Request::Accept(Box::new(migration), reply))
+        let accepted = self.accept_all(vec![migration])?;
+        accepted.into_iter().next().unwrap_or_else(|| Err(closed()))
+    }
+
+    /// Records new migrations in one transaction, durably: the number of each, or why it alone was not taken.
+    ///
+    /// # Errors
+    /// `JOURNAL_UNAVAILABLE`; none of them is taken then.
+    pub(crate) fn accept_all(&self, migrations: Vec<Migration>) -> Result<Accepted, Failure> {
+        self.ask(|reply| Request::Accept(migrations, reply))
     }
 
     /// Records how a migration stands, with the next batch. For [`super::turn::Turn`], which keeps the order.
@@ -197,9 +206,9 @@ impl JournalHandle {
         self.ask(|reply| Request::LatestFor(key, reply))
     }
 
-    /// The migration that was asked for with this key.
-    pub(crate) fn by_request_key(&self, key: String) -> Result<Option<Migration>, Failure> {
-        self.ask(|reply| Request::ByRequestKey(key, reply))
+    /// The migration that was asked for with each of these keys.
+    pub(crate) fn by_request_keys(&self, keys: Vec<String>) -> Result<Vec<Option<Migration>>, Failure> {
+        self.ask(|reply| Request::ByRequestKeys(keys, reply))
     }
 
     pub(crate) fn list(&self, filter: Filter) -> Result<Listed, Failure> {
@@ -291,10 +300,13 @@ fn serve(mut journal: Journal, requests: &Receiver<Request>, health: &JournalHea
     let mut batch = Batch::default();
     loop {
         match batch.next(requests) {
-            Next::Asked(Request::Accept(_, reply) | Request::Reopen(_, reply)) if batch.wants_space() => {
+            Next::Asked(Request::Accept(_, reply)) if batch.wants_space() => {
                 let _ = reply.send(Err(health.refusal()));
             }
-            Next::Asked(Request::Accept(migration, reply)) => batch.accept(migration, reply),
+            Next::Asked(Request::Reopen(_, reply)) if batch.wants_space() => {
+                let _ = reply.send(Err(health.refusal()));
+            }
+            Next::Asked(Request::Accept(migrations, reply)) => batch.accept(migrations, reply),
             Next::Asked(Request::Update(migration, reply)) => batch.update(migration, reply),
             Next::Asked(Request::Reopen(migration, reply)) => batch.reopen(migration, reply),
             Next::Asked(Request::Stop) | Next::Closed => break,

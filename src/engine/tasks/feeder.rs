@@ -276,36 +276,25 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut HeldUntil) {
     let stands_aside = |id: &MigrationId| node.job(*id).is_some_and(|job| job.stands_aside());
     let waiting = running.iter().filter(|id| stands_aside(id)).count();
     let places = (node.config().migration_queue_size as usize / 2).saturating_sub(waiting);
-    let mut room = ahead.saturating_sub(running.len() - waiting).min(places);
-    let mut waits = None;
-    for at in pending {
-        if room == 0 || node.is_stopping() || !is_running(node, task.id) {
+    let room = ahead.saturating_sub(running.len() - waiting).min(places);
+    let mut round = Round { node, task, holds, waits: None, room, goes_on: true };
+    let mut pending = pending.into_iter();
+    while round.room > 0 && round.goes_on {
+        let (places, submits) = round.gather(&mut pending);
+        if submits.is_empty() {
             break;
         }
-        let planned = &task.plan.moves[at];
-        let held = holds.contains_key(&(task.id, planned.destination.uuid));
-        match if held { continue } else { carry_out(node, task, planned) } {
-            Ok(state) => {
-                room -= usize::from(matches!(state, MoveState::Running(_)));
-                set(node, task.id, at, state);
-            }
-            Err(failure) => {
-                if failure.code == ErrorCode::ShuttingDown {
-                    return;
+        for (at, outcome) in places.into_iter().zip(admit::submit_all(node, &submits)) {
+            match outcome {
+                Ok(migration) => {
+                    round.room -= 1;
+                    set(node, task.id, at, MoveState::Running(migration.id));
                 }
-                waits = Some((at, failure.message.clone()));
-                // What concerns one tablet holds up nobody else.
-                let its_own =
-                    matches!(failure.code, ErrorCode::TabletUnavailable | ErrorCode::MigrationExists);
-                if failure.code == ErrorCode::QueueFull {
-                    break;
-                }
-                if !its_own {
-                    holds.insert((task.id, planned.destination.uuid), Instant::now() + HOLD);
-                }
+                Err(failure) => round.refused(at, &failure),
             }
         }
     }
+    let waits = round.waits;
     let nothing_held = !holds.keys().any(|(id, _)| *id == task.id);
     if let Ok(entry) = node.tasks().get_mut(task.id) {
         match waits {
@@ -316,42 +305,105 @@ fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut HeldUntil) {
     }
 }
 
+/// One round of submitting for one task.
+struct Round<'a> {
+    node: &'a Arc<Node>,
+    task: &'a Task,
+    holds: &'a mut HeldUntil,
+    /// The last move that could not be submitted, and why.
+    waits: Option<(usize, String)>,
+    /// Moves that may still come under way.
+    room: usize,
+    goes_on: bool,
+}
+
+impl Round<'_> {
+    /// The next moves to submit, which go through one door together; what need not be submitted is settled.
+    fn gather(&mut self, pending: &mut impl Iterator<Item = usize>) -> (Vec<usize>, Vec<Submit>) {
+        let (mut places, mut submits) = (Vec::new(), Vec::new());
+        while submits.len() < self.room && self.goes_on {
+            if self.node.is_stopping() || !is_running(self.node, self.task.id) {
+                self.goes_on = false;
+                break;
+            }
+            let Some(at) = pending.next() else { break };
+            let planned = &self.task.plan.moves[at];
+            if self.holds.contains_key(&(self.task.id, planned.destination.uuid)) {
+                continue;
+            }
+            match carry_out(self.node, self.task, planned) {
+                Ok(ToDo::Submit(submit)) => {
+                    places.push(at);
+                    submits.push(*submit);
+                }
+                Ok(ToDo::Nothing(state)) => {
+                    self.room -= usize::from(matches!(state, MoveState::Running(_)));
+                    set(self.node, self.task.id, at, state);
+                }
+                Err(failure) => self.refused(at, &failure),
+            }
+        }
+        (places, submits)
+    }
+
+    fn refused(&mut self, at: usize, failure: &Failure) {
+        if failure.code == ErrorCode::ShuttingDown {
+            self.goes_on = false;
+            return;
+        }
+        self.waits = Some((at, failure.message.clone()));
+        match failure.code {
+            ErrorCode::QueueFull => self.goes_on = false,
+            // What concerns one tablet holds up nobody else.
+            ErrorCode::TabletUnavailable | ErrorCode::MigrationExists => {}
+            _ => {
+                let destination = self.task.plan.moves[at].destination.uuid;
+                self.holds.insert((self.task.id, destination), Instant::now() + HOLD);
+            }
+        }
+    }
+}
+
+/// What a move that is pending needs.
+enum ToDo {
+    Submit(Box<Submit>),
+    /// It stands like this already.
+    Nothing(MoveState),
+}
+
 fn is_running(node: &Node, task: TaskId) -> bool {
     node.tasks().get(task).is_ok_and(|entry| entry.task.status == TaskStatus::Running)
 }
 
-/// Submits one move, or sees that it need not, or cannot ever, be submitted.
+/// What one move needs: to be submitted, or nothing, or nothing ever.
 ///
 /// # Errors
 /// Not now, and why.
-fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<MoveState, Failure> {
+fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<ToDo, Failure> {
     match place(node, task.id, planned) {
         Whereabouts::AtSource => {}
-        Whereabouts::AtDestination => return Ok(MoveState::Completed),
-        Whereabouts::OnItsWay(id) => return Ok(MoveState::Running(id)),
+        Whereabouts::AtDestination => return Ok(ToDo::Nothing(MoveState::Completed)),
+        Whereabouts::OnItsWay(id) => return Ok(ToDo::Nothing(MoveState::Running(id))),
         Whereabouts::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
-        Whereabouts::Elsewhere(why) => return Ok(MoveState::Failed(why)),
+        Whereabouts::Elsewhere(why) => return Ok(ToDo::Nothing(MoveState::Failed(why))),
     }
     let pin = node.marks().get(&Marked::Pinned(planned.key)).cloned();
     if let Some(pin) = pin {
-        return Ok(MoveState::Failed(format!("pinned by {}: no plan moves it; unpin it first", pin.by)));
+        let why = format!("pinned by {}: no plan moves it; unpin it first", pin.by);
+        return Ok(ToDo::Nothing(MoveState::Failed(why)));
     }
     let Some(destination) = node.disk_by_uuid(planned.destination.uuid) else {
         let text = format!("disk {} is not here", planned.destination.path);
         return Err(Failure::new(ErrorCode::DiskUnavailable, text));
     };
-    let migration = admit::submit(
-        node,
-        &Submit {
-            reason: format!("task {}: {}", task.id, planned.why),
-            task: Some(task.id),
-            requested_by: format!("task {}", task.id),
-            priority: task.options.priority,
-            rate_bytes_per_sec: task.options.rate_bytes_per_sec,
-            ..Submit::new(planned.key, destination.path.clone())
-        },
-    )?;
-    Ok(MoveState::Running(migration.id))
+    Ok(ToDo::Submit(Box::new(Submit {
+        reason: format!("task {}: {}", task.id, planned.why),
+        task: Some(task.id),
+        requested_by: format!("task {}", task.id),
+        priority: task.options.priority,
+        rate_bytes_per_sec: task.options.rate_bytes_per_sec,
+        ..Submit::new(planned.key, destination.path.clone())
+    })))
 }
 
 /// Ends a task of which nothing is left to be done.

@@ -29,7 +29,7 @@ impl SlowJournal {
 impl Unwritten {
     pub(crate) fn row(&self) -> &Migration {
         match &self.0 {
-            Request::Accept(row, _) | Request::Update(row, _) | Request::Reopen(row, _) => row,
+            Request::Update(row, _) | Request::Reopen(row, _) => row,
             _ => panic!("no row of a migration"),
         }
     }
