@@ -52,6 +52,23 @@ pub enum DorisCommand {
         #[command(flatten)]
         how: DorisMoving,
     },
+    /// Move what is left on a root whose database does not open to other roots of a stopped backend. Without --accept-older
+    /// it only shows what is whole and what is not; nothing is ever written to that root. Experimental: not yet tried with
+    /// a real backend.
+    Rescue {
+        /// The root, written as in storage_root_path.
+        root: String,
+        /// Move this tablet, although lost blocks may hide newer values of it, or that it was dropped; may be repeated, or
+        /// several with commas.
+        #[arg(long, value_name = "ID", value_delimiter = ',')]
+        accept_older: Vec<i64>,
+        /// The root they go to; without it any other file system of the medium that takes them.
+        #[arg(long, value_name = "ROOT")]
+        to: Option<String>,
+        /// How.
+        #[command(flatten)]
+        how: DorisMoving,
+    },
     /// Take the newest run back, while no backend has started since.
     Undo {
         /// The node.

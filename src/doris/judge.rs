@@ -25,10 +25,14 @@ pub enum Reason {
     KeyAndRecordDiffer,
     /// Keys of it lie where the database cannot be read.
     KeysLost,
+    /// What is left of a damaged database may be older than what was lost.
+    MayBeOlder,
     /// A record without any rowset.
     NoRowset,
     /// Target of a schema change.
     NotReady,
+    /// Another root has a record of it, and this one is of a damaged database.
+    PresentElsewhere,
     /// Its record does not parse.
     RecordDamaged,
     /// A rowset lies in remote storage.
@@ -51,6 +55,8 @@ pub enum Reason {
     UidZero,
     /// A key that is not understood has its number or its uid.
     UnknownKey,
+    /// Its rowsets do not follow one another from the first version on.
+    VersionsMissing,
 }
 
 impl Reason {
@@ -66,8 +72,10 @@ impl Reason {
             Self::Duplicate => "duplicate",
             Self::KeyAndRecordDiffer => "key-and-record-differ",
             Self::KeysLost => "keys-lost",
+            Self::MayBeOlder => "may-be-older",
             Self::NoRowset => "no-rowset",
             Self::NotReady => "notready",
+            Self::PresentElsewhere => "present-elsewhere",
             Self::RecordDamaged => "record-damaged",
             Self::RemoteRowset => "remote-rowset",
             Self::RestoreMode => "restore-mode",
@@ -80,6 +88,7 @@ impl Reason {
             Self::Tombstoned => "tombstoned",
             Self::UidZero => "uid-zero",
             Self::UnknownKey => "unknown-key",
+            Self::VersionsMissing => "versions-missing",
         }
     }
 
@@ -97,6 +106,8 @@ impl Reason {
             Self::SegmentDamaged | Self::SegmentMissing | Self::DirectoryMissing => {
                 "let Doris repair it from another replica"
             }
+            Self::MayBeOlder => "tabletctl doris rescue ROOT --accept-older ID moves what is left of it",
+            Self::PresentElsewhere => "nothing: the other root has it",
             Self::Cooldown | Self::RemoteRowset => "not handled yet: use another replica",
             Self::AlphaRowset
             | Self::BinlogRow
@@ -106,7 +117,8 @@ impl Reason {
             | Self::RecordDamaged
             | Self::RowsetDamaged
             | Self::UidZero
-            | Self::UnknownKey => "use another replica, or ask for help with this record",
+            | Self::UnknownKey
+            | Self::VersionsMissing => "use another replica, or ask for help with this record",
         }
     }
 }

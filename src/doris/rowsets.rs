@@ -56,6 +56,22 @@ pub fn version(tablet: &Tablet, fresh: &Fresh<'_>) -> Option<i64> {
     visible(tablet, fresh).map(|rowset| rowset.end_version).max()
 }
 
+/// Whether the visible rowsets follow one another from the first version on, so that none of them can have been lost but at
+/// the end.
+pub fn is_gapless(tablet: &Tablet, fresh: &Fresh<'_>) -> bool {
+    let mut ranges: Vec<(i64, i64)> =
+        visible(tablet, fresh).map(|rowset| (rowset.start_version, rowset.end_version)).collect();
+    ranges.sort_unstable();
+    let mut next = Some(0);
+    for (start, end) in ranges {
+        if next != Some(start) || end < start {
+            return false;
+        }
+        next = end.checked_add(1);
+    }
+    true
+}
+
 fn visible<'a>(tablet: &'a Tablet, fresh: &'a Fresh<'_>) -> impl Iterator<Item = &'a Rowset> {
     tablet.rowsets.iter().chain(fresh.joining.iter().copied())
 }

@@ -4,8 +4,9 @@
 //! tell a tablet as it was left from one that a backend has had since.
 
 use super::book::{Book, advance, now_ms};
-use super::node::{Node, Root};
-use super::wishes::{Committed, OtherMedia, Wishes};
+use super::node::Node;
+use super::root::Root;
+use super::wishes::{Committed, Older, OtherMedia, Wishes};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
 use crate::doris::inventory::Found;
@@ -15,8 +16,8 @@ use crate::doris::moving::{Batches, NewPlace, Stale, batches};
 use crate::doris::record::TabletState;
 use crate::doris::uid::Uid;
 use crate::model::{
-    DorisMove, ErrorCode, Failure, Migration, Replaced, SHARD_COUNT, ShardId, Space, StaleRowsets, Status,
-    Swap, TabletKey,
+    DorisMove, ErrorCode, Failure, Migration, Replaced, SHARD_COUNT, ShardId, SourceAfter, Space,
+    StaleRowsets, Status, Swap, TabletKey,
 };
 use crate::rules::capacity::fits;
 use crate::rules::transition::Event;
@@ -92,6 +93,7 @@ pub(super) fn begin(node: &Node, book: &mut Book, asked: &Asked<'_>) -> Result<A
         after_sha256: String::new(),
         replaces: replaces(destination, ids, &replaced)?,
         swap: Swap::Open,
+        source_after: if source.is_damaged() { SourceAfter::LeftAlone } else { SourceAfter::Retired },
         retired_run: None,
         confirmed_ms: None,
         files: Vec::new(),
@@ -127,7 +129,7 @@ pub(super) fn take_up(
     let ids = ids_of(row.key);
     let again = || -> Result<_, Failure> {
         // What was allowed when it was accepted is allowed.
-        let wishes = Wishes { committed: Committed::Move, ..Wishes::default() };
+        let wishes = Wishes { committed: Committed::Move, older: Older::Accepted, ..Wishes::default() };
         let files = judged_files(&node.roots[from], ids, &wishes)?;
         let before = pairs(&node.roots[from], ids)?;
         let (Some(doris), Some(shard)) = (&row.doris, row.destination_shard) else {

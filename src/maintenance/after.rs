@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::accept::ids_of;
 use super::book::{Book, now_ms};
-use super::node::uuid_of_path;
+use super::root::uuid_of_path;
 use crate::config::Loaded;
 use crate::doris::database::Strictness;
 use crate::doris::files::Listing;

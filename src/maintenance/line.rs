@@ -14,7 +14,8 @@
 use super::accept::{Accepted, ids_of};
 use super::book::{Book, advance, now_ms};
 use super::bytes::{self, Means};
-use super::node::{Node, Root};
+use super::node::Node;
+use super::root::Root;
 use super::watch::{Hooks, Watch};
 use crate::doris::database::Pair;
 use crate::doris::files::TabletFiles;
@@ -23,7 +24,7 @@ use crate::doris::keys::Key;
 use crate::doris::moving::Batches;
 use crate::doris::record::{RowsetState, Tablet};
 use crate::fault;
-use crate::model::{ErrorCode, Failure, FileEntry, Migration, Receipt, ShardId, Swap};
+use crate::model::{ErrorCode, Failure, FileEntry, Migration, Receipt, ShardId, SourceAfter, Swap};
 use crate::rules::transition::Event;
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir, tablet_parent};
 use crate::storage::{
@@ -290,6 +291,10 @@ pub(super) fn retire(node: &mut Node, book: &mut Book, committed: Committed) -> 
     let Accepted { mut row, from, ids, before, batches, to, .. } = committed.accepted;
     let key = Key::tablet(ids).into_bytes();
     let record = before.iter().find(|(own, _)| *own == key).map_or(&[][..], |(_, record)| record);
+    if row.doris.as_ref().is_some_and(|doris| doris.source_after == SourceAfter::LeftAlone) {
+        end_moved(&node.roots[to], book, &mut row);
+        return row;
+    }
     match delete_at_source(&mut node.roots[from], &node.run, &row, record, &batches) {
         Ok(()) => {
             if let Some(doris) = &mut row.doris {

@@ -8,7 +8,8 @@ use nix::fcntl::OFlag;
 use serde_json::value::RawValue;
 
 use super::accept::{ids_of, key_of, pairs};
-use super::node::{Node, Root};
+use super::node::Node;
+use super::root::Root;
 use crate::doris::display::tablet_json;
 use crate::doris::inventory::Found;
 use crate::doris::keys::TabletIds;

@@ -2,62 +2,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use sha2::{Digest, Sha256};
-
+use super::root::{Root, open_damaged, open_root};
 use crate::config::{Config, Loaded};
 use crate::doris::inventory::Inventory;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
-use crate::model::{DiskRef, DiskUuid, Medium, quoted};
 use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
-use crate::storage::{DorisLock, DorisRoot, DorisStore, FileSystem};
+use crate::storage::{DorisLock, DorisRoot};
 
 /// Why no work is done on the node: every reason at once, one a line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}", .0.join("\n"))]
 pub struct NotOpened(pub Vec<String>);
-
-/// One root, locked for the whole run.
-pub struct Root {
-    /// As the configuration writes it.
-    pub path: String,
-    pub medium: Medium,
-    /// Whether its file system takes no writes: tablets can leave it, and it must leave the configuration then.
-    pub read_only: bool,
-    pub(super) disk: DorisRoot,
-    pub(super) store: DorisStore,
-    pub(super) inventory: Inventory,
-    pub(super) file_system: FileSystem,
-    _lock: DorisLock,
-}
-
-impl Root {
-    /// Which disk it is. One that takes no writes has no identity of its own: its path stands for it.
-    pub(super) fn reference(&self) -> DiskRef {
-        let uuid = self.disk.uuid().ok().flatten().unwrap_or_else(|| uuid_of_path(&self.path));
-        DiskRef { uuid, path: self.path.clone() }
-    }
-
-    /// Whether it is that disk. One that took no writes when it was named may have an identity by now.
-    pub(super) fn is(&self, disk: &DiskRef) -> bool {
-        self.reference().uuid == disk.uuid || uuid_of_path(&self.path) == disk.uuid
-    }
-
-    /// Reads its database again.
-    pub(super) fn read_again(&mut self) -> Result<(), String> {
-        self.store = DorisStore::open(&self.disk).map_err(|error| error.to_string())?;
-        self.inventory = self.store.scan().map_err(|error| error.to_string())?;
-        Ok(())
-    }
-}
-
-pub(super) fn uuid_of_path(path: &str) -> DiskUuid {
-    let digest = Sha256::digest(path.as_bytes());
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(&digest[..16]);
-    DiskUuid(uuid::Uuid::from_bytes(bytes))
-}
 
 /// All roots of a stopped backend.
 pub struct Node {
@@ -78,6 +35,18 @@ impl Node {
     /// # Errors
     /// A backend runs; a root is absent, damaged, not understood, or of another cluster or kind.
     pub fn open(loaded: Loaded, without: &[String]) -> Result<Self, NotOpened> {
+        Self::open_with(loaded, without, None)
+    }
+
+    /// The same, with one root whose database does not open: it is read for what is left of it, and never written to.
+    ///
+    /// # Errors
+    /// As [`Node::open`]; that root's database opens, or is not understood.
+    pub fn open_for_rescue(loaded: Loaded, without: &[String], damaged: &str) -> Result<Self, NotOpened> {
+        Self::open_with(loaded, without, Some(damaged.trim_end_matches('/')))
+    }
+
+    fn open_with(loaded: Loaded, without: &[String], damaged: Option<&str>) -> Result<Self, NotOpened> {
         let Loaded { roots: configured, config, .. } = loaded;
         let mut problems = Vec::new();
         let mut known = BTreeSet::new();
@@ -85,6 +54,13 @@ impl Node {
         let mut also_locked = Vec::new();
         for spec in &configured.roots {
             known.insert(spec.path.clone());
+            if damaged == Some(&spec.path) {
+                match open_damaged(&spec.path, spec.medium) {
+                    Ok(root) => roots.push(root),
+                    Err(why) => problems.push(why),
+                }
+                continue;
+            }
             if without.contains(&spec.path) {
                 also_locked.extend(lock_left_out(&spec.path, &mut problems));
                 continue;
@@ -107,6 +83,9 @@ impl Node {
                 .filter(|path| !known.contains(*path))
                 .map(|path| format!("--without {path}: no root of the configuration is written so")),
         );
+        if let Some(damaged) = damaged.filter(|damaged| !known.contains(*damaged)) {
+            problems.push(format!("{damaged}: no root of the configuration is written so"));
+        }
         problems.extend(of_one_cluster(&roots));
         if !problems.is_empty() {
             problems.push(
@@ -119,6 +98,7 @@ impl Node {
         let run = chrono::Utc::now().format("%Y%m%dT%H%M%S%6fZ").to_string();
         let mut node = Self { roots, without: without.to_vec(), config, run, _also_locked: also_locked };
         node.name_duplicates();
+        node.name_present_elsewhere();
         Ok(node)
     }
 
@@ -160,6 +140,7 @@ impl Node {
             root.read_again().map_err(|why| format!("{}: {why}", root.path))?;
         }
         self.name_duplicates();
+        self.name_present_elsewhere();
         Ok(())
     }
 
@@ -172,12 +153,12 @@ impl Node {
                 Err(_) => true,
             })
         };
-        for root in &self.roots {
+        for root in self.roots.iter().filter(|root| !root.is_damaged()) {
             for ids in root.inventory.tablets.keys().filter(|ids| may_serve(&root.inventory, ids)) {
                 *places.entry(ids.tablet_id).or_default() += 1;
             }
         }
-        for root in &mut self.roots {
+        for root in self.roots.iter_mut().filter(|root| !root.is_damaged()) {
             let several: Vec<TabletIds> = root
                 .inventory
                 .tablets
@@ -194,6 +175,20 @@ impl Node {
         }
     }
 
+    /// What another root has a record of, in whatever state, is not taken from a damaged one.
+    fn name_present_elsewhere(&mut self) {
+        let whole = self.roots.iter().filter(|root| !root.is_damaged());
+        let there: BTreeSet<i64> =
+            whole.flat_map(|root| root.inventory.tablets.keys().map(|ids| ids.tablet_id)).collect();
+        for root in self.roots.iter_mut().filter(|root| root.is_damaged()) {
+            for (ids, found) in &mut root.inventory.tablets {
+                if there.contains(&ids.tablet_id) {
+                    found.add_reason(Reason::PresentElsewhere);
+                }
+            }
+        }
+    }
+
     /// How full a root may become: the limits of the daemon.
     pub(super) fn limits(&self) -> CapacityLimits {
         let left_bytes = self.config.storage_flood_stage_left_capacity_bytes;
@@ -205,29 +200,6 @@ impl Node {
             rule: self.config.migration_capacity_rule,
         }
     }
-}
-
-fn open_root(path: &str, medium: Medium) -> Result<Root, String> {
-    let at = |why: &dyn std::fmt::Display| format!("{path}: {why}");
-    let disk = DorisRoot::open(path).map_err(|error| error.to_string())?;
-    let lock = disk.lock().map_err(|error| at(&error))?;
-    let mode = disk.deploy_mode().map_err(|error| at(&error))?;
-    if let Some(mode) = mode.filter(|mode| mode != "local") {
-        return Err(at(&format!("its deploy_mode is {}: it is for looking only", quoted(&mode))));
-    }
-    let store = DorisStore::open(&disk).map_err(|error| {
-        at(&format!("{error}; it is for looking only: tabletctl doris inspect --rescue {path}"))
-    })?;
-    let inventory = store.scan().map_err(|error| at(&error))?;
-    if inventory.retired_headers > 0 {
-        return Err(at(
-            &"it has keys hdr_ of before 0.11, with which no backend starts: it is for looking only",
-        ));
-    }
-    disk.uuid().map_err(|why| at(&why))?;
-    let read_only = disk.dir().is_on_read_only().map_err(|error| at(&error))?;
-    let file_system = FileSystem::of(disk.dir()).map_err(|error| at(&error))?;
-    Ok(Root { path: path.to_owned(), medium, read_only, disk, store, inventory, file_system, _lock: lock })
 }
 
 /// The lock of a root that is left out, where it is here at all.
@@ -250,6 +222,7 @@ fn of_one_cluster(roots: &[Root]) -> Vec<String> {
         match root.disk.cluster_id() {
             Ok(Some(id)) => clusters.entry(id).or_default().push(&root.path),
             Ok(None) => {}
+            Err(_) if root.is_damaged() => {}
             Err(error) => problems.push(format!("{}: {error}", root.path)),
         }
     }

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use super::accept::key_of;
-use super::node::{Node, Root};
-use super::wishes::{OtherMedia, Wishes};
+use super::node::Node;
+use super::root::Root;
+use super::wishes::{Older, OtherMedia, Wishes};
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::model::{
@@ -26,6 +27,15 @@ pub enum Request {
     Drain {
         /// As the configuration writes it.
         root: String,
+    },
+    /// Of a root whose database does not open, these tablets are moved, which may be older than what was lost.
+    Rescue {
+        /// As the configuration writes it.
+        root: String,
+        /// Their numbers.
+        accept: Vec<i64>,
+        /// The root they go to; any other that takes them, where none is said.
+        to: Option<String>,
     },
     /// Roots of one medium are made equally full.
     Rebalance {
@@ -108,9 +118,21 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
     };
     let (asked, wish) = match request {
         Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(root_at(to)?)),
-        Request::Drain { root } => (Asked::On(root_at(root)?), planning_drain(root_at(root)?, wishes)),
+        Request::Rescue { root, to: Some(to), .. } => {
+            (Asked::On(root_at(root)?), planning_move(root_at(to)?))
+        }
+        Request::Drain { root } | Request::Rescue { root, .. } => {
+            (Asked::On(root_at(root)?), planning_drain(root_at(root)?, wishes))
+        }
         Request::Rebalance { medium } => (Asked::All, planning::Request::Rebalance { medium: *medium }),
     };
+    if let Request::Rescue { root, accept, .. } = request {
+        let known = &node.roots[root_at(root)?].inventory.tablets;
+        let is_known = |id: &&i64| known.keys().any(|ids| ids.tablet_id == **id);
+        if let Some(id) = accept.iter().find(|id| !is_known(id)) {
+            return Err(format!("no record of tablet {id} is left on {root}"));
+        }
+    }
     if let Asked::Tablets(ids) = asked {
         let here = |id: &&i64| {
             node.roots.iter().any(|root| root.inventory.tablets.keys().any(|k| k.tablet_id == **id))
@@ -123,7 +145,7 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
     let mut tablets = Vec::new();
     for (index, root) in node.roots.iter().enumerate() {
         for ids in root.inventory.tablets.keys().filter(|ids| asked.about(index, **ids)) {
-            match look(index, root, *ids, wishes)? {
+            match look(index, root, *ids, request.allows(*ids, wishes))? {
                 Ok(tablet) => tablets.push(tablet),
                 // A rebalance asks for no tablet in particular.
                 Err(_) if asked == Asked::All => {}
@@ -131,13 +153,15 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
             }
         }
     }
-    if let Request::Move { to, .. } = request {
+    if matches!(request, Request::Move { .. }) {
         // Of a tablet that moves, a copy that a backend has retired elsewhere is not what was asked for.
         let moves = |left: &LeftBehind| {
             let key = TabletKey::new(left.tablet_id, left.schema_hash);
             tablets.iter().any(|tablet| tablet.key == key)
         };
         made.left.retain(|left| !moves(left));
+    }
+    if let Request::Move { to, .. } | Request::Rescue { to: Some(to), .. } = request {
         let target = root_at(to)?;
         keep_to_medium(node, target, wishes, &mut tablets, &mut made);
     }
@@ -145,6 +169,18 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
         return Ok(made);
     }
     place(node, &wish, tablets, made)
+}
+
+impl Request {
+    /// What is allowed for one tablet.
+    fn allows(&self, ids: TabletIds, wishes: Wishes) -> Wishes {
+        match self {
+            Self::Rescue { accept, .. } if !accept.contains(&ids.tablet_id) => {
+                Wishes { older: Older::Refused, ..wishes }
+            }
+            _ => wishes,
+        }
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -302,6 +338,9 @@ fn disks(node: &Node) -> Result<Vec<Disk>, String> {
             path: root.path.clone(),
             medium: root.medium,
             condition: match root.read_only {
+                true if root.is_damaged() => {
+                    DiskCondition::ReadOnly { reason: "its database is damaged".to_owned() }
+                }
                 true => DiskCondition::ReadOnly { reason: "it is mounted read-only".to_owned() },
                 false => DiskCondition::Online,
             },

@@ -14,6 +14,7 @@ use super::kind::remember_roots;
 use super::line::{Stop, commit, copy, retire};
 use super::node::{Node, NotOpened};
 use super::plan::{Plan, Planned, Request, plan};
+use super::rescue::{ends_without_source, settle_without_source};
 use super::settle::{Settled, doubt, end_at_source, put_back, settle};
 use super::told::{Moved, Outcome, Told, told};
 use super::undo::{TakenBack, undo};
@@ -50,9 +51,21 @@ impl Session {
     /// [`NotOpened`], every reason at once.
     pub fn open(loaded: Loaded, without: &[String]) -> Result<Self, NotOpened> {
         let state_dir = PathBuf::from(&loaded.config.state_dir);
-        let node = Node::open(loaded, without)?;
+        Node::open(loaded, without).map(|node| Self::of(node, state_dir))
+    }
+
+    /// The same, with one root whose database does not open: tablets can only leave it, and nothing is written to it.
+    ///
+    /// # Errors
+    /// As [`Session::open`]; that root's database opens, or is not understood.
+    pub fn open_for_rescue(loaded: Loaded, without: &[String], damaged: &str) -> Result<Self, NotOpened> {
+        let state_dir = PathBuf::from(&loaded.config.state_dir);
+        Node::open_for_rescue(loaded, without, damaged).map(|node| Self::of(node, state_dir))
+    }
+
+    fn of(node: Node, state_dir: PathBuf) -> Self {
         let run = node.run.clone();
-        Ok(Self { node: RwLock::new(node), book: OnceLock::new(), state_dir, run })
+        Self { node: RwLock::new(node), book: OnceLock::new(), state_dir, run }
     }
 
     /// The node as it is now. Waits for a batch that is being written, and never for a copy.
@@ -138,7 +151,13 @@ impl Session {
     /// # Errors
     /// A database cannot be read: nothing is settled.
     pub fn finish(&self, row: Migration, watch: &dyn Watch) -> Result<Moved, Failure> {
-        let settled = settle(&mut self.node_alone(), &mut *self.book()?, row)?;
+        let settled = {
+            let (mut node, mut book) = (self.node_alone(), self.book()?);
+            match ends_without_source(&node, &row) {
+                Some(ends) => settle_without_source(&node, &mut book, row, ends)?,
+                None => settle(&mut node, &mut book, row)?,
+            }
+        };
         match settled {
             // Whoever accepted it wants it: a stop of this run does not end it.
             Settled::GoesOn(accepted) => {
@@ -167,7 +186,8 @@ impl Session {
     fn highest_number(&self) -> Result<u64, Failure> {
         let mut highest = 0;
         for root in &self.node().roots {
-            let Some(room) = root.disk.room()? else { continue };
+            let room = if root.is_damaged() { None } else { root.disk.room()? };
+            let Some(room) = room else { continue };
             for part in [MIGRATING, "retired"] {
                 let Some(dir) = room.open_if_exists(part)? else { continue };
                 let numbers = dir.entries()?;

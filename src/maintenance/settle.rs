@@ -3,8 +3,10 @@
 use super::accept::{Accepted, ids_of, pairs, take_up, written};
 use super::book::{Book, advance};
 use super::line::{Committed, end_moved, put_away, remove_copy, retire};
-use super::node::{Node, Root};
+use super::node::Node;
+use super::root::Root;
 use crate::doris::database::Pair;
+use crate::doris::keys::TabletIds;
 use crate::doris::moving::{Batches, NewPlace, Stale, batches};
 use crate::doris::record::{Tablet, TabletState};
 use crate::doris::rowsets::Fresh;
@@ -33,13 +35,11 @@ pub(super) fn settle(node: &mut Node, book: &mut Book, row: Migration) -> Result
     let (Some(from), Some(to)) = (find(node, &row.source), find(node, &row.destination)) else {
         return Ok(Settled::Waits(Box::new(row)));
     };
+    if node.roots[from].is_damaged() || node.roots[to].is_damaged() {
+        return Ok(Settled::Waits(Box::new(row)));
+    }
     let ids = ids_of(row.key);
-    let read = |root: &Root| {
-        let failed =
-            |why| Failure::new(ErrorCode::RecordDamaged, format!("tablet {ids} on {}: {why}", root.path));
-        root.store.get(ids).map_err(failed)
-    };
-    let (at_source, at_destination) = (read(&node.roots[from])?, read(&node.roots[to])?);
+    let (at_source, at_destination) = (read(&node.roots[from], ids)?, read(&node.roots[to], ids)?);
     let source = see_source(&at_source, &doris);
     let planned = match (source, row.destination_shard) {
         (AtSource::AsBefore, Some(shard)) => Some(written(ids, &at_source, &doris, shard)?),
@@ -91,7 +91,14 @@ pub(super) fn settle(node: &mut Node, book: &mut Book, row: Migration) -> Result
     }
 }
 
-fn find(node: &Node, disk: &DiskRef) -> Option<usize> {
+/// All pairs of a tablet on a root.
+pub(super) fn read(root: &Root, ids: TabletIds) -> Result<Vec<Pair>, Failure> {
+    let failed =
+        |why| Failure::new(ErrorCode::RecordDamaged, format!("tablet {ids} on {}: {why}", root.path));
+    root.store.get(ids).map_err(failed)
+}
+
+pub(super) fn find(node: &Node, disk: &DiskRef) -> Option<usize> {
     node.roots.iter().position(|root| root.is(disk))
 }
 
@@ -104,7 +111,7 @@ fn see_source(pairs: &[Pair], doris: &DorisMove) -> AtSource {
     }
 }
 
-fn see_destination(pairs: &[Pair], doris: &DorisMove, planned: Option<&Batches>) -> AtDestination {
+pub(super) fn see_destination(pairs: &[Pair], doris: &DorisMove, planned: Option<&Batches>) -> AtDestination {
     let is_there = |put: &Pair| pairs.binary_search(put).is_ok();
     match (state(pairs), planned) {
         (None, _) => AtDestination::Gone,
@@ -167,7 +174,7 @@ pub(super) fn put_back(book: &mut Book, mut row: Migration, why: &Failure) -> Mi
 }
 
 /// Ends a move, and touches nothing.
-fn end_failed(book: &mut Book, mut row: Migration, failure: Failure) -> Migration {
+pub(super) fn end_failed(book: &mut Book, mut row: Migration, failure: Failure) -> Migration {
     let reason = failure.message.clone();
     let ended = match failure.code {
         ErrorCode::Aborted => {
@@ -204,6 +211,12 @@ pub(super) fn doubt(
     row.failure = Some(failure);
     if let Err(failure) = book.note(&row) {
         tracing::error!("{failure}");
+    }
+    if node.roots[from].is_damaged() {
+        // Nothing is written there. No other copy serves, and the next run reads from the medium what the destination has.
+        row.status_reason =
+            "in doubt; the next run of doris rescue or doris resume looks what the destination has".into();
+        return row;
     }
     outrank(node, book, row, from)
 }

@@ -6,9 +6,10 @@
 use std::collections::BTreeSet;
 
 use super::book::Book;
-use super::node::{Node, Root};
+use super::node::Node;
+use super::root::Root;
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Migration, ShardId, Status, Swap};
+use crate::model::{ErrorCode, Failure, Migration, ShardId, SourceAfter, Status, Swap};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
     SinceKept, bring_back, forget_kept, is_placed, kept_runs, remove_empty_parents, remove_staging,
@@ -136,10 +137,17 @@ fn index(node: &Node, row: &Migration, disk: &crate::model::DiskRef) -> Result<u
     })
 }
 
+/// Nothing was changed at the source, and nothing is now.
+fn leaves_source_alone(row: &Migration) -> bool {
+    row.doris.as_ref().is_some_and(|doris| doris.source_after == SourceAfter::LeftAlone)
+}
+
 fn ends(node: &Node, rows: &[Migration]) -> Result<(BTreeSet<usize>, BTreeSet<usize>), Failure> {
     let (mut sources, mut destinations) = (BTreeSet::new(), BTreeSet::new());
     for row in rows {
-        sources.insert(index(node, row, &row.source)?);
+        if !leaves_source_alone(row) {
+            sources.insert(index(node, row, &row.source)?);
+        }
         destinations.insert(index(node, row, &row.destination)?);
     }
     Ok((sources, destinations))
@@ -152,8 +160,10 @@ fn take_back(
     (sources, destinations): (&BTreeSet<usize>, &BTreeSet<usize>),
 ) -> Result<(), Failure> {
     for row in rows {
-        let source = &node.roots[index(node, row, &row.source)?];
-        bring_back(&source.disk, row.id, row.source_shard.unwrap_or(ShardId(0)), row.key)?;
+        if !leaves_source_alone(row) {
+            let source = &node.roots[index(node, row, &row.source)?];
+            bring_back(&source.disk, row.id, row.source_shard.unwrap_or(ShardId(0)), row.key)?;
+        }
         if let Some(replaced) = row.doris.as_ref().and_then(|doris| doris.replaces.as_ref()) {
             let destination = &node.roots[index(node, row, &row.destination)?];
             bring_back(&destination.disk, row.id, replaced.shard, row.key)?;

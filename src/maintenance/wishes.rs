@@ -11,6 +11,17 @@ pub struct Wishes {
     pub committed: Committed,
     /// Roots of another medium.
     pub media: OtherMedia,
+    /// What is left of a damaged database.
+    pub older: Older,
+}
+
+/// What becomes of a tablet that may be older than what was lost of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Older {
+    #[default]
+    Refused,
+    /// Its operator has said so, of this tablet.
+    Accepted,
 }
 
 /// What becomes of tablets with loads that are not published.
@@ -35,7 +46,11 @@ pub enum OtherMedia {
 impl Wishes {
     /// Those reasons that hold in spite of what is allowed.
     pub(super) fn against(self, reasons: &BTreeSet<Reason>) -> impl Iterator<Item = Reason> {
-        let allowed = (self.committed == Committed::Move).then_some(Reason::CommittedRowsets);
-        reasons.iter().copied().filter(move |reason| Some(*reason) != allowed)
+        let is_allowed = move |reason: Reason| match reason {
+            Reason::CommittedRowsets => self.committed == Committed::Move,
+            Reason::MayBeOlder => self.older == Older::Accepted,
+            _ => false,
+        };
+        reasons.iter().copied().filter(move |reason| !is_allowed(*reason))
     }
 }

@@ -26,6 +26,9 @@ pub struct DorisMove {
     pub replaces: Option<Replaced>,
     /// How far its swap is.
     pub swap: Swap,
+    /// What becomes of its source.
+    #[serde(default, skip_serializing_if = "SourceAfter::is_retired")]
+    pub source_after: SourceAfter,
     /// The run that retired its source.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retired_run: Option<String>,
@@ -35,6 +38,23 @@ pub struct DorisMove {
     /// What was moved, each file with its checksum; empty before.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub files: Vec<FileEntry>,
+}
+
+/// What becomes of the source once the destination owns the tablet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SourceAfter {
+    /// Its keys are deleted, its directory is put away.
+    #[default]
+    Retired,
+    /// Nothing: its database is damaged, and nothing is ever written to its root.
+    LeftAlone,
+}
+
+impl SourceAfter {
+    const fn is_retired(&self) -> bool {
+        matches!(self, Self::Retired)
+    }
 }
 
 /// A retired copy of the tablet at the destination.

@@ -29,7 +29,7 @@ mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
 pub use disk::{Capacity, CapacityRule, DiskCondition, DiskIndex, DiskUuid, Medium, Space, limit_in_words};
-pub use doris_move::{DorisMove, Replaced, StaleRowsets, Swap};
+pub use doris_move::{DorisMove, Replaced, SourceAfter, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure};
 pub use file_owner::{FileOwner, InvalidFileOwner};
 pub use header::HeaderTable;

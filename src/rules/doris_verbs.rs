@@ -69,7 +69,7 @@ verbs! {
     /// A tablet is mended.
     Heal = "tablet heal": Refused("let Doris repair it from another replica"),
     /// What a bad disk still gives.
-    Salvage = "tablet salvage": Refused("tabletctl doris inspect --rescue lists what is whole on a damaged root"),
+    Salvage = "tablet salvage": Refused("tabletctl doris rescue moves what is whole off a damaged root"),
     /// Out of trash.
     Restore = "restore_tablet, trash restore": Refused("move the tablet back, or take the run back: tabletctl doris undo"),
     /// A directory is loaded.

@@ -14,5 +14,6 @@ mod mounts;
 mod moves;
 mod on_disks;
 mod one_shot;
+mod rescue;
 mod start_model;
 mod tablets;

@@ -46,6 +46,17 @@ impl Node {
         made
     }
 
+    /// The same, with a second root that is of another fixture, of the same cluster by now.
+    pub(crate) fn with_another(node: &'static str, name: &'static str, other: (&str, &str)) -> Self {
+        let mut made = Self::new(node, &[name]);
+        let to = made.dir.path().join("another");
+        copy_without_empty_shards(&root(other.0, other.1), &to);
+        fs::copy(made.roots[0].join("cluster_id"), to.join("cluster_id")).expect("is there");
+        made.roots.push(to);
+        made.configure(&made.roots);
+        made
+    }
+
     pub(crate) fn configure(&self, roots: &[PathBuf]) {
         let each: Vec<_> = roots.iter().map(|root| root.display().to_string()).collect();
         let text = format!(
@@ -118,6 +129,9 @@ fn copy_without_empty_shards(from: &Path, to: &Path) {
     };
     let into = |paths: Vec<PathBuf>, to: &Path| {
         fs::create_dir_all(to).expect("writable");
+        if paths.is_empty() {
+            return;
+        }
         let status = Command::new("cp").arg("-a").args(paths).arg(to).status();
         assert!(status.expect("cp runs").success());
     };
@@ -153,7 +167,7 @@ pub(crate) fn content(database: &Database) -> Content {
 }
 
 /// What a row says that was written.
-fn written(row: &Migration, before: &Database, tablet: &Value) -> Batches {
+pub(crate) fn written(row: &Migration, before: &Database, tablet: &Value) -> Batches {
     let doris = row.doris.as_ref().expect("of Doris roots");
     let (ids, pairs) = pairs_of(before, tablet);
     let to = NewPlace {

@@ -28,6 +28,10 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
             moving::run(&Request::Move { tablets: tablets.clone(), to: to.clone() }, how, output)
         }
         DorisCommand::Drain { root, how } => moving::run(&Request::Drain { root: root.clone() }, how, output),
+        DorisCommand::Rescue { root, accept_older, to, how } => {
+            let (root, accept, to) = (root.clone(), accept_older.clone(), to.clone());
+            moving::run(&Request::Rescue { root, accept, to }, how, output)
+        }
         DorisCommand::Rebalance { medium, how } => {
             moving::run(&Request::Rebalance { medium: *medium }, how, output)
         }

@@ -12,7 +12,8 @@ use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
 use crate::cli::table::{Align, Table, human_bytes};
 use crate::config::{Config, Loaded};
 use crate::maintenance::{
-    Committed, Moved, NotOpened, OtherMedia, Outcome, Plan, Request, Session, Told, Wishes, finish_tasks,
+    Committed, LeftBehind, Moved, NotOpened, Older, OtherMedia, Outcome, Plan, Request, Session, Told,
+    Wishes, finish_tasks,
 };
 
 /// Lines of one kind that a person is shown; the JSON has all.
@@ -27,6 +28,9 @@ struct Report<'a> {
     estimate_sec: u64,
     settled: Vec<Line<'a>>,
     moves: Vec<Line<'a>>,
+    /// Of a damaged database: what could not be read.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -64,10 +68,13 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
     let wishes = Wishes {
         committed: if how.with_committed { Committed::Move } else { Committed::Stay },
         media: if how.cross_medium { OtherMedia::Allowed } else { OtherMedia::Never },
+        // Of those alone that are named.
+        older: Older::Accepted,
     };
-    let session = open(&how.node)?;
+    let (session, lost) = open_for(request, how)?;
+    let looks_only = how.dry_run || matches!(request, Request::Rescue { accept, .. } if accept.is_empty());
     let refused = |why| CliError::new(Exit::Refused, why);
-    if how.dry_run {
+    if looks_only {
         let plan = session.plan(request, wishes).map_err(refused)?;
         let report = Report {
             dry_run: true,
@@ -76,15 +83,20 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
             estimate_sec: plan.estimate_sec(),
             settled: vec![],
             moves: vec![],
+            lost,
         };
         return match output {
             Output::Json => print_json(&report),
-            Output::Text => print(&plan_text(&plan)),
+            Output::Text => print(&(rescue_text(request, &plan, &report.lost) + &plan_text(&plan))),
         };
     }
     if !how.yes {
         let plan = session.plan(request, wishes).map_err(refused)?;
-        confirm(&plan_text(&plan), "Move them?", "nothing was moved")?;
+        confirm(
+            &(rescue_text(request, &plan, &lost) + &plan_text(&plan)),
+            "Move them?",
+            "nothing was moved",
+        )?;
     }
     let stop = Stop::at(how.until)?;
     let go_on = || stop.go_on();
@@ -101,8 +113,9 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
             estimate_sec: plan.estimate_sec(),
             settled: settled.iter().map(Into::into).collect(),
             moves: moves.iter().map(Into::into).collect(),
+            lost,
         })?,
-        Output::Text => print(&end_text(&plan, &moves))?,
+        Output::Text => print(&end_text(request, &plan, &moves))?,
     }
     let failed = settled.iter().chain(&moves).filter(|moved| moved.outcome != Outcome::Moved).count();
     let not_begun = plan.moves.len() - moves.len();
@@ -110,7 +123,11 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
         let text = format!("stopped: {not_begun} moves were not begun; the same command goes on");
         return Err(CliError::new(Exit::Failed, text));
     }
-    let stay = plan.left.len() + plan.fits_nowhere.len();
+    let asked_for = |left: &&LeftBehind| match request {
+        Request::Rescue { accept, .. } => accept.contains(&left.tablet_id),
+        _ => true,
+    };
+    let stay = plan.left.iter().filter(asked_for).count() + plan.fits_nowhere.len();
     match (failed, stay, moves.len()) {
         (0, 0, _) => Ok(()),
         (0, stay, 0) => {
@@ -149,6 +166,15 @@ pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
 pub(super) fn open(node: &DorisNode) -> Result<Session, CliError> {
     Session::open(load(&node.conf)?, &node.without)
         .map_err(|refused: NotOpened| CliError::new(Exit::Refused, refused))
+}
+
+/// The node for what is asked, and what could not be read of a root that is rescued.
+fn open_for(request: &Request, how: &DorisMoving) -> Result<(Session, Vec<String>), CliError> {
+    let Request::Rescue { root, .. } = request else { return Ok((open(&how.node)?, Vec::new())) };
+    let session = Session::open_for_rescue(load(&how.node.conf)?, &how.node.without, root)
+        .map_err(|refused: NotOpened| CliError::new(Exit::Refused, refused))?;
+    let lost = session.node().roots.iter().flat_map(|root| root.lost.clone()).collect();
+    Ok((session, lost))
 }
 
 pub(super) fn load(conf: &Path) -> Result<Loaded, CliError> {
@@ -218,6 +244,32 @@ fn plan_text(plan: &Plan) -> String {
     out
 }
 
+/// What a person has to know before a tablet is taken from a damaged database; empty for anything else.
+fn rescue_text(request: &Request, plan: &Plan, lost: &[String]) -> String {
+    let Request::Rescue { root, .. } = request else { return String::new() };
+    let mut out = String::new();
+    for one in lost.iter().take(SHOWN_MAX) {
+        let _ = writeln!(out, "lost: {one}");
+    }
+    if lost.len() > SHOWN_MAX {
+        let _ = writeln!(out, "and {} more losses (--json shows all)", lost.len() - SHOWN_MAX);
+    }
+    let _ =
+        writeln!(out, "what was lost may have been newer: each tablet may be older than it was, or dropped");
+    let only_older = |left: &&LeftBehind| left.reasons == ["may-be-older"];
+    let whole: Vec<String> =
+        plan.left.iter().filter(only_older).map(|left| left.tablet_id.to_string()).collect();
+    if !whole.is_empty() {
+        let _ = writeln!(
+            out,
+            "{} tablets are whole and on no other root; all of them: tabletctl doris rescue {root} --accept-older {}",
+            whole.len(),
+            whole.join(",")
+        );
+    }
+    out
+}
+
 fn staying_text(plan: &Plan) -> String {
     let mut out = String::new();
     for left in plan.left.iter().take(SHOWN_MAX) {
@@ -246,10 +298,16 @@ fn staying_text(plan: &Plan) -> String {
     out
 }
 
-fn end_text(plan: &Plan, moves: &[Moved]) -> String {
+fn end_text(request: &Request, plan: &Plan, moves: &[Moved]) -> String {
     let done = moves.iter().filter(|moved| moved.outcome == Outcome::Moved);
     let (count, bytes) = done.fold((0, 0), |(count, bytes), moved| (count + 1, bytes + moved.bytes));
     let mut out = staying_text(plan);
     let _ = writeln!(out, "{count} of {} tablets moved, {}", plan.moves.len(), human_bytes(bytes));
+    if let Request::Rescue { root, .. } = request {
+        let _ = writeln!(
+            out,
+            "{root} is as it was: take it out of storage_root_path before the backend starts, which does not start with it"
+        );
+    }
     out
 }

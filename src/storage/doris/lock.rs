@@ -40,12 +40,21 @@ impl DorisLock {
     /// # Errors
     /// Somebody holds it; or the file cannot be opened, since no backend has started with the root yet.
     pub fn acquire(root: &Dir) -> Result<Self, DorisLockError> {
-        let (file, kind) = match root.open_file(LOCK, OFlag::O_RDWR) {
-            Err(error) if error.errno == Errno::EROFS => {
-                (root.open_file(LOCK, OFlag::O_RDONLY)?, libc::F_RDLCK)
-            }
-            file => (file?, libc::F_WRLCK),
-        };
+        match root.open_file(LOCK, OFlag::O_RDWR) {
+            Err(error) if error.errno == Errno::EROFS => Self::acquire_shared(root),
+            file => Self::take(file?, root, libc::F_WRLCK),
+        }
+    }
+
+    /// Takes a lock that keeps a backend out and needs no right to write: of a root that is only read.
+    ///
+    /// # Errors
+    /// As [`DorisLock::acquire`].
+    pub fn acquire_shared(root: &Dir) -> Result<Self, DorisLockError> {
+        Self::take(root.open_file(LOCK, OFlag::O_RDONLY)?, root, libc::F_RDLCK)
+    }
+
+    fn take(file: File, root: &Dir, kind: libc::c_int) -> Result<Self, DorisLockError> {
         let mut whole = whole_file(kind);
         match fcntl(&file, FcntlArg::F_OFD_SETLK(&whole)) {
             Ok(_) => Ok(Self { _file: file }),

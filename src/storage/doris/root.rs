@@ -21,6 +21,7 @@ pub const DORIS_ROOM: &str = ".tabletd";
 pub(super) const RETIRED: &str = "retired";
 /// In it: what `meta/` was before each run that wrote to it.
 pub(super) const KEPT: &str = "kept";
+const META: &str = "meta";
 const CURRENT: &str = "meta/CURRENT";
 
 /// An opened root of a real Doris backend.
@@ -37,6 +38,19 @@ impl DorisRoot {
     /// # Errors
     /// It is missing; it is a root of tabletd's own; no backend has ever started with it.
     pub fn open(path: &str) -> Result<Self, RootError> {
+        Self::open_by(path, CURRENT)
+    }
+
+    /// Opens a root whose database may have lost any of its files. Makes nothing, and is for reading only.
+    ///
+    /// # Errors
+    /// As [`DorisRoot::open`].
+    pub fn open_damaged(path: &str) -> Result<Self, RootError> {
+        Self::open_by(path, META)
+    }
+
+    /// `evidence` is what says that a backend has been here.
+    fn open_by(path: &str, evidence: &str) -> Result<Self, RootError> {
         let refused = |why: &str| RootError::Refused { path: path.to_owned(), why: why.to_owned() };
         let dir = Dir::open_absolute(Path::new(path)).map_err(|error| match error.errno {
             Errno::ENOENT | Errno::ENOTDIR => refused("no such directory; is the disk mounted?"),
@@ -48,11 +62,11 @@ impl DorisRoot {
                  storage_root_path",
             ));
         }
-        let Some(current) = dir.stat(CURRENT)? else {
-            return Err(refused(
-                "there is no meta/CURRENT: no backend has started with it yet, or the disk is not mounted; nothing is \
-                 made here",
-            ));
+        let Some(current) = dir.stat(evidence)? else {
+            return Err(refused(&format!(
+                "there is no {evidence}: no backend has started with it yet, or the disk is not mounted; nothing is \
+                 made here"
+            )));
         };
         let device_and_inode = dir.device_and_inode()?;
         let belongs_to = (Uid::from_raw(current.st_uid), Gid::from_raw(current.st_gid));

@@ -26,6 +26,7 @@ pub struct DorisStore {
     /// Tablets whose keys were written since the database was read.
     written: Mutex<BTreeSet<TabletIds>>,
     log: AddedLog,
+    strictness: Strictness,
 }
 
 impl DorisStore {
@@ -34,22 +35,39 @@ impl DorisStore {
     /// # Errors
     /// It is damaged, or not understood; a failed call.
     pub fn open(root: &DorisRoot) -> Result<Self, StorageError> {
+        Self::open_as(root, Strictness::Refuse)
+    }
+
+    /// Reads what is left of a damaged database, of which [`DorisStore::damage`] tells. It takes no batch.
+    ///
+    /// # Errors
+    /// A failed call.
+    pub fn open_damaged(root: &DorisRoot) -> Result<Self, StorageError> {
+        Self::open_as(root, Strictness::Rescue)
+    }
+
+    fn open_as(root: &DorisRoot, strictness: Strictness) -> Result<Self, StorageError> {
         let meta = root.dir().open("meta")?;
         for entry in meta.entries()? {
             if let Some(name) = entry.name.to_str().filter(|name| name.ends_with(".log")) {
                 // Advice: where it is not taken, the read is merely a warm one.
-                let file = meta.open_for_reading(name, OFlag::empty())?;
+                let Ok(file) = meta.open_for_reading(name, OFlag::empty()) else { continue };
                 let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
             }
         }
         let path = meta.path().to_owned();
         let files = DorisFiles(meta);
-        let database = Database::open(&files, Strictness::Refuse)
+        let database = Database::open(&files, strictness)
             .map_err(|error| StorageError::Damaged { path: path.clone(), why: error.to_string() })?;
         let log = AddedLog::after(files.0, &database);
         let meta = DorisFiles(root.dir().open("meta")?);
         let written = Mutex::default();
-        Ok(Self { meta, path, database: RwLock::new(Arc::new(database)), written, log })
+        Ok(Self { meta, path, database: RwLock::new(Arc::new(database)), written, log, strictness })
+    }
+
+    /// What could not be read of a damaged database when it was opened.
+    pub fn damage(&self) -> Vec<DorisError> {
+        self.database().damage().to_vec()
     }
 
     fn database(&self) -> Arc<Database> {
@@ -61,7 +79,7 @@ impl DorisStore {
     fn database_for(&self, ids: TabletIds) -> Result<Arc<Database>, String> {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         if written.contains(&ids) {
-            let database = Database::open(&self.meta, Strictness::Refuse)
+            let database = Database::open(&self.meta, self.strictness)
                 .map_err(|error| format!("{}: {error}", self.path.display()))?;
             *self.database.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(database);
             written.clear();
@@ -101,6 +119,10 @@ impl DorisStore {
     /// # Errors
     /// [`CommitError`]: nothing happened, or nobody knows what did.
     pub fn commit(&mut self, delete: &[Vec<u8>], put: &[Pair]) -> Result<(), CommitError> {
+        if self.strictness == Strictness::Rescue {
+            let why = "it is damaged, and nothing is written to it".to_owned();
+            return Err(CommitError::NotCommitted(StorageError::Damaged { path: self.path.clone(), why }));
+        }
         let mut batch = self.log.batch();
         delete.iter().for_each(|key| batch.delete(key));
         put.iter().for_each(|(key, value)| batch.put(key, value));
