@@ -77,7 +77,8 @@ pub fn interpret(sheets: &[Sheet], around: &Surroundings<'_>) -> Result<Loaded, 
     let Reading { config, written, mut problems, .. } = reading;
     if problems.is_empty() {
         let be_conf = sheets.first().map(|sheet| sheet.file.clone()).unwrap_or_default();
-        let (ignored, notes) = (ignored_keys(sheets), overridden_roots(sheets).into_iter().collect());
+        let notes = overridden_roots(sheets).into_iter().chain(copied_default(&config, &written)).collect();
+        let ignored = ignored_keys(sheets);
         return Ok(Loaded { config, roots, ignored, notes, written, be_conf });
     }
     let file_rank = |file: &str| sheets.iter().position(|sheet| sheet.file == file);
@@ -94,6 +95,19 @@ fn overridden_roots(sheets: &[Sheet]) -> Option<String> {
         format!(
             "{custom}:{}: storage_root_path = {} is in force; {be_conf}:{} has another list, which is not read",
             ours.line, ours.value, theirs.line
+        )
+    })
+}
+
+/// The be.conf of version 0.1 wrote this default out, and there that was as good as silence. Since then it is a choice.
+fn copied_default(config: &Config, written: &BTreeMap<&'static str, FileLine>) -> Option<String> {
+    const KEY: &str = "storage_flood_stage_left_capacity_bytes";
+    let place = written.get(KEY)?;
+    let bytes = config.storage_flood_stage_left_capacity_bytes.bytes;
+    (bytes == Config::default().storage_flood_stage_left_capacity_bytes.bytes).then(|| {
+        format!(
+            "{place}: {KEY} = {bytes} holds for small disks too, because it is written; without the line a disk of \
+             less than 10 GiB keeps less free"
         )
     })
 }

@@ -13,7 +13,7 @@ use super::value::{
     BrokenDisks, CatalogCheck, Dialect, HttpAuth, IoClass, LogFormat, LogLevel, LoopbackAccess,
     MetricsAccess, SameFileSystem, Throttle, Value,
 };
-use crate::model::{CapacityRule, DailyWindows, FileOwner};
+use crate::model::{CapacityRule, DailyWindows, FileOwner, LeftBytes, LeftBytesFrom};
 
 const MAX_I32: i64 = i32::MAX as i64;
 const KIB: i64 = 1 << 10;
@@ -156,9 +156,10 @@ config_keys! {
     /// Share of a disk in use from which it is full for migrations, in percent.
     storage_flood_stage_usage_percent: u32 = 90, Mutable, Range(1, 100);
 
-    /// Free space below which a disk is full for migrations, in bytes. Left at its default it asks a small disk for no
-    /// more than the share that storage_flood_stage_usage_percent leaves free.
-    storage_flood_stage_left_capacity_bytes: u64 = 1_073_741_824, Mutable, Bytes(0, i64::MAX);
+    /// Free space below which a disk is full for migrations, in bytes. Where it is not written it asks a small disk for
+    /// no more than the share that storage_flood_stage_usage_percent leaves free.
+    storage_flood_stage_left_capacity_bytes: LeftBytes =
+        LeftBytes { bytes: 1_073_741_824, from: LeftBytesFrom::Default }, Mutable, Bytes(0, i64::MAX);
 
     // Doris asks for both (`and`): a 100 GiB disk at 97 % with 3 GiB left still takes tablets. Here (`or`) a disk is
     // full as soon as it has passed either limit.

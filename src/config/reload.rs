@@ -29,16 +29,16 @@ impl Config {
     pub fn reloaded(&self, files: &Self) -> Reload {
         let mut reload = Reload { config: self.clone(), changed: Vec::new(), waiting: Vec::new() };
         for key in KEYS {
-            let (from, to) = (key.value_in(self), key.value_in(files));
-            if from == to {
+            if key.is_same(self, files) {
                 continue;
             }
-            let change = KeyChange { key: key.name, from, to };
-            // What was read from a file can be read again: a refusal leaves the key as it is, and it is told as waiting.
-            if key.mutability == Mutability::Mutable && key.assign(&mut reload.config, &change.to).is_ok() {
-                reload.changed.push(change);
-            } else {
-                reload.waiting.push(change);
+            let change = KeyChange { key: key.name, from: key.value_in(self), to: key.value_in(files) };
+            match key.mutability {
+                Mutability::Mutable => {
+                    key.take_over(&mut reload.config, files);
+                    reload.changed.push(change);
+                }
+                Mutability::Fixed => reload.waiting.push(change),
             }
         }
         reload
@@ -70,6 +70,17 @@ mod tests {
         );
         assert_eq!((reload.config.webserver_port, reload.config.hdd_write_slots), (8040, 3));
         assert!(files.reloaded(&files).changed.is_empty());
+    }
+
+    #[test]
+    fn whether_a_key_is_written_is_read_again_with_it() {
+        const KEY: &str = "storage_flood_stage_left_capacity_bytes";
+        let silent = Config::default();
+        let mut written = Config::default();
+        written.set(KEY, "1G").expect("a value");
+        assert_ne!(written, silent, "the default's number, but somebody wrote it");
+        assert_eq!(silent.reloaded(&written).config, written);
+        assert_eq!(written.reloaded(&silent).config, silent);
     }
 
     /// Then a mixture of two configurations that are each without conflict has none.

@@ -26,6 +26,8 @@ pub struct Row<C> {
     pub(super) accepted: fn(Rule) -> String,
     pub(super) render: fn(&C) -> String,
     pub(super) assign: fn(&mut C, &str, Rule) -> Result<(), Refusal>,
+    pub(super) is_same: fn(&C, &C) -> bool,
+    pub(super) take_over: fn(&mut C, &C),
 }
 
 impl<C> Row<C> {
@@ -37,6 +39,16 @@ impl<C> Row<C> {
     /// The value it has in `config`.
     pub fn value_in(&self, config: &C) -> String {
         (self.render)(config)
+    }
+
+    /// Whether both have the same value, and have it from the same: a default is not what somebody wrote.
+    pub(super) fn is_same(&self, one: &C, other: &C) -> bool {
+        (self.is_same)(one, other)
+    }
+
+    /// Gives `config` the value of `from`, and with it whether it was written.
+    pub(super) fn take_over(&self, config: &mut C, from: &C) {
+        (self.take_over)(config, from);
     }
 
     /// Reads `text` into `config`, mutable key or not. On a refusal nothing is changed.
@@ -83,6 +95,8 @@ macro_rules! config_keys {
                 config.$name = read_value(text, rule)?;
                 Ok(())
             },
+            is_same: |one, other| one.$name == other.$name,
+            take_over: |config, from| config.$name.clone_from(&from.$name),
         },)*];
     };
 }

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 
 use super::value::Rule;
 use super::*;
-use crate::model::Medium;
+use crate::model::{LeftBytesFrom, Medium};
 
 fn home_only(name: &str) -> Option<String> {
     (name == "DORIS_HOME").then(|| "/opt/tabletd".to_owned())
@@ -30,7 +30,8 @@ fn read(text: &str) -> Result<Loaded, ConfigErrors> {
     interpret(&[Sheet::parse("be.conf", text)], &around(&home_only, "/opt/tabletd/conf"))
 }
 
-/// One line of the shipped file for each key, those that depend on the installation uncommented.
+/// One line of the shipped file for each key, also those that it comments out: they depend on the installation, or on
+/// whether they are written.
 fn shipped_be_conf() -> String {
     include_str!("../../conf/be.conf")
         .lines()
@@ -45,9 +46,24 @@ fn shipped_be_conf() -> String {
 #[test]
 fn the_shipped_file_says_exactly_the_defaults() {
     let shipped = read(&shipped_be_conf()).unwrap();
-    assert_eq!(shipped.config, read("").unwrap().config);
+    let defaults = read("").unwrap().config;
+    assert_eq!(shipped.config.show(), defaults.show());
     assert_eq!(shipped.ignored, []);
-    assert_eq!(read(include_str!("../../conf/be.conf")).unwrap().config, shipped.config);
+    let as_it_is = read(include_str!("../../conf/be.conf")).unwrap();
+    assert_eq!(as_it_is.config, defaults, "what behaves otherwise once it is written is commented out");
+    assert_eq!(as_it_is.notes, <[String; 0]>::default());
+}
+
+#[test]
+fn what_is_written_is_meant_and_who_copied_the_default_is_told() {
+    const KEY: &str = "storage_flood_stage_left_capacity_bytes";
+    let from = |text: &str| {
+        let loaded = read(text).unwrap();
+        (loaded.config.storage_flood_stage_left_capacity_bytes.from, loaded.notes.len())
+    };
+    assert_eq!(from(""), (LeftBytesFrom::Default, 0));
+    assert_eq!(from(&format!("{KEY} = 1G")), (LeftBytesFrom::Setting, 1));
+    assert_eq!(from(&format!("{KEY} = 2G")), (LeftBytesFrom::Setting, 0));
 }
 
 #[test]
@@ -403,7 +419,7 @@ proptest! {
                 config = next;
             }
         }
-        prop_assert_eq!(read(&render(&config)).unwrap().config, config);
+        prop_assert_eq!(read(&render(&config)).unwrap().config.show(), config.show());
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use nix::unistd::{Group, User};
 
-use crate::model::{CapacityRule, DailyWindows, FileOwner, parse_bytes};
+use crate::model::{CapacityRule, DailyWindows, FileOwner, LeftBytes, LeftBytesFrom, parse_bytes};
 
 /// Why a text is not a value, told apart as Doris tells them apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,23 @@ numbers! {
     u32 as i32 = "int32_t",
     i32 as i32 = "int32_t",
     u64 as i64 = "int64_t",
+}
+
+/// Whatever is read was written; only a key that no line has keeps the default's `from`.
+impl Value for LeftBytes {
+    const TYPE_NAME: &'static str = u64::TYPE_NAME;
+    fn parse(text: &str) -> Result<Self, Refusal> {
+        Ok(Self { bytes: u64::parse(text)?, from: LeftBytesFrom::Setting })
+    }
+    fn render(&self) -> String {
+        self.bytes.render()
+    }
+    fn accepted() -> String {
+        u64::accepted()
+    }
+    fn number(&self) -> Option<i64> {
+        self.bytes.number()
+    }
 }
 
 impl Value for String {

@@ -8,7 +8,7 @@ use crate::doris::inventory::Inventory;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
-use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
+use crate::rules::capacity::CapacityLimits;
 use crate::storage::{DorisLock, DorisRoot};
 
 /// Why no work is done on the node: every reason at once, one a line.
@@ -191,12 +191,11 @@ impl Node {
 
     /// How full a root may become: the limits of the daemon.
     pub(super) fn limits(&self) -> CapacityLimits {
-        let left_bytes = self.config.storage_flood_stage_left_capacity_bytes;
-        let is_default = left_bytes == Config::default().storage_flood_stage_left_capacity_bytes;
+        let left = self.config.storage_flood_stage_left_capacity_bytes;
         CapacityLimits {
             usage_percent: u64::from(self.config.storage_flood_stage_usage_percent),
-            left_bytes,
-            left_bytes_from: if is_default { LeftBytesFrom::Default } else { LeftBytesFrom::Setting },
+            left_bytes: left.bytes,
+            left_bytes_from: left.from,
             rule: self.config.migration_capacity_rule,
         }
     }

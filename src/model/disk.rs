@@ -230,6 +230,22 @@ impl DiskCondition {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DiskIndex(pub u16);
 
+/// Where the limit on bytes left comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LeftBytesFrom {
+    /// Somebody wrote it, be it the default's number: kept to the letter.
+    Setting,
+    /// Nobody wrote it: at most the share that the percentage leaves free.
+    Default,
+}
+
+/// The limit on bytes left (`storage_flood_stage_left_capacity_bytes`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LeftBytes {
+    pub bytes: u64,
+    pub from: LeftBytesFrom,
+}
+
 /// How the two limits of a full disk are combined (`migration_capacity_rule`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CapacityRule {

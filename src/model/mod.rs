@@ -28,7 +28,10 @@ mod time;
 mod window;
 
 pub use check::{CheckState, DamagedFile, TabletCheck, UnreadableFile};
-pub use disk::{Capacity, CapacityRule, DiskCondition, DiskIndex, DiskUuid, Medium, Space, limit_in_words};
+pub use disk::{
+    Capacity, CapacityRule, DiskCondition, DiskIndex, DiskUuid, LeftBytes, LeftBytesFrom, Medium, Space,
+    limit_in_words,
+};
 pub use doris_move::{DorisMove, Replaced, SourceAfter, StaleRowsets, Swap};
 pub use error::{ErrorCode, Failure};
 pub use file_owner::{FileOwner, InvalidFileOwner};

@@ -4,20 +4,11 @@
 //! only when **both** limits are passed, so that a 100 GiB disk at 97 % with 3 GiB left is still sent tablets; the
 //! default here refuses when **either** is.
 //!
-//! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit left at its
-//! default asks for no more than the share that the percentage leaves free anyway; any other value is kept.
+//! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit that
+//! nobody wrote asks for no more than the share that the percentage leaves free anyway; one that is written is kept.
 
-pub use crate::model::CapacityRule;
 use crate::model::{Capacity, Space};
-
-/// Where the limit on bytes left comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LeftBytesFrom {
-    /// An operator chose it: kept to the letter.
-    Setting,
-    /// Nobody changed it: at most the share that the percentage leaves free.
-    Default,
-}
+pub use crate::model::{CapacityRule, LeftBytesFrom};
 
 /// The limits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

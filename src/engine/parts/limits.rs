@@ -6,7 +6,7 @@ use chrono::Timelike;
 
 use crate::config::{self, Config};
 use crate::model::{DiskCondition, Haste, Medium, Migration, Priority, TimestampMs};
-use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
+use crate::rules::capacity::CapacityLimits;
 use crate::rules::schedule::{DiskSlots, NodeLimits};
 use crate::rules::window::{closed_text, opens_in};
 use crate::transfer::{CopyOptions, SharedBytes};
@@ -52,15 +52,11 @@ pub(crate) fn hang_after(config: &Config) -> Duration {
 
 /// When a disk counts as full.
 pub(crate) fn capacity(config: &Config) -> CapacityLimits {
-    let default = Config::default().storage_flood_stage_left_capacity_bytes;
+    let left = config.storage_flood_stage_left_capacity_bytes;
     CapacityLimits {
         usage_percent: u64::from(config.storage_flood_stage_usage_percent),
-        left_bytes: config.storage_flood_stage_left_capacity_bytes,
-        left_bytes_from: if config.storage_flood_stage_left_capacity_bytes == default {
-            LeftBytesFrom::Default
-        } else {
-            LeftBytesFrom::Setting
-        },
+        left_bytes: left.bytes,
+        left_bytes_from: left.from,
         rule: config.migration_capacity_rule,
     }
 }
