@@ -247,7 +247,7 @@ fn every_answer_tells_browsers_what_not_to_do_and_clients_which_api_this_is() {
     let server = guarded();
     for target in ["/api/health", "/api/v1/disks", "/api/v1/nothing", "/metrics"] {
         let reply = server.get(target);
-        assert_eq!(reply.header("x-api-version"), Some("1.2"), "{target}");
+        assert_eq!(reply.header("x-api-version"), Some("1.3"), "{target}");
         assert_eq!(reply.header("x-content-type-options"), Some("nosniff"));
         assert_eq!(reply.header("strict-transport-security"), None, "only over TLS");
     }
