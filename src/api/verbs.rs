@@ -6,6 +6,8 @@ const ROUTES: &[(&str, &str)] = &[
     ("disk forget", "POST /api/v1/disks/forget"),
     ("disk register", "POST /api/v1/disks"),
     ("disk show", "GET /api/v1/disks/show?path="),
+    ("disk enable", "POST /api/v1/disks/enable"),
+    ("disks", "GET /api/v1/disks"),
     ("disk drain", "POST /api/v1/tasks with {\"request\": {\"kind\": \"drain\"}}"),
     ("tablet heal", "POST /api/v1/tablets/{tablet_id}/heal"),
     ("tablet salvage", "POST /api/v1/tablets/{tablet_id}/salvage"),

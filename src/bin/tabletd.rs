@@ -10,8 +10,8 @@ use std::time::Duration;
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
 use tabletd::api::{Access, Limits, Server, Stopped, Tls};
-use tabletd::config::{BrokenDisks, Config, Loaded, LogFormat};
-use tabletd::engine::{Contract, Engine, misplaced_disks};
+use tabletd::config::{Before, BrokenDisks, Config, Loaded, LogFormat};
+use tabletd::engine::{Contract, Engine, has_run, misplaced_disks};
 use tabletd::logging::{self, Rolling};
 use tabletd::maintenance::is_doris_node;
 use tabletd::maintenance_daemon::MaintenanceDaemon;
@@ -56,7 +56,8 @@ fn say(line: &dyn Display) {
 
 /// Says everything that would keep the daemon from starting, or that its operator should know.
 fn check(loaded: &Loaded) -> ExitCode {
-    let found = loaded.look();
+    let before = if has_run(Path::new(&loaded.config.state_dir)) { Before::HasRun } else { Before::NeverRan };
+    let found = loaded.look(before);
     let mut problems: Vec<_> = found.problems.iter().map(ToString::to_string).collect();
     // The files themselves were looked at above: a second word about one that is not there helps nobody.
     if problems.is_empty() {

@@ -24,6 +24,15 @@ pub struct Found {
     pub notes: Vec<Problem>,
 }
 
+/// Whether a node has run with this state directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Before {
+    /// It would be the first start, which wants a disk.
+    NeverRan,
+    /// It starts without any disk, serves nothing, and takes the verbs that bring one back.
+    HasRun,
+}
+
 /// A root that was looked at, to compare the next ones with.
 struct Seen<'a> {
     path: &'a str,
@@ -36,9 +45,9 @@ const MEND_ROOT: &str = "mend it, or set ignore_broken_disk = true to start with
 
 impl Loaded {
     /// Looks at every place the configuration names. A disk that hangs holds this up.
-    pub fn look(&self) -> Found {
+    pub fn look(&self, before: Before) -> Found {
         let mut found = Found::default();
-        self.look_at_roots(&mut found);
+        self.look_at_roots(&mut found, before);
         let folder = |key: &str, path: &str| self.problem(key, path, folder_trouble(Path::new(path))?);
         found.problems.extend(folder("state_dir", &self.config.state_dir));
         for (key, path) in
@@ -82,7 +91,7 @@ impl Loaded {
         secret.into_iter().filter_map(exposed).collect()
     }
 
-    fn look_at_roots(&self, found: &mut Found) {
+    fn look_at_roots(&self, found: &mut Found, before: Before) {
         let leave_out = self.config.ignore_broken_disk == BrokenDisks::LeaveOut;
         let mut seen: Vec<Seen<'_>> = Vec::new();
         let mut troubles = Vec::new();
@@ -110,14 +119,14 @@ impl Loaded {
             )
         }));
         if leave_out && seen.is_empty() {
+            let (to, help) = match before {
+                Before::NeverRan => (&mut found.problems, "mend one of them"),
+                Before::HasRun => {
+                    (&mut found.notes, "the daemon starts and serves nothing until one is back")
+                }
+            };
             let list = &self.config.storage_root_path;
-            found.problems.push(Problem::of_setting(
-                place,
-                ROOTS,
-                list,
-                "no disk can serve",
-                "mend one of them",
-            ));
+            to.push(Problem::of_setting(place, ROOTS, list, "no disk can serve", help));
         }
     }
 
@@ -217,6 +226,10 @@ mod tests {
 
     /// What is found about `text`, with `@` for a scratch folder that holds `a`, `a/b` and `c`.
     fn look(text: &str, prepare: impl FnOnce(&Path)) -> (Vec<String>, Vec<String>) {
+        look_after(Before::NeverRan, text, prepare)
+    }
+
+    fn look_after(before: Before, text: &str, prepare: impl FnOnce(&Path)) -> (Vec<String>, Vec<String>) {
         let folder = tempfile::tempdir().unwrap();
         let at = folder.path();
         for name in ["a/b", "c"] {
@@ -225,7 +238,7 @@ mod tests {
         prepare(at);
         let conf = at.join("be.conf");
         fs::write(&conf, text.replace('@', &at.display().to_string())).unwrap();
-        let found = Config::load(&conf, &|_| None).unwrap().look();
+        let found = Config::load(&conf, &|_| None).unwrap().look(before);
         let texts = |list: Vec<Problem>| list.iter().map(ToString::to_string).collect();
         (texts(found.problems), texts(found.notes))
     }
@@ -272,6 +285,10 @@ mod tests {
         let (problems, notes) = look("storage_root_path = @/a\nstate_dir = @/state # journal", |_| {});
         assert_eq!((problems.len(), notes.len()), (0, 1), "{problems:?} {notes:?}");
         assert!(notes[0].contains("be.conf:2: ") && notes[0].contains("line of its own"), "{notes:?}");
+        let no_disk = "storage_root_path = @/no\nignore_broken_disk = true";
+        let (problems, notes) = look_after(Before::HasRun, no_disk, |_| {});
+        assert_eq!(problems.len(), 0, "it starts, and takes the verbs that bring a disk back: {problems:?}");
+        assert!(notes.iter().any(|note| note.contains("no disk can serve")), "{notes:?}");
     }
 
     #[test]

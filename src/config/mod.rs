@@ -31,7 +31,7 @@ mod value;
 pub use grammar::{Setting, Sheet};
 pub use interpret::{Loaded, Surroundings, interpret};
 pub use keys::{Config, KEYS, Key};
-pub use look::Found;
+pub use look::{Before, Found};
 pub use persist::{PersistError, persist, with_key};
 pub use problem::{ConfigErrors, FileLine, IgnoredKey, IgnoredWhy, Problem};
 pub use rates::DiskRates;

@@ -390,6 +390,9 @@ pub trait Contract: Send + Sync + 'static {
     /// What is wrong with the journal or with the directory it is in, and the way out. Waits for nothing.
     fn journal_trouble(&self) -> Option<String>;
 
+    /// Why no tablet is served by anybody: no disk can be read now. Waits for nothing.
+    fn nothing_is_served(&self) -> Option<String>;
+
     /// Whose answers `/api/tablet_migration` gives; can change at run time. Waits for nothing.
     fn dialect(&self) -> Dialect;
 

@@ -356,6 +356,19 @@ impl Contract for Engine {
         self.0.journal.health.view().trouble
     }
 
+    fn nothing_is_served(&self) -> Option<String> {
+        let hang_after = self.0.hang_after();
+        let mut why = Vec::new();
+        for disk in self.0.shown_disks() {
+            let condition = disk.condition(hang_after);
+            if condition.is_readable() {
+                return None;
+            }
+            why.push(condition.refusal(&disk.path));
+        }
+        Some(format!("no disk can serve: {}", why.join("; ")))
+    }
+
     fn dialect(&self) -> Dialect {
         self.0.config().tablet_migration_dialect
     }

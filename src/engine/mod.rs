@@ -50,7 +50,7 @@ pub use lost::{GiveUp, Loss, LostMigration, LostTablet};
 pub(crate) use parts::events::EventRing;
 pub use parts::events::{Continuity, EventBatch, EventCursor, EventKind, EventView};
 pub(crate) use parts::keys::Keys;
-pub use parts::known_disks::misplaced_disks;
+pub use parts::known_disks::{has_run, misplaced_disks};
 pub use parts::verbs::{actions, next_steps, waits_at_gate};
 pub use start::StartError;
 pub use tend::settings::{ConfigChangeError, Persistence};

@@ -254,6 +254,9 @@ impl Contract for MaintenanceDaemon {
     fn journal_trouble(&self) -> Option<String> {
         self.0.queue.halted()
     }
+    fn nothing_is_served(&self) -> Option<String> {
+        None
+    }
     fn dialect(&self) -> Dialect {
         self.0.config().tablet_migration_dialect
     }

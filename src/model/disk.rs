@@ -185,6 +185,11 @@ pub enum DiskCondition {
         /// By whom, and why where that was said.
         reason: String,
     },
+    /// It joins, or is being forgotten, at this moment: nothing new is copied to it, and nobody has to enable it.
+    InTransit {
+        /// Which of the two, in words.
+        reason: &'static str,
+    },
 }
 
 impl DiskCondition {
@@ -199,13 +204,13 @@ impl DiskCondition {
             Self::ReadOnly { .. } => "read-only",
             Self::Hung { .. } => "hung",
             Self::Broken { .. } => "broken",
-            Self::Disabled { .. } => "disabled",
+            Self::Disabled { .. } | Self::InTransit { .. } => "disabled",
         }
     }
 
     /// Whether tablets on it can be read: a suspect disk still serves what it has.
     pub const fn is_readable(&self) -> bool {
-        matches!(self, Self::Online | Self::Suspect { .. } | Self::ReadOnly { .. } | Self::Disabled { .. })
+        !matches!(self, Self::Hung { .. } | Self::Broken { .. })
     }
 
     /// Whether new copies may be sent to it.
@@ -221,7 +226,20 @@ impl DiskCondition {
             | Self::ReadOnly { reason }
             | Self::Broken { reason }
             | Self::Disabled { reason } => reason,
+            Self::InTransit { reason } => reason,
             Self::Hung { operation } => operation,
+        }
+    }
+
+    /// What a refusal says of the disk at this path: its condition, why, and the verb that ends it where there is one.
+    pub fn refusal(&self, path: &str) -> String {
+        let is = format!("{path} is {}: {}", self.as_str(), self.reason());
+        match self {
+            Self::Disabled { .. } => format!("{is}; tabletctl disk enable {path} lets copies go there again"),
+            Self::Suspect { .. } => {
+                format!("{is}; after a look at it, tabletctl disk enable {path} lets copies go there again")
+            }
+            _ => is,
         }
     }
 }

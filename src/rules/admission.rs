@@ -132,14 +132,11 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
     if !source_condition.is_readable() {
         return refuse(
             ErrorCode::DiskUnavailable,
-            format!("source disk {source} is {}: {}", source_condition.as_str(), source_condition.reason()),
+            format!("source disk {}", source_condition.refusal(source)),
         );
     }
     if !destination.condition.is_writable() {
-        return refuse(
-            ErrorCode::DiskUnavailable,
-            format!("disk {disk} is {}: {}", destination.condition.as_str(), destination.condition.reason()),
-        );
+        return refuse(ErrorCode::DiskUnavailable, format!("disk {}", destination.condition.refusal(disk)));
     }
     if let Err(full) = fits(destination.capacity, destination.reserved, need, facts.limits) {
         return refuse(ErrorCode::DiskFull, format!("disk {disk}: {full}"));

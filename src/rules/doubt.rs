@@ -20,7 +20,10 @@ pub fn ends_to_try(source: &DiskCondition, destination: &DiskCondition) -> impl 
 
 const fn takes_a_record(condition: &DiskCondition) -> bool {
     match condition {
-        DiskCondition::Online | DiskCondition::Suspect { .. } | DiskCondition::Disabled { .. } => true,
+        DiskCondition::Online
+        | DiskCondition::Suspect { .. }
+        | DiskCondition::Disabled { .. }
+        | DiskCondition::InTransit { .. } => true,
         DiskCondition::ReadOnly { .. } | DiskCondition::Broken { .. } | DiskCondition::Hung { .. } => false,
     }
 }

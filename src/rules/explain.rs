@@ -6,7 +6,7 @@
 use super::admission::{DestinationFacts, Facts, HeldBy, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
-use crate::model::{Capacity, ErrorCode, Medium, Space, TabletKey, TimestampMs, quoted, utc};
+use crate::model::{Capacity, DiskCondition, ErrorCode, Medium, Space, TabletKey, TimestampMs, quoted, utc};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $refusal:expr;)*) => {
@@ -124,12 +124,12 @@ pub fn explain(key: TabletKey, disk: &str, facts: &Facts<'_>, plans: Option<&Pla
                 None => (false, format!("{} is none of {}", quoted(disk), facts.known_disks.join(", "))),
             }),
             Rule::OtherDisk => both.map(|((source, _, _), _)| (source != disk, format!("it is on {source}"))),
-            Rule::SourceReadable => served.map(|(source, condition, _)| {
-                (condition.is_readable(), state(source, condition.as_str(), condition.reason()))
-            }),
-            Rule::DestinationWritable => facts.destination.map(|DestinationFacts { condition, .. }| {
-                (condition.is_writable(), state(disk, condition.as_str(), condition.reason()))
-            }),
+            Rule::SourceReadable => {
+                served.map(|(source, condition, _)| (condition.is_readable(), state(source, condition)))
+            }
+            Rule::DestinationWritable => facts
+                .destination
+                .map(|DestinationFacts { condition, .. }| (condition.is_writable(), state(disk, condition))),
             Rule::Space => both.map(|((_, _, need), destination)| space(need, destination, facts)),
             Rule::NotMoving => served.map(|_| match (facts.held, facts.claimed) {
                 (Some(HeldBy::Migration(id, to)), _) => {
@@ -181,11 +181,10 @@ fn tablet(rule: Rule, key: TabletKey, facts: &Facts<'_>) -> Option<(bool, String
     }
 }
 
-fn state(disk: &str, condition: &str, reason: &str) -> String {
-    if reason.is_empty() {
-        format!("{disk} is {condition}")
-    } else {
-        format!("{disk} is {condition}: {reason}")
+fn state(disk: &str, condition: &DiskCondition) -> String {
+    match condition {
+        DiskCondition::Online => format!("{disk} is online"),
+        other => other.refusal(disk),
     }
 }
 
@@ -253,7 +252,7 @@ fn planned(rule: Rule, size_bytes: u64, plans: &PlanFacts) -> (bool, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{DiskCondition, MigrationId, SchemaHash};
+    use crate::model::{MigrationId, SchemaHash};
     use crate::rules::admission::admit;
     use crate::rules::capacity::{CapacityLimits, CapacityRule, LeftBytesFrom};
     use proptest::prelude::*;
@@ -306,7 +305,10 @@ mod tests {
         assert_eq!(checks.iter().map(|check| check.rule).collect::<Vec<_>>(), Rule::ALL);
         for (rule, detail) in [
             (Rule::SourceReadable, "/d1 is broken: gone"),
-            (Rule::DestinationWritable, "/d2 is disabled: by ops: audit"),
+            (
+                Rule::DestinationWritable,
+                "/d2 is disabled: by ops: audit; tabletctl disk enable /d2 lets copies go there again",
+            ),
             (Rule::NotMoving, "migration 7 is moving it to /d3"),
             (Rule::QueueRoom, "10 of 10 places in the queue are taken"),
             (Rule::NotPinned, "it is pinned"),

@@ -28,6 +28,7 @@ mod lifecycle;
 mod logs;
 mod lost;
 mod modes;
+mod no_disk;
 mod ownership;
 mod quarantine;
 #[cfg(feature = "fault-injection")]

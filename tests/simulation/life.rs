@@ -44,12 +44,6 @@ pub(crate) struct Plan {
     pub(crate) judges: Option<(BTreeSet<TabletKey>, Verbs)>,
 }
 
-impl Plan {
-    fn owes_nothing(&self) -> bool {
-        self.judges.as_ref().is_none_or(|(owed, _)| owed.is_empty())
-    }
-}
-
 /// What is typed when a tablet is not served.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Verbs {
@@ -213,16 +207,8 @@ fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
     }
     let conf = "/sim/state/be.conf";
     let loaded = Config::load(Path::new(conf), &|_| None).map_err(|errors| format!("be.conf: {errors}"))?;
-    let engine = match Engine::start(loaded) {
-        Ok(engine) => engine,
-        // Without any disk there is no node, and none is asked for where nothing is owed any more. Nothing else that is found
-        // on disks keeps it from starting.
-        Err(error) if plan.owes_nothing() && error.to_string().contains("no disk can serve") => {
-            tracing::info!("no start: {error}");
-            return Ok(());
-        }
-        Err(error) => return Err(format!("no start: {error}")),
-    };
+    // Nothing that is found on disks, or not found there, keeps a node from starting.
+    let engine = Engine::start(loaded).map_err(|error| format!("no start: {error}"))?;
     check_generations(&engine)?;
     let keys: Vec<_> = tablets.keys().copied().collect();
     let mut rng = Rng::named(plan.seed, "operator");

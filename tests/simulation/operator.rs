@@ -201,6 +201,15 @@ pub(crate) fn adopt(engine: &Engine, key: TabletKey, older: Older) -> String {
     answers.join("; ")
 }
 
+/// `disk enable`, of all that are out of service. How many are in service again.
+pub(crate) fn enable_all(engine: &Engine) -> usize {
+    let is_out = |condition: &DiskCondition| {
+        matches!(condition, DiskCondition::Disabled { .. } | DiskCondition::Suspect { .. })
+    };
+    let disks = engine.disks().into_iter().filter(|disk| is_out(&disk.condition));
+    disks.filter(|disk| engine.enable_disk(&disk.path).is_ok()).count()
+}
+
 /// Gives up what is not here: by replacing where a blank disk stands there.
 pub(crate) fn give_up_all(engine: &Engine, older: Older) -> String {
     let mut answers = Vec::new();

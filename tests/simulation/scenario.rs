@@ -94,7 +94,9 @@ impl Run<'_> {
     fn life(&mut self, at: usize, events: Vec<Event>, end: End) -> Result<(), String> {
         let seed = Rng::named(self.seed, &format!("life {at}")).next();
         let here: Vec<_> = self.world.here().collect();
-        let before = self.world.copies_that_last(&here);
+        let mut before = self.world.copies_that_last(&here);
+        // What was removed and could come back in a power cut is no copy.
+        before.retain(|key| self.world.copies_on(&here).contains(key));
         self.live(&Plan { seed, events, end, judges: None })?;
         if end == End::Cut {
             self.world.cut(&mut Rng::named(seed, "cut"));

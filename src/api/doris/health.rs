@@ -16,8 +16,8 @@ const MAINTENANCE: &str =
     "the Doris backend is stopped and tabletd has its roots; stop tabletd before the backend starts";
 
 /// Whether the process answers. It is `OK` as long as tablets are served; `msg` says so when nothing can be accepted, or
-/// when this start found the journal damaged. Over the roots of a stopped backend it is 503: nobody may take the node for
-/// that backend.
+/// when this start found the journal damaged. While no disk can be read it is 503, since nothing is served. Over the roots of a
+/// stopped backend it is 503 as well: nobody may take the node for that backend.
 #[utoipa::path(
     get,
     path = "/api/health",
@@ -25,21 +25,25 @@ const MAINTENANCE: &str =
     tag = "doris",
     responses(
         (status = 200, body = serde_json::Value, description = "The process answers"),
-        (status = 503, body = serde_json::Value, description = "maintenance: it works on the roots of a stopped backend"),
+        (status = 503, body = serde_json::Value, description = "maintenance: it works on the roots of a stopped backend; \
+            no_disk: none can be read, and nothing is served"),
     )
 )]
 pub(super) async fn health(State(app): State<App>) -> Response {
     let node = app.node();
     if node.has_doris_roots() {
         let about = node.journal_trouble().unwrap_or_else(|| MAINTENANCE.to_owned());
-        let body = format!("{{\"status\": \"maintenance\",\"msg\": {}}}", quoted(&about));
-        return json(StatusCode::SERVICE_UNAVAILABLE, body);
+        return json(StatusCode::SERVICE_UNAVAILABLE, answer("maintenance", &about));
     }
-    let body = node.journal_trouble().map_or_else(
-        || HEALTHY.to_owned(),
-        |trouble| format!("{{\"status\": \"OK\",\"msg\": {}}}", quoted(&trouble)),
-    );
+    if let Some(why) = node.nothing_is_served() {
+        return json(StatusCode::SERVICE_UNAVAILABLE, answer("no_disk", &why));
+    }
+    let body = node.journal_trouble().map_or_else(|| HEALTHY.to_owned(), |trouble| answer("OK", &trouble));
     json(StatusCode::OK, body)
+}
+
+fn answer(status: &str, about: &str) -> String {
+    format!("{{\"status\": \"{status}\",\"msg\": {}}}", quoted(about))
 }
 
 /// Which release this is, in the form of Doris.

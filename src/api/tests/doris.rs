@@ -259,6 +259,11 @@ fn the_rest_of_the_surface() {
     let health = server.get("/api/health");
     assert_json_200(&health);
     assert_eq!(health.text(), r#"{"status": "OK","msg": "state_dir \"/s\" is full"}"#);
+    server.node.answers().nothing_is_served = Some("no disk can serve: /d1 is broken: gone".into());
+    let health = server.get("/api/health");
+    assert_eq!((health.status, &health.json()["status"]), (503, &"no_disk".into()));
+    assert_eq!(health.json()["msg"], "no disk can serve: /d1 is broken: gone");
+    server.node.answers().nothing_is_served = None;
     server.node.answers().journal_trouble = None;
     assert_eq!(
         server.get("/api/be_version_info").json()["data"]["beVersionInfo"]["dorisBuildVersionPrefix"],

@@ -28,6 +28,7 @@ pub(super) struct Answers {
     /// Why what only the journal knows cannot be told.
     pub(super) unreadable: Option<Failure>,
     pub(super) journal_trouble: Option<String>,
+    pub(super) nothing_is_served: Option<String>,
     pub(super) tablets: Vec<TabletView>,
     pub(super) disks: Vec<DiskView>,
     pub(super) config: Config,
@@ -48,6 +49,7 @@ impl FakeNode {
             migration: None,
             unreadable: None,
             journal_trouble: None,
+            nothing_is_served: None,
             tablets: vec![sample::tablet(KEY, "/d1"), sample::tablet(TabletKey::new(3, 4), "/d2")],
             disks: vec![sample::disk("/d1"), sample::disk("/d2")],
             config: Config::default(),
@@ -412,6 +414,10 @@ impl Contract for FakeNode {
     }
     fn journal_trouble(&self) -> Option<String> {
         self.answers().journal_trouble.clone()
+    }
+
+    fn nothing_is_served(&self) -> Option<String> {
+        self.answers().nothing_is_served.clone()
     }
     fn dialect(&self) -> Dialect {
         self.answers().config.tablet_migration_dialect

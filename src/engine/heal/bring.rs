@@ -79,7 +79,7 @@ fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Fai
     let unfit = |disk: &Disk| {
         let condition = disk.condition(hang_after);
         if !condition.is_writable() {
-            return Some(format!("disk {} is {}: {}", disk.path, condition.as_str(), condition.reason()));
+            return Some(format!("disk {}", condition.refusal(&disk.path)));
         }
         if disk.index == found.disk.index {
             return None;
@@ -94,10 +94,15 @@ fn destination(node: &Node, wish: &Wish, found: &Found) -> Result<Arc<Disk>, Fai
             None => Ok(Arc::clone(disk)),
         };
     }
-    let Some(why) = unfit(&found.disk) else { return Ok(Arc::clone(&found.disk)) };
+    if unfit(&found.disk).is_none() {
+        return Ok(Arc::clone(&found.disk));
+    }
     let others = node.shown_disks().filter(|disk| unfit(disk).is_none());
     others.max_by_key(|disk| disk.space.capacity().avail_bytes).cloned().ok_or_else(|| {
-        Failure::new(ErrorCode::DiskUnavailable, format!("no disk takes tablet {}: {why}", wish.key))
+        // Each may have a way out of its own.
+        let why: Vec<_> = node.shown_disks().filter_map(|disk| unfit(disk)).collect();
+        let text = format!("no disk takes tablet {}: {}", wish.key, why.join("; "));
+        Failure::new(ErrorCode::DiskUnavailable, text)
     })
 }
 

@@ -124,7 +124,7 @@ impl Work<'_> {
         let disk = self.destination;
         let condition = disk.condition(self.node.hang_after());
         if !condition.is_writable() {
-            let text = format!("disk {} is {}: {}", disk.path, condition.as_str(), condition.reason());
+            let text = format!("disk {}", condition.refusal(&disk.path));
             return Err(Failure::new(ErrorCode::DiskUnavailable, text));
         }
         let need = Space::of_tablet(record.manifest.total_bytes(), record.manifest.files().len() as u64);

@@ -53,7 +53,7 @@ pub(crate) fn settle(node: &Node, job: &Job) -> Result<(), Failure> {
     for (end, condition) in [End::Source, End::Destination].into_iter().zip(&conditions) {
         let disk = line.end(end);
         if !ends_to_try(&conditions[0], &conditions[1]).any(|tried| tried == end) {
-            refused.push(format!("{} is {}: {}", disk.path, condition.as_str(), condition.reason()));
+            refused.push(condition.refusal(&disk.path));
             continue;
         }
         let done = match end {

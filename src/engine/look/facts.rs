@@ -47,7 +47,7 @@ impl<'a> Known<'a> {
             node,
             key,
             conditions: node.disks.iter().map(|disk| disk.condition(hang_after)).collect(),
-            joins: DiskCondition::Disabled { reason: "it joins at this moment".to_owned() },
+            joins: DiskCondition::InTransit { reason: "it joins at this moment" },
             paths: node.shown_disks().map(|disk| disk.path.as_str()).collect(),
             limits: limits::capacity(&node.config()),
             queue: (queue_length, queue_limit),

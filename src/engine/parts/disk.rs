@@ -132,9 +132,7 @@ impl Disk {
         match (&state.suspect, &state.disabled) {
             (Some(reason), _) => DiskCondition::Suspect { reason: reason.clone() },
             (None, Some(reason)) => DiskCondition::Disabled { reason: reason.clone() },
-            (None, None) if state.leaving => {
-                DiskCondition::Disabled { reason: "it is being forgotten".to_owned() }
-            }
+            (None, None) if state.leaving => DiskCondition::InTransit { reason: "it is being forgotten" },
             (None, None) => DiskCondition::Online,
         }
     }

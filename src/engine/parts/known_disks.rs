@@ -61,6 +61,10 @@ impl List {
         })
     }
 
+    fn is_empty(&self) -> bool {
+        self.paths.is_empty() && self.lost.is_empty()
+    }
+
     /// What stands in for a list that cannot be read: anything may have been at these paths.
     fn unsure<'a>(paths: impl Iterator<Item = &'a str>) -> Self {
         Self { paths: paths.map(|path| (path.to_owned(), None)).collect(), ..Self::default() }
@@ -93,10 +97,7 @@ impl Expected {
 /// Configured paths at which another disk is than was last seen there, or none, each with the way out: a start would not
 /// take them. Makes nothing and sets nothing aside, so that it can be asked beside a running daemon.
 pub fn misplaced_disks(state_dir: &Path, configured: &[&str]) -> Vec<String> {
-    let bytes = Dir::open_absolute(state_dir)
-        .and_then(|dir| read_small(&dir, KNOWN_DISKS_FILE, ReadFrom::Cache))
-        .unwrap_or_default();
-    let list = bytes.and_then(|bytes| List::parse(&bytes).ok()).unwrap_or_default();
+    let list = peek(state_dir);
     let misplaced = |path: &&str| {
         let known = (*list.paths.get(*path)?)?;
         let what = match read_disk_uuid(path) {
@@ -111,6 +112,18 @@ pub fn misplaced_disks(state_dir: &Path, configured: &[&str]) -> Vec<String> {
         Some(format!("storage_root_path {path}: {what}; {}", if_lost(path)))
     };
     configured.iter().filter_map(misplaced).collect()
+}
+
+/// Whether a node has run over this state directory: then it starts even where no disk can serve.
+pub fn has_run(state_dir: &Path) -> bool {
+    !peek(state_dir).is_empty()
+}
+
+fn peek(state_dir: &Path) -> List {
+    let bytes = Dir::open_absolute(state_dir)
+        .and_then(|dir| read_small(&dir, KNOWN_DISKS_FILE, ReadFrom::Cache))
+        .unwrap_or_default();
+    bytes.and_then(|bytes| List::parse(&bytes).ok()).unwrap_or_default()
 }
 
 /// The list, opened.
@@ -175,6 +188,11 @@ impl KnownDisks {
             known.write()?;
         }
         Ok(known)
+    }
+
+    /// Whether no disk was ever seen or given up.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
     }
 
     fn known_as(&self, path: &str) -> KnownAs {

@@ -79,7 +79,7 @@ pub(crate) fn start(loaded: config::Loaded) -> Result<Arc<Node>, StartError> {
         let (disks, config, counts) = (disks.clone(), config.clone(), Arc::clone(&counts));
         run_isolated("open-disks", move || open_disks(&state_dir, &disks, &config, &counts))??
     };
-    refuse_broken(&disks, config.ignore_broken_disk)?;
+    refuse_broken(&disks, config.ignore_broken_disk, found.standing)?;
     if is_new && found.scans.iter().flatten().any(|scan| !scan.records.is_empty()) {
         warn_of_new_state_dir(&config);
     }
@@ -149,6 +149,14 @@ struct Found {
     last_seen: Vec<(DiskRef, Vec<(TabletKey, u64)>)>,
     /// Disks that were given up.
     lost: BTreeSet<DiskUuid>,
+    standing: Standing,
+}
+
+/// Whether disks are known from a run before this one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Standing {
+    New,
+    HasRun,
 }
 
 fn open_disks(
@@ -159,6 +167,7 @@ fn open_disks(
 ) -> Result<Found, String> {
     let paths: Vec<_> = disks.iter().map(|disk| disk.path.as_str()).collect();
     let mut known = KnownDisks::load_or_find(state_dir, &paths)?;
+    let standing = if known.is_empty() { Standing::New } else { Standing::HasRun };
     let scans = open_and_scan(disks, &mut known, config, counts)?;
     let scanned = disks.iter().zip(&scans).filter(|(_, scan)| scan.is_some());
     let here: HashSet<_> = scanned.filter_map(|(disk, _)| Some(disk.opened.get()?.identity.uuid)).collect();
@@ -167,7 +176,7 @@ fn open_disks(
         let tablets = last_seen::read(state_dir, disk.uuid);
         (disk, tablets)
     });
-    Ok(Found { scans, last_seen: last_seen.collect(), lost: known.lost().collect() })
+    Ok(Found { scans, last_seen: last_seen.collect(), lost: known.lost().collect(), standing })
 }
 
 /// Settles what the disks hold, on a thread that has a descriptor table of its own.
@@ -238,7 +247,9 @@ fn configured_disks(roots: &config::StorageRoots, config: &Config) -> Vec<Arc<Di
     disks
 }
 
-fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartError> {
+/// A node that has run here starts even with no disk at all: what its disks are refused for names verbs, and a verb wants a
+/// daemon that runs. At a first start it would hide a slip in the configuration.
+fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks, standing: Standing) -> Result<(), StartError> {
     let conditions: Vec<_> = disks.iter().map(|disk| (disk, disk.condition(Duration::MAX))).collect();
     let reasons: Vec<_> = conditions
         .iter()
@@ -246,7 +257,21 @@ fn refuse_broken(disks: &[Arc<Disk>], broken: BrokenDisks) -> Result<(), StartEr
         .map(|(disk, condition)| format!("{}: {}", disk.path, condition.reason()))
         .collect();
     if reasons.len() == disks.len() {
-        return Err(StartError([reasons, vec!["no disk can serve".to_owned()]].concat()));
+        let why = match (broken, standing) {
+            (_, Standing::New) => "no disk can serve; mend one of them",
+            (BrokenDisks::RefuseStart, Standing::HasRun) => {
+                "no disk can serve; mend them, or set ignore_broken_disk = true: the daemon then starts without them, \
+                 serves nothing, and takes the verbs named above"
+            }
+            (BrokenDisks::LeaveOut, Standing::HasRun) => {
+                tracing::error!(
+                    "no disk can serve: nothing is served until one is mounted again, replaced or registered; tabletctl \
+                     disks says what each one waits for"
+                );
+                return Ok(());
+            }
+        };
+        return Err(StartError([reasons, vec![why.to_owned()]].concat()));
     }
     // Nothing is missing where the disk that it is a copy of serves.
     let is_missing = conditions.iter().any(|(disk, condition)| !condition.is_readable() && !disk.is_copy());
