@@ -102,7 +102,7 @@ mod tests {
             }
         }
         let mut missing = Vec::new();
-        for room in ["engine", "rules", "storage", "access"] {
+        for room in ["engine", "model", "rules", "storage", "access"] {
             look(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(room), &mut missing);
         }
         assert!(missing.is_empty(), "no route for what these name: {missing:#?}");
