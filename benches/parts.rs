@@ -19,8 +19,8 @@ use tabletd::rules::planning::{self, Disk, Inventory, Pin, Request, Tablet, plan
 use tabletd::rules::schedule::{DiskSlots, NodeLimits, Schedule, Turn, Waiting};
 use tabletd::rules::transition::{Event, transition};
 use tabletd::storage::{
-    KnownAs, LookForDirectories, NativeStore, Root, ScanProgress, decode_record, decode_summary,
-    encode_record, read_header, scan_root, synthesize_header,
+    HowToScan, KnownAs, LookForDirectories, NativeStore, Root, ScanProgress, WhichRecords, decode_record,
+    decode_summary, encode_record, read_header, scan_root, synthesize_header,
 };
 use tempfile::TempDir;
 
@@ -107,7 +107,13 @@ fn scan(c: &mut Criterion) {
                 let (_, root, store) = &*made;
                 let progress = ScanProgress::default();
                 b.iter(|| {
-                    let scan = scan_root(root, store, look, readers, &progress).expect("a good root");
+                    let scan = scan_root(
+                        root,
+                        store,
+                        HowToScan { look, readers, records: WhichRecords::All },
+                        &progress,
+                    )
+                    .expect("a good root");
                     scan.records.len()
                 });
             });

@@ -9,8 +9,8 @@ use tabletd::model::{
     DiskRef, DiskUuid, FileEntry, Manifest, Reached, ShardId, TabletKey, TabletRecord, TabletState,
 };
 use tabletd::storage::{
-    Barrier, DirectBarrier, KnownAs, LookForDirectories, MetadataStore, NativeStore, RetiredNote, Root,
-    ScanProgress, StagedRecord, StorageError, ensure_spares, list_trash, retire, scan_root,
+    Barrier, DirectBarrier, HowToScan, KnownAs, LookForDirectories, MetadataStore, NativeStore, RetiredNote,
+    Root, ScanProgress, StagedRecord, StorageError, ensure_spares, list_trash, retire, scan_root,
 };
 
 #[path = "support/mounts.rs"]
@@ -134,8 +134,8 @@ fn what_a_crash_leaves_of_an_entry_made_in_advance_is_an_empty_one() {
     ensure_spares(root.dir()).expect("made");
     // Taken, and then nothing more.
     fs::rename(path.join(".spare/0"), path.join("trash/20260101000000.0")).expect("a rename");
-    let scan =
-        scan_root(&root, &store, LookForDirectories::Yes, 1, &ScanProgress::default()).expect("a scan");
+    let scan = scan_root(&root, &store, HowToScan::alone(LookForDirectories::Yes), &ScanProgress::default())
+        .expect("a scan");
     let left: Vec<_> = scan.unfinished_trash.iter().map(|left| (left.reached, left.note.is_some())).collect();
     assert_eq!(left, [(Reached::Nothing, false)]);
     assert!(scan.trash.is_empty());

@@ -248,6 +248,17 @@ impl Dir {
         &self,
         mut visit: impl FnMut(OsString, EntryKind) -> Result<(), E>,
     ) -> Result<(), E> {
+        self.for_each_inode(|name, kind, _| visit(name, kind))
+    }
+
+    /// The same, with the inode of each: its place on the disk, more or less.
+    ///
+    /// # Errors
+    /// As [`Dir::for_each`].
+    pub fn for_each_inode<E: From<DiskError>>(
+        &self,
+        mut visit: impl FnMut(OsString, EntryKind, u64) -> Result<(), E>,
+    ) -> Result<(), E> {
         let fd = self
             .resolve(Path::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
             .map_err(self.error("open", ""))?;
@@ -270,7 +281,7 @@ impl Dir {
                     None => continue,
                 },
             };
-            visit(name, kind)?;
+            visit(name, kind, entry.ino())?;
         }
         Ok(())
     }

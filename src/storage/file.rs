@@ -1,6 +1,6 @@
 //! Small files: whole in, whole out.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::{Read, Write};
 
 use nix::errno::Errno;
@@ -26,6 +26,15 @@ pub enum ReadFrom {
 /// # Errors
 /// As `open`, `read`; `EFBIG` above 64 MiB.
 pub fn read_small(dir: &Dir, name: &str, from: ReadFrom) -> Result<Option<Vec<u8>>, DiskError> {
+    Ok(read_small_as_found(dir, name, from)?.map(|(bytes, _)| bytes))
+}
+
+/// The same, with what the file system said of the file before it was read.
+pub(super) fn read_small_as_found(
+    dir: &Dir,
+    name: &str,
+    from: ReadFrom,
+) -> Result<Option<(Vec<u8>, Metadata)>, DiskError> {
     let mut file = match dir.open_for_reading(name, OFlag::empty()) {
         Ok(file) => file,
         Err(error) if error.errno == Errno::ENOENT => return Ok(None),
@@ -37,7 +46,8 @@ pub fn read_small(dir: &Dir, name: &str, from: ReadFrom) -> Result<Option<Vec<u8
         // Advice: where it is not taken, the read is merely a warm one.
         let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
-    let size = file.metadata().map_err(|error| failed("stat", &error))?.len();
+    let found = file.metadata().map_err(|error| failed("stat", &error))?;
+    let size = found.len();
     if size > SMALL_FILE_BYTES_MAX {
         return Err(DiskError::new("read", dir.path().join(name), Errno::EFBIG));
     }
@@ -46,7 +56,7 @@ pub fn read_small(dir: &Dir, name: &str, from: ReadFrom) -> Result<Option<Vec<u8
         .take(SMALL_FILE_BYTES_MAX)
         .read_to_end(&mut bytes)
         .map_err(|error| failed("read", &error))?;
-    Ok(Some(bytes))
+    Ok(Some((bytes, found)))
 }
 
 /// Writes a file that must not exist. Not durable until a [`super::Barrier`] has been passed.

@@ -25,9 +25,25 @@ pub const MIGRATING: &str = "migrating";
 pub const TRASH: &str = "trash";
 /// What contradicts itself.
 pub const QUARANTINE: &str = "quarantine";
+/// What a start found in the records, for the next one.
+pub const CHECKPOINT_FILE: &str = "records.checkpoint";
+/// The same while it is being written.
+pub const CHECKPOINT_DRAFT: &str = "records.checkpoint.tmp";
 /// All that stands in a root. Anything else there is somebody else's.
-pub const ROOT_PARTS: [&str; 10] =
-    [DATA, META, MIGRATING, TRASH, QUARANTINE, SPARE, DISK_FILE, DISK_LIST_FILE, LOCK_FILE, PROBE_FILE];
+pub const ROOT_PARTS: [&str; 12] = [
+    DATA,
+    META,
+    MIGRATING,
+    TRASH,
+    QUARANTINE,
+    SPARE,
+    DISK_FILE,
+    DISK_LIST_FILE,
+    LOCK_FILE,
+    PROBE_FILE,
+    CHECKPOINT_FILE,
+    CHECKPOINT_DRAFT,
+];
 
 /// In a staging directory: which migration it belongs to.
 pub const OWNER_FILE: &str = "owner.json";

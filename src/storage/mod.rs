@@ -9,12 +9,14 @@
 //! Paths. Files are reached with `openat2(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV)` below the root's
 //! descriptor. Only the configured root path may be a symlink.
 
+mod checkpoint;
 mod dir;
 mod disk_list;
 mod doris;
 mod envelope;
 mod error;
 mod file;
+mod how_to_scan;
 pub mod layout;
 mod lock;
 mod mounts;
@@ -22,6 +24,7 @@ mod native;
 pub mod os;
 mod quarantine;
 mod record;
+mod record_scan;
 mod retire;
 mod root;
 mod salvaged;
@@ -32,6 +35,7 @@ mod store;
 mod trash;
 mod unrecorded;
 
+pub use checkpoint::{Draft, Stamp};
 pub use dir::{Barrier, Dir, DirEntry, DirectBarrier, EntryKind};
 pub use disk_list::{get_disk_list, put_disk_list};
 pub use doris::{
@@ -41,6 +45,7 @@ pub use doris::{
 };
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};
+pub use how_to_scan::{HowToScan, LookForDirectories, ScanProgress, WhichRecords};
 pub use lock::{LockError, RootLock};
 pub use mounts::{FileSystem, same_file_system};
 pub use native::NativeStore;
@@ -54,15 +59,13 @@ pub use record::{
 pub use retire::{RetiredNote, ensure_note, finish_retiring, retire, retire_again, rewrite_note};
 pub use root::{KnownAs, Root, RootError, RootIdentity, check_blank, leads_elsewhere, read_disk_uuid};
 pub use salvaged::{Salvaged, SalvagedEntry};
-pub use scan::{
-    LookForDirectories, RootScan, ScanProgress, StagingItem, UnreadableEntry, look_at_entry, scan_root,
-};
+pub use scan::{RootScan, StagingItem, UnreadableEntry, look_at_entry, scan_root};
 pub use spare::ensure_spares;
 pub use staging::{
     Asked, Home, Owner, Purpose, StagedContent, Staging, hand_over, is_placed, read_home, read_owner,
     remove_empty_parents, remove_staging, remove_unowned_tablet,
 };
-pub use store::{MetadataStore, ScannedRecord, Share, StagedRecord};
+pub use store::{ListedRecord, MetadataStore, ScannedRecord, StagedRecord};
 pub use trash::{
     Quarantined, TrashItem, TrashedCopy, UnfinishedEntry, list_trash, open_trashed, purge_entry, quarantine,
     read_entry, read_trashed_copy, remove_bare_entry, retirements_cut_short, take_retirement_back,

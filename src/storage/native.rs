@@ -1,15 +1,14 @@
 //! The embedded metadata store: one JSON file per tablet below `meta/`. The commit point is one rename.
 
-use std::os::unix::ffi::OsStrExt;
-
 use nix::errno::Errno;
 
+use super::checkpoint::Stamp;
 use super::dir::{Barrier, Dir, EntryKind};
 use super::error::{CommitError, DiskError, StorageError};
-use super::file::{ReadFrom, read_small};
+use super::file::{ReadFrom, read_small, read_small_as_found};
 use super::layout::{META, RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, decode_summary};
-use super::store::{MetadataStore, ScannedRecord, Share, StagedRecord};
+use super::store::{ListedName, ListedRecord, MetadataStore, ScannedRecord, StagedRecord};
 use crate::model::{TabletKey, TabletRecord};
 
 /// The records of one root, as files.
@@ -27,12 +26,15 @@ impl NativeStore {
         Ok(Self { meta: root.open(META)? })
     }
 
-    fn read_summary(&self, name: &str, key: TabletKey) -> Result<ScannedRecord, StorageError> {
-        let damaged = |why: String| Ok(ScannedRecord::Damaged { name: name.to_owned(), key: Some(key), why });
-        match read_small(&self.meta, name, ReadFrom::Cache) {
+    fn read_summary(&self, name: &str, key: TabletKey) -> (ScannedRecord, Option<Stamp>) {
+        let damaged =
+            |why: String| (ScannedRecord::Damaged { name: name.to_owned(), key: Some(key), why }, None);
+        match read_small_as_found(&self.meta, name, ReadFrom::Cache) {
             Ok(None) => damaged("vanished during the scan".into()),
-            Ok(Some(bytes)) => match decode_summary(&bytes) {
-                Ok(summary) if summary.key == key => Ok(ScannedRecord::Good(summary)),
+            Ok(Some((bytes, found))) => match decode_summary(&bytes) {
+                Ok(summary) if summary.key == key => {
+                    (ScannedRecord::Good(summary), Some(Stamp::of_file(&found)))
+                }
                 Ok(summary) => damaged(format!("is the record of {}", summary.key)),
                 Err(why) => damaged(why),
             },
@@ -49,22 +51,31 @@ const fn refuses_cleanly(errno: Errno) -> bool {
 }
 
 impl MetadataStore for NativeStore {
-    fn scan(&self, share: Share, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
-        self.meta.for_each(|name, kind| {
-            if !share.has(name.as_bytes()) {
-                return Ok(());
-            }
-            let text = name.to_string_lossy();
-            visit(match (kind, parse_record_name(&text)) {
-                (EntryKind::File, Some(key)) => self.read_summary(&text, key)?,
-                (kind, key) => ScannedRecord::Damaged {
-                    name: text.into_owned(),
-                    key,
-                    why: format!("{} that is not a record", kind.as_str()),
-                },
-            });
+    fn list(&self) -> Result<Vec<ListedRecord>, StorageError> {
+        let mut listed = Vec::new();
+        self.meta.for_each_inode::<DiskError>(|name, kind, inode| {
+            listed.push(ListedRecord::new(name.to_string_lossy().into_owned(), kind, inode));
             Ok(())
+        })?;
+        Ok(listed)
+    }
+
+    fn read(&self, listed: &ListedRecord) -> Result<(ScannedRecord, Option<Stamp>), StorageError> {
+        let (name, kind) = match listed.name() {
+            ListedName::Record(key) => return Ok(self.read_summary(&record_name(*key), *key)),
+            ListedName::Other(other) => (&other.0, other.1),
+        };
+        Ok(match (kind, parse_record_name(name)) {
+            (EntryKind::File, Some(key)) => self.read_summary(name, key),
+            (kind, key) => {
+                let why = format!("{} that is not a record", kind.as_str());
+                (ScannedRecord::Damaged { name: name.clone(), key, why }, None)
+            }
         })
+    }
+
+    fn stamp(&self, key: TabletKey) -> Result<Option<Stamp>, DiskError> {
+        Ok(self.meta.stat(record_name(key))?.map(|stat| Stamp::of(&stat)))
     }
 
     fn get(&self, key: TabletKey) -> Result<Option<TabletRecord>, StorageError> {

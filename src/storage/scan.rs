@@ -1,31 +1,21 @@
 //! What a root holds at start-up. Looks, decides nothing, changes nothing.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
-
 use nix::errno::Errno;
 
+use super::checkpoint::Draft;
 use super::dir::{Dir, EntryKind};
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small};
-use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name, tablet_dir};
+use super::how_to_scan::{HowToScan, ScanProgress};
+use super::layout::{MIGRATING, QUARANTINE, TRASH, is_staging_name};
 use super::record::decode_record;
+use super::record_scan::{Records, scan_records};
 use super::root::Root;
 use super::salvaged::{generation_of, read_mark};
 use super::staging::{Home, Owner, StagedContent, read_home, read_owner, staged_content};
-use super::store::{MetadataStore, ScannedRecord, Share};
+use super::store::MetadataStore;
 use super::trash::{TrashItem, UnfinishedEntry, read_entry, trash_entries, unfinished};
 use crate::model::{RecordSummary, TabletKey};
-
-/// Whether a scan looks for each tablet's directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LookForDirectories {
-    /// One `stat` per tablet.
-    Yes,
-    /// The record alone is believed until the tablet is used.
-    No,
-}
 
 /// A staging directory.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +65,8 @@ pub struct RootScan {
     pub quarantined: Vec<(TabletKey, u64)>,
     /// Entries of staging, trash and quarantine that cannot be read.
     pub unreadable: Vec<UnreadableEntry>,
+    /// What is worth keeping of it for the next start.
+    pub draft: Draft,
 }
 
 impl RootScan {
@@ -93,57 +85,22 @@ impl RootScan {
     }
 }
 
-/// How far a scan is, for those who wait for it: a large disk takes long, a hung one stands still.
-#[derive(Debug)]
-pub struct ScanProgress {
-    begun: Instant,
-    moved_ms: AtomicU64,
-    records: AtomicU64,
-}
-
-impl Default for ScanProgress {
-    fn default() -> Self {
-        Self { begun: Instant::now(), moved_ms: AtomicU64::new(0), records: AtomicU64::new(0) }
-    }
-}
-
-impl ScanProgress {
-    /// Records read so far.
-    pub fn records(&self) -> u64 {
-        self.records.load(Ordering::Relaxed)
-    }
-
-    /// How long it has stood still.
-    pub fn still_for(&self) -> Duration {
-        self.begun.elapsed().saturating_sub(Duration::from_millis(self.moved_ms.load(Ordering::Relaxed)))
-    }
-
-    /// It has moved.
-    pub fn tick(&self) {
-        let elapsed = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved_ms.fetch_max(elapsed, Ordering::Relaxed);
-    }
-}
-
-/// Scans one root; `readers` threads share its records.
+/// Scans one root.
 ///
 /// # Errors
 /// The root cannot be read at all. A damaged or unreadable part is a finding, not an error.
 pub fn scan_root(
     root: &Root,
     store: &(dyn MetadataStore + Sync),
-    look: LookForDirectories,
-    readers: u32,
+    how: HowToScan,
     progress: &ScanProgress,
 ) -> Result<RootScan, StorageError> {
     progress.tick();
     let mut found = RootScan::default();
-    for part in scan_records(root, store, look, readers, progress)? {
-        found.records.extend(part.records);
-        found.without_directory.extend(part.without_directory);
-        found.unseen_directory.extend(part.unseen_directory);
-        found.damaged.extend(part.damaged);
-    }
+    let Records { records, damaged, without_directory, unseen_directory, draft } =
+        scan_records(root, store, how, progress)?;
+    (found.records, found.damaged, found.draft) = (records, damaged, draft);
+    (found.without_directory, found.unseen_directory) = (without_directory, unseen_directory);
     scan_staging(root, &mut found, progress)?;
     scan_trash(root, &mut found, progress)?;
     scan_quarantine(root, &mut found, progress)?;
@@ -213,52 +170,6 @@ fn scan_quarantine(root: &Root, found: &mut RootScan, progress: &ScanProgress) -
         progress.tick();
     }
     Ok(())
-}
-
-/// The records' part of a scan, one for each reader.
-fn scan_records(
-    root: &Root,
-    store: &(dyn MetadataStore + Sync),
-    look: LookForDirectories,
-    readers: u32,
-    progress: &ScanProgress,
-) -> Result<Vec<RootScan>, StorageError> {
-    let read = |share| {
-        let mut found = RootScan::default();
-        store.scan(share, &mut |record| {
-            match record {
-                ScannedRecord::Good(summary) => {
-                    if look == LookForDirectories::Yes {
-                        match root.dir().kind(tablet_dir(summary.shard_id, summary.key)) {
-                            Ok(Some(EntryKind::Directory)) => {}
-                            Ok(_) => found.without_directory.push(summary.key),
-                            Err(error) => found.unseen_directory.push((summary.key, error.to_string())),
-                        }
-                    }
-                    found.records.push(summary);
-                }
-                ScannedRecord::Damaged { name, key, why } => found.damaged.push((name, key, why)),
-            }
-            progress.records.fetch_add(1, Ordering::Relaxed);
-            progress.tick();
-        })?;
-        Ok(found)
-    };
-    thread::scope(|scope| {
-        let mut shares = Share::split(readers);
-        let own = shares.next().unwrap_or(Share::ALL);
-        let others: Vec<_> = shares
-            .map(|share| (share, thread::Builder::new().spawn_scoped(scope, move || read(share))))
-            .collect();
-        let mut parts = vec![read(own)];
-        for (share, reader) in others {
-            // No thread to be had: the share is read all the same.
-            parts.push(
-                reader.map_or_else(|_| read(share), |reader| reader.join().unwrap_or_else(|_| read(share))),
-            );
-        }
-        parts.into_iter().collect()
-    })
 }
 
 /// Looks whether an entry that could not be read can be read now. One that is gone can.

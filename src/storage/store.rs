@@ -1,9 +1,10 @@
 //! The metadata store of one root: who owns which tablet there.
 
-use super::dir::{Barrier, Dir};
+use super::checkpoint::Stamp;
+use super::dir::{Barrier, Dir, EntryKind};
 use super::error::{CommitError, DiskError, StorageError};
 use super::file::{ReadFrom, read_small, write_new};
-use super::layout::RECORD_FILE;
+use super::layout::{RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, encode_record};
 use crate::model::{RecordSummary, TabletKey, TabletRecord};
 
@@ -23,26 +24,42 @@ pub enum ScannedRecord {
     },
 }
 
-/// A part of a store's records, told by name: several readers share a scan without talking to each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Share {
-    nth: u32,
-    of: u32,
+/// A name in the store that a scan has to look at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListedRecord {
+    inode: u64,
+    name: ListedName,
 }
 
-impl Share {
-    /// Everything.
-    pub const ALL: Self = Self { nth: 0, of: 1 };
+/// Short for the usual name, of which there may be millions.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum ListedName {
+    Record(TabletKey),
+    Other(Box<(String, EntryKind)>),
+}
 
-    /// `parts` shares that have every record in exactly one of them.
-    pub fn split(parts: u32) -> impl Iterator<Item = Self> {
-        let of = parts.max(1);
-        (0..of).map(move |nth| Self { nth, of })
+impl ListedRecord {
+    pub(super) fn new(name: String, kind: EntryKind, inode: u64) -> Self {
+        let key = parse_record_name(&name).filter(|key| kind == EntryKind::File && record_name(*key) == name);
+        let name = key.map_or_else(|| ListedName::Other(Box::new((name, kind))), ListedName::Record);
+        Self { inode, name }
     }
 
-    /// Whether a record of that name is in it.
-    pub fn has(self, name: &[u8]) -> bool {
-        self.of == 1 || crc32fast::hash(name) % self.of == self.nth
+    /// Where it is on the disk, more or less.
+    pub const fn inode(&self) -> u64 {
+        self.inode
+    }
+
+    /// The tablet, of a record under its usual name.
+    pub const fn key(&self) -> Option<TabletKey> {
+        match self.name {
+            ListedName::Record(key) => Some(key),
+            ListedName::Other(_) => None,
+        }
+    }
+
+    pub(super) const fn name(&self) -> &ListedName {
+        &self.name
     }
 }
 
@@ -119,11 +136,36 @@ impl<'a> StagedRecord<'a> {
 /// Who owns which tablet on one root. The embedded implementation is [`super::NativeStore`]; one for a Doris root
 /// (RocksDB) fits behind it with a synced write batch as `commit`.
 pub trait MetadataStore {
-    /// Calls `visit` for every record of the share, in no order.
+    /// Every name in it, in no order.
+    ///
+    /// # Errors
+    /// The store itself cannot be read.
+    fn list(&self) -> Result<Vec<ListedRecord>, StorageError>;
+
+    /// Reads what was listed, with the stamp it had before it was read. A damaged record is an answer, not an error.
+    ///
+    /// # Errors
+    /// The store itself cannot be read.
+    fn read(&self, listed: &ListedRecord) -> Result<(ScannedRecord, Option<Stamp>), StorageError>;
+
+    /// The stamp of a record; `None` where there is none.
+    ///
+    /// # Errors
+    /// As `fstatat(2)`.
+    fn stamp(&self, key: TabletKey) -> Result<Option<Stamp>, DiskError>;
+
+    /// Calls `visit` for every record, in no order.
     ///
     /// # Errors
     /// The store itself cannot be read. A damaged record is visited, not an error.
-    fn scan(&self, share: Share, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError>;
+    fn scan(&self, visit: &mut dyn FnMut(ScannedRecord)) -> Result<(), StorageError> {
+        let mut listed = self.list()?;
+        listed.sort_unstable_by_key(ListedRecord::inode);
+        listed.iter().try_for_each(|listed| {
+            visit(self.read(listed)?.0);
+            Ok(())
+        })
+    }
 
     /// The record of one tablet.
     ///
@@ -149,12 +191,17 @@ pub trait MetadataStore {
 mod tests {
     use super::*;
 
-    proptest::proptest! {
-        #[test]
-        fn every_name_is_in_exactly_one_share(name: Vec<u8>, parts in 0..9_u32) {
-            let having = Share::split(parts).filter(|share| share.has(&name)).count();
-            proptest::prop_assert_eq!(having, 1);
-            proptest::prop_assert!(Share::ALL.has(&name));
+    #[test]
+    fn only_a_record_under_its_usual_name_is_listed_by_its_tablet() {
+        let listed = |name: &str, kind| ListedRecord::new(name.to_owned(), kind, 9).key();
+        assert_eq!(listed("15001_7.json", EntryKind::File), Some(TabletKey::new(15001, 7)));
+        for (name, kind) in [
+            ("15001_7.json", EntryKind::Directory),
+            ("015001_7.json", EntryKind::File),
+            ("15001_7.json.tmp", EntryKind::File),
+            ("", EntryKind::File),
+        ] {
+            assert_eq!(listed(name, kind), None, "{name}");
         }
     }
 }

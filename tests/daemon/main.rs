@@ -3,6 +3,7 @@
 mod adopt;
 mod answers;
 mod bulk;
+mod checkpoint;
 mod clone;
 mod completion;
 #[cfg(feature = "fault-injection")]

@@ -19,7 +19,7 @@ use crate::cli::exit::{CliError, Exit, print, print_json};
 use crate::model::{ErrorCode, FileEntry, HeaderClaims, RecordSummary, TabletKey, TabletRecord};
 use crate::storage::layout::{META, record_name, tablet_dir};
 use crate::storage::{
-    Dir, EntryKind, MetadataStore, NativeStore, Root, ScannedRecord, Share, StorageError, list_trash,
+    Dir, EntryKind, MetadataStore, NativeStore, Root, ScannedRecord, StorageError, list_trash,
 };
 use crate::transfer::{Coldness, read_cold_crc};
 
@@ -112,7 +112,7 @@ fn check_root(root: &Root, path: &str) -> Result<Checked, StorageError> {
     };
     let mut records = Vec::new();
     let mut bad = HashSet::new();
-    store.scan(Share::ALL, &mut |scanned| match scanned {
+    store.scan(&mut |scanned| match scanned {
         ScannedRecord::Good(summary) => records.push(summary),
         ScannedRecord::Damaged { name, key, why } => {
             bad.extend(key);

@@ -18,9 +18,9 @@ use crate::model::{
 };
 use crate::storage::layout::{FILES, META, MIGRATING, record_name, tablet_dir};
 use crate::storage::{
-    Barrier, CommitError, Dir, DirectBarrier, LookForDirectories, MetadataStore, NativeStore, Owner, Purpose,
-    Root, ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_home, read_owner,
-    remove_staging, remove_unowned_tablet, scan_root,
+    Barrier, CommitError, Dir, DirectBarrier, HowToScan, LookForDirectories, MetadataStore, NativeStore,
+    Owner, Purpose, Root, ScanProgress, StagedRecord, Staging, StorageError, is_placed, read_home,
+    read_owner, remove_staging, remove_unowned_tablet, scan_root,
 };
 use crate::transfer::{CheckRequest, Coldness, CopyRequest, check_source, copy, sum_files};
 
@@ -79,7 +79,8 @@ impl<'a> Importer<'a> {
     ) -> Result<Self, StorageError> {
         let barrier = SharedBarrier::new(barrier);
         let store = NativeStore::open(root.dir())?;
-        let scan = scan_root(root, &store, LookForDirectories::No, 1, &ScanProgress::default())?;
+        let scan =
+            scan_root(root, &store, HowToScan::alone(LookForDirectories::No), &ScanProgress::default())?;
         let mut generations = scan.quarantined.into_iter().collect::<HashMap<_, _>>();
         for item in scan.trash {
             let noted = item.note.map_or(0, |note| note.generation);

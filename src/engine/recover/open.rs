@@ -1,6 +1,5 @@
 //! Opening the disks: each on a thread of its own that keeps the disk's lock and, from then on, syncs its file system.
 
-use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, SyncSender};
@@ -14,16 +13,23 @@ use crate::engine::parts::known_disks::{Expected, KnownDisks};
 use crate::engine::parts::opened::Opened;
 use crate::engine::parts::probe::probe;
 use crate::engine::parts::thread::spawn_isolated;
-use crate::model::{Capacity, DiskUuid, ErrorCode, Failure};
+use crate::model::{Capacity, DiskUuid, ErrorCode, Failure, Medium};
 use crate::storage::{
-    FileSystem, LookForDirectories, NativeStore, Root, RootIdentity, RootLock, RootScan, ScanProgress,
-    same_file_system, scan_root,
+    Draft, FileSystem, HowToScan, KnownAs, LookForDirectories, NativeStore, Root, RootIdentity, RootLock,
+    RootScan, ScanProgress, WhichRecords, same_file_system, scan_root,
 };
 
 /// How long a disk may take to open, and its scan stand still, when the others can serve without it.
 const OPEN_WAIT_OTHERS_SERVE: Duration = Duration::from_millis(1500);
-/// Readers that share one disk's scan, at most.
-const READERS_MAX: usize = 4;
+/// Readers that share one disk's scan, by its medium. They wait for the disk, not for a processor: what answers many
+/// requests at once is asked for many, and a disk that seeks for as many as it can put in order.
+const fn readers(medium: Medium) -> u32 {
+    match medium {
+        Medium::Ssd => 16,
+        Medium::Hdd | Medium::RemoteCache => 4,
+    }
+}
+
 /// How often it is looked whether a scan still moves.
 const LOOK_AT_SCAN: Duration = Duration::from_millis(50);
 
@@ -64,7 +70,8 @@ pub(crate) fn open_and_scan(
         CatalogCheck::StatDirectories => LookForDirectories::Yes,
         CatalogCheck::TrustRecords => LookForDirectories::No,
     };
-    let Opening { identified, opened } = open_each(disks, Vec::new(), wait, look, known, counts);
+    let Opening { identified, opened } =
+        open_each(disks, Vec::new(), wait, (look, WhichRecords::NotVouchedFor), known, counts);
     for (disk, uuid) in identified {
         known.remember(&disk.path, uuid)?;
     }
@@ -104,7 +111,8 @@ pub(crate) fn open_beside(
     });
     let wait = Duration::from_secs(u64::from(config.disk_hang_timeout_sec));
     let disks = std::slice::from_ref(disk);
-    let opening = open_each(disks, seen.collect(), wait, LookForDirectories::Yes, known, counts);
+    let how = (LookForDirectories::Yes, WhichRecords::All);
+    let opening = open_each(disks, seen.collect(), wait, how, known, counts);
     let refused = || disk.condition(Duration::MAX).reason().to_owned();
     opening.opened.into_iter().next().map(|(_, scan, opened)| (scan, opened)).ok_or_else(refused)
 }
@@ -124,17 +132,10 @@ struct Opening<'a> {
 struct Begun<'a> {
     disk: &'a Arc<Disk>,
     report: Receiver<Result<Report, String>>,
-    accepted: SyncSender<ScanOrder>,
+    accepted: SyncSender<HowToScan>,
     ready: Receiver<Result<(), String>>,
     scan: Scanning,
     syncs: mpsc::Sender<SyncSender<Result<(), Failure>>>,
-}
-
-/// Threads that read one disk's records. Not divided by the disks: they are seldom filled alike, and the fullest one
-/// decides how long a start takes.
-fn readers() -> u32 {
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    u32::try_from(processors.clamp(1, READERS_MAX)).unwrap_or(1)
 }
 
 /// Gives each disk its thread, which says who the disk is and then waits. Of a disk and its copy the one serves that was
@@ -146,7 +147,7 @@ fn begin_opening<'a>(disks: &'a [Arc<Disk>], known: &KnownDisks, counts: &Arc<Sy
     in_turn.sort_by_key(|disk| known.at(&disk.path).is_none());
     for disk in in_turn {
         let (report_sender, report) = mpsc::sync_channel(1);
-        let (accepted, go_on) = mpsc::sync_channel::<ScanOrder>(1);
+        let (accepted, go_on) = mpsc::sync_channel::<HowToScan>(1);
         let (ready_sender, ready) = mpsc::sync_channel(1);
         let (scan_sender, scan) = mpsc::sync_channel(1);
         let (syncs, barriers) = mpsc::channel();
@@ -170,11 +171,10 @@ fn open_each<'a>(
     disks: &'a [Arc<Disk>],
     mut seen: Vec<(&'a Arc<Disk>, Report)>,
     wait: Duration,
-    look: LookForDirectories,
+    (look, records): (LookForDirectories, WhichRecords),
     known: &KnownDisks,
     counts: &Arc<SyncCounts>,
 ) -> Opening<'a> {
-    let order = ScanOrder { look, readers: readers() };
     let opening = begin_opening(disks, known, counts);
     let deadline = Instant::now() + wait;
     let mut probing = Vec::new();
@@ -195,7 +195,7 @@ fn open_each<'a>(
             continue;
         }
         // The thread locks, probes and scans now, beside the others'.
-        if accepted.send(order).is_ok() {
+        if accepted.send(HowToScan { look, records, readers: readers(disk.medium) }).is_ok() {
             probing.push((disk, ready, scan, syncs));
         }
         seen.push((disk, report));
@@ -227,13 +227,6 @@ fn open_each<'a>(
         }
     }
     Opening { identified, opened }
-}
-
-/// How a disk is to be scanned.
-#[derive(Clone, Copy)]
-struct ScanOrder {
-    look: LookForDirectories,
-    readers: u32,
 }
 
 /// A scan under way.
@@ -289,7 +282,7 @@ fn keep(
     disk: &Disk,
     expected: &Expected,
     answers: &Answers,
-    go_on: &Receiver<ScanOrder>,
+    go_on: &Receiver<HowToScan>,
     barriers: &Barriers,
     counts: &SyncCounts,
 ) {
@@ -303,7 +296,7 @@ fn keep(
         }
         Err(why) => return drop(answers.report.send(Err(why))),
     };
-    let Ok(order) = go_on.recv() else { return };
+    let Ok(how) = go_on.recv() else { return };
     let _lock = match lock_and_probe(disk, &root, access) {
         Ok(lock) => lock,
         Err(why) => return drop(answers.ready.send(Err(why))),
@@ -312,9 +305,13 @@ fn keep(
     if answers.ready.send(Ok(())).is_err() {
         return;
     }
-    match scan(&root, order, &answers.progress) {
-        Ok(found) => {
+    match scan(&root, how, &answers.progress) {
+        Ok(mut found) => {
+            let draft = std::mem::take(&mut found.draft);
             if answers.scan.send(Ok(found)).is_ok() {
+                if access == Access::ReadWrite {
+                    keep_checkpoint(&disk.path, root.identity().uuid, draft);
+                }
                 flush::serve(disk, &root, barriers, counts);
             }
         }
@@ -336,9 +333,31 @@ fn lock_and_probe(disk: &Disk, root: &Root, access: Access) -> Result<RootLock, 
     }
 }
 
-fn scan(root: &Root, order: ScanOrder, progress: &ScanProgress) -> Result<RootScan, String> {
+fn scan(root: &Root, how: HowToScan, progress: &ScanProgress) -> Result<RootScan, String> {
     let store = NativeStore::open(root.dir()).map_err(|error| error.to_string())?;
-    scan_root(root, &store, order.look, order.readers, progress).map_err(|error| error.to_string())
+    scan_root(root, &store, how, progress).map_err(|error| error.to_string())
+}
+
+/// Writes down what was found, for the next start, beside whatever else goes on. Nobody waits for it and nothing depends
+/// on it: where it cannot be written, the next start reads the records.
+fn keep_checkpoint(path: &str, uuid: DiskUuid, draft: Draft) {
+    if draft.is_empty() {
+        return;
+    }
+    let at = path.to_owned();
+    let spawned = spawn_isolated("checkpoint", move || {
+        let root = match Root::open(&at, KnownAs::Disk(uuid)) {
+            Ok(root) if root.identity().uuid == uuid => root,
+            Ok(_) => return,
+            Err(error) => return tracing::warn!("{at}: no checkpoint of its records: {error}"),
+        };
+        if let Err(error) = draft.write(root.dir(), uuid) {
+            tracing::warn!("{at}: no checkpoint of its records, the next start reads them: {error}");
+        }
+    });
+    if let Err(failure) = spawned {
+        tracing::warn!("{path}: no checkpoint of its records: {failure}");
+    }
 }
 
 fn open(path: &str, expected: &Expected) -> Result<(Root, Report), String> {

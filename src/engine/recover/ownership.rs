@@ -34,7 +34,7 @@ impl Recovery<'_> {
         while from < copies.len() {
             let key = copies[from].key;
             let to = from + copies[from..].iter().take_while(|copy| copy.key == key).count();
-            self.settle_tablet(key, &copies[from..to], &mut syncs, &mut actions);
+            self.settle_tablet(key, &mut copies[from..to], &mut syncs, &mut actions);
             from = to;
         }
         for (key, why) in self.unreadable.clone() {
@@ -112,19 +112,20 @@ impl Recovery<'_> {
     fn settle_tablet(
         &mut self,
         key: TabletKey,
-        copies: &[Copy],
+        copies: &mut [Copy],
         syncs: &mut BTreeSet<DiskIndex>,
         actions: &mut BTreeMap<DiskIndex, Vec<Action>>,
     ) {
         // The usual case, a million times: one sound copy and nobody who contradicts it.
-        if let [Copy { disk, record: Some(record), damage: None, .. }] = copies
+        if let [Copy { disk, record: Some(record), damage: None, .. }] = &*copies
             && self.elsewhere.newest(key, Some(record.generation)).is_none()
             && self.elsewhere.outlived(key, Some(record.generation)).is_none()
         {
             self.settled.catalog.insert(key, Entry::new(*disk, record));
             return;
         }
-        let found = copies.iter().map(|copy| self.examine(copy)).collect::<Vec<_>>();
+        let found = copies.iter_mut().map(|copy| self.examine(copy)).collect::<Vec<_>>();
+        let copies = &*copies;
         if self.unreadable.contains_key(&key) {
             return;
         }
@@ -221,8 +222,9 @@ impl Recovery<'_> {
     }
 
     /// Looks closer at a copy that is not alone: its record in full, and its files by name and size. Notes a tablet of
-    /// which a copy cannot be read.
-    fn examine(&mut self, copy: &Copy) -> CopyFound {
+    /// which a copy cannot be read. What a checkpoint vouched for is good enough for a tablet that nobody contradicts, not
+    /// for one of which a copy may be retired: what the record says now is what counts.
+    fn examine(&mut self, copy: &mut Copy) -> CopyFound {
         let bad = |generation| CopyFound {
             disk: copy.disk,
             generation,
@@ -231,8 +233,9 @@ impl Recovery<'_> {
         };
         let Some(summary) = copy.record else { return bad(0) };
         match self.look(copy.disk, copy.key) {
-            Look::Sound { content_crc32, .. } => {
-                CopyFound { soundness: Soundness::Good, content_crc32, ..bad(summary.generation) }
+            Look::Sound { record, content_crc32 } => {
+                copy.record = Some(record);
+                CopyFound { soundness: Soundness::Good, content_crc32, ..bad(record.generation) }
             }
             Look::Damaged(_) => bad(summary.generation),
             Look::Unreadable(why) => {

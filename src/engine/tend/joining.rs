@@ -34,7 +34,7 @@ use crate::rules::recovery::{
 };
 use crate::storage::layout::DISK_FILE;
 use crate::storage::{
-    Dir, LookForDirectories, MetadataStore, RetiredNote, RootScan, ScanProgress, retire, scan_root,
+    Dir, HowToScan, LookForDirectories, MetadataStore, RetiredNote, RootScan, ScanProgress, retire, scan_root,
 };
 
 /// How long looking through a disk may take.
@@ -100,7 +100,8 @@ pub(crate) fn take_back(node: &Arc<Node>, disk: &Arc<Disk>) -> Result<(), String
     let _one = node.registering();
     let scan = stay(disk, SCAN_WAIT, |root, store| {
         root.check_identity()?;
-        Ok(scan_root(root, store, LookForDirectories::Yes, 1, &ScanProgress::default())?)
+        let how = HowToScan::alone(LookForDirectories::Yes);
+        Ok(scan_root(root, store, how, &ScanProgress::default())?)
     });
     settle(node, disk, &scan.map_err(|failure| failure.message)?)?;
     take_into_service(node, disk)
