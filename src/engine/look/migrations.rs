@@ -7,6 +7,7 @@
 //! has one of each.
 
 use std::collections::BTreeMap;
+use std::ops::{Bound, RangeBounds as _};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -133,24 +134,13 @@ pub(crate) fn latest_migration(node: &Node, key: TabletKey) -> Result<Option<Mig
 /// `JOURNAL_UNAVAILABLE`: a list without the ended ones would pass for the whole of it.
 pub(crate) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<Migration>, Failure> {
     let limit = page_limit(filter.limit);
-    let alive: Vec<_> = node.board().alive.iter().map(|(id, job)| (*id, Arc::clone(job))).collect();
-    let living: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
+    let (count, living) = living(node, filter, limit);
     let ended = ended(node, filter, limit)?;
-    let total = living.len() as u64 + ended.total;
+    let total = count as u64 + ended.total;
 
     // One that ended between the two looks is in both, never in neither; the later look is the one to show.
     let mut items: BTreeMap<_, _> = ended.rows.migrations.into_iter().map(|row| (row.id, row)).collect();
-    let follows = |id: MigrationId| {
-        filter.after.is_none_or(|after| match filter.order {
-            ListOrder::OldestFirst => id > after,
-            ListOrder::NewestFirst => id < after,
-        })
-    };
-    let mut following: Vec<_> = living.into_iter().filter(|(id, _)| follows(*id)).collect();
-    if filter.order == ListOrder::NewestFirst {
-        following.reverse();
-    }
-    for (id, job) in following.into_iter().take(limit) {
+    for (id, job) in living {
         items.entry(id).or_insert_with(|| job.snapshot());
     }
     let mut items: Vec<_> = match filter.order {
@@ -159,6 +149,30 @@ pub(crate) fn migrations(node: &Node, filter: &MigrationFilter) -> Result<Page<M
     };
     items.iter_mut().for_each(|row| explain(node, row));
     Ok(Page { total, items })
+}
+
+/// How many of the living match, and those on this page. Whoever asks for all of them asks for a page of the board, however
+/// many wait.
+fn living(node: &Node, filter: &MigrationFilter, limit: usize) -> (usize, Vec<(MigrationId, Arc<Job>)>) {
+    let range = match (filter.after, filter.order) {
+        (None, _) => (Bound::Unbounded, Bound::Unbounded),
+        (Some(after), ListOrder::OldestFirst) => (Bound::Excluded(after), Bound::Unbounded),
+        (Some(after), ListOrder::NewestFirst) => (Bound::Unbounded, Bound::Excluded(after)),
+    };
+    let cut = |page: &mut dyn DoubleEndedIterator<Item = (MigrationId, Arc<Job>)>| match filter.order {
+        ListOrder::OldestFirst => page.take(limit).collect(),
+        ListOrder::NewestFirst => page.rev().take(limit).collect::<Vec<_>>(),
+    };
+    let board = node.board();
+    let copied = |(id, job): (&MigrationId, &Arc<Job>)| (*id, Arc::clone(job));
+    if filter.wants_all() {
+        return (board.alive.len(), cut(&mut board.alive.range(range).map(copied)));
+    }
+    let alive: Vec<_> = board.alive.iter().map(copied).collect();
+    drop(board);
+    let matching: Vec<_> = alive.into_iter().filter(|(_, job)| matches(filter, &job.lock())).collect();
+    let count = matching.len();
+    (count, cut(&mut matching.into_iter().filter(|(id, _)| range.contains(id))))
 }
 
 fn matches(filter: &MigrationFilter, row: &Migration) -> bool {

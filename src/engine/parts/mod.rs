@@ -39,6 +39,7 @@ pub(crate) mod rewrite;
 pub(crate) mod space_claim;
 pub(crate) mod stopping;
 pub(crate) mod task_book;
+pub(crate) mod task_moves;
 pub(crate) mod thread;
 pub(crate) mod turn;
 pub(crate) mod undone;

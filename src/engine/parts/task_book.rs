@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::task_moves::Moves;
 use crate::model::{DiskUuid, ErrorCode, Failure, Task, TaskId, TaskResult, TaskStatus};
 use crate::rules::task_standing;
 
@@ -29,7 +30,7 @@ pub(crate) struct Sample {
 pub(crate) struct KeptTask {
     pub(crate) task: Arc<Task>,
     /// One per move of the plan; empty once the task is over.
-    pub(crate) moves: Vec<MoveState>,
+    pub(crate) moves: Moves,
     pub(crate) stock: Stock,
     /// The last move that could not be submitted, by its place, and why; `None` when all could.
     pub(crate) waits: Option<(usize, String)>,
@@ -44,13 +45,23 @@ pub(crate) struct KeptTask {
 impl KeptTask {
     pub(crate) fn new(task: Task) -> Self {
         let moves = match &task.result {
-            Some(_) => Vec::new(),
-            None => vec![MoveState::Pending; task.plan.moves.len()],
+            Some(_) => Moves::default(),
+            None => Moves::new(vec![MoveState::Pending; task.plan.moves.len()], &task.plan.moves),
         };
         let stock = if task.started_ms.is_some() { Stock::ToTake } else { Stock::Taken };
         let (way_out, looked_for_way) = (None, None);
         let (waits, samples) = (None, VecDeque::new());
         Self { task: Arc::new(task), moves, stock, waits, way_out, looked_for_way, samples }
+    }
+
+    /// A move stands like this now.
+    pub(crate) fn set_move(&mut self, at: usize, state: MoveState) {
+        self.moves.set(at, state, &self.task.plan.moves);
+    }
+
+    /// All of them stand as `how` says; also once the plan has changed.
+    pub(crate) fn restate(&mut self, how: impl FnMut(MoveState) -> MoveState) {
+        self.moves.restate(&self.task.plan.moves, how);
     }
 
     /// Whether the feeder has to look after it.
@@ -71,7 +82,7 @@ impl KeptTask {
     pub(crate) fn states(&self) -> Vec<MoveState> {
         match &self.task.result {
             Some(result) => task_standing::of_ended(&self.task, result),
-            None => self.moves.clone(),
+            None => self.moves.to_vec(),
         }
     }
 }
@@ -95,7 +106,7 @@ impl TaskBook {
     pub(crate) fn touching(&self, disk: DiskUuid) -> Vec<TaskId> {
         let active = self.entries.values().filter(|entry| entry.is_active());
         let touching = active.filter(|entry| {
-            let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
+            let mut moves = entry.task.plan.moves.iter().zip(entry.moves.iter());
             moves.any(|(planned, state)| {
                 state.is_open() && (planned.source.uuid == disk || planned.destination.uuid == disk)
             })
@@ -108,7 +119,7 @@ impl TaskBook {
         let under_way = [TaskStatus::Running, TaskStatus::Paused];
         let running = self.entries.values().filter(|entry| under_way.contains(&entry.task.status));
         let mut sending = running.filter(|entry| {
-            let mut moves = entry.task.plan.moves.iter().zip(&entry.moves);
+            let mut moves = entry.task.plan.moves.iter().zip(entry.moves.iter());
             moves.any(|(planned, state)| *state == MoveState::Pending && planned.destination.uuid == disk)
         });
         sending.next().map(|entry| entry.task.id)

@@ -8,6 +8,7 @@ use super::row::{change, illegal};
 use crate::engine::node::Node;
 use crate::engine::parts::clock::now_ms;
 use crate::engine::parts::task_book::{KeptTask, MoveState};
+use crate::engine::parts::task_moves::Moves;
 use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::{NewTask, TaskChange, TaskView};
 use crate::model::{DiskUuid, ErrorCode, Failure, TaskId, TaskPlan, TaskStatus, quoted};
@@ -63,15 +64,15 @@ pub(crate) fn start(node: &Node, id: TaskId) -> Result<TaskView, Failure> {
                 return Err(illegal(id, "it has finished and nothing is left to be done"));
             }
             TaskStatus::Finished => {
-                entry.moves = vec![MoveState::Pending; entry.task.plan.moves.len()];
+                let plan = &entry.task.plan.moves;
+                entry.moves = Moves::new(vec![MoveState::Pending; plan.len()], plan);
             }
         }
         // What failed is tried again.
-        for state in &mut entry.moves {
-            if matches!(state, MoveState::Failed(_)) {
-                *state = MoveState::Pending;
-            }
-        }
+        entry.restate(|state| match state {
+            MoveState::Failed(_) => MoveState::Pending,
+            state => state,
+        });
         entry.samples.clear();
         change(node, entry, |task, now| {
             task.status = TaskStatus::Running;
@@ -188,9 +189,10 @@ pub(crate) fn turn(
         }
         entry.samples.clear();
         if to == TaskStatus::Cancelled {
-            for state in entry.moves.iter_mut().filter(|state| **state == MoveState::Pending) {
-                *state = MoveState::Cancelled;
-            }
+            entry.restate(|state| match state {
+                MoveState::Pending => MoveState::Cancelled,
+                state => state,
+            });
         }
         change(node, entry, |task, _| {
             task.status = to;

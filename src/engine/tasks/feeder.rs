@@ -1,22 +1,23 @@
 //! The feeder: one thread that submits the moves of running tasks, a few ahead of what can run, and sees them end.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::row::change;
+use super::whereabouts::{ToDo, Whereabouts, carry_out, place};
 use crate::engine::ask::{admit, stop};
 use crate::engine::damage;
 use crate::engine::look::migrations;
 use crate::engine::node::Node;
-use crate::engine::parts::entry::Holder;
 use crate::engine::parts::limits;
 use crate::engine::parts::task_book::{KeptTask, MoveState, Stock};
+use crate::engine::parts::task_moves::Moves;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::tasks::{replan, report, shortfall};
 use crate::engine::view::Submit;
 use crate::model::{
-    DiskUuid, ErrorCode, Failure, Marked, Migration, MigrationId, PlannedMove, Status, Task, TaskId,
+    DiskUuid, ErrorCode, Failure, Migration, MigrationId, PlannedMove, Status, TabletKey, Task, TaskId,
     TaskStatus,
 };
 use crate::rules::hold::Looks;
@@ -99,7 +100,7 @@ fn take_stock(node: &Node, task: &Task) {
     if let Ok(entry) = node.tasks().get_mut(task.id) {
         let cancelled = entry.task.status == TaskStatus::Cancelled;
         let settle = |state| if cancelled { called_off(state) } else { state };
-        entry.moves = found.into_iter().map(settle).collect();
+        entry.moves = Moves::new(found.into_iter().map(settle).collect(), &entry.task.plan.moves);
         entry.stock = Stock::Taken;
     }
 }
@@ -109,55 +110,6 @@ fn called_off(state: MoveState) -> MoveState {
     match state {
         MoveState::Pending | MoveState::Failed(_) => MoveState::Cancelled,
         MoveState::Running(_) | MoveState::Completed | MoveState::Cancelled => state,
-    }
-}
-
-/// Where the tablet of a move is.
-enum Whereabouts {
-    AtSource,
-    AtDestination,
-    /// This task's migration is moving it.
-    OnItsWay(MigrationId),
-    /// It cannot be moved now, and why.
-    NotNow(String),
-    /// It will not be moved by this plan, and why.
-    Elsewhere(String),
-}
-
-fn place(node: &Node, task: TaskId, planned: &PlannedMove) -> Whereabouts {
-    let key = planned.key;
-    let (entry, unavailable) = {
-        let catalog = node.catalog();
-        (catalog.get(key).copied(), catalog.why_unavailable(key).map(str::to_owned))
-    };
-    let Some(entry) = entry else {
-        return match unavailable {
-            Some(why) => Whereabouts::NotNow(format!("tablet {key} is unavailable: {why}")),
-            None => Whereabouts::Elsewhere("the tablet is not on this node any more".to_owned()),
-        };
-    };
-    match entry.holder {
-        None => {}
-        Some(Holder::Migration(id)) if node.job(id).is_some_and(|job| job.lock().task == Some(task)) => {
-            return Whereabouts::OnItsWay(id);
-        }
-        Some(Holder::Migration(id)) => {
-            return Whereabouts::NotNow(format!("another migration ({id}) is moving tablet {key}"));
-        }
-        Some(Holder::BeingAccepted | Holder::BeingTidied) => {
-            return Whereabouts::NotNow(format!("somebody has tablet {key} at this moment"));
-        }
-    }
-    let disk = node.disk(entry.disk);
-    match disk.opened.get().map(|opened| opened.identity.uuid) {
-        Some(uuid) if uuid == planned.destination.uuid => Whereabouts::AtDestination,
-        // A migration that had begun when the plan changed brought it there.
-        Some(uuid) if planned.formerly.iter().any(|disk| disk.uuid == uuid) => Whereabouts::AtDestination,
-        Some(uuid) if uuid == planned.source.uuid => Whereabouts::AtSource,
-        _ => Whereabouts::Elsewhere(format!(
-            "the tablet is on {} now, where the plan does not expect it",
-            disk.path
-        )),
     }
 }
 
@@ -177,15 +129,7 @@ fn ended(planned: &PlannedMove, migration: &Migration) -> MoveState {
 /// Looks after the moves under way.
 fn see_ends(node: &Node, task: &Task) {
     let running: Vec<_> = match node.tasks().get(task.id) {
-        Ok(entry) => entry
-            .moves
-            .iter()
-            .enumerate()
-            .filter_map(|(at, state)| match state {
-                MoveState::Running(id) => Some((at, *id)),
-                _ => None,
-            })
-            .collect(),
+        Ok(entry) => entry.moves.running().collect(),
         Err(_) => return,
     };
     for (at, id) in running.into_iter().filter(|(_, id)| node.job(*id).is_none()) {
@@ -213,11 +157,10 @@ fn current(node: &Node, task: TaskId, at: usize) -> Option<PlannedMove> {
 fn give_way(node: &Arc<Node>, task: &Task) {
     let running: Vec<_> = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status != TaskStatus::Cancelled => {
-            let planned = entry.task.plan.moves.iter().zip(&entry.moves);
+            let planned = entry.moves.running();
+            let planned = planned.filter_map(|(at, id)| Some((entry.task.plan.moves.get(at)?, id)));
             let redirected = planned.filter(|(planned, _)| !planned.formerly.is_empty());
-            redirected
-                .filter_map(|(planned, state)| Some((planned.destination.uuid, state.migration()?)))
-                .collect()
+            redirected.map(|(planned, id)| (planned.destination.uuid, id)).collect()
         }
         _ => return,
     };
@@ -237,9 +180,7 @@ fn give_way(node: &Arc<Node>, task: &Task) {
 fn set(node: &Node, task: TaskId, at: usize, state: MoveState) {
     if let Ok(entry) = node.tasks().get_mut(task) {
         let cancelled = entry.task.status == TaskStatus::Cancelled;
-        if let Some(known) = entry.moves.get_mut(at) {
-            *known = if cancelled { called_off(state) } else { state };
-        }
+        entry.set_move(at, if cancelled { called_off(state) } else { state });
     }
 }
 
@@ -254,33 +195,31 @@ fn ahead(node: &Node) -> usize {
 /// Submits what may be submitted now.
 fn submit_more(node: &Arc<Node>, task: &Task, holds: &mut HeldUntil) {
     let ahead = ahead(node);
-    let (mut pending, running) = match node.tasks().get(task.id) {
+    let running: Vec<_> = match node.tasks().get(task.id) {
         Ok(entry) if entry.task.status == TaskStatus::Running => {
-            let running: Vec<_> = entry.moves.iter().filter_map(MoveState::migration).collect();
-            let paused = |at: usize| {
-                let source = entry.task.plan.moves.get(at).map(|planned| planned.source.uuid);
-                source.is_some_and(|source| entry.task.paused_disks.contains(&source))
-            };
-            let pending = entry.moves.iter().enumerate().filter(|(_, state)| **state == MoveState::Pending);
-            let pending = pending.filter(|(at, _)| !paused(*at));
-            (pending.map(|(at, _)| at).collect::<Vec<_>>(), running)
+            entry.moves.running().map(|(_, id)| id).collect()
         }
         _ => return,
     };
-    // What a disk did not give comes after everything that it gives.
-    let unreadable = damage::unreadable(node);
-    if !unreadable.is_empty() {
-        pending.sort_by_key(|at| unreadable.contains(&task.plan.moves[*at].key));
-    }
     // What waits for space on one disk, or for bytes of one tablet, holds up nothing else.
     let stands_aside = |id: &MigrationId| node.job(*id).is_some_and(|job| job.stands_aside());
     let waiting = running.iter().filter(|id| stands_aside(id)).count();
     let places = (node.config().migration_queue_size as usize / 2).saturating_sub(waiting);
     let room = ahead.saturating_sub(running.len() - waiting).min(places);
-    let mut round = Round { node, task, holds, waits: None, room, goes_on: true };
-    let mut pending = pending.into_iter();
+    let unreadable = damage::unreadable(node);
+    let mut round = Round {
+        node,
+        task,
+        holds,
+        unreadable,
+        pass: Pass::Given,
+        after: None,
+        waits: None,
+        room,
+        goes_on: true,
+    };
     while round.room > 0 && round.goes_on {
-        let (places, submits) = round.gather(&mut pending);
+        let (places, submits) = round.gather();
         if submits.is_empty() {
             break;
         }
@@ -310,6 +249,10 @@ struct Round<'a> {
     node: &'a Arc<Node>,
     task: &'a Task,
     holds: &'a mut HeldUntil,
+    unreadable: BTreeSet<TabletKey>,
+    pass: Pass,
+    /// The last place that was looked at in this pass.
+    after: Option<usize>,
     /// The last move that could not be submitted, and why.
     waits: Option<(usize, String)>,
     /// Moves that may still come under way.
@@ -317,21 +260,55 @@ struct Round<'a> {
     goes_on: bool,
 }
 
+/// What a disk did not give comes after everything that it gives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Given,
+    NotGiven,
+}
+
 impl Round<'_> {
+    /// The place of the next move that may be submitted now. What waits for a disk is not looked through.
+    fn next(&mut self) -> Option<usize> {
+        loop {
+            let next = {
+                let book = self.node.tasks();
+                let entry = book.get(self.task.id).ok()?;
+                if entry.task.status != TaskStatus::Running {
+                    return None;
+                }
+                let is_wanted = |source, destination| {
+                    !entry.task.paused_disks.contains(&source)
+                        && !self.holds.contains_key(&(self.task.id, destination))
+                };
+                entry.moves.next_pending(self.after, is_wanted)
+            };
+            match (next, self.pass) {
+                (Some(at), pass) => {
+                    self.after = Some(at);
+                    let is_given = !self.unreadable.contains(&self.task.plan.moves[at].key);
+                    if is_given == (pass == Pass::Given) {
+                        return Some(at);
+                    }
+                }
+                (None, Pass::Given) if !self.unreadable.is_empty() => {
+                    (self.pass, self.after) = (Pass::NotGiven, None);
+                }
+                (None, _) => return None,
+            }
+        }
+    }
+
     /// The next moves to submit, which go through one door together; what need not be submitted is settled.
-    fn gather(&mut self, pending: &mut impl Iterator<Item = usize>) -> (Vec<usize>, Vec<Submit>) {
+    fn gather(&mut self) -> (Vec<usize>, Vec<Submit>) {
         let (mut places, mut submits) = (Vec::new(), Vec::new());
         while submits.len() < self.room && self.goes_on {
-            if self.node.is_stopping() || !is_running(self.node, self.task.id) {
+            if self.node.is_stopping() {
                 self.goes_on = false;
                 break;
             }
-            let Some(at) = pending.next() else { break };
-            let planned = &self.task.plan.moves[at];
-            if self.holds.contains_key(&(self.task.id, planned.destination.uuid)) {
-                continue;
-            }
-            match carry_out(self.node, self.task, planned) {
+            let Some(at) = self.next() else { break };
+            match carry_out(self.node, self.task, &self.task.plan.moves[at]) {
                 Ok(ToDo::Submit(submit)) => {
                     places.push(at);
                     submits.push(*submit);
@@ -364,61 +341,19 @@ impl Round<'_> {
     }
 }
 
-/// What a move that is pending needs.
-enum ToDo {
-    Submit(Box<Submit>),
-    /// It stands like this already.
-    Nothing(MoveState),
-}
-
-fn is_running(node: &Node, task: TaskId) -> bool {
-    node.tasks().get(task).is_ok_and(|entry| entry.task.status == TaskStatus::Running)
-}
-
-/// What one move needs: to be submitted, or nothing, or nothing ever.
-///
-/// # Errors
-/// Not now, and why.
-fn carry_out(node: &Arc<Node>, task: &Task, planned: &PlannedMove) -> Result<ToDo, Failure> {
-    match place(node, task.id, planned) {
-        Whereabouts::AtSource => {}
-        Whereabouts::AtDestination => return Ok(ToDo::Nothing(MoveState::Completed)),
-        Whereabouts::OnItsWay(id) => return Ok(ToDo::Nothing(MoveState::Running(id))),
-        Whereabouts::NotNow(why) => return Err(Failure::new(ErrorCode::TabletUnavailable, why)),
-        Whereabouts::Elsewhere(why) => return Ok(ToDo::Nothing(MoveState::Failed(why))),
-    }
-    let pin = node.marks().get(&Marked::Pinned(planned.key)).cloned();
-    if let Some(pin) = pin {
-        let why = format!("pinned by {}: no plan moves it; unpin it first", pin.by);
-        return Ok(ToDo::Nothing(MoveState::Failed(why)));
-    }
-    let Some(destination) = node.disk_by_uuid(planned.destination.uuid) else {
-        let text = format!("disk {} is not here", planned.destination.path);
-        return Err(Failure::new(ErrorCode::DiskUnavailable, text));
-    };
-    Ok(ToDo::Submit(Box::new(Submit {
-        reason: format!("task {}: {}", task.id, planned.why),
-        task: Some(task.id),
-        requested_by: format!("task {}", task.id),
-        priority: task.options.priority,
-        rate_bytes_per_sec: task.options.rate_bytes_per_sec,
-        ..Submit::new(planned.key, destination.path.clone())
-    })))
-}
-
 /// Ends a task of which nothing is left to be done.
 fn finish(node: &Node, task: &Task) {
     let posted = {
         let mut book = node.tasks();
         let Ok(entry) = book.get_mut(task.id) else { return };
-        if entry.task.result.is_some() || entry.moves.iter().any(MoveState::is_open) {
+        if entry.task.result.is_some() || entry.moves.are_open() {
             return;
         }
         let mut result = entry.result();
         if entry.task.status != TaskStatus::Cancelled {
             result.shortfall = shortfall::at_end(node, &entry.task, &entry.moves);
         }
-        (entry.moves, entry.waits, entry.way_out) = (Vec::new(), None, None);
+        (entry.moves, entry.waits, entry.way_out) = (Moves::default(), None, None);
         entry.samples.clear();
         change(node, entry, |task, now| {
             if task.status != TaskStatus::Cancelled {

@@ -18,6 +18,7 @@ mod replan;
 mod report;
 mod row;
 mod shortfall;
+mod whereabouts;
 
 use super::node::Node;
 use super::parts::task_book::KeptTask;

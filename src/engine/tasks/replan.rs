@@ -105,7 +105,7 @@ pub(super) fn look(node: &Node, task: &Task) {
 fn waits(node: &Node, task: &Task) -> bool {
     let (is_running, refused, under_way) = match node.tasks().get(task.id) {
         Ok(entry) => {
-            let under_way: Vec<_> = entry.moves.iter().filter_map(MoveState::migration).collect();
+            let under_way: Vec<_> = entry.moves.running().map(|(_, id)| id).collect();
             (entry.task.status == TaskStatus::Running, entry.waits.is_some(), under_way)
         }
         Err(_) => return false,
@@ -125,7 +125,7 @@ fn find(node: &Node, id: TaskId) -> Result<Found, Failure> {
     let (task, states) = {
         let book = node.tasks();
         let entry = book.get(id)?;
-        (Arc::clone(&entry.task), entry.moves.clone())
+        (Arc::clone(&entry.task), entry.moves.to_vec())
     };
     let request = picture::request(node, &task.request)?;
     let settings = picture::settings(node, &task.request, task.plan.completeness);
@@ -176,13 +176,13 @@ fn apply(node: &Node, id: TaskId, found: &Found, requested_by: &str) -> Result<(
             return Err(illegal(id, "its moves went on meanwhile; ask again"));
         };
         for at in moves.keys() {
-            if let Some(state @ MoveState::Failed(_)) = entry.moves.get_mut(*at) {
-                *state = MoveState::Pending;
+            if let Some(MoveState::Failed(_)) = entry.moves.get(*at) {
+                entry.set_move(*at, MoveState::Pending);
             }
         }
         (entry.waits, entry.way_out) = (None, None);
         tracing::info!(task = %id, requested_by, "a new plan for {} of its moves: {reason}", moves.len());
-        change(node, entry, |task, now| {
+        let posted = change(node, entry, |task, now| {
             let note = Replanned {
                 at_ms: now,
                 requested_by: requested_by.to_owned(),
@@ -202,7 +202,10 @@ fn apply(node: &Node, id: TaskId, found: &Found, requested_by: &str) -> Result<(
                     found.replan.disks.iter().find(|then| found.inventory.path(then.disk) == disk.path);
                 disk.after = then.map_or(disk.after, |then| frozen::level(then.after));
             }
-        })
+        });
+        // They wait for other disks now.
+        entry.restate(|state| state);
+        posted
     };
     posted.wait_unless_full()?;
     node.ring();

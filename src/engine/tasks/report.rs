@@ -45,14 +45,10 @@ struct Draft {
 
 impl Draft {
     fn of(entry: &KeptTask, detail: Detail) -> Self {
-        let running = |(at, state): (usize, &MoveState)| match state {
-            MoveState::Running(id) => Some((at, *id)),
-            _ => None,
-        };
         Self {
             task: Arc::clone(&entry.task),
             result: entry.result(),
-            under_way: entry.moves.iter().enumerate().filter_map(running).collect(),
+            under_way: entry.moves.running().collect(),
             waits: entry.waits.clone(),
             way_out: entry.way_out.clone(),
             disks: if detail == Detail::Disks { by_disk(entry) } else { BTreeMap::new() },

@@ -89,7 +89,9 @@ fn tick(node: &Arc<Node>) {
 /// such a sign, and so is a wait for the bandwidth limit or for memory. A swap that has begun is never stopped.
 fn stop_the_stuck(node: &Node) {
     let timeout_secs = node.config().migration_task_timeout_secs;
-    let jobs: Vec<_> = node.board().alive.values().cloned().collect();
+    // Only what runs can be stuck, and a queue may be long.
+    let running = node.schedule().running();
+    let jobs: Vec<_> = running.into_iter().filter_map(|id| node.job(id)).collect();
     for job in jobs.iter().filter(|job| job.lock().status == Status::Copying) {
         let since = job.progress.last_progress_ms.load(Ordering::Relaxed);
         let silent_ms = steady_ms() - since;

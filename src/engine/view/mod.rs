@@ -129,7 +129,7 @@ pub struct Page<T> {
 }
 
 /// Which migrations to list. Empty fields match everything.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct MigrationFilter {
     /// Any of these statuses.
     pub statuses: Vec<Status>,
@@ -160,6 +160,12 @@ impl MigrationFilter {
     pub(crate) fn wants(&self, status: Status) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&status))
             && (self.phases.is_empty() || self.phases.contains(&status.phase()))
+    }
+
+    /// Whether every migration is asked for, page by page.
+    pub(crate) fn wants_all(&self) -> bool {
+        let all = Self { order: self.order, after: self.after, limit: self.limit, ..Self::default() };
+        *self == all
     }
 
     /// The same question of the journal, about rows of those of `statuses` that are asked for; `None` when it is none.
