@@ -179,7 +179,7 @@ fn matches(filter: &MigrationFilter, row: &Migration) -> bool {
     let at = |wanted: &Option<String>, disks: &[&DiskRef]| {
         wanted.as_ref().is_none_or(|path| disks.iter().any(|disk| disk.path == *path))
     };
-    filter.wants(row.status)
+    filter.wants_in(row.status, row.phase())
         && filter.tablet_id.is_none_or(|tablet| tablet == row.key.tablet_id)
         && at(&filter.source, &[&row.source])
         && at(&filter.destination, &[&row.destination])

@@ -158,8 +158,13 @@ pub struct MigrationFilter {
 impl MigrationFilter {
     /// Whether migrations of this status are asked for.
     pub(crate) fn wants(&self, status: Status) -> bool {
+        self.wants_in(status, status.phase())
+    }
+
+    /// The same of one whose phase is told by more than its status.
+    pub(crate) fn wants_in(&self, status: Status, phase: Phase) -> bool {
         (self.statuses.is_empty() || self.statuses.contains(&status))
-            && (self.phases.is_empty() || self.phases.contains(&status.phase()))
+            && (self.phases.is_empty() || self.phases.contains(&phase))
     }
 
     /// Whether every migration is asked for, page by page.
