@@ -95,25 +95,40 @@ pub fn hold(facts: HoldFacts) -> HoldVerdict {
 #[derive(Debug)]
 pub struct Looks<W> {
     last: Option<(TimestampMs, W)>,
+    last_found: Found,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// Something is held, or is on its way to be.
+    SomethingHeld,
+    NothingHeld,
 }
 
 impl<W> Default for Looks<W> {
     fn default() -> Self {
-        Self { last: None }
+        Self { last: None, last_found: Found::SomethingHeld }
     }
 }
 
-impl<W: PartialEq> Looks<W> {
-    /// Whether to look now, when this is wished; if so, that is done.
+impl<W: PartialEq + Default> Looks<W> {
+    /// Whether to look now, when this is wished; if so, that is done, and [`Self::found`] told. Where nothing is wished
+    /// (`W::default()`) and nothing is held, nothing is to be found, however long the queue is.
     pub fn is_due(&mut self, now_ms: TimestampMs, wished: W) -> bool {
-        let is_due = self
-            .last
-            .as_ref()
-            .is_none_or(|(looked, before)| *before != wished || now_ms - looked >= LOOK_EVERY_MS);
+        let is_idle = self.last_found == Found::NothingHeld && wished == W::default();
+        let is_due = self.last.as_ref().is_none_or(|(looked, before)| {
+            *before != wished || (!is_idle && now_ms - looked >= LOOK_EVERY_MS)
+        });
         if is_due {
             self.last = Some((now_ms, wished));
         }
         is_due
+    }
+
+    /// What the look that was due found.
+    pub const fn found(&mut self, found: Found) {
+        self.last_found = found;
     }
 }
 
@@ -131,6 +146,21 @@ mod tests {
         assert_eq!(seen, 20);
         assert!(looks.is_due(10_000, "resumed"), "it has changed");
         assert!(!looks.is_due(10_001, "resumed"));
+    }
+
+    #[test]
+    fn nobody_looks_for_what_nobody_wishes_once_nothing_is_held() {
+        let mut looks = Looks::default();
+        assert!(looks.is_due(0, ""), "a start may find something held");
+        assert!(looks.is_due(1000, ""), "it was not told what was found");
+        looks.found(Found::NothingHeld);
+        assert_eq!((1001..100_000).filter(|now| looks.is_due(*now, "")).count(), 0);
+        assert!(looks.is_due(100_000, "paused"), "at once");
+        looks.found(Found::SomethingHeld);
+        assert!(looks.is_due(100_001, ""), "what is held is let go");
+        assert!(looks.is_due(101_000, ""), "until it is");
+        looks.found(Found::NothingHeld);
+        assert!(!looks.is_due(200_000, ""));
     }
 
     #[test]

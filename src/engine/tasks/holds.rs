@@ -9,7 +9,7 @@ use crate::engine::node::Node;
 use crate::engine::parts::clock::steady_ms;
 use crate::engine::parts::job::Heard;
 use crate::model::{DiskIndex, DiskUuid, MigrationId, Status, Task, TaskId, TaskStatus};
-use crate::rules::hold::{DestinationService, HoldFacts, HoldVerdict, Looks, TaskWish, hold};
+use crate::rules::hold::{DestinationService, Found, HoldFacts, HoldVerdict, Looks, TaskWish, hold};
 
 /// What is wished of migrations: by the tasks under way, and by disks that were taken out of service.
 pub(super) type Wished = (BTreeMap<TaskId, Wish>, Vec<DiskIndex>);
@@ -19,19 +19,24 @@ pub(super) fn settle(node: &Arc<Node>, looks: &mut Looks<Wished>) {
     let wishes = wishes(node);
     let disabled = node.shown_disks().filter(|disk| disk.is_disabled()).map(|disk| disk.index).collect();
     if looks.is_due(steady_ms(), (wishes.clone(), disabled)) {
-        look(node, &wishes);
+        looks.found(look(node, &wishes));
     }
 }
 
-fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
+fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) -> Found {
     let jobs: Vec<_> = node.board().alive.values().cloned().collect();
     let mut due: Vec<(MigrationId, HoldVerdict)> = Vec::new();
+    let mut found = Found::NothingHeld;
     for job in jobs {
         // What was asked of it already is under way.
         if !matches!(job.heard(), Heard::Nothing) && job.lock().status != Status::Paused {
+            found = Found::SomethingHeld;
             continue;
         }
         let row = job.lock();
+        if row.steering.held_by.is_some() {
+            found = Found::SomethingHeld;
+        }
         let disabled = node.disk_by_uuid(row.destination.uuid).is_some_and(|disk| disk.is_disabled());
         let verdict = hold(HoldFacts {
             status: row.status,
@@ -43,6 +48,7 @@ fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
             destination: if disabled { DestinationService::Disabled } else { DestinationService::Enabled },
         });
         if verdict != HoldVerdict::Leave {
+            found = Found::SomethingHeld;
             due.push((row.id, verdict));
         }
     }
@@ -58,6 +64,7 @@ fn look(node: &Arc<Node>, wishes: &BTreeMap<TaskId, Wish>) {
             tracing::debug!(migration = %id, "{failure}");
         }
     }
+    found
 }
 
 /// What each task under way wants of its migrations, with the source disks from which it wants nothing for now. Tasks that
