@@ -194,6 +194,8 @@ fn place_and_commit(
     watch: &dyn Watch,
 ) -> Result<Committed, Stop> {
     let Copied { mut accepted, staging } = copied;
+    // The last moment at which it can be called off.
+    watch.go_on()?;
     advance(&mut accepted.row, Event::FinalizeStarted, "swapping")?;
     if let Some(doris) = &mut accepted.row.doris {
         // `meta/` is kept under the name of the run that writes, which need not be the one that accepted.

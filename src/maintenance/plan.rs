@@ -1,18 +1,21 @@
 //! What would move where: the daemon's planner over what the databases say, and what stays for a reason of Doris's own.
 
+use std::ops::Deref;
+
 use serde::Serialize;
 
 use super::accept::key_of;
 use super::node::Node;
 use super::root::Root;
 use super::wishes::{Older, OtherMedia, Wishes};
+use crate::doris::inventory::Found;
 use crate::doris::judge::Reason;
 use crate::doris::keys::TabletIds;
 use crate::model::{
     DiskCondition, DiskIndex, DrainMedia, Medium, PlanCompleteness, TabletId, TabletKey, quoted,
 };
 use crate::rules::planning::{self, Disk, Inventory, Pin, Selector, Settings, Tablet, Target};
-use crate::storage::{look_at_tablet, same_file_system};
+use crate::storage::{Dir, look_at_tablet, same_file_system};
 
 /// What is asked.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,51 +109,33 @@ impl Plan {
     }
 }
 
-/// Makes a plan. Looks at every tablet it is about, and writes nothing.
+/// Makes a plan. Looks at every tablet it is about, and writes nothing. The node is asked for again and again, and not held
+/// while directories are read: whoever moves meanwhile does not wait for a long look.
 ///
 /// # Errors
 /// In words: the request makes no sense on this node, or a directory cannot be read.
-pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Plan, String> {
-    let root_at = |path: &str| {
-        let known: Vec<_> = node.roots.iter().map(|root| root.path.as_str()).collect();
-        node.root_at(path)
-            .ok_or_else(|| format!("no root is written {}; there are {}", quoted(path), known.join(", ")))
-    };
-    let (asked, wish) = match request {
-        Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(root_at(to)?)),
-        Request::Rescue { root, to: Some(to), .. } => {
-            (Asked::On(root_at(root)?), planning_move(root_at(to)?))
-        }
-        Request::Drain { root } | Request::Rescue { root, .. } => {
-            (Asked::On(root_at(root)?), planning_drain(root_at(root)?, wishes))
-        }
-        Request::Rebalance { medium } => (Asked::All, planning::Request::Rebalance { medium: *medium }),
-    };
-    if let Request::Rescue { root, accept, .. } = request {
-        let known = &node.roots[root_at(root)?].inventory.tablets;
-        let is_known = |id: &&i64| known.keys().any(|ids| ids.tablet_id == **id);
-        if let Some(id) = accept.iter().find(|id| !is_known(id)) {
-            return Err(format!("no record of tablet {id} is left on {root}"));
-        }
-    }
-    if let Asked::Tablets(ids) = asked {
-        let here = |id: &&i64| {
-            node.roots.iter().any(|root| root.inventory.tablets.keys().any(|k| k.tablet_id == **id))
-        };
-        if let Some(id) = ids.iter().find(|id| !here(id)) {
-            return Err(format!("no root has a record of tablet {id}"));
-        }
-    }
+pub(super) fn plan<N: Deref<Target = Node>>(
+    node: &dyn Fn() -> N,
+    request: &Request,
+    wishes: Wishes,
+) -> Result<Plan, String> {
+    let (asked, wish, about) = resolve(&node(), request, wishes)?;
     let mut made = Plan::default();
     let mut tablets = Vec::new();
-    for (index, root) in node.roots.iter().enumerate() {
-        for ids in root.inventory.tablets.keys().filter(|ids| asked.about(index, **ids)) {
-            match look(index, root, *ids, request.allows(*ids, wishes))? {
-                Ok(tablet) => tablets.push(tablet),
-                // A rebalance asks for no tablet in particular.
-                Err(_) if asked == Asked::All => {}
-                Err(left) => made.left.push(left),
-            }
+    for (index, ids) in about {
+        let (place, found) = {
+            let node = node();
+            let root = &node.roots[index];
+            // It has moved since.
+            let Some(found) = root.inventory.tablets.get(&ids) else { continue };
+            let dir = root.disk.dir().open(".").map_err(|error| format!("{}: {error}", root.path))?;
+            (Place { index, path: root.path.clone(), dir }, found.clone())
+        };
+        match look(&place, &found, request.allows(ids, wishes))? {
+            Ok(tablet) => tablets.push(tablet),
+            // A rebalance asks for no tablet in particular.
+            Err(_) if asked == Asked::All => {}
+            Err(left) => made.left.push(left),
         }
     }
     if matches!(request, Request::Move { .. }) {
@@ -161,14 +146,55 @@ pub(super) fn plan(node: &Node, request: &Request, wishes: Wishes) -> Result<Pla
         };
         made.left.retain(|left| !moves(left));
     }
+    let node = node();
     if let Request::Move { to, .. } | Request::Rescue { to: Some(to), .. } = request {
-        let target = root_at(to)?;
-        keep_to_medium(node, target, wishes, &mut tablets, &mut made);
+        let target = root_at(&node, to)?;
+        keep_to_medium(&node, target, wishes, &mut tablets, &mut made);
     }
     if tablets.is_empty() {
         return Ok(made);
     }
-    place(node, &wish, tablets, made)
+    placed(&node, &wish, tablets, made)
+}
+
+fn root_at(node: &Node, path: &str) -> Result<usize, String> {
+    let unknown = || format!("no root is written {}; there are {}", quoted(path), node.paths());
+    node.root_at(path).ok_or_else(unknown)
+}
+
+/// What is asked for, as the planner takes it, and the tablets it is about, by root.
+type Resolved<'a> = (Asked<'a>, planning::Request, Vec<(usize, TabletIds)>);
+
+fn resolve<'a>(node: &Node, request: &'a Request, wishes: Wishes) -> Result<Resolved<'a>, String> {
+    let at = |path: &str| root_at(node, path);
+    let (asked, wish) = match request {
+        Request::Move { tablets, to } => (Asked::Tablets(tablets), planning_move(at(to)?)),
+        Request::Rescue { root, to: Some(to), .. } => (Asked::On(at(root)?), planning_move(at(to)?)),
+        Request::Drain { root } | Request::Rescue { root, .. } => {
+            (Asked::On(at(root)?), planning_drain(at(root)?, wishes))
+        }
+        Request::Rebalance { medium } => (Asked::All, planning::Request::Rebalance { medium: *medium }),
+    };
+    let has = |root: &Root, id: i64| root.inventory.tablets.keys().any(|ids| ids.tablet_id == id);
+    match request {
+        Request::Rescue { root, accept, .. } => {
+            let known = &node.roots[at(root)?];
+            if let Some(id) = accept.iter().find(|id| !has(known, **id)) {
+                return Err(format!("no record of tablet {id} is left on {root}"));
+            }
+        }
+        Request::Move { tablets, .. } => {
+            if let Some(id) = tablets.iter().find(|id| !node.roots.iter().any(|root| has(root, **id))) {
+                return Err(format!("no root has a record of tablet {id}"));
+            }
+        }
+        Request::Drain { .. } | Request::Rebalance { .. } => {}
+    }
+    let of_root = |(index, root): (usize, &Root)| {
+        let wanted = root.inventory.tablets.keys().filter(|ids| asked.about(index, **ids));
+        wanted.map(|ids| (index, *ids)).collect::<Vec<_>>()
+    };
+    Ok((asked, wish, node.roots.iter().enumerate().flat_map(of_root).collect()))
 }
 
 impl Request {
@@ -216,22 +242,23 @@ fn planning_drain(root: usize, wishes: Wishes) -> planning::Request {
     planning::Request::Drain { disks: vec![index_of(root)], media }
 }
 
-/// A tablet as the planner sees it, or why it stays.
-fn look(
+/// Where a tablet is looked at.
+struct Place {
     index: usize,
-    root: &Root,
-    ids: TabletIds,
-    wishes: Wishes,
-) -> Result<Result<Tablet, LeftBehind>, String> {
-    let at = |why: &dyn std::fmt::Display| format!("{}: {why}", root.path);
-    let Some(found) = root.inventory.tablets.get(&ids) else { return Err(at(&"a tablet is gone")) };
-    let judged = look_at_tablet(root.disk.dir(), found).map_err(|error| at(&error))?;
+    path: String,
+    dir: Dir,
+}
+
+/// A tablet as the planner sees it, or why it stays.
+fn look(place: &Place, found: &Found, wishes: Wishes) -> Result<Result<Tablet, LeftBehind>, String> {
+    let ids = found.ids;
+    let judged = look_at_tablet(&place.dir, found).map_err(|error| format!("{}: {error}", place.path))?;
     let against: Vec<Reason> = wishes.against(&judged.reasons).collect();
     if let Some(first) = against.first() {
         return Ok(Err(LeftBehind {
             tablet_id: ids.tablet_id,
             schema_hash: ids.schema_hash,
-            root: root.path.clone(),
+            root: place.path.clone(),
             reasons: against.iter().map(|reason| reason.as_str().to_owned()).collect(),
             help: Some(first.way_out()),
         }));
@@ -239,7 +266,7 @@ fn look(
     let tablet = found.record.as_ref().ok();
     Ok(Ok(Tablet {
         key: key_of(ids),
-        disk: index_of(index),
+        disk: index_of(place.index),
         table_id: tablet.map_or(0, |tablet| tablet.table_id),
         partition_id: tablet.map_or(0, |tablet| tablet.partition_id),
         size_bytes: judged.files.files.values().sum(),
@@ -271,7 +298,7 @@ fn keep_to_medium(node: &Node, target: usize, wishes: Wishes, tablets: &mut Vec<
     });
 }
 
-fn place(
+fn placed(
     node: &Node,
     wish: &planning::Request,
     tablets: Vec<Tablet>,

@@ -21,7 +21,7 @@ use super::undo::{TakenBack, undo};
 use super::watch::{Watch, WhenStopped};
 use super::wishes::Wishes;
 use crate::config::Loaded;
-use crate::model::{ErrorCode, Failure, Migration, Space, TabletKey, quoted};
+use crate::model::{ErrorCode, Failure, Migration, Space, Status, TabletKey, quoted};
 use crate::storage::layout::MIGRATING;
 
 /// A run on a node.
@@ -96,7 +96,7 @@ impl Session {
     /// # Errors
     /// In words.
     pub fn plan(&self, request: &Request, wishes: Wishes) -> Result<Plan, String> {
-        plan(&self.node(), request, wishes)
+        plan(&|| self.node(), request, wishes)
     }
 
     /// Opens the journal, once.
@@ -119,7 +119,8 @@ impl Session {
     pub fn settle(&self, watch: &dyn Watch) -> Result<Vec<Moved>, Failure> {
         self.open_journal()?;
         let mut ended = Vec::new();
-        for row in self.unfinished()? {
+        // One that waits for its operator goes on by the daemon's own word alone.
+        for row in self.unfinished()?.into_iter().filter(|row| row.status != Status::Paused) {
             if watch.go_on().is_err() {
                 break;
             }
@@ -282,7 +283,7 @@ impl Session {
             reserved: Space::default(),
             dress: &|_: &mut Migration| {},
         };
-        let begun = self.open_book().and_then(|book| Ok((book, self.begin(&asking)?)));
+        let begun = self.free_to_move(key).and_then(|()| Ok((self.open_book()?, self.begin(&asking)?)));
         match begun {
             Ok((book, accepted)) => self.carry_on(book, accepted, watch, watch.when_stopped()),
             Err(failure) => Moved {
@@ -296,6 +297,19 @@ impl Session {
                 reason: failure.message,
             },
         }
+    }
+
+    /// # Errors
+    /// Another move has the tablet, and was left as it is.
+    fn free_to_move(&self, key: TabletKey) -> Result<(), Failure> {
+        let other = self.unfinished()?.into_iter().find(|row| row.key.tablet_id == key.tablet_id);
+        other.map_or(Ok(()), |row| {
+            let text = format!(
+                "move {} of tablet {key} is {}: start tabletd --conf with this be.conf, and resume or abort it there",
+                row.id, row.status
+            );
+            Err(Failure::new(ErrorCode::MigrationExists, text))
+        })
     }
 
     /// `book` has its row.

@@ -176,8 +176,8 @@ pub(super) fn put_back(book: &mut Book, mut row: Migration, why: &Failure) -> Mi
 /// Ends a move, and touches nothing.
 pub(super) fn end_failed(book: &mut Book, mut row: Migration, failure: Failure) -> Migration {
     let reason = failure.message.clone();
-    let ended = match failure.code {
-        ErrorCode::Aborted => {
+    let ended = match (failure.code, row.status) {
+        (ErrorCode::Aborted, _) | (_, Status::Aborting) => {
             let aborting = advance(&mut row, Event::Abort, reason.as_str());
             // One that a kill met while it was aborting is that already.
             aborting.or(Ok(())).and_then(|()| advance(&mut row, Event::Undone, reason))

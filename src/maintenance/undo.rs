@@ -5,15 +5,17 @@
 
 use std::collections::BTreeSet;
 
+use super::accept::ids_of;
 use super::book::Book;
 use super::node::Node;
 use super::root::Root;
+use crate::doris::keys::TabletIds;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Migration, ShardId, SourceAfter, Status, Swap};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
     SinceKept, bring_back, forget_kept, is_placed, kept_runs, remove_empty_parents, remove_staging,
-    since_kept,
+    since_kept, tablets_in_log,
 };
 
 /// What was taken back.
@@ -40,8 +42,11 @@ pub(super) fn undo(node: &Node, book: &mut Book) -> Result<TakenBack, Failure> {
     let refused = |text: String| Failure::new(ErrorCode::NotRevertible, text);
     let (unfinished, _) = book.unfinished()?;
     if let Some(row) = unfinished.first() {
-        let text = format!("move {} has not ended; end it first: tabletctl doris resume", row.id);
-        return Err(refused(text));
+        let how = match row.status {
+            Status::Paused => "start tabletd --conf with this be.conf, and abort it there",
+            _ => "end it first: tabletctl doris resume",
+        };
+        return Err(refused(format!("move {} is {}; {how}", row.id, row.status)));
     }
     let rows = book.all()?;
     let Some(ground) = survey(node, &rows)? else { return Ok(TakenBack::default()) };
@@ -72,6 +77,9 @@ pub(super) fn undo(node: &Node, book: &mut Book) -> Result<TakenBack, Failure> {
             );
             return Err(refused(text));
         }
+    }
+    for (root, logs) in node.roots.iter().zip(&ground.logs) {
+        check_logs(root, logs, &concerned)?;
     }
     take_back(node, &concerned, &ground, (&sources, &destinations))?;
     for mut row in concerned.clone() {
@@ -186,6 +194,27 @@ fn take_back(
     }
     for root in destinations {
         node.roots[*root].disk.dir().sync_file_system()?;
+    }
+    Ok(())
+}
+
+/// A second belt: each batch of a log that is about to go must be of a tablet that is taken back.
+fn check_logs(root: &Root, logs: &[String], rows: &[Migration]) -> Result<(), Failure> {
+    let meta = root.disk.dir().open("meta")?;
+    for log in logs {
+        let refused = |why: String| {
+            let text = format!("meta/{log} of {}: {why}; nothing was touched", root.path);
+            Failure::new(ErrorCode::NotRevertible, text)
+        };
+        let batches = tablets_in_log(&meta, log).map_err(refused)?;
+        let is_taken_back = |tablets: &BTreeSet<TabletIds>| {
+            !tablets.is_empty() && tablets.iter().all(|ids| rows.iter().any(|row| ids_of(row.key) == *ids))
+        };
+        if let Some(foreign) = batches.iter().find(|tablets| !is_taken_back(tablets)) {
+            let named: Vec<String> = foreign.iter().map(ToString::to_string).collect();
+            let text = format!("a batch in it ({}) is of no move that is taken back", named.join(", "));
+            return Err(refused(text));
+        }
     }
     Ok(())
 }

@@ -188,7 +188,10 @@ impl Inner {
             let text = format!("migration {id} is {}: it cannot be aborted", row.status);
             return Err(Failure::new(ErrorCode::IllegalTransition, text));
         }
-        if self.queue.abort_running(id, why) {
+        if self.queue.is_running(id) {
+            // In the journal first: a kill does not make the move come back. One that commits meanwhile says so over it.
+            self.session.change(id, &|row| advance(row, Event::Abort, why))?;
+            self.queue.abort_running(id, why);
             return self.known(id);
         }
         let row = self.session.change(id, &|row| {

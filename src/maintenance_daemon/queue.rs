@@ -155,14 +155,12 @@ impl Queue {
         }
     }
 
-    /// Calls off the one that runs. Says whether that one was meant.
-    pub(super) fn abort_running(&self, id: MigrationId, why: &str) -> bool {
+    /// Calls off the one that runs, if it is that one.
+    pub(super) fn abort_running(&self, id: MigrationId, why: &str) {
         let mut state = self.state();
-        let runs = state.running == Some(id);
-        if runs {
+        if state.running == Some(id) {
             state.aborted = Some((id, why.to_owned()));
         }
-        runs
     }
 
     /// Whether something may have been made for a move.

@@ -42,6 +42,7 @@ pub use doris::{
     AddedLog, DORIS_ROOM, DorisFiles, DorisLock, DorisLockError, DorisRoot, DorisStore, Judged, SinceKept,
     bring_back, doris_directory, forget_kept, give_as, judge, keep_meta, keep_record, kept_runs, list_tablet,
     look_at_tablet, purge_retired, read_one_state, retire_directory, retired_path, since_kept, sum_of_pairs,
+    tablets_in_log,
 };
 pub use error::{CommitError, DiskError, StorageError};
 pub use file::{ReadFrom, read_small, replace_durably, write_new};

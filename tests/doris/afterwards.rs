@@ -5,6 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tabletd::storage::{AddedLog, Dir};
 
 use crate::one_shot::{Node, assert_any_start_has_it, content, directory, files, ids_of, said};
 
@@ -142,4 +143,20 @@ fn what_is_confirmed_is_purged_and_nothing_else() {
         assert_eq!(fs::read_dir(root.join(".tabletd/kept")).expect("is there").count(), 0);
     }
     assert!(before == [content(&node.database(0)), content(&node.database(1))]);
+}
+
+/// A log that nobody's move explains is not removed, whatever CURRENT says.
+#[test]
+fn a_log_with_something_else_in_it_is_not_taken_for_ours() {
+    let (node, tablets, _) = moved();
+    let meta = node.roots[1].join("meta");
+    let mut log = AddedLog::after(Dir::open_absolute(&meta).expect("opens"), &node.database(1));
+    let mut batch = log.batch();
+    batch.put(b"tabletmeta_1_1", b"somebody's");
+    log.append(batch).expect("there is room");
+    let after = Before::of(&node);
+    let output = node.run(&["undo", "--yes"]);
+    assert!(!output.status.success() && said(&output).contains("(1.1)"), "{}", said(&output));
+    assert!(said(&output).contains("nothing was touched") && Before::of(&node) == after, "{}", said(&output));
+    tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "not undone"));
 }

@@ -311,6 +311,60 @@ fn what_a_killed_daemon_left_of_a_task_the_one_shot_ends() {
     assert_eq!(task["moves_completed"].as_u64(), Some(tablets.len() as u64), "{task}");
 }
 
+/// What an operator has called off or paused stays so: over a kill, and for a run that knows nothing of it.
+#[cfg(feature = "fault-injection")]
+#[test]
+fn a_move_that_was_called_off_does_not_come_back_and_a_paused_one_is_left() {
+    let node = Node::new("clean", &["hdd1", "hdd2"]);
+    let tablets = node.movable(0);
+    let (called_off, paused) = (&tablets[0], &tablets[1]);
+    let daemon = Daemon::start(&node, &[("TABLETD_FAIL_POINT", "staging_created=pause")]).expect("starts");
+    for tablet in [called_off, paused] {
+        let answer = daemon.get(&run_path(tablet, &node.path(1)));
+        assert_eq!(answer["status"].as_str(), Some("Success"), "{answer}");
+    }
+    let begun = |_: &Value| {
+        std::fs::read_dir(node.roots[1].join(".tabletd/migrating")).is_ok_and(|mut all| all.next().is_some())
+    };
+    let rows = daemon.until("/api/v1/migrations", begun);
+    let id = |tablet: &Value| {
+        let all = rows["data"].as_array().expect("a list");
+        let row = all.iter().find(|row| row["tablet_id"] == tablet["tablet_id"]).expect("is there");
+        row["migration_id"].as_u64().or_else(|| row["id"].as_u64()).expect("a number")
+    };
+    let (first, second) = (id(called_off), id(paused));
+    for (number, verb) in [(first, "abort"), (second, "pause")] {
+        let path = format!("/api/v1/migrations/{number}/action");
+        let (status, answer) = daemon.ask("POST", &path, Some(&json!({ verb: {} })));
+        assert!((200..300).contains(&status), "{verb}: {status} {answer}");
+    }
+    // kill -9 before the copy hears of it.
+    drop(daemon);
+    let output = node.run(&["resume"]);
+    assert!(output.status.code().is_some(), "{}", said(&output));
+    let rows = node.rows();
+    let status = |tablet: &Value| rows[&ids_of(tablet).tablet_id].status.to_string();
+    assert_eq!(
+        (status(called_off).as_str(), status(paused).as_str()),
+        ("aborted", "paused"),
+        "{}",
+        said(&output)
+    );
+    let left = std::fs::read_dir(node.roots[1].join(".tabletd/migrating")).expect("is there").count();
+    assert_eq!(left, 0, "what was copied goes");
+    let output = node
+        .run(&node.move_args(std::slice::from_ref(paused), 1).iter().map(String::as_str).collect::<Vec<_>>());
+    assert!(!output.status.success() && said(&output).contains("is paused"), "{}", said(&output));
+    let daemon = Daemon::start(&node, &[]).expect("starts");
+    let path = format!("/api/v1/migrations/{second}/action");
+    let (status, answer) = daemon.ask("POST", &path, Some(&json!({ "resume": {} })));
+    assert!((200..300).contains(&status), "{status} {answer}");
+    daemon.until(&format!("/api/v1/migrations/{second}"), |row| row["status"] == "completed");
+    drop(daemon);
+    assert_any_start_has_it(&node, called_off, Some(0), "called off");
+    assert_any_start_has_it(&node, paused, Some(1), "went on");
+}
+
 #[cfg(feature = "fault-injection")]
 #[test]
 fn either_ends_what_the_other_began() {

@@ -113,6 +113,14 @@ fn a_batch_without_room_is_not_made_and_leaves_no_doubt() {
     let refused = log.append(batch).expect_err("there is no room");
     assert!(matches!(refused, CommitError::NotCommitted(_)), "{refused}");
     assert!(content(&open()) == before, "nothing of it is read");
+    let logs = || {
+        fs::read_dir(&meta).expect("readable").filter(|entry| {
+            entry
+                .as_ref()
+                .is_ok_and(|entry| entry.path().extension().is_some_and(|extension| extension == "log"))
+        })
+    };
+    assert_eq!(logs().count(), 1, "a log with nothing in it is litter");
     fs::remove_file(&filler).expect("is there");
     let mut batch = log.batch();
     batch.put(b"tabletmeta_2_2", b"later");

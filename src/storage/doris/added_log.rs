@@ -4,22 +4,46 @@
 //! Each run begins a file of its own and goes on with the next at 64 MiB, which is when RocksDB would flush. A log that
 //! exists is never appended to, ours of an earlier run included: behind a record that was cut off, everything is lost.
 
+use std::collections::BTreeSet;
 use std::fs::File;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::unix::fs::{FileExt, fchown};
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, PosixFadviseAdvice, posix_fadvise};
 use nix::sys::stat::{Mode, fchmod};
 
-use crate::doris::batch::BatchBuilder;
+use crate::doris::batch::{Batch, BatchBuilder};
 use crate::doris::database::Database;
-use crate::doris::log::LogWriter;
+use crate::doris::keys::{Key, TabletIds};
+use crate::doris::log::{LogReader, LogWriter, TornTail};
 use crate::storage::{CommitError, Dir, DiskError, StorageError};
 
 const ROLL_AT_BYTES: u64 = 64 << 20;
 /// Counts and lengths in a batch have 32 bits.
 const BATCH_BYTES_MAX: usize = u32::MAX as usize / 2;
+
+/// The tablets whose records each batch of a log writes or deletes.
+///
+/// # Errors
+/// In words: it cannot be read, or does not parse. A last batch that was cut off is none.
+pub fn tablets_in_log(meta: &Dir, name: &str) -> Result<Vec<BTreeSet<TabletIds>>, String> {
+    let mut bytes = Vec::new();
+    let mut file = meta.open_for_reading(name, OFlag::empty()).map_err(|error| error.to_string())?;
+    file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    let mut reader = LogReader::new(name, &bytes, TornTail::Allowed);
+    let mut batches = Vec::new();
+    while let Some(record) = reader.next() {
+        let record = record.map_err(|error| error.to_string())?;
+        let batch = Batch::decode(&record.bytes).map_err(|why| why.to_string())?;
+        let tablet = |key: &[u8]| match Key::parse(key) {
+            Key::Tablet(ids) => Some(ids),
+            _ => None,
+        };
+        batches.push(batch.operations.iter().filter_map(|operation| tablet(operation.key)).collect());
+    }
+    Ok(batches)
+}
 
 /// Appends batches to a database that nobody else writes to: the caller holds its lock.
 #[derive(Debug)]
@@ -86,7 +110,11 @@ impl AddedLog {
         if let Err(error) = current.file.write_all(&bytes) {
             let failed = DiskError::from_io("write", self.meta.path().join(&current.name), &error);
             if self.is_cut_off(&current, at + bytes.len() as u64, &failed) {
-                // The file is left as it is: no reader takes the beginning of a batch, and the next one begins a file.
+                // No reader takes the beginning of a batch, and the next one begins a file: one with nothing else in it is
+                // litter, and should it stay it does no harm.
+                if at == 0 {
+                    let _ = self.meta.unlink(&current.name);
+                }
                 return Err(CommitError::NotCommitted(failed.into()));
             }
             self.in_doubt = true;

@@ -12,7 +12,7 @@ mod retire;
 mod root;
 mod store;
 
-pub use added_log::AddedLog;
+pub use added_log::{AddedLog, tablets_in_log};
 pub use directory::{Judged, doris_directory, judge, list_tablet, look_at_tablet};
 pub use keep::{SinceKept, forget_kept, keep_meta, kept_runs, since_kept};
 pub use lock::{DorisLock, DorisLockError};
