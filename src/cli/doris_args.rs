@@ -19,6 +19,9 @@ pub enum DorisCommand {
         /// Read what is left of a database that is damaged. Lost blocks may hide newer values and deletions.
         #[arg(long)]
         rescue: bool,
+        /// The frontend.
+        #[command(flatten)]
+        frontend: FrontendArgs,
     },
     /// Print a tablet's record as the JSON that Doris's meta_tool prints. Fresh rowsets, which a backend keeps beside the
     /// record, are not in it.
@@ -142,4 +145,21 @@ pub struct DorisMoving {
     /// Allow roots of another medium, from where the frontend may order the tablets back.
     #[arg(long)]
     pub cross_medium: bool,
+    /// The frontend.
+    #[command(flatten)]
+    pub frontend: FrontendArgs,
+}
+
+/// The frontend that is asked before the backend goes down.
+#[derive(Debug, clap::Args)]
+pub struct FrontendArgs {
+    /// Ask this frontend first: which tablets have no other replica, and how soon it would repair elsewhere.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub fe: Option<String>,
+    /// As this user of it, who needs the privilege ADMIN.
+    #[arg(long, value_name = "USER", default_value = "root", requires = "fe")]
+    pub fe_user: String,
+    /// With the password in this file; without it there is none.
+    #[arg(long, value_name = "FILE", requires = "fe")]
+    pub fe_password_file: Option<PathBuf>,
 }

@@ -44,7 +44,7 @@ pub use inspect::inspect;
 pub use kind::is_doris_node;
 pub use look::{RootLook, TabletLook, digests};
 pub use node::{Node, NotOpened};
-pub use plan::{LeftBehind, Misfit, Plan, Planned, Request};
+pub use plan::{LeftBehind, Misfit, Plan, Planned, Request, estimate_sec};
 pub use root::Root;
 pub use session::{Asking, Session};
 pub use tasks::{finish_tasks, wishes_of};

@@ -100,13 +100,18 @@ impl Plan {
         self.moves.iter().map(|planned| planned.bytes).sum()
     }
 
-    /// How long it takes at least, in seconds, on disks that give 100 MB/s and take a fifth of a second for the syncs of
-    /// a tablet: what the backend is down for.
+    /// How long it takes at least, in seconds: what the backend is down for.
     pub fn estimate_sec(&self) -> u64 {
-        const BYTES_PER_SEC: u64 = 100_000_000;
-        const TABLETS_PER_SEC: u64 = 5;
-        self.bytes().div_ceil(BYTES_PER_SEC) + (self.moves.len() as u64).div_ceil(TABLETS_PER_SEC)
+        estimate_sec(self.bytes(), self.moves.len() as u64)
     }
+}
+
+/// How long so much takes at least, in seconds, on disks that give 100 MB/s and take a fifth of a second for the syncs of a
+/// tablet.
+pub const fn estimate_sec(bytes: u64, tablets: u64) -> u64 {
+    const BYTES_PER_SEC: u64 = 100_000_000;
+    const TABLETS_PER_SEC: u64 = 5;
+    bytes.div_ceil(BYTES_PER_SEC) + tablets.div_ceil(TABLETS_PER_SEC)
 }
 
 /// Makes a plan. Looks at every tablet it is about, and writes nothing. The node is asked for again and again, and not held

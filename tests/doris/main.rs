@@ -6,6 +6,7 @@ mod calls;
 mod daemon;
 mod databases;
 mod fixtures;
+mod frontend;
 #[cfg(feature = "fault-injection")]
 mod kills;
 #[allow(dead_code)] // each suite uses its part

@@ -1,6 +1,7 @@
 //! `tabletctl doris ...`: the roots of a real Doris backend, looked at; and, while it is stopped, tablets moved between them.
 
 mod after;
+mod frontend;
 mod header;
 mod moving;
 mod report;
@@ -9,7 +10,7 @@ mod stopping;
 use std::path::PathBuf;
 
 use super::args::Output;
-use super::doris_args::DorisCommand;
+use super::doris_args::{DorisCommand, FrontendArgs};
 use super::exit::{CliError, Exit, print, print_json};
 use crate::maintenance::{self, Request};
 use crate::storage::os::{IO_PRIORITY_IDLE, set_io_priority};
@@ -20,7 +21,7 @@ use crate::storage::os::{IO_PRIORITY_IDLE, set_io_priority};
 /// [`Exit::Failed`] when a root cannot be read, or something in it is damaged.
 pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError> {
     match command {
-        DorisCommand::Inspect { roots, rescue } => inspect(roots, *rescue, output),
+        DorisCommand::Inspect { roots, rescue, frontend } => inspect(roots, *rescue, frontend, output),
         DorisCommand::Header { tablet_id, roots, schema_hash } => {
             print(&header::header(*tablet_id, *schema_hash, roots)?)
         }
@@ -42,13 +43,25 @@ pub(super) fn run(command: &DorisCommand, output: Output) -> Result<(), CliError
     }
 }
 
-fn inspect(roots: &[PathBuf], rescue: bool, output: Output) -> Result<(), CliError> {
+fn inspect(roots: &[PathBuf], rescue: bool, frontend: &FrontendArgs, output: Output) -> Result<(), CliError> {
     // A backend that serves queries comes first. Where the kernel does not take the hint, this is merely less polite.
     let _ = set_io_priority(IO_PRIORITY_IDLE);
     let found = maintenance::inspect(roots, rescue);
-    match output {
-        Output::Json => print_json(&found)?,
-        Output::Text => print(&report::to_text(&found))?,
+    let asked = report::would_move(&found);
+    let (bytes, tablets) = (report::bytes_to_move(&found), asked.len() as u64);
+    let frontend = frontend::look(frontend, &asked, maintenance::estimate_sec(bytes, tablets))?;
+    match (output, &frontend) {
+        (Output::Json, None) => print_json(&found)?,
+        (Output::Json, Some(look)) => {
+            let mut value =
+                serde_json::to_value(&found).map_err(|error| CliError::new(Exit::Failed, error))?;
+            value["frontend"] = serde_json::json!(look);
+            print_json(&value)?;
+        }
+        (Output::Text, look) => {
+            let look = look.as_ref().map(frontend::to_text).unwrap_or_default();
+            print(&(report::to_text(&found) + &look))?;
+        }
     }
     match found.damage() {
         0 => Ok(()),

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use super::frontend::{self, Asked, Look};
 use super::stopping::Stop;
 use crate::cli::args::Output;
 use crate::cli::doris_args::{DorisMoving, DorisNode};
@@ -12,8 +13,8 @@ use crate::cli::exit::{CliError, Exit, confirm, print, print_json};
 use crate::cli::table::{Align, Table, human_bytes};
 use crate::config::{Config, Loaded};
 use crate::maintenance::{
-    Committed, LeftBehind, Moved, NotOpened, Older, OtherMedia, Outcome, Plan, Request, Session, Told,
-    Wishes, finish_tasks,
+    Committed, LeftBehind, Moved, NotOpened, Older, OtherMedia, Outcome, Plan, Planned, Request, Session,
+    Told, Wishes, finish_tasks,
 };
 
 /// Lines of one kind that a person is shown; the JSON has all.
@@ -31,6 +32,9 @@ struct Report<'a> {
     /// Of a damaged database: what could not be read.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<String>,
+    /// What the frontend says, where it was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    frontend: Option<Look>,
 }
 
 #[derive(Debug, Serialize)]
@@ -76,6 +80,7 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
     let refused = |why| CliError::new(Exit::Refused, why);
     if looks_only {
         let plan = session.plan(request, wishes).map_err(refused)?;
+        let frontend = ask_frontend(&session, how, &plan)?;
         let report = Report {
             dry_run: true,
             run: session.run(),
@@ -84,20 +89,14 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
             settled: vec![],
             moves: vec![],
             lost,
+            frontend,
         };
         return match output {
             Output::Json => print_json(&report),
-            Output::Text => print(&(rescue_text(request, &plan, &report.lost) + &plan_text(&plan))),
+            Output::Text => print(&before_text(request, &plan, &report.lost, report.frontend.as_ref())),
         };
     }
-    if !how.yes {
-        let plan = session.plan(request, wishes).map_err(refused)?;
-        confirm(
-            &(rescue_text(request, &plan, &lost) + &plan_text(&plan)),
-            "Move them?",
-            "nothing was moved",
-        )?;
-    }
+    let frontend = ask(request, how, wishes, (&session, &lost), output)?;
     let stop = Stop::at(how.until)?;
     let go_on = || stop.go_on();
     let settled = session.settle(&go_on)?;
@@ -114,6 +113,7 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
             settled: settled.iter().map(Into::into).collect(),
             moves: moves.iter().map(Into::into).collect(),
             lost,
+            frontend,
         })?,
         Output::Text => print(&end_text(request, &plan, &moves))?,
     }
@@ -138,6 +138,43 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
         }
         (failed, ..) => Err(CliError::new(Exit::Failed, format!("{failed} moves are not done; see above"))),
     }
+}
+
+/// Shows what would be done, and asks; with `--yes` only the frontend is asked, where one is named.
+fn ask(
+    request: &Request,
+    how: &DorisMoving,
+    wishes: Wishes,
+    (session, lost): (&Session, &[String]),
+    output: Output,
+) -> Result<Option<Look>, CliError> {
+    if how.yes && how.frontend.fe.is_none() {
+        return Ok(None);
+    }
+    let plan = session.plan(request, wishes).map_err(|why| CliError::new(Exit::Refused, why))?;
+    let frontend = ask_frontend(session, how, &plan)?;
+    if !how.yes {
+        let text = before_text(request, &plan, lost, frontend.as_ref());
+        confirm(&text, "Move them?", "nothing was moved")?;
+    } else if output == Output::Text {
+        eprint!("{}", frontend.as_ref().map(frontend::to_text).unwrap_or_default());
+    }
+    Ok(frontend)
+}
+
+fn ask_frontend(session: &Session, how: &DorisMoving, plan: &Plan) -> Result<Option<Look>, CliError> {
+    let asked = |planned: &Planned| {
+        let known = session.node().tablets_of(planned.tablet_id);
+        let tablet = known.iter().find(|(root, _)| *root == planned.from)?;
+        let (table_id, partition_id) = (tablet.1.table_id, tablet.1.partition_id);
+        Some(Asked { tablet_id: planned.tablet_id, table_id, partition_id })
+    };
+    let asked: Vec<Asked> = plan.moves.iter().filter_map(asked).collect();
+    frontend::look(&how.frontend, &asked, plan.estimate_sec())
+}
+
+fn before_text(request: &Request, plan: &Plan, lost: &[String], frontend: Option<&Look>) -> String {
+    rescue_text(request, plan, lost) + &plan_text(plan) + &frontend.map(frontend::to_text).unwrap_or_default()
 }
 
 /// Brings to an end what earlier runs left.

@@ -3,8 +3,9 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
+use super::frontend::Asked;
 use crate::cli::table::{Align, Table, human_bytes};
-use crate::model::{InspectedRoot, Inspection, printable};
+use crate::model::{InspectedRoot, InspectedTablet, Inspection, Verdict, printable};
 
 /// Lines of one kind that a person is shown; the JSON has all.
 const SHOWN_MAX: usize = 20;
@@ -32,6 +33,22 @@ pub(super) fn to_text(found: &Inspection) -> String {
         );
     }
     out
+}
+
+/// The tablets that a drain of each root would move.
+pub(super) fn would_move(found: &Inspection) -> Vec<Asked> {
+    let tablets = found.roots.iter().flat_map(|root| &root.tablets);
+    let moving = tablets.filter(|tablet| tablet.verdict == Verdict::Move);
+    let asked = |tablet: &InspectedTablet| {
+        let (table_id, partition_id) = (tablet.table_id?, tablet.partition_id?);
+        Some(Asked { tablet_id: tablet.tablet_id, table_id, partition_id })
+    };
+    moving.filter_map(asked).collect()
+}
+
+/// Their bytes.
+pub(super) fn bytes_to_move(found: &Inspection) -> u64 {
+    found.roots.iter().fold(0, |sum, root| sum.saturating_add(root.would_move.bytes))
 }
 
 fn write_root(root: &InspectedRoot, out: &mut String) {

@@ -31,9 +31,8 @@ pub fn tablets_in_log(meta: &Dir, name: &str) -> Result<Vec<BTreeSet<TabletIds>>
     let mut bytes = Vec::new();
     let mut file = meta.open_for_reading(name, OFlag::empty()).map_err(|error| error.to_string())?;
     file.read_to_end(&mut bytes).map_err(|error| error.to_string())?;
-    let mut reader = LogReader::new(name, &bytes, TornTail::Allowed);
     let mut batches = Vec::new();
-    while let Some(record) = reader.next() {
+    for record in LogReader::new(name, &bytes, TornTail::Allowed) {
         let record = record.map_err(|error| error.to_string())?;
         let batch = Batch::decode(&record.bytes).map_err(|why| why.to_string())?;
         let tablet = |key: &[u8]| match Key::parse(key) {
