@@ -207,7 +207,7 @@ fn lock_left_out(path: &str, problems: &mut Vec<String>) -> Option<(DorisRoot, D
     match disk.lock() {
         Ok(lock) => Some((disk, lock)),
         Err(crate::storage::DorisLockError::Held { holder }) => {
-            problems.push(format!("{path}: the root is in use by {holder}; stop that backend first"));
+            problems.push(format!("{path}: the root is in use by {holder}; stop it first"));
             None
         }
         Err(crate::storage::DorisLockError::Disk(_)) => None,

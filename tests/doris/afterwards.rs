@@ -50,6 +50,7 @@ fn the_newest_run_is_taken_back_and_not_a_byte_of_it_is_left() {
     assert!(output.status.success(), "{}", said(&output));
     assert!(said(&output).contains("4 tablets are where they were"), "{}", said(&output));
     assert!(Before::of(&node) == before);
+    assert_eq!(fs::read_dir(node.roots[0].join(".tabletd/retired")).expect("is there").count(), 0, "litter");
     for tablet in &tablets {
         assert_any_start_has_it(&node, tablet, Some(0), "undone");
     }

@@ -146,7 +146,7 @@ fn single_replicas_and_the_repair_delay_are_looked_at_before_anything_moves() {
         "1 of 4 tablets have no other replica",
         "tablet_repair_delay_factor_second",
         "disable_disk_balance",
-        "minutes at 100 MB/s",
+        "a minute at 100 MB/s",
     ] {
         assert!(text.contains(word), "{word}: {text}");
     }

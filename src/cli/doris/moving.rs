@@ -258,8 +258,11 @@ fn line(moved: &Moved) -> String {
 fn plan_text(plan: &Plan) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "{} tablets move, {}", plan.moves.len(), human_bytes(plan.bytes()));
-    let minutes = plan.estimate_sec().div_ceil(60);
-    let _ = writeln!(out, "that takes about {minutes} minutes at 100 MB/s, and the backend is down so long");
+    let time = match plan.estimate_sec().div_ceil(60) {
+        0 | 1 => "a minute".to_owned(),
+        minutes => format!("{minutes} minutes"),
+    };
+    let _ = writeln!(out, "that takes about {time} at 100 MB/s, and the backend is down so long");
     if !plan.moves.is_empty() {
         let columns =
             [("  TABLET", Align::Left), ("FROM", Align::Left), ("TO", Align::Left), ("SIZE", Align::Right)];

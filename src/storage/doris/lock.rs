@@ -23,7 +23,7 @@ pub struct DorisLock {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DorisLockError {
     /// A backend, or another program that works on its database, runs.
-    #[error("the root is in use by {holder}; stop that backend first")]
+    #[error("the root is in use by {holder}; stop it first")]
     Held {
         /// What the kernel says of its holder.
         holder: String,
@@ -75,8 +75,11 @@ const fn whole_file(kind: libc::c_int) -> libc::flock {
 
 /// A lock of an open file description has no process to name.
 fn holder(found: &libc::flock) -> String {
-    let pid = if found.l_pid > 0 { found.l_pid.to_string() } else { String::new() };
-    describe_holder(&pid)
+    match found.l_pid {
+        // RocksDB takes one with a process: this is one of ours.
+        ..=0 => "a tabletd or a run of tabletctl doris".to_owned(),
+        pid => describe_holder(&pid.to_string()),
+    }
 }
 
 #[cfg(test)]
@@ -97,7 +100,10 @@ mod tests {
         let held = DorisLock::acquire(&root).unwrap();
         drop(File::open(dir.path().join(LOCK)).unwrap());
         let refused = DorisLock::acquire(&root).unwrap_err();
-        assert_eq!(refused.to_string(), "the root is in use by another process; stop that backend first");
+        assert_eq!(
+            refused.to_string(),
+            "the root is in use by a tabletd or a run of tabletctl doris; stop it first"
+        );
         drop(held);
         DorisLock::acquire(&root).unwrap();
     }

@@ -85,7 +85,11 @@ pub fn bring_back(
     if retired.kind(older_name(key))?.is_some() {
         retired.rename(&older_name(key), &retired, &header_name(key))?;
     }
-    from.rename(&hash, &parent, &hash)
+    from.rename(&hash, &parent, &hash)?;
+    // What is left is empty directories.
+    let room = root.dir().open(format!("{}/{RETIRED}", super::DORIS_ROOM))?;
+    room.open(id.to_string())?.remove_if_empty(&key.tablet_id.to_string())?;
+    room.remove_if_empty(&id.to_string())
 }
 
 /// Removes what a move left of its source. Says how many bytes that frees, and nothing where nothing is left.
