@@ -5,6 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
+use tabletd::doris::keys::{Key, TabletIds};
+use tabletd::doris::proto::{Change, Message, patch};
 use tabletd::storage::{AddedLog, Dir};
 
 use crate::one_shot::{Node, assert_any_start_has_it, content, directory, files, ids_of, said};
@@ -160,4 +162,33 @@ fn a_log_with_something_else_in_it_is_not_taken_for_ours() {
     assert!(!output.status.success() && said(&output).contains("(1.1)"), "{}", said(&output));
     assert!(said(&output).contains("nothing was touched") && Before::of(&node) == after, "{}", said(&output));
     tablets.iter().for_each(|tablet| assert_any_start_has_it(&node, tablet, Some(1), "not undone"));
+}
+
+/// What a compaction leaves of a record, as far as it matters here: none of the rowsets that were moved.
+fn forget_rowsets(node: &Node, ids: TabletIds) {
+    const RS_METAS: u32 = 10;
+    let (meta, database, key) = (node.roots[1].join("meta"), node.database(1), Key::tablet(ids).into_bytes());
+    let record = database.get(&key).expect("readable").expect("is there");
+    let record =
+        patch(&Message::parse(&record).expect("walks"), &[(RS_METAS, Change::Drop)], &[]).expect("walks");
+    let mut log = AddedLog::after(Dir::open_absolute(&meta).expect("opens"), &database);
+    let mut batch = log.batch();
+    batch.put(&key, &record);
+    log.append(batch).expect("is appended");
+}
+
+#[test]
+fn what_a_compaction_has_replaced_is_told_and_confirmed() {
+    let (node, tablets, _) = moved();
+    let ids = ids_of(&tablets[0]);
+    let tablet = node.found(1, ids).expect("is there").record.expect("parses");
+    forget_rowsets(&node, ids);
+    let at = directory(&node.roots[1], tablet.shard, ids);
+    let is_segment = |name: &String| name.ends_with(".dat") && !name.contains('/');
+    let segment = files(&at).into_keys().find(is_segment).expect("it has a segment");
+    fs::remove_file(at.join(segment)).expect("is there");
+    node.roots.iter().for_each(|root| start_backend(root));
+    let (success, told) = confirmed(&node);
+    assert!(success && told[&ids.tablet_id] == "changed since", "{told:?}");
+    assert_eq!(told.values().filter(|now| *now == "as moved").count(), tablets.len() - 1, "{told:?}");
 }

@@ -4,10 +4,12 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 use tabletd::doris::database::{Database, Strictness};
 use tabletd::doris::moving::{NewPlace, Stale, batches};
+use tabletd::doris::record::{Rowset, RowsetState};
 use tabletd::doris::uid::Uid;
 
 use crate::databases::hex;
 use crate::fixtures::{OnDisk, expected, pairs_of, root};
+use crate::one_shot::{Node, content, ids_of, said, written};
 
 fn number(value: &Value) -> i64 {
     value.as_i64().expect("a number")
@@ -46,4 +48,34 @@ fn every_move_writes_what_5_14_2_would_read() {
         }
     }
     assert!(moved >= 40, "{moved}");
+}
+
+#[test]
+fn loads_that_are_not_published_move_only_where_it_is_said() {
+    let node = Node::new("killed", &["hdd1", "hdd2"]);
+    let (source, mut wanted) = (node.database(0), content(&node.database(1)));
+    let all = expected("killed")["roots"]["hdd1"]["tablets"].as_array().expect("a list").clone();
+    let only = serde_json::json!(["committed-rowsets"]);
+    let tablets: Vec<Value> = all.into_iter().filter(|tablet| tablet["reasons"] == only).collect();
+    assert!(!tablets.is_empty());
+    let args = node.move_args(&tablets, 1);
+    let mut args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let output = node.run(&args);
+    assert!(
+        output.status.code() == Some(4) && said(&output).contains("committed-rowsets"),
+        "{}",
+        said(&output)
+    );
+    args.push("--with-committed");
+    let output = node.run(&args);
+    assert!(output.status.success(), "{}", said(&output));
+    let rows = node.rows();
+    for tablet in &tablets {
+        let ids = ids_of(tablet);
+        wanted.extend(written(&rows[&ids.tablet_id], &source, tablet).put);
+        let found = node.found(1, ids).expect("is there");
+        let is_open = |rowset: &Rowset| rowset.state == RowsetState::Committed;
+        assert!(found.fresh.iter().any(is_open), "{}", tablet["made_as"]);
+    }
+    assert!(content(&node.database(1)) == wanted, "the destination");
 }
