@@ -117,7 +117,12 @@ pub(super) fn run(request: &Request, how: &DorisMoving, output: Output) -> Resul
         })?,
         Output::Text => print(&end_text(request, &plan, &moves))?,
     }
-    let failed = settled.iter().chain(&moves).filter(|moved| moved.outcome != Outcome::Moved).count();
+    ended(request, &plan, &settled, &moves)
+}
+
+/// How the command ends.
+fn ended(request: &Request, plan: &Plan, settled: &[Moved], moves: &[Moved]) -> Result<(), CliError> {
+    let failed = settled.iter().chain(moves).filter(|moved| moved.outcome != Outcome::Moved).count();
     let not_begun = plan.moves.len() - moves.len();
     if not_begun > 0 && failed == 0 {
         let text = format!("stopped: {not_begun} moves were not begun; the same command goes on");
