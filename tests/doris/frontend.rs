@@ -25,7 +25,7 @@ impl Stub {
         // Ends with the test's process: nothing waits for it.
         std::thread::spawn(move || {
             for stream in listener.incoming() {
-                answer(stream.expect("a connection"), &answers, authorization, &told);
+                answer(&stream.expect("a connection"), &answers, authorization, &told);
             }
         });
         Self { address, asked }
@@ -33,13 +33,12 @@ impl Stub {
 }
 
 fn answer(
-    mut stream: TcpStream,
+    stream: &TcpStream,
     answers: &BTreeMap<String, Value>,
     authorization: &str,
     asked: &Mutex<Vec<String>>,
 ) {
-    let mut lines =
-        BufReader::new(stream.try_clone().expect("a second handle")).lines().map_while(Result::ok);
+    let mut lines = BufReader::new(stream).lines().map_while(Result::ok);
     while let Some(first) = lines.next() {
         let head: Vec<String> = lines.by_ref().take_while(|line| !line.is_empty()).collect();
         let target = first.split(' ').nth(1).expect("a target").replace("%2F", "/");
@@ -64,7 +63,8 @@ fn answer(
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
             body.len()
         );
-        stream.write_all((head + &body).as_bytes()).expect("somebody reads");
+        let mut writer = stream;
+        writer.write_all((head + &body).as_bytes()).expect("somebody reads");
     }
 }
 
