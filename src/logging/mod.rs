@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tracing::{Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -271,31 +271,77 @@ fn shorten(text: &mut String, most: usize) {
     }
 }
 
+/// Lines that are written with one call at most, but for the last of them.
+const CHUNK_BYTES: usize = 8 << 10;
+/// How long a line waits for others: of a burst each would be a call of its own.
+const GATHER: Duration = Duration::from_millis(5);
+
 fn write_all(waiting: &Receiver<Message>, out: &mut dyn Write, form: Form) {
     let mut told = 0;
     // Half a line may stand there.
     let mut broken = false;
-    for message in waiting {
-        let line = match message {
-            Message::Line(line) => line,
-            Message::Flush(done) => {
-                let _ = done.send(());
-                continue;
-            }
-        };
+    while let Ok(message) = waiting.recv() {
+        let (lines, flushed) = gather(message, waiting);
         let dropped = dropped_lines();
-        let mut before = String::new();
+        let mut text = Vec::new();
         if broken {
-            before.push('\n');
+            text.push(b'\n');
         }
         if dropped > told {
-            before.push_str(&word_of_loss(form, dropped - told));
+            text.extend(word_of_loss(form, dropped - told).into_bytes());
         }
-        broken = out.write_all(before.as_bytes()).and_then(|()| out.write_all(&line)).is_err();
-        if broken {
-            DROPPED.fetch_add(1, Ordering::Relaxed);
-        } else {
-            told = dropped;
+        let mut ends = Vec::with_capacity(lines.len());
+        for line in lines {
+            text.extend(line);
+            ends.push(text.len());
+        }
+        if !ends.is_empty() {
+            let written = write_as_far_as_it_goes(out, &text);
+            broken = written < text.len();
+            let lost = ends.iter().filter(|end| **end > written).count();
+            DROPPED.fetch_add(lost as u64, Ordering::Relaxed);
+            if !broken {
+                told = dropped;
+            }
+        }
+        if let Some(flushed) = flushed {
+            let _ = flushed.send(());
+        }
+    }
+}
+
+/// Returns how much of it was written.
+fn write_as_far_as_it_goes(out: &mut dyn Write, text: &[u8]) -> usize {
+    let mut written = 0;
+    while written < text.len() {
+        match out.write(&text[written..]) {
+            Ok(more) if more > 0 => written += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => break,
+        }
+    }
+    written
+}
+
+/// What is to be written together, and who waits for it.
+fn gather(first: Message, waiting: &Receiver<Message>) -> (Vec<Vec<u8>>, Option<SyncSender<()>>) {
+    let until = Instant::now() + GATHER;
+    let (mut lines, mut bytes) = (Vec::new(), 0);
+    let mut message = first;
+    loop {
+        match message {
+            Message::Line(line) => {
+                bytes += line.len();
+                lines.push(line);
+            }
+            Message::Flush(done) => return (lines, Some(done)),
+        }
+        if bytes >= CHUNK_BYTES {
+            return (lines, None);
+        }
+        match waiting.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(next) => message = next,
+            Err(_) => return (lines, None),
         }
     }
 }

@@ -6,13 +6,12 @@
 use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 
-use nix::dir::Type;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag};
 use nix::sys::stat::{FileStat, Mode, SFlag};
+use nix::sys::statfs::{FsType, fstatfs};
 use nix::unistd::UnlinkatFlags;
 
 use super::error::DiskError;
@@ -83,6 +82,8 @@ pub struct DirEntry {
 pub struct Dir {
     fd: OwnedFd,
     path: PathBuf,
+    /// What is known of its file system, and so of every directory below it: none is opened across a mount.
+    file_system: Option<FsType>,
 }
 
 impl AsFd for Dir {
@@ -100,7 +101,7 @@ impl Dir {
         let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
         let fd = nix::fcntl::open(path, flags, Mode::empty())
             .map_err(|errno| DiskError::new("open", path, errno))?;
-        Ok(Self { fd, path: path.to_owned() })
+        Ok(Self { fd, path: path.to_owned(), file_system: None })
     }
 
     /// Where it was when opened; for messages only.
@@ -108,12 +109,16 @@ impl Dir {
         &self.path
     }
 
-    fn error(&self, operation: &'static str, name: impl AsRef<Path>) -> impl FnOnce(Errno) -> DiskError {
+    pub(super) fn error(
+        &self,
+        operation: &'static str,
+        name: impl AsRef<Path>,
+    ) -> impl FnOnce(Errno) -> DiskError {
         let path = self.path.join(name);
         move |errno| DiskError { operation, path, errno }
     }
 
-    fn resolve(&self, name: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
+    pub(super) fn resolve(&self, name: &Path, flags: OFlag, mode: Mode) -> Result<OwnedFd, Errno> {
         let how = OpenHow::new().flags(flags | OFlag::O_CLOEXEC).mode(mode).resolve(
             ResolveFlag::RESOLVE_BENEATH | ResolveFlag::RESOLVE_NO_SYMLINKS | ResolveFlag::RESOLVE_NO_XDEV,
         );
@@ -135,7 +140,7 @@ impl Dir {
         let fd = self
             .resolve(name, OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
             .map_err(self.error("open", name))?;
-        Ok(Self { fd, path: self.path.join(name) })
+        Ok(Self { fd, path: self.path.join(name), file_system: self.file_system })
     }
 
     /// As [`Dir::open`], with `None` where nothing of that name exists.
@@ -165,19 +170,24 @@ impl Dir {
     /// # Errors
     /// As [`Dir::open`] and [`Dir::create`].
     pub fn ensure(&self, path: &str) -> Result<Self, DiskError> {
-        let mut dir: Option<Self> = None;
-        for part in path.split('/') {
-            let parent = dir.as_ref().unwrap_or(self);
-            let child = match parent.open_if_exists(part)? {
-                Some(child) => child,
-                None => match parent.create(part) {
-                    Err(error) if error.errno == Errno::EEXIST => parent.open(part)?,
-                    made => made?,
-                },
-            };
-            dir = Some(child);
+        if let Some(dir) = self.open_if_exists(path)? {
+            return Ok(dir);
         }
-        dir.map_or_else(|| self.open("."), Ok)
+        match path.rsplit_once('/') {
+            Some((parent, name)) => self.ensure(parent)?.open_or_create(name),
+            None => self.open_or_create(path),
+        }
+    }
+
+    /// Makes one directory, or opens the one of that name; for one that is most likely not there.
+    ///
+    /// # Errors
+    /// As [`Dir::open`] and [`Dir::create`].
+    pub fn open_or_create(&self, name: &str) -> Result<Self, DiskError> {
+        match self.create(name) {
+            Err(error) if error.errno == Errno::EEXIST => self.open(name),
+            made => made,
+        }
     }
 
     /// Opens a file below. `O_NOFOLLOW` and `O_NONBLOCK` are always set: a symlink is refused and a FIFO does not block.
@@ -190,12 +200,12 @@ impl Dir {
         self.open_with_mode(name.as_ref(), flags, mode)
     }
 
-    /// Makes a file that must not exist, with this mode, for writing.
+    /// Makes a file that must not exist, with this mode, for writing and reading back.
     ///
     /// # Errors
     /// As `openat2(2)`.
     pub fn create_file(&self, name: impl AsRef<Path>, mode: Mode) -> Result<File, DiskError> {
-        self.open_with_mode(name.as_ref(), OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL, mode)
+        self.open_with_mode(name.as_ref(), OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_EXCL, mode)
     }
 
     fn open_with_mode(&self, name: &Path, flags: OFlag, mode: Mode) -> Result<File, DiskError> {
@@ -238,66 +248,6 @@ impl Dir {
     /// As [`Dir::stat`].
     pub fn kind(&self, name: impl AsRef<Path>) -> Result<Option<EntryKind>, DiskError> {
         Ok(self.stat(name)?.as_ref().map(EntryKind::of))
-    }
-
-    /// Calls `visit` for every name but `.` and `..`, in the order the file system gives.
-    ///
-    /// # Errors
-    /// As `getdents64(2)`; a visit's own error ends the walk.
-    pub fn for_each<E: From<DiskError>>(
-        &self,
-        mut visit: impl FnMut(OsString, EntryKind) -> Result<(), E>,
-    ) -> Result<(), E> {
-        self.for_each_inode(|name, kind, _| visit(name, kind))
-    }
-
-    /// The same, with the inode of each: its place on the disk, more or less.
-    ///
-    /// # Errors
-    /// As [`Dir::for_each`].
-    pub fn for_each_inode<E: From<DiskError>>(
-        &self,
-        mut visit: impl FnMut(OsString, EntryKind, u64) -> Result<(), E>,
-    ) -> Result<(), E> {
-        let fd = self
-            .resolve(Path::new("."), OFlag::O_RDONLY | OFlag::O_DIRECTORY, Mode::empty())
-            .map_err(self.error("open", ""))?;
-        let mut stream = nix::dir::Dir::from_fd(fd).map_err(self.error("readdir", ""))?;
-        for entry in stream.iter() {
-            let entry = entry.map_err(self.error("readdir", ""))?;
-            let name = entry.file_name();
-            if name == c"." || name == c".." {
-                continue;
-            }
-            let name = OsString::from_vec(name.to_bytes().to_vec());
-            let kind = match entry.file_type() {
-                Some(Type::File) => EntryKind::File,
-                Some(Type::Directory) => EntryKind::Directory,
-                Some(Type::Symlink) => EntryKind::Symlink,
-                Some(_) => EntryKind::Special,
-                // Not every file system says; a name that is gone by now was never ours to see.
-                None => match self.kind(&name)? {
-                    Some(kind) => kind,
-                    None => continue,
-                },
-            };
-            visit(name, kind, entry.ino())?;
-        }
-        Ok(())
-    }
-
-    /// All names, sorted.
-    ///
-    /// # Errors
-    /// As [`Dir::for_each`].
-    pub fn entries(&self) -> Result<Vec<DirEntry>, DiskError> {
-        let mut entries = Vec::new();
-        self.for_each::<DiskError>(|name, kind| {
-            entries.push(DirEntry { name, kind });
-            Ok(())
-        })?;
-        entries.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-        Ok(entries)
     }
 
     /// Renames a name to a name below `to`, which must not exist.
@@ -346,10 +296,19 @@ impl Dir {
     /// # Errors
     /// As `unlinkat(2)`.
     pub fn remove_if_empty(&self, name: &str) -> Result<(), DiskError> {
-        match nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir) {
-            Err(Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
-            answer => ignore_missing(answer).map_err(self.error("rmdir", name)),
+        match self.remove_empty(name) {
+            Err(error) if matches!(error.errno, Errno::ENOTEMPTY | Errno::EEXIST) => Ok(()),
+            answer => answer,
         }
+    }
+
+    /// Removes an empty directory; nothing there is fine.
+    ///
+    /// # Errors
+    /// As `unlinkat(2)`; `ENOTEMPTY`, or `EEXIST` on some file systems, for one that is not empty.
+    pub fn remove_empty(&self, name: &str) -> Result<(), DiskError> {
+        ignore_missing(nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))
+            .map_err(self.error("rmdir", name))
     }
 
     /// Removes a directory and all below it; nothing there is fine.
@@ -376,8 +335,7 @@ impl Dir {
                 }
             }
         }
-        ignore_missing(nix::unistd::unlinkat(&self.fd, name, UnlinkatFlags::RemoveDir))
-            .map_err(self.error("rmdir", name))
+        self.remove_empty(name)
     }
 
     /// Makes the directory's names durable.
@@ -426,6 +384,22 @@ impl Dir {
             total_inodes: stat.files(),
             avail_inodes: stat.files_available(),
         })
+    }
+
+    /// Kind of its file system.
+    ///
+    /// # Errors
+    /// As `fstatfs(2)`.
+    pub fn file_system(&self) -> Result<FsType, DiskError> {
+        match self.file_system {
+            Some(known) => Ok(known),
+            None => fstatfs(&self.fd).map(|stat| stat.filesystem_type()).map_err(self.error("statfs", "")),
+        }
+    }
+
+    /// Its file system is of this kind, and nobody has to ask again.
+    pub(super) fn note_file_system(&mut self, file_system: FsType) {
+        self.file_system = Some(file_system);
     }
 
     /// Device and inode: what this directory *is*, whatever path leads to it.

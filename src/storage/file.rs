@@ -11,6 +11,8 @@ use super::error::DiskError;
 
 /// Records and owner files are small; whatever claims to be larger is not one of ours.
 const SMALL_FILE_BYTES_MAX: u64 = 64 << 20;
+/// What nearly all of them are smaller than.
+const SMALL_FILE_BYTES: usize = 8 << 10;
 
 /// Where the bytes of a read may come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,37 +28,79 @@ pub enum ReadFrom {
 /// # Errors
 /// As `open`, `read`; `EFBIG` above 64 MiB.
 pub fn read_small(dir: &Dir, name: &str, from: ReadFrom) -> Result<Option<Vec<u8>>, DiskError> {
-    Ok(read_small_as_found(dir, name, from)?.map(|(bytes, _)| bytes))
+    let Some(mut file) = open_small(dir, name, from)? else { return Ok(None) };
+    let mut bytes = Vec::with_capacity(SMALL_FILE_BYTES);
+    read_rest(&mut file, &mut bytes, dir, name)?;
+    Ok(Some(bytes))
 }
 
-/// The same, with what the file system said of the file before it was read.
+/// Reads a whole small file that says by itself whether it is whole, and hands its bytes to `parse`: what parses after one
+/// read need not be asked for more. `None` where there is no such file.
+///
+/// # Errors
+/// Outer: as [`read_small`]. Inner: what `parse` says of the whole file.
+pub(super) fn read_parsed<T, E>(
+    dir: &Dir,
+    name: &str,
+    from: ReadFrom,
+    parse: impl Fn(&[u8]) -> Result<T, E>,
+) -> Result<Option<Result<T, E>>, DiskError> {
+    let Some(mut file) = open_small(dir, name, from)? else { return Ok(None) };
+    let mut bytes = vec![0; SMALL_FILE_BYTES];
+    let got = loop {
+        match file.read(&mut bytes) {
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+            got => break got.map_err(|error| DiskError::from_io("read", dir.path().join(name), &error))?,
+        }
+    };
+    bytes.truncate(got);
+    if got < SMALL_FILE_BYTES
+        && let Ok(parsed) = parse(&bytes)
+    {
+        return Ok(Some(Ok(parsed)));
+    }
+    read_rest(&mut file, &mut bytes, dir, name)?;
+    Ok(Some(parse(&bytes)))
+}
+
+/// As [`read_small`], with what the file system said of the file before it was read.
+///
+/// # Errors
+/// As [`read_small`].
 pub(super) fn read_small_as_found(
     dir: &Dir,
     name: &str,
     from: ReadFrom,
 ) -> Result<Option<(Vec<u8>, Metadata)>, DiskError> {
-    let mut file = match dir.open_for_reading(name, OFlag::empty()) {
+    let Some(mut file) = open_small(dir, name, from)? else { return Ok(None) };
+    let found = file.metadata().map_err(|error| DiskError::from_io("stat", dir.path().join(name), &error))?;
+    let mut bytes = Vec::with_capacity(SMALL_FILE_BYTES);
+    read_rest(&mut file, &mut bytes, dir, name)?;
+    Ok(Some((bytes, found)))
+}
+
+fn open_small(dir: &Dir, name: &str, from: ReadFrom) -> Result<Option<File>, DiskError> {
+    let file = match dir.open_for_reading(name, OFlag::empty()) {
         Ok(file) => file,
         Err(error) if error.errno == Errno::ENOENT => return Ok(None),
         Err(error) => return Err(error),
     };
-    let failed =
-        |operation, error: &std::io::Error| DiskError::from_io(operation, dir.path().join(name), error);
     if from == ReadFrom::Medium {
         // Advice: where it is not taken, the read is merely a warm one.
         let _ = posix_fadvise(&file, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED);
     }
-    let found = file.metadata().map_err(|error| failed("stat", &error))?;
-    let size = found.len();
-    if size > SMALL_FILE_BYTES_MAX {
+    Ok(Some(file))
+}
+
+/// Reads up to the end, which is found by reading: nobody asks for the size first.
+fn read_rest(file: &mut File, bytes: &mut Vec<u8>, dir: &Dir, name: &str) -> Result<(), DiskError> {
+    file.take(SMALL_FILE_BYTES_MAX + 1)
+        .read_to_end(bytes)
+        .map_err(|error| DiskError::from_io("read", dir.path().join(name), &error))?;
+    if bytes.len() as u64 > SMALL_FILE_BYTES_MAX {
         return Err(DiskError::new("read", dir.path().join(name), Errno::EFBIG));
     }
-    let mut bytes = Vec::with_capacity(usize::try_from(size).unwrap_or(0) + 1);
-    Read::by_ref(&mut file)
-        .take(SMALL_FILE_BYTES_MAX)
-        .read_to_end(&mut bytes)
-        .map_err(|error| failed("read", &error))?;
-    Ok(Some((bytes, found)))
+    Ok(())
 }
 
 /// Writes a file that must not exist. Not durable until a [`super::Barrier`] has been passed.

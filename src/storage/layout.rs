@@ -58,6 +58,11 @@ pub const SALVAGED_FILE: &str = "salvaged.json";
 /// In a quarantine entry: why.
 pub const REASON_FILE: &str = "reason.json";
 
+/// `data/<shard>`.
+pub fn shard_dir(shard: ShardId) -> String {
+    format!("{DATA}/{shard}")
+}
+
 /// `data/<shard>/<tablet_id>`, the parent of the tablet's directory.
 pub fn tablet_parent(shard: ShardId, tablet: TabletId) -> String {
     format!("{DATA}/{shard}/{tablet}")

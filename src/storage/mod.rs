@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod how_to_scan;
 pub mod layout;
+mod listing;
 mod lock;
 mod mounts;
 mod native;

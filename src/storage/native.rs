@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use super::checkpoint::Stamp;
 use super::dir::{Barrier, Dir, EntryKind};
 use super::error::{CommitError, DiskError, StorageError};
-use super::file::{ReadFrom, read_small, read_small_as_found};
+use super::file::{ReadFrom, read_parsed, read_small_as_found};
 use super::layout::{META, RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, decode_summary};
 use super::store::{ListedName, ListedRecord, MetadataStore, ScannedRecord, StagedRecord};
@@ -80,9 +80,10 @@ impl MetadataStore for NativeStore {
 
     fn get(&self, key: TabletKey) -> Result<Option<TabletRecord>, StorageError> {
         let name = record_name(key);
-        let Some(bytes) = read_small(&self.meta, &name, ReadFrom::Cache)? else { return Ok(None) };
+        let read = read_parsed(&self.meta, &name, ReadFrom::Cache, decode_record)?;
+        let Some(read) = read else { return Ok(None) };
         let damaged = |why| StorageError::Record { path: self.meta.path().join(&name), why };
-        let record = decode_record(&bytes).map_err(damaged)?;
+        let record = read.map_err(damaged)?;
         if record.key == key {
             Ok(Some(record))
         } else {

@@ -88,7 +88,7 @@ pub fn retire(root: &Dir, store: &dyn MetadataStore, note: &RetiredNote) -> Resu
         return Err(error.into());
     }
     crate::fault::point("source_record_retired");
-    Ok(finish_retiring(root, note, &name)?)
+    Ok(follow_record(root, note, &name, &tablet)?)
 }
 
 const fn is_want_of_room(errno: Errno) -> bool {
@@ -99,7 +99,7 @@ const fn is_want_of_room(errno: Errno) -> bool {
 fn new_entry(trash: &Dir, note: &RetiredNote) -> Result<(Dir, String), StorageError> {
     // The note stands before anything arrives: whoever finds the entry after a kill reads there what it is of.
     let (entry, name) = create_entry(trash)?;
-    let made = write_note(&entry, note).and_then(|()| Ok(entry.ensure(&note.key.tablet_id.to_string())?));
+    let made = write_note(&entry, note).and_then(|()| Ok(entry.create(&note.key.tablet_id.to_string())?));
     if made.is_err() {
         let _ = remove_prepared(trash, &name, note.key);
     }
@@ -163,21 +163,31 @@ pub fn retire_again(
 /// # Errors
 /// As the calls made.
 pub fn finish_retiring(root: &Dir, note: &RetiredNote, entry: &str) -> Result<String, DiskError> {
+    let tablet = root.open(format!("{TRASH}/{entry}/{}", note.key.tablet_id))?;
+    follow_record(root, note, entry, &tablet)
+}
+
+/// The directory follows its record to `tablet`, its place in the entry; then the header joins it there. Each may have
+/// happened before: a rename says so by itself, and nobody looks first.
+fn follow_record(root: &Dir, note: &RetiredNote, entry: &str, tablet: &Dir) -> Result<String, DiskError> {
     let (key, shard) = (note.key, note.shard_id);
-    let tablet = root.open(format!("{TRASH}/{entry}/{}", key.tablet_id))?;
     let schema = key.schema_hash.to_string();
-    if tablet.kind(&schema)?.is_none() {
-        match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
-            Some(parent) if parent.kind(&schema)?.is_some() => parent.rename(&schema, &tablet, &schema)?,
-            _ => drop(tablet.create(&schema)?),
-        }
+    let moved = match root.open_if_exists(tablet_parent(shard, key.tablet_id))? {
+        Some(parent) => parent.rename(&schema, tablet, &schema),
+        None => Err(DiskError::new("rename", tablet.path().join(&schema), Errno::ENOENT)),
+    };
+    match moved {
+        Err(error) if error.errno == Errno::ENOENT => drop(tablet.open_or_create(&schema)?),
+        Err(error) if error.errno == Errno::EEXIST => {}
+        moved => moved?,
     }
     crate::fault::point("source_directory_retired");
     remove_empty_parents(root, shard, key)?;
     // Last: as long as the header stands beside its files, the retirement is known to be cut short.
     let header = trashed_header_name(key.tablet_id);
-    if tablet.kind(&header)?.is_some() {
-        tablet.replace(&header, &tablet.open(&schema)?, &header)?;
+    match tablet.replace(&header, &tablet.open(&schema)?, &header) {
+        Err(error) if error.errno == Errno::ENOENT => {}
+        joined => joined?,
     }
     Ok(format!("{TRASH}/{entry}/{}/{schema}", key.tablet_id))
 }

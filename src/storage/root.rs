@@ -3,11 +3,12 @@
 use std::path::Path;
 
 use nix::errno::Errno;
+use nix::sys::statfs::FsType;
 use serde::{Deserialize, Serialize};
 
 use super::dir::{Dir, EntryKind};
 use super::error::{DiskError, StorageError};
-use super::file::{ReadFrom, read_small, replace_durably, write_new};
+use super::file::{ReadFrom, read_parsed, read_small, replace_durably, write_new};
 use super::layout;
 use crate::model::{Capacity, DiskUuid, quoted};
 
@@ -28,6 +29,19 @@ pub struct RootIdentity {
     pub device: u64,
     /// Inode of the root directory.
     pub inode: u64,
+    /// Kind of the file system it is on.
+    pub file_system: FsType,
+}
+
+impl RootIdentity {
+    /// What the directory of the disk `uuid` is.
+    ///
+    /// # Errors
+    /// As `fstat(2)`, `fstatfs(2)`.
+    pub fn of(dir: &Dir, uuid: DiskUuid) -> Result<Self, DiskError> {
+        let (device, inode) = dir.device_and_inode()?;
+        Ok(Self { uuid, device, inode, file_system: dir.file_system()? })
+    }
 }
 
 /// What is already known of the disk at a path.
@@ -114,8 +128,7 @@ impl Root {
         for part in [layout::DATA, layout::META, layout::MIGRATING, layout::TRASH, layout::QUARANTINE] {
             dir.ensure(part)?;
         }
-        let (device, inode) = dir.device_and_inode()?;
-        Ok(Self { dir, identity: RootIdentity { uuid, device, inode } })
+        Ok(Self::of(dir, uuid)?)
     }
 
     /// Opens the root at `path` to read it: nothing is made there and nothing written. `None` where there is none.
@@ -126,8 +139,13 @@ impl Root {
         let dir = Dir::open_absolute(Path::new(path))?;
         let refused = |why: String| RootError::Refused { path: path.to_owned(), why };
         let Some(uuid) = read_uuid(&dir).map_err(refused)? else { return Ok(None) };
-        let (device, inode) = dir.device_and_inode()?;
-        Ok(Some(Self { dir, identity: RootIdentity { uuid, device, inode } }))
+        Ok(Some(Self::of(dir, uuid)?))
+    }
+
+    fn of(mut dir: Dir, uuid: DiskUuid) -> Result<Self, DiskError> {
+        let identity = RootIdentity::of(&dir, uuid)?;
+        dir.note_file_system(identity.file_system);
+        Ok(Self { dir, identity })
     }
 
     /// Opens a root that was opened before; anything else at the path is refused.
@@ -135,9 +153,11 @@ impl Root {
     /// # Errors
     /// As `open(2)`; [`StorageError::Changed`] when another directory is found there.
     pub fn reopen(path: &str, expected: &RootIdentity) -> Result<Self, StorageError> {
-        let dir = Dir::open_absolute(Path::new(path))?;
+        let mut dir = Dir::open_absolute(Path::new(path))?;
+        dir.note_file_system(expected.file_system);
         let root = Self { dir, identity: *expected };
-        root.check_identity()?;
+        // Opened by its path a moment ago: that is where the path leads.
+        root.check_directory(&root.dir)?;
         Ok(root)
     }
 
@@ -147,25 +167,32 @@ impl Root {
     /// # Errors
     /// [`StorageError::Changed`], or a failed call.
     pub fn check_identity(&self) -> Result<(), StorageError> {
+        // What the held descriptor is was found when it was opened, and cannot change.
+        let now = Dir::open_absolute(self.dir.path()).map_err(|error| {
+            self.changed(format!("the root can no longer be opened: {}", error.errno.desc()))
+        })?;
+        self.check_directory(&now)
+    }
+
+    /// Whether this directory, which its path leads to, is that of the root, and the root the disk that is expected.
+    fn check_directory(&self, now: &Dir) -> Result<(), StorageError> {
         if crate::fault::is_left_out("by_path") {
             return Ok(());
         }
-        let changed = |why: String| StorageError::Changed { path: self.dir.path().to_owned(), why };
-        let now = Dir::open_absolute(self.dir.path())
-            .map_err(|error| changed(format!("the root can no longer be opened: {}", error.errno.desc())))?;
-        for dir in [&now, &self.dir] {
-            let (device, inode) = dir.device_and_inode()?;
-            if (device, inode) != (self.identity.device, self.identity.inode) {
-                return Err(changed("another directory is there now: was the disk unmounted?".into()));
-            }
+        if now.device_and_inode()? != (self.identity.device, self.identity.inode) {
+            return Err(self.changed("another directory is there now: was the disk unmounted?".into()));
         }
-        match read_uuid(&self.dir).map_err(changed)? {
+        match read_uuid(&self.dir).map_err(|why| self.changed(why))? {
             Some(uuid) if uuid == self.identity.uuid => Ok(()),
             Some(uuid) => {
-                Err(changed(format!("disk.json names disk {uuid}, expected {}", self.identity.uuid)))
+                Err(self.changed(format!("disk.json names disk {uuid}, expected {}", self.identity.uuid)))
             }
-            None => Err(changed("disk.json is gone".into())),
+            None => Err(self.changed("disk.json is gone".into())),
         }
+    }
+
+    fn changed(&self, why: String) -> StorageError {
+        StorageError::Changed { path: self.dir.path().to_owned(), why }
     }
 
     /// The root directory.
@@ -264,12 +291,11 @@ pub fn check_blank(path: &str) -> Result<(), RootError> {
 }
 
 pub(super) fn read_uuid(dir: &Dir) -> Result<Option<DiskUuid>, String> {
-    let Some(bytes) =
-        read_small(dir, layout::DISK_FILE, ReadFrom::Cache).map_err(|error| error.to_string())?
-    else {
-        return Ok(None);
-    };
-    let file: DiskFile = serde_json::from_slice(&bytes)
+    let parse = |bytes: &[u8]| serde_json::from_slice::<DiskFile>(bytes);
+    let read =
+        read_parsed(dir, layout::DISK_FILE, ReadFrom::Cache, parse).map_err(|error| error.to_string())?;
+    let Some(read) = read else { return Ok(None) };
+    let file = read
         .map_err(|error| format!("disk.json does not parse ({error}); restore it before using this disk"))?;
     if file.format > FORMAT {
         return Err(format!("disk.json has format {}; this build reads up to {FORMAT}", file.format));

@@ -6,13 +6,14 @@
 //! migrating/<name>/record.json   the metadata record; renamed into meta/ at the commit point
 //! ```
 
+use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::dir::Dir;
 use super::envelope;
 use super::error::{DiskError, StorageError};
 use super::file::{ReadFrom, read_small, replace_durably, write_new};
-use super::layout::{FILES, MIGRATING, OWNER_FILE, RECORD_FILE, tablet_dir, tablet_parent};
+use super::layout::{FILES, MIGRATING, OWNER_FILE, RECORD_FILE, shard_dir, tablet_dir, tablet_parent};
 use super::record::decode_summary;
 use crate::model::{DiskRef, MigrationId, Mode, ShardId, TabletKey};
 
@@ -73,6 +74,7 @@ pub struct Staging {
     dir: Dir,
     files: Dir,
     owner: Owner,
+    is_new: bool,
 }
 
 impl Staging {
@@ -82,23 +84,30 @@ impl Staging {
     /// A failed call; or one of that name belongs to somebody else.
     pub fn open_or_create(root: &Dir, name: &str, owner: &Owner) -> Result<Self, StorageError> {
         let parent = root.open(MIGRATING)?;
-        if let Some(dir) = parent.open_if_exists(name)? {
-            match read_owner(&dir)? {
-                Some(found) if found.is_same_work(owner) => {
-                    let files = dir.ensure(FILES)?;
-                    return Ok(Self { parent, name: name.to_owned(), dir, files, owner: found });
+        let dir = match parent.create(name) {
+            Err(error) if error.errno == Errno::EEXIST => {
+                let dir = parent.open(name)?;
+                match read_owner(&dir)? {
+                    Some(found) if found.is_same_work(owner) => {
+                        let files = dir.ensure(FILES)?;
+                        let name = name.to_owned();
+                        return Ok(Self { parent, name, dir, files, owner: found, is_new: false });
+                    }
+                    Some(_) => {
+                        return Err(StorageError::Unexpected {
+                            path: dir.path().to_owned(),
+                            why: "a staging directory of another owner is in the way".into(),
+                        });
+                    }
+                    // A kill between mkdir and the owner record: nothing is in it yet.
+                    None => {
+                        parent.remove_tree(name)?;
+                        parent.create(name)?
+                    }
                 }
-                Some(_) => {
-                    return Err(StorageError::Unexpected {
-                        path: dir.path().to_owned(),
-                        why: "a staging directory of another owner is in the way".into(),
-                    });
-                }
-                // A kill between mkdir and the owner record: nothing is in it yet.
-                None => parent.remove_tree(name)?,
             }
-        }
-        let dir = parent.create(name)?;
+            made => made?,
+        };
         let bytes = envelope::seal(owner).map_err(|error| StorageError::Record {
             path: dir.path().join(OWNER_FILE),
             why: error.to_string(),
@@ -106,7 +115,12 @@ impl Staging {
         // Before the folder of the files: what may hold bytes says whose they are.
         write_new(&dir, OWNER_FILE, &bytes)?;
         let files = dir.create(FILES)?;
-        Ok(Self { parent, name: name.to_owned(), dir, files, owner: owner.clone() })
+        Ok(Self { parent, name: name.to_owned(), dir, files, owner: owner.clone(), is_new: true })
+    }
+
+    /// Whether it was made just now: nobody has put anything into it.
+    pub const fn is_new(&self) -> bool {
+        self.is_new
     }
 
     /// The staging directory, where a record is staged.
@@ -125,8 +139,22 @@ impl Staging {
     /// # Errors
     /// `EEXIST` when something stands there already.
     pub fn place(&self, root: &Dir) -> Result<(), DiskError> {
-        let parent = root.ensure(&tablet_parent(self.owner.shard_id, self.owner.key.tablet_id))?;
+        let shard = root.ensure(&shard_dir(self.owner.shard_id))?;
+        let parent = shard.open_or_create(&self.owner.key.tablet_id.to_string())?;
         self.dir.rename(FILES, &parent, &self.owner.key.schema_hash.to_string())
+    }
+
+    /// Removes the directory after its files were placed and its record committed: nothing but the owner record is left.
+    ///
+    /// # Errors
+    /// As the calls made.
+    pub fn remove_committed(self) -> Result<(), DiskError> {
+        self.dir.unlink(OWNER_FILE)?;
+        match self.parent.remove_empty(&self.name) {
+            // Something is left all the same.
+            Err(error) if matches!(error.errno, Errno::ENOTEMPTY | Errno::EEXIST) => self.remove(),
+            removed => removed,
+        }
     }
 
     /// Removes what is left of the directory. Never reaches a placed tablet.
@@ -262,7 +290,7 @@ pub fn remove_unowned_tablet(root: &Dir, shard: ShardId, key: TabletKey) -> Resu
 /// # Errors
 /// As `unlinkat(2)`.
 pub fn remove_empty_parents(root: &Dir, shard: ShardId, key: TabletKey) -> Result<(), DiskError> {
-    let Some(shard_dir) = root.open_if_exists(format!("data/{shard}"))? else { return Ok(()) };
+    let Some(shard_dir) = root.open_if_exists(shard_dir(shard))? else { return Ok(()) };
     shard_dir.remove_if_empty(&key.tablet_id.to_string())
 }
 

@@ -1,9 +1,11 @@
 //! The metadata store of one root: who owns which tablet there.
 
+use nix::errno::Errno;
+
 use super::checkpoint::Stamp;
 use super::dir::{Barrier, Dir, EntryKind};
 use super::error::{CommitError, DiskError, StorageError};
-use super::file::{ReadFrom, read_small, write_new};
+use super::file::{ReadFrom, read_parsed, write_new};
 use super::layout::{RECORD_FILE, parse_record_name, record_name};
 use super::record::{decode_record, encode_record};
 use crate::model::{RecordSummary, TabletKey, TabletRecord};
@@ -80,8 +82,13 @@ impl<'a> StagedRecord<'a> {
             path: staging.path().join(RECORD_FILE),
             why: error.to_string(),
         })?;
-        staging.unlink(RECORD_FILE)?;
-        write_new(staging, RECORD_FILE, &bytes)?;
+        match write_new(staging, RECORD_FILE, &bytes) {
+            Err(error) if error.errno == Errno::EEXIST => {
+                staging.unlink(RECORD_FILE)?;
+                write_new(staging, RECORD_FILE, &bytes)?;
+            }
+            written => drop(written?),
+        }
         Ok(Self { staging, record })
     }
 
@@ -100,9 +107,8 @@ impl<'a> StagedRecord<'a> {
             path: self.staging.path().join(RECORD_FILE),
             why: format!("the staged record {why}"),
         };
-        let bytes = read_small(self.staging, RECORD_FILE, ReadFrom::Medium)?
-            .ok_or_else(|| differs("is gone a moment after it was written"))?;
-        let back = decode_record(&bytes)
+        let back = read_parsed(self.staging, RECORD_FILE, ReadFrom::Medium, decode_record)?
+            .ok_or_else(|| differs("is gone a moment after it was written"))?
             .map_err(|why| differs(&format!("reads back damaged from the medium: {why}")))?;
         if self.is(&back) { Ok(()) } else { Err(differs("reads back from the medium as another record")) }
     }
@@ -112,8 +118,8 @@ impl<'a> StagedRecord<'a> {
     /// # Errors
     /// As `read(2)`.
     pub fn still_staged(&self) -> Result<bool, DiskError> {
-        let bytes = read_small(self.staging, RECORD_FILE, ReadFrom::Cache)?;
-        Ok(bytes.is_some_and(|bytes| decode_record(&bytes).is_ok_and(|back| self.is(&back))))
+        let back = read_parsed(self.staging, RECORD_FILE, ReadFrom::Cache, decode_record)?;
+        Ok(back.is_some_and(|back| back.is_ok_and(|back| self.is(&back))))
     }
 
     fn is(&self, other: &TabletRecord) -> bool {

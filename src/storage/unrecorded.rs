@@ -31,7 +31,7 @@ pub struct Unnamed {
 /// # Errors
 /// As the calls made.
 pub fn shard_names(root: &Dir) -> Result<Vec<String>, DiskError> {
-    directories(&root.open(DATA)?)
+    directories(root.open(DATA)?)
 }
 
 /// Every directory below one shard that is a tablet's place, or has a name of another kind.
@@ -44,13 +44,13 @@ pub fn data_dirs(root: &Dir, shard: &str) -> Result<Vec<DataDir>, DiskError> {
     let Ok(shard_id) = shard.parse::<ShardId>() else { return Ok(vec![foreign(at)]) };
     let Some(dir) = root.open_if_exists(&at)? else { return Ok(Vec::new()) };
     let mut found = Vec::new();
-    for tablet in directories(&dir)? {
+    for tablet in directories(dir)? {
         let Ok(tablet_id) = tablet.parse() else {
             found.push(foreign(format!("{at}/{tablet}")));
             continue;
         };
         let Some(below) = root.open_if_exists(tablet_parent(shard_id, tablet_id))? else { continue };
-        found.extend(directories(&below)?.into_iter().map(|hash| match hash.parse() {
+        found.extend(directories(below)?.into_iter().map(|hash| match hash.parse() {
             Ok(schema_hash) => {
                 let key = TabletKey { tablet_id, schema_hash };
                 DataDir { path: tablet_dir(shard_id, key), place: Some((shard_id, key)) }
@@ -61,9 +61,9 @@ pub fn data_dirs(root: &Dir, shard: &str) -> Result<Vec<DataDir>, DiskError> {
     Ok(found)
 }
 
-fn directories(dir: &Dir) -> Result<Vec<String>, DiskError> {
+fn directories(dir: Dir) -> Result<Vec<String>, DiskError> {
     let mut names = Vec::new();
-    dir.for_each(|name, kind| {
+    dir.for_each_once(|name, kind| {
         if kind == EntryKind::Directory {
             names.push(name.to_string_lossy().into_owned());
         }

@@ -137,19 +137,26 @@ impl Keeper {
         self.touch(watch, &file, &path, original)
     }
 
-    /// Gives the directory of the copy the owner and the mode of the original's. Its owner is never locked out.
+    /// Gives the directory of the copy the owner and the mode of the original's. Its owner is never locked out. Returns the
+    /// copy's device and inode.
     ///
     /// # Errors
     /// As [`Keeper::give`].
-    pub(super) fn give_directory(&self, watch: &Watch<'_>, from: &Dir, to: &Dir) -> Result<(), Failure> {
+    pub(super) fn give_directory(
+        &self,
+        watch: &Watch<'_>,
+        from: &Dir,
+        to: &Dir,
+    ) -> Result<(u64, u64), Failure> {
         let look = |side, dir: &Dir| {
             let stat = watch.call(side, "fstat", || fstat(dir));
-            stat.map(|stat| Attributes::of_stat(&stat))
-                .map_err(|errno| DiskError::new("fstat", dir.path(), errno))
+            stat.map_err(|errno| DiskError::new("fstat", dir.path(), errno))
         };
-        let (mut original, is) = (look(Side::Source, from)?, look(Side::Destination, to)?);
-        original.mode |= 0o700;
-        self.own(watch, to, to.path(), original, is)
+        let (original, is) = (look(Side::Source, from)?, look(Side::Destination, to)?);
+        let mut wanted = Attributes::of_stat(&original);
+        wanted.mode |= 0o700;
+        self.own(watch, to, to.path(), wanted, Attributes::of_stat(&is))?;
+        Ok((is.st_dev, is.st_ino))
     }
 
     /// What was not kept, a line each.

@@ -36,8 +36,64 @@ pub fn check_source(source: &Dir, manifest: &Manifest) -> Result<(), Failure> {
     check_listed(source, manifest, Strangers::Refused)
 }
 
+/// As [`check_source`], but for the sizes: for whoever opens every file next, and finds those out.
+///
+/// # Errors
+/// As [`check_source`].
+pub fn check_names(source: &Dir, manifest: &Manifest) -> Result<(), Failure> {
+    let seen = names_seen(source, manifest, Strangers::Refused)?;
+    let missing = manifest.files().iter().find(|entry| !seen.contains(entry.name.as_str()));
+    missing.map_or(Ok(()), |entry| Err(is_missing(source, entry)))
+}
+
 /// As [`check_source`], with what is not listed refused or left out.
 pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strangers) -> Result<(), Failure> {
+    let seen = names_seen(source, manifest, strangers)?;
+    for entry in manifest.files() {
+        let stat = if seen.contains(entry.name.as_str()) { source.stat(&entry.name) } else { Ok(None) };
+        let Some(stat) = stat.map_err(DiskError::on_source)? else {
+            return Err(is_missing(source, entry));
+        };
+        if u64::try_from(stat.st_size) != Ok(entry.size_bytes) {
+            let why = format!("it has {} bytes, the manifest says {}", stat.st_size, entry.size_bytes);
+            return Err(is_damaged(source, entry, &why));
+        }
+    }
+    Ok(())
+}
+
+/// Whether every file of the manifest stands in the directory of its copy under its name, as a regular file: each was read
+/// back by the descriptor it was written with.
+pub(super) fn check_copied(destination: &End<'_>, manifest: &Manifest) -> Result<(), Failure> {
+    let mut seen = HashSet::with_capacity(manifest.files().len());
+    destination.dir().for_each(|name, kind| -> Result<(), Failure> {
+        let Some(entry) = name.to_str().and_then(|name| manifest.get(name)) else { return Ok(()) };
+        if kind != EntryKind::File {
+            let why = format!("{} stands under its name", kind.as_str());
+            return Err(destination.damaged(&entry.name, &why));
+        }
+        seen.insert(entry.name.as_str());
+        Ok(())
+    })?;
+    let missing = manifest.files().iter().find(|entry| !seen.contains(entry.name.as_str()));
+    missing.map_or(Ok(()), |entry| Err(destination.damaged(&entry.name, "nothing stands under its name")))
+}
+
+fn is_missing(source: &Dir, entry: &FileEntry) -> Failure {
+    is_damaged(source, entry, "it is missing, and the manifest lists it")
+}
+
+fn is_damaged(source: &Dir, entry: &FileEntry, why: &str) -> Failure {
+    let path = source.path().join(&entry.name);
+    Failure::new(ErrorCode::SourceDamaged, format!("{}: {why}; the source was left as it is", path.display()))
+}
+
+/// The files of the manifest that are in the directory, as regular files.
+fn names_seen<'m>(
+    source: &Dir,
+    manifest: &'m Manifest,
+    strangers: Strangers,
+) -> Result<HashSet<&'m str>, Failure> {
     let mut seen = HashSet::with_capacity(manifest.files().len());
     source.for_each(|name, kind| {
         let path = source.path().join(&name);
@@ -57,24 +113,7 @@ pub(super) fn check_listed(source: &Dir, manifest: &Manifest, strangers: Strange
         seen.insert(entry.name.as_str());
         Ok(())
     })?;
-    for entry in manifest.files() {
-        let damaged = |why: &str| {
-            let path = source.path().join(&entry.name);
-            let text = format!("{}: {why}; the source was left as it is", path.display());
-            Err(Failure::new(ErrorCode::SourceDamaged, text))
-        };
-        let stat = if seen.contains(entry.name.as_str()) { source.stat(&entry.name) } else { Ok(None) };
-        let Some(stat) = stat.map_err(DiskError::on_source)? else {
-            return damaged("it is missing, and the manifest lists it");
-        };
-        if u64::try_from(stat.st_size) != Ok(entry.size_bytes) {
-            return damaged(&format!(
-                "it has {} bytes, the manifest says {}",
-                stat.st_size, entry.size_bytes
-            ));
-        }
-    }
-    Ok(())
+    Ok(seen)
 }
 
 /// Files to be read past the page cache.

@@ -29,7 +29,7 @@ use crate::model::{Failure, FileEntry};
 /// A call's; `SYNC_FAILED`; `SOURCE_DAMAGED` where the shared bytes are not what the manifest records.
 pub(super) fn clone_files(shared: &Shared<'_>, to_copy: &mut [bool]) -> Result<(), Failure> {
     let wanted: Vec<usize> = (0..to_copy.len()).filter(|file| to_copy[*file]).collect();
-    if wanted.is_empty() || !on_one_device(shared)? {
+    if wanted.is_empty() || !shared.destination.may_share || !on_one_device(shared)? {
         return Ok(());
     }
     let Some(cloned) = clone_and_sync(shared, &wanted)? else { return Ok(()) };

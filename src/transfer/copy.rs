@@ -6,13 +6,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::attributes::Keeper;
 use super::buffer::BufferBudget;
-use super::check::check_listed;
+use super::check::{check_copied, check_listed};
 use super::clone::clone_files;
 use super::crew::{Crew, Load, Watch};
 use super::end::{Access, End};
 use super::hooks::{CopyHooks, Side};
 use super::open_file::sync_failed;
-use super::plan::{CopyOptions, Cut, SharedBytes, plan};
+use super::plan::{CopyOptions, Cut, Found, SharedBytes, Strangers, plan};
 use super::resume::settle;
 use super::stages::Shared;
 use super::sums::RangeSums;
@@ -70,7 +70,9 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
     let CopyRequest { source, destination, manifest, barrier, options, budget, hooks } = *request;
     let watch = Watch::new(hooks);
     watch.checkpoint()?;
-    watch.call(Side::Source, "readdir", || check_listed(source, manifest, options.strangers))?;
+    if options.strangers != Strangers::NoneSeen {
+        watch.call(Side::Source, "readdir", || check_listed(source, manifest, options.strangers))?;
+    }
     let shared = Shared {
         crew: Crew { watch: &watch, options, budget },
         manifest,
@@ -83,7 +85,10 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         names_unsynced: AtomicBool::new(false),
     };
     // What a restart left is read back before anything is written: it may be all that is needed.
-    let mut to_copy = settle(&shared, before.map(VerifiedCopy::manifest))?;
+    let mut to_copy = match options.found {
+        Found::Unknown => settle(&shared, before.map(VerifiedCopy::manifest))?,
+        Found::Nothing => vec![true; manifest.files().len()],
+    };
     if options.shared_bytes == SharedBytes::WhereOneDevice {
         clone_files(&shared, &mut to_copy)?;
     }
@@ -108,13 +113,14 @@ fn run(request: &CopyRequest<'_>, before: Option<&VerifiedCopy>) -> Result<Verif
         Ok(())
     })?;
 
+    watch.call(Side::Destination, "readdir", || check_copied(&shared.destination, manifest))?;
     // After the last name in it, which would change its time again.
-    shared.keeper.give_directory(&watch, source, destination)?;
+    let device_and_inode = shared.keeper.give_directory(&watch, source, destination)?;
     shared.keeper.say_lost(&watch);
     // The sync of a file does not make its name durable; the barrier does, where one followed.
     if shared.names_unsynced.load(Ordering::Relaxed) {
         watch.call(Side::Destination, "fsync", || destination.sync()).map_err(|error| sync_failed(&error))?;
     }
     let coverage = shared.coverage.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
-    coverage.finish(destination.device_and_inode()?)
+    coverage.finish(device_and_inode)
 }

@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use nix::sys::statfs::{BTRFS_SUPER_MAGIC, FsType, TMPFS_MAGIC, fstatfs};
+use nix::sys::statfs::{BTRFS_SUPER_MAGIC, EXT4_SUPER_MAGIC, FsType, TMPFS_MAGIC};
 
 use super::attributes::Attributes;
 use super::crew::Watch;
@@ -29,6 +29,8 @@ pub(super) struct End<'a> {
     dir: &'a Dir,
     pub(super) side: Side,
     pub(super) hooks: &'a dyn CopyHooks,
+    /// Whether files of its file system may be able to share blocks; only a try tells.
+    pub(super) may_share: bool,
     buffered: AtomicBool,
     pub(super) warm_noted: AtomicBool,
 }
@@ -36,11 +38,19 @@ pub(super) struct End<'a> {
 impl<'a> End<'a> {
     /// Looks at the file system and notes in the log when `O_DIRECT` is not used on it.
     pub(super) fn new(dir: &'a Dir, side: Side, hooks: &'a dyn CopyHooks) -> Self {
-        let end =
-            Self { dir, side, hooks, buffered: AtomicBool::new(false), warm_noted: AtomicBool::new(false) };
+        let file_system = dir.file_system();
+        let end = Self {
+            dir,
+            side,
+            hooks,
+            // ext2, ext3 and ext4 have one number, and none of them can.
+            may_share: !matches!(file_system, Ok(EXT4_SUPER_MAGIC | TMPFS_MAGIC)),
+            buffered: AtomicBool::new(false),
+            warm_noted: AtomicBool::new(false),
+        };
         // btrfs falls back to buffered reads for checksummed files (measured, 6.18); tmpfs and ZFS accept the flag and
         // do as they like. There the cache is used openly and asked afterwards what it holds.
-        match fstatfs(dir).map(|stat| stat.filesystem_type()) {
+        match file_system {
             Ok(BTRFS_SUPER_MAGIC) => end.use_cache("btrfs may answer it from the cache"),
             Ok(TMPFS_MAGIC) => end.use_cache("tmpfs is memory"),
             Ok(ZFS_SUPER_MAGIC) => end.use_cache("ZFS may answer it from its cache"),

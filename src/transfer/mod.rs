@@ -29,12 +29,12 @@ mod sums;
 mod verified;
 
 pub use buffer::BufferBudget;
-pub use check::{CheckRequest, check_source, read_cold_crc, sum_files, verify_files};
+pub use check::{CheckRequest, check_names, check_source, read_cold_crc, sum_files, verify_files};
 pub use coldness::Coldness;
 pub use copy::{CopyRequest, copy, copy_further};
 pub use hooks::{CallToken, CopyHooks, Side, Traffic};
 pub use limiter::Limiter;
-pub use plan::{CopyOptions, SharedBytes, Strangers};
+pub use plan::{CopyOptions, Found, SharedBytes, Strangers};
 pub use resume::staged_bytes;
 pub use salvage::{Saved, salvage};
 pub use verified::VerifiedCopy;

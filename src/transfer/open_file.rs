@@ -77,7 +77,7 @@ impl<'a> End<'a> {
         size_bytes: u64,
         access: Access,
     ) -> Result<OpenFile<'_, 'a, 'n>, Failure> {
-        let file = watch.call(self.side, "open", || self.dir().open_file(name, OFlag::O_WRONLY))?;
+        let file = watch.call(self.side, "open", || self.dir().open_file(name, OFlag::O_RDWR))?;
         Ok(self.open_to_write(file, name, size_bytes, access))
     }
 
@@ -115,6 +115,23 @@ pub(super) struct OpenFile<'e, 'a, 'n> {
 impl OpenFile<'_, '_, '_> {
     pub(super) fn access(&self) -> Access {
         self.access
+    }
+
+    /// From here on what was written to this file, and made durable, is read: past the cache where the file system can, and
+    /// without touching its atime.
+    ///
+    /// # Errors
+    /// As `fcntl(2)`.
+    pub(super) fn turn_to_reading(&mut self) -> Result<(), Failure> {
+        self.access = self.end.access();
+        let direct = if self.access == Access::Direct { OFlag::O_DIRECT } else { OFlag::empty() };
+        let flags = OFlag::O_NONBLOCK | direct;
+        match fcntl(&self.file, FcntlArg::F_SETFL(flags | OFlag::O_NOATIME)) {
+            Ok(_) => Ok(()),
+            // Given to another user, by a process that may not.
+            Err(Errno::EPERM) if fcntl(&self.file, FcntlArg::F_SETFL(flags)).is_ok() => Ok(()),
+            Err(errno) => self.give_up_direct(errno.desc()),
+        }
     }
 
     fn error(&self, operation: &'static str, errno: Errno) -> Failure {

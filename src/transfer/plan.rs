@@ -32,6 +32,17 @@ pub struct CopyOptions {
     pub owner: FileOwner,
     /// What is done about entries of the source that its manifest does not list.
     pub strangers: Strangers,
+    /// What the destination may hold already.
+    pub found: Found,
+}
+
+/// What is known of a destination before a copy looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found {
+    /// It may hold files of an earlier attempt.
+    Unknown,
+    /// It was made for this copy a moment ago, and is empty.
+    Nothing,
 }
 
 /// Whether a source may hold what its manifest does not list.
@@ -41,6 +52,9 @@ pub enum Strangers {
     Refused,
     /// It may, and they are not copied: in trash a tablet's header lies among its files.
     LeftOut,
+    /// It was compared with its manifest a moment ago, by [`super::check_names`] or more, and is not listed again. The copy itself
+    /// opens every file and finds what is missing or has another size.
+    NoneSeen,
 }
 
 /// Whether a copy may share its blocks with the source.
@@ -65,6 +79,7 @@ impl Default for CopyOptions {
             shared_bytes: SharedBytes::Never,
             owner: FileOwner::Keep,
             strangers: Strangers::Refused,
+            found: Found::Unknown,
         }
     }
 }

@@ -10,6 +10,7 @@ use super::coldness::Coldness;
 use super::crew::{Crew, Load, Watch, lock};
 use super::end::{Access, End};
 use super::hooks::Traffic;
+use super::open_file::OpenFile;
 use super::plan::{Cut, Piece, plan};
 use super::sums::RangeSums;
 use crate::model::{Failure, FileEntry};
@@ -34,30 +35,56 @@ pub(super) fn read_past_cache(
 ) -> Result<Reading, Failure> {
     loop {
         let mut file = end.open(watch, &entry.name, entry.size_bytes)?;
-        let access_at_first = file.access();
-        file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
-        let coldness = file.coldness();
-        let mut sum = Hasher::new();
-        let block_bytes = buffer.block_bytes();
-        for_each_block(
-            piece,
-            || watch.block_bytes(block_bytes),
-            |offset_bytes, length| {
-                watch.pace(Traffic::ReadBack, length as u64)?;
-                let bytes = buffer.bytes();
-                file.read(watch, bytes, offset_bytes, length)?;
-                sum.update(&bytes[..length]);
-                Ok(())
-            },
-        )?;
-        if file.access() == Access::Buffered {
-            file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
+        if let Some(reading) = read_open(watch, &mut file, piece, buffer)? {
+            return Ok(reading);
         }
-        if file.access() == access_at_first {
-            return Ok(Reading { crc32: sum.finalize(), coldness });
-        }
-        // It turned out half-way that O_DIRECT does not work here. Once more, asking first what is cached.
     }
+}
+
+/// As [`read_past_cache`], of a file that was written and made durable and is still open. That its size is right the last
+/// read finds out; what its name leads to is looked at once for the whole copy. `None` where it has to be opened anew.
+///
+/// # Errors
+/// As [`read_past_cache`].
+pub(super) fn read_back_open(
+    watch: &Watch<'_>,
+    mut file: OpenFile<'_, '_, '_>,
+    piece: &Piece,
+    buffer: &mut Buffer<'_>,
+) -> Result<Option<Reading>, Failure> {
+    file.turn_to_reading()?;
+    read_open(watch, &mut file, piece, buffer)
+}
+
+/// Reads one range of an open file past the page cache. `None` where it turned out half-way that `O_DIRECT` does not work
+/// here: once more, asking first what is cached.
+fn read_open(
+    watch: &Watch<'_>,
+    file: &mut OpenFile<'_, '_, '_>,
+    piece: &Piece,
+    buffer: &mut Buffer<'_>,
+) -> Result<Option<Reading>, Failure> {
+    let access_at_first = file.access();
+    file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
+    let coldness = file.coldness();
+    let mut sum = Hasher::new();
+    let block_bytes = buffer.block_bytes();
+    for_each_block(
+        piece,
+        || watch.block_bytes(block_bytes),
+        |offset_bytes, length| {
+            watch.pace(Traffic::ReadBack, length as u64)?;
+            let bytes = buffer.bytes();
+            file.read(watch, bytes, offset_bytes, length)?;
+            sum.update(&bytes[..length]);
+            Ok(())
+        },
+    )?;
+    if file.access() == Access::Buffered {
+        file.drop_pages(watch, piece.offset_bytes, piece.length_bytes);
+    }
+    let is_as_at_first = file.access() == access_at_first;
+    Ok(is_as_at_first.then(|| Reading { crc32: sum.finalize(), coldness }))
 }
 
 /// Calls `visit` with offset and length of each block of a piece; once, with length 0, for an empty file. How long a block

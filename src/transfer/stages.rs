@@ -16,7 +16,7 @@ use super::end::{Access, End};
 use super::hooks::{Side, Traffic};
 use super::open_file::{OpenFile, sync_failed};
 use super::plan::{Batch, Piece};
-use super::read_back::{Reading, for_each_block, read_past_cache};
+use super::read_back::{Reading, for_each_block, read_back_open, read_past_cache};
 use super::sums::RangeSums;
 use super::verified::{Coverage, VerifiedRange};
 use crate::fault;
@@ -40,10 +40,16 @@ pub(super) struct Shared<'a> {
     pub(super) names_unsynced: AtomicBool,
 }
 
+/// Files of a batch that stay open from their making until they were read back. Those of a larger batch are opened again:
+/// descriptors are not without bound.
+const OPEN_FILES_MAX: usize = 64;
+
 /// A range as it was read from the source.
-struct WrittenRange {
+struct WrittenRange<'s, 'a> {
     piece: Piece,
     crc32: u32,
+    /// What it was written to, where that stays open.
+    file: Option<OpenFile<'s, 'a, 's>>,
 }
 
 /// A piece that was written, in its file.
@@ -62,20 +68,22 @@ enum Extent {
 
 /// Written to the destination; lost at a power cut.
 pub(super) struct WrittenBatch<'s, 'a> {
-    ranges: Vec<WrittenRange>,
-    pending: Pending<'s, 'a>,
+    ranges: Vec<WrittenRange<'s, 'a>>,
+    durable_by: DurableBy,
     /// Of files for which no space was reserved: it is theirs once they are synced, not before on every file system.
     unreserved_bytes: u64,
 }
 
-enum Pending<'s, 'a> {
+/// What makes a batch durable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum DurableBy {
     Barrier,
-    EachFile(Vec<OpenFile<'s, 'a, 's>>),
+    EachFile,
 }
 
 /// Durable on the destination.
-pub(super) struct StagedBatch {
-    ranges: Vec<WrittenRange>,
+pub(super) struct StagedBatch<'s, 'a> {
+    ranges: Vec<WrittenRange<'s, 'a>>,
 }
 
 /// Read back and equal.
@@ -93,11 +101,9 @@ impl Batch {
         shared: &'s Shared<'a>,
         buffer: &mut Buffer<'_>,
     ) -> Result<WrittenBatch<'s, 'a>, Failure> {
-        let mut pending = if self.pieces.len() >= shared.crew.options.barrier_min_files {
-            Pending::Barrier
-        } else {
-            Pending::EachFile(Vec::with_capacity(self.pieces.len()))
-        };
+        let is_shared = self.pieces.len() >= shared.crew.options.barrier_min_files;
+        let durable_by = if is_shared { DurableBy::Barrier } else { DurableBy::EachFile };
+        let stay_open = durable_by == DurableBy::EachFile || self.pieces.len() <= OPEN_FILES_MAX;
         let mut ranges = Vec::with_capacity(self.pieces.len());
         let mut unreserved_bytes = 0;
         for piece in self.pieces {
@@ -110,26 +116,23 @@ impl Batch {
             if shared.compare_with_manifest(&piece, crc32, buffer)? == Extent::Whole {
                 file.keep(shared.crew.watch, &shared.keeper, original)?;
             }
-            if let Pending::EachFile(files) = &mut pending {
-                files.push(file);
-            }
-            ranges.push(WrittenRange { piece, crc32 });
+            ranges.push(WrittenRange { piece, crc32, file: stay_open.then_some(file) });
         }
-        Ok(WrittenBatch { ranges, pending, unreserved_bytes })
+        Ok(WrittenBatch { ranges, durable_by, unreserved_bytes })
     }
 }
 
-impl WrittenBatch<'_, '_> {
+impl<'s, 'a> WrittenBatch<'s, 'a> {
     /// Makes the batch durable: one barrier for many files, else each file by itself.
     ///
     /// # Errors
     /// `SYNC_FAILED`: final.
-    pub(super) fn sync(self, shared: &Shared<'_>) -> Result<StagedBatch, Failure> {
-        match self.pending {
-            Pending::Barrier => shared.pass_barrier()?,
-            Pending::EachFile(files) => {
+    pub(super) fn sync(self, shared: &Shared<'_>) -> Result<StagedBatch<'s, 'a>, Failure> {
+        match self.durable_by {
+            DurableBy::Barrier => shared.pass_barrier()?,
+            DurableBy::EachFile => {
                 shared.names_unsynced.store(true, Ordering::Relaxed);
-                for file in files {
+                for file in self.ranges.iter().filter_map(|range| range.file.as_ref()) {
                     shared.crew.watch.checkpoint()?;
                     file.sync_data(shared.crew.watch)?;
                 }
@@ -140,7 +143,7 @@ impl WrittenBatch<'_, '_> {
     }
 }
 
-impl StagedBatch {
+impl StagedBatch<'_, '_> {
     /// Reads the batch back from the medium and compares it with what was read from the source.
     ///
     /// # Errors
@@ -152,12 +155,19 @@ impl StagedBatch {
     ) -> Result<VerifiedBatch, Failure> {
         let watch = shared.crew.watch;
         let mut ranges = Vec::with_capacity(self.ranges.len());
-        for WrittenRange { piece, crc32 } in self.ranges {
+        for WrittenRange { piece, crc32, file } in self.ranges {
             let entry = &shared.manifest.files()[piece.file];
             let reading = if fault::is_left_out("read_back") {
                 Reading { crc32, coldness: Coldness::NotProven }
             } else {
-                read_past_cache(watch, &shared.destination, entry, &piece, buffer)?
+                let by_descriptor = match file {
+                    Some(file) => read_back_open(watch, file, &piece, buffer)?,
+                    None => None,
+                };
+                match by_descriptor {
+                    Some(reading) => reading,
+                    None => read_past_cache(watch, &shared.destination, entry, &piece, buffer)?,
+                }
             };
             let (from, to, length_bytes) = (piece.offset_bytes, piece.end_bytes(), piece.length_bytes);
             let read = reading.crc32;

@@ -3,6 +3,7 @@
 mod adopt;
 mod answers;
 mod bulk;
+mod calls;
 mod checkpoint;
 mod clone;
 mod completion;

@@ -51,9 +51,8 @@ pub(super) fn open_to_read(path: &Path) -> Result<LockedRoot, CliError> {
         Err(LockError::Disk(error)) if error.errno == nix::errno::Errno::EROFS => None,
         Err(error) => return Err(locked(&path, &error)),
     };
-    let (device, inode) = dir.device_and_inode().map_err(|error| no_root(&error))?;
-    let root = Root::reopen(&path, &RootIdentity { uuid, device, inode })
-        .map_err(|error| CliError::new(Exit::Failed, error))?;
+    let identity = RootIdentity::of(&dir, uuid).map_err(|error| no_root(&error))?;
+    let root = Root::reopen(&path, &identity).map_err(|error| CliError::new(Exit::Failed, error))?;
     Ok(LockedRoot { root, path, _lock: lock })
 }
 

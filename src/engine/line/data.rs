@@ -10,7 +10,9 @@ use crate::engine::parts::io_class::OwnIoClass;
 use crate::fault;
 use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
 use crate::storage::{Barrier, Dir, DiskError, StagedRecord};
-use crate::transfer::{Coldness, CopyOptions, CopyRequest, VerifiedCopy, copy as copy_files, copy_further};
+use crate::transfer::{
+    Coldness, CopyOptions, CopyRequest, Found, Strangers, VerifiedCopy, copy as copy_files, copy_further,
+};
 
 /// A verified copy with its staged, synced and re-read record: all that a swap needs.
 pub(super) struct Ready {
@@ -56,7 +58,10 @@ pub(super) fn copy(line: &Line<'_>, prepared: Prepared) -> Result<Ready, Failure
     // Staged first, so that the barrier that makes small files durable makes the record durable too.
     let before = barrier.passed();
     stage(line, prepared.staging.dir(), record.clone())?;
-    let options = options(line, &record.manifest);
+    // The preflight of this attempt has compared the source's directory with the record.
+    let options = CopyOptions { strangers: Strangers::NoneSeen, ..options(line, &record.manifest) };
+    let options =
+        if prepared.staging.is_new() { CopyOptions { found: Found::Nothing, ..options } } else { options };
     let request = request(line, &prepared, &record.manifest, &barrier, &options);
     let copy = match kept_copy(line, &prepared) {
         // Directory and sizes are looked at again; what is as it was is neither copied nor read.

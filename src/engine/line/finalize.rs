@@ -192,7 +192,7 @@ pub(super) fn retire(line: &Line<'_>, swapped: Swapped) -> Receipt {
             None
         }
     };
-    if let Err(error) = prepared.staging.remove() {
+    if let Err(error) = prepared.staging.remove_committed() {
         line.job.log(format!("staging could not be removed, which is tried again: {error}"));
         let name = line.id.to_string();
         line.leave(&line.destination, Action::RemoveStaging { name }, 0, &error.into());

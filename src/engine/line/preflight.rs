@@ -4,12 +4,13 @@ use std::sync::atomic::Ordering;
 
 use super::base::Line;
 use crate::engine::damage::note_failed_read;
+use crate::engine::parts::job::Job;
 use crate::engine::parts::limits;
 use crate::engine::tidy;
-use crate::model::{ErrorCode, Failure, Manifest, Space, TabletRecord};
+use crate::model::{ErrorCode, Failure, Manifest, Space, Step, TabletRecord};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};
-use crate::transfer::{check_source, staged_bytes};
+use crate::transfer::{check_names, check_source, staged_bytes};
 
 /// Both roots opened by this thread, and the tablet as its source has it.
 pub(super) struct Passed {
@@ -29,7 +30,8 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
         format!("generation {}, {} files", record.generation, record.manifest.files().len())
     })?;
     let source_dir = job.checked("files", check_files(line, &source.0, &record), |_| {
-        format!("{} bytes, as the record says", record.manifest.total_bytes())
+        let (files, bytes) = (record.manifest.files().len(), record.manifest.total_bytes());
+        format!("{files} files of {bytes} bytes, as the record lists them")
     })?;
     let space = job.checked("space", check_space(line, &destination.0, &record.manifest), String::clone)?;
     let clear = make_way(line).and_then(|()| check_nothing_in_the_way(line, &destination.1));
@@ -53,7 +55,7 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
     Ok(Passed { source, destination, record, source_dir })
 }
 
-/// The files of the tablet, by name and size, in the directory that its record names.
+/// The files of the tablet, by name and, unless the copy follows at once, by size, in the directory that its record names.
 fn check_files(line: &Line<'_>, source: &Root, record: &TabletRecord) -> Result<Dir, Failure> {
     let dir = tablet_dir(record.shard_id, line.key);
     let opened = source.dir().open_if_exists(&dir).map_err(|error| line.on_source(error))?;
@@ -61,7 +63,10 @@ fn check_files(line: &Line<'_>, source: &Root, record: &TabletRecord) -> Result<
         let why = format!("{}/{dir} is missing, and the tablet's record names it", line.source.path);
         Failure::new(ErrorCode::SourceDamaged, why)
     })?;
-    check_source(&files, &record.manifest)
+    // Who goes on to the copy by itself opens every file there, and finds its size: it is not asked for twice.
+    let copies_next = Job::may_do(&line.job.lock()) >= Step::Data;
+    let check = if copies_next { check_names } else { check_source };
+    check(&files, &record.manifest)
         .inspect_err(|failure| note_failed_read(line.node, line.key, &line.source, failure))?;
     Ok(files)
 }

@@ -135,6 +135,12 @@ impl Job {
         gate::gate(migration.status, mode, migration.steering.released)
     }
 
+    /// How far it goes before it has to be asked.
+    pub(crate) fn may_do(migration: &Migration) -> Step {
+        let mode = gate::mode_in_force(migration.mode, migration.steering.known_by);
+        gate::may_do(mode, migration.steering.released)
+    }
+
     /// Whether limits and turns no longer hold for it.
     pub(crate) fn is_forced(&self) -> bool {
         self.forced.load(Ordering::Relaxed)

@@ -113,7 +113,8 @@ pub(crate) fn reclaim_placed(
     key: TabletKey,
     noted: Option<ShardId>,
 ) -> Result<Option<ShardId>, StorageError> {
-    let Some(staging) = root.dir().open(MIGRATING)?.open_if_exists(name)? else { return Ok(noted) };
+    let staging = root.dir().open_if_exists(format!("{MIGRATING}/{name}"))?;
+    let Some(staging) = staging else { return Ok(noted) };
     let place = read_home(&staging, read_owner(&staging)?.as_ref())?.filter(|place| place.key == key);
     let shard = place.map(|place| place.shard_id).or(noted);
     if let Some(shard) = shard

@@ -9,6 +9,7 @@ use tempfile::tempdir;
 
 use super::samples::{sample, sample_in};
 use super::{accept, contents, copy_as_killed, ids, open, update};
+use crate::journal::schema::PAGE_BYTES;
 use crate::journal::{Filter, Journal, JournalError, Origin, SetAside};
 use crate::model::{ErrorCode, Migration, MigrationId, Status};
 
@@ -88,7 +89,7 @@ fn missing_tables_are_damage() {
 fn a_fresh_journal_goes_on_with_the_numbers_of_a_damaged_one_that_still_tells_them() {
     let mut bytes = whole_journal();
     // The last page is overwritten; the first, with the table of numbers near it, is not.
-    let torn = bytes.len() - 4096;
+    let torn = bytes.len() - PAGE_BYTES;
     bytes[torn..].fill(0xA5);
     let dir = tempdir().unwrap();
     fs::write(dir.path().join("journal.db"), &bytes).unwrap();
@@ -100,9 +101,9 @@ fn a_fresh_journal_goes_on_with_the_numbers_of_a_damaged_one_that_still_tells_th
 #[test]
 fn a_journal_cut_anywhere_is_set_aside_as_it_was() {
     let whole = whole_journal();
-    let pages = (0..whole.len()).step_by(4096);
+    let pages = (0..whole.len()).step_by(PAGE_BYTES);
     let lengths: Vec<_> =
-        pages.flat_map(|page| [page, page + 1, page + 99, page + 100, page + 4095]).collect();
+        pages.flat_map(|page| [page, page + 1, page + 99, page + 100, page + PAGE_BYTES - 1]).collect();
     for length in lengths.into_iter().filter(|length| *length < whole.len()) {
         let dir = tempdir().unwrap();
         fs::write(dir.path().join("journal.db"), &whole[..length]).unwrap();

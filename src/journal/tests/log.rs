@@ -8,10 +8,11 @@ use tempfile::tempdir;
 
 use super::samples::sample;
 use super::{accept, copy_as_killed, open};
+use crate::journal::schema::PAGE_BYTES;
 use crate::journal::{Journal, Operation, Origin, wal};
 use crate::model::{KnownBy, MigrationId};
 
-const FRAME: usize = 24 + 4096;
+const FRAME: usize = 24 + PAGE_BYTES;
 
 /// A journal as a kill leaves it, its log with a few transactions of one and of several frames; and the highest number.
 fn killed_journal(dir: &Path) -> MigrationId {
