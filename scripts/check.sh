@@ -31,7 +31,7 @@ say() { printf '\n== %s\n' "$*"; }
 needed=(build-essential:cc ca-certificates:update-ca-certificates git:git xfsprogs:mkfs.xfs e2fsprogs:mkfs.ext4
     btrfs-progs:mkfs.btrfs strace:strace fuse3:fusermount3 openssl:openssl curl:curl jq:jq rsync:rsync
     gddrescue:ddrescue chromium:chromium chromium-driver:chromedriver prometheus:promtool shellcheck:shellcheck
-    zsh:zsh fish:fish bsdutils:script groff-base:groff)
+    zsh:zsh fish:fish bsdutils:script groff-base:groff etcd-server:etcd)
 # shellcheck source=scripts/needed.sh
 source "$here/needed.sh"
 [[ $install == false ]] || install_missing "${needed[@]}"

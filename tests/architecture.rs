@@ -28,7 +28,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     // Asks the API as a visitor and sees nothing behind it; what the API answers with is made of the model's nouns.
     ("page", &["model", "access", "api"]),
     ("store", &["model"]),
-    ("members", &["model", "api::wire"]),
+    ("members", &["model", "rules", "config", "api::wire"]),
     // The fleet has the daemon's door and its manners, and nothing that is behind them.
     (
         "fleet",

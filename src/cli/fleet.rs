@@ -93,7 +93,7 @@ fn described(args: &AddSource) -> Result<CreateSource, CliError> {
         cluster: args.cluster.clone(),
         labels: args.labels.iter().cloned().collect(),
         dialect: None,
-        accept_known_defects: false,
+        accept_known_defects: args.accept_known_defects,
         reason: args.reason.clone(),
     })
 }

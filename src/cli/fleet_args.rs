@@ -140,6 +140,9 @@ pub struct AddSource {
     /// It is a Doris BE, not a tabletd.
     #[arg(long)]
     pub be: bool,
+    /// Move on a BE although its release is known for defects, or is not known.
+    #[arg(long, requires = "be")]
+    pub accept_known_defects: bool,
     /// The Doris cluster it belongs to.
     #[arg(long, value_name = "NAME", default_value = "", hide_default_value = true)]
     pub cluster: String,

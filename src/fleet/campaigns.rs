@@ -8,10 +8,8 @@ use super::sources::By;
 use super::state::{Kept, Key, State, remove, set};
 use crate::api::wire::Timestamp;
 use crate::api::wire::fleet::{Campaign as Shown, CampaignAction, CreateCampaign, UpdateCampaign};
-use crate::members::{driver, fullest_percent, skew_points};
-use crate::model::fleet::{
-    Approval, Approved, Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus,
-};
+use crate::members::{fullest_percent, skew_points};
+use crate::model::fleet::{Approval, Approved, Campaign, CampaignId, CampaignStatus, Part, PartStatus};
 use crate::model::{DailyWindows, PlanCompleteness, TaskRequest, quoted};
 use crate::rules::fleet::{Candidate, ended, fingerprint, request_of, select};
 
@@ -24,8 +22,18 @@ pub(super) type Fit = Result<Approved, String>;
 impl Desk {
     /// Plans over the selected members and shows it; with `dry_run: false` and the fingerprint of what was shown it becomes
     /// a campaign.
-    pub(super) fn create_campaign(&self, asked: CreateCampaign, by: &By) -> Result<Shown, Refusal> {
+    /// Asked twice under one `key` it is made once.
+    pub(super) fn create_campaign(
+        &self,
+        asked: CreateCampaign,
+        key: Option<String>,
+        by: &By,
+    ) -> Result<Shown, Refusal> {
         check(&asked)?;
+        let asked_as = key.filter(|_| !asked.dry_run).map(|key| (key, in_short(&asked)));
+        if let Some(id) = self.read(|state| asked_before(state, asked_as.as_ref()))? {
+            return self.campaign(id);
+        }
         let names = self.selected(&asked)?;
         let fits = self.fits(&asked, &names);
         let plan: Vec<_> = names.iter().zip(&fits).collect();
@@ -45,6 +53,7 @@ impl Desk {
             status_reason: String::new(),
             approvals: Vec::new(),
             failures_forgiven: 0,
+            asked_as,
             requested_by: by.who.clone(),
             reason: by.why.clone(),
             created_ms: now,
@@ -92,6 +101,10 @@ impl Desk {
         by: &By,
     ) -> Result<CampaignId, Refusal> {
         self.change(&by.who, &by.why, |state| {
+            // Somebody may have asked under the same key while this one was planned.
+            if let Some(id) = asked_before(state, campaign.asked_as.as_ref())? {
+                return Ok(Made { changes: Vec::new(), answer: id, what: String::new() });
+            }
             let meta = state.meta.as_ref().ok_or_else(Refusal::no_leader)?;
             campaign.id = CampaignId(meta.value.next_campaign);
             let next = super::state::Meta { next_campaign: campaign.id.0 + 1, ..meta.value.clone() };
@@ -164,9 +177,8 @@ impl Desk {
         }
         let paths: Vec<_> = seen.disks.iter().map(|disk| disk.path.as_str()).collect();
         let request = request_of(&asked.request, &paths).ok_or("it has none of the disks")?;
-        let plan =
-            |member: &Member| driver(member, self.credentials())?.plan(&request, asked.policy.completeness);
-        let planned = plan(&member).map_err(|error| error.to_string())?;
+        let planned = self.talk(&member, |driver| driver.plan(&request, asked.policy.completeness));
+        let planned = planned.map_err(|error| error.to_string())?;
         if asked.policy.completeness == PlanCompleteness::AllOrNothing && !planned.falls_short.is_empty() {
             return Err(format!("it cannot do all of it: {}", planned.falls_short.join("; ")));
         }
@@ -244,6 +256,26 @@ impl Desk {
             }
             Ok(Made { changes, answer: (), what: format!("campaign {id} ({}) forgotten", kept.value.name) })
         })
+    }
+}
+
+/// Of everything that was asked.
+fn in_short(asked: &CreateCampaign) -> u32 {
+    crc32fast::hash(&serde_json::to_vec(asked).expect("names, numbers and texts serialise"))
+}
+
+/// The campaign that was made under this key.
+fn asked_before(state: &State, asked_as: Option<&(String, u32)>) -> Result<Option<CampaignId>, Refusal> {
+    let Some((key, asked)) = asked_as else { return Ok(None) };
+    let known =
+        state.campaigns.values().filter_map(|kept| Some((kept.value.id, kept.value.asked_as.as_ref()?)));
+    match known.into_iter().find(|(_, (other, _))| other == key) {
+        None => Ok(None),
+        Some((id, (_, before))) if before == asked => Ok(Some(id)),
+        Some((id, _)) => {
+            let text = format!("Idempotency-Key {}: campaign {id} was made of another request", quoted(key));
+            Err(Refusal::new(409, "IDEMPOTENCY_MISMATCH", text))
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::refusal::Refusal;
 use super::state::{AUDIT_MAX, AuditLine, FORMAT, Kept, Key, Meta, State, set};
 use crate::api::wire::Timestamp;
-use crate::members::{Credentials, DiskSeen, Identity};
+use crate::members::{CallError, Credentials, DiskSeen, Driver, Identity, Reach};
 use crate::model::TimestampMs;
 use crate::model::fleet::Member;
 use crate::store::{
@@ -50,7 +50,7 @@ pub(super) struct Made<T> {
 pub struct Desk {
     store: Box<dyn Store>,
     process: Process,
-    credentials: Credentials,
+    reach: Reach,
     poll: Duration,
     state: Mutex<State>,
     standing: Mutex<Standing>,
@@ -80,7 +80,7 @@ impl Desk {
         Arc::new(Self {
             store,
             process,
-            credentials,
+            reach: Reach::new(credentials),
             poll,
             state: Mutex::default(),
             standing: Mutex::new(Standing::Follows(None)),
@@ -102,8 +102,17 @@ impl Desk {
         &self.process
     }
 
-    pub(super) const fn credentials(&self) -> &Credentials {
-        &self.credentials
+    /// Has `work` talk to a member.
+    ///
+    /// # Errors
+    /// What it says, or that there is no way to the member.
+    pub(super) fn talk<T>(
+        &self,
+        member: &Member,
+        work: impl FnOnce(&dyn Driver) -> Result<T, CallError>,
+    ) -> Result<T, CallError> {
+        let leads = || self.leadership().is_some();
+        work(&*self.reach.driver(member, &leads)?)
     }
 
     pub(super) const fn poll(&self) -> Duration {

@@ -12,11 +12,11 @@ use super::refusal::Refusal;
 use super::show::parts_by_name;
 use super::state::{Key, State, set};
 use crate::api::wire::Timestamp;
-use crate::members::{CallError, Driver, Order, driver};
-use crate::model::fleet::{Campaign, CampaignId, CampaignStatus, Member, Part, PartStatus};
+use crate::members::{CallError, Driver, Order, code};
+use crate::model::fleet::{Campaign, CampaignId, CampaignStatus, Member, MemberKind, Part, PartStatus};
 use crate::model::{PlanCompleteness, TaskRequest};
 use crate::rules::fleet::{
-    Now, Turn, Wanted, ended, exhausted, is_over, moved, request_of, turns, wanted, within,
+    Now, Turn, Wanted, ended, exhausted, is_over, moved, of_the_whole, request_of, turns, wanted, within,
 };
 
 /// How often a part that moves is looked at.
@@ -225,16 +225,27 @@ fn step(desk: &Desk, scene: &Scene) -> Result<Part, CallError> {
     }
     // A credential that is refused is not silence.
     came_to?;
-    let driver = driver(member, desk.credentials())?;
+    desk.talk(member, |driver| step_with(desk, driver, scene, &seen, wanted, now))
+}
+
+fn step_with(
+    desk: &Desk,
+    driver: &dyn Driver,
+    scene: &Scene,
+    seen: &Seen,
+    wanted: Wanted,
+    now: i64,
+) -> Result<Part, CallError> {
+    let Scene { campaign, part, .. } = scene;
     match part.status {
         PartStatus::Checking | PartStatus::Planning if wanted == Wanted::Cancel => {
             Ok(ended(part, PartStatus::Cancelled, "called off before it moved", now))
         }
         PartStatus::Checking | PartStatus::Planning if wanted == Wanted::Hold => Ok(part.clone()),
         PartStatus::Checking => Ok(Part { status: PartStatus::Planning, ..part.clone() }),
-        PartStatus::Planning => plan(&*driver, scene, &seen, now),
-        PartStatus::Moving => move_on(desk, &*driver, scene, &seen, wanted, now),
-        PartStatus::Settling => Ok(settle(campaign, part, &seen, now)),
+        PartStatus::Planning => plan(driver, scene, seen, now),
+        PartStatus::Moving => move_on(desk, driver, scene, seen, wanted, now),
+        PartStatus::Settling => Ok(settle(campaign, part, seen, now)),
         _ => Ok(part.clone()),
     }
 }
@@ -280,7 +291,15 @@ fn move_on(
 ) -> Result<Part, CallError> {
     let Scene { campaign, part, fleet, .. } = scene;
     let progress = match part.task_id {
-        Some(task) => driver.progress(task)?,
+        Some(task) => match driver.progress(task) {
+            // Another process drove it, or this one before it was restarted: what is left is planned anew. It is the same
+            // attempt, because nothing has changed at the member.
+            Err(CallError::Refused { code, .. }) if code == code::FEED_LOST => {
+                let attempt = part.attempt.saturating_sub(1);
+                return Ok(Part { status: PartStatus::Planning, attempt, task_id: None, ..part.clone() });
+            }
+            came_to => came_to?,
+        },
         None if wanted == Wanted::Hold => return Ok(part.clone()),
         // Also of what is called off: whether it was placed before is known by asking again.
         None => {
@@ -310,6 +329,11 @@ fn move_on(
             }
         }
     };
+    let whole = |progress| match scene.member.kind {
+        MemberKind::Be => of_the_whole(part, progress),
+        MemberKind::Tabletd => progress,
+    };
+    let progress = whole(progress);
     let (next, steer) = moved(part, wanted, &progress, now);
     let Some(steer) = steer else { return Ok(next) };
     // Written down first: whoever leads next knows that the pause is ours.
@@ -319,7 +343,7 @@ fn move_on(
     if desk.leadership().is_none() {
         return Ok(part.clone());
     }
-    let progress = driver.steer(progress.task_id, steer)?;
+    let progress = whole(driver.steer(progress.task_id, steer)?);
     Ok(moved(&next, wanted, &progress, now).0)
 }
 

@@ -11,8 +11,13 @@ const TURN: Duration = Duration::from_secs(2);
 
 /// Keeps on until the desk is stopped, and then gives leadership up.
 pub fn keep(desk: &Arc<Desk>) {
+    let mut processes = None;
     while !desk.is_stopping() {
         turn(desk);
+        match desk.leadership() {
+            Some(_) => desk.note_processes(&mut processes),
+            None => processes = None,
+        }
         let end = std::time::Instant::now() + TURN;
         while !desk.is_stopping() && !desk.stands_back() && std::time::Instant::now() < end {
             if desk.leadership().is_some() {

@@ -3,18 +3,24 @@
 use super::desk::{Desk, Made};
 use super::state::{Key, set};
 use crate::api::wire::Timestamp;
-use crate::members::{CallError, driver};
+use crate::members::{CallError, code};
 use crate::model::fleet::Member;
-use crate::rules::fleet::is_the_same;
+use crate::rules::fleet::{is_the_same, twin};
 
 /// Asks one member who it is and how its disks are.
 ///
 /// # Errors
 /// What [`Seen`](super::desk::Seen) has in words; that it is another one is only there.
 pub(super) fn look(desk: &Desk, member: &Member) -> Result<(), CallError> {
-    let answer = driver(member, desk.credentials()).and_then(|driver| driver.look());
+    let answer = desk.talk(member, |driver| driver.look());
     let now = Timestamp::now().0;
+    let twin = answer.as_ref().ok().and_then(|(identity, _)| twin_of(desk, member, &identity.marks));
     let error = match &answer {
+        Ok(_) if twin.is_some() => format!(
+            "the node at {} is the member {} already; remove one of the two",
+            member.address(),
+            twin.unwrap_or_default()
+        ),
         Ok((identity, _)) if !is_the_same(&member.identity, &identity.marks) => format!(
             "another node answers at {}: it has {}, the one that was added had {}",
             member.address(),
@@ -29,7 +35,9 @@ pub(super) fn look(desk: &Desk, member: &Member) -> Result<(), CallError> {
     let marks = answer.as_ref().map(|(identity, _)| identity.marks.clone()).unwrap_or_default();
     desk.note_seen(&member.name, |seen| {
         seen.asked_ms = Some(now);
-        seen.is_another = answer.is_ok() && !error.is_empty();
+        let has_changed =
+            matches!(&answer, Err(CallError::Refused { code, .. }) if code == code::KIND_CHANGED);
+        seen.is_another = has_changed || (answer.is_ok() && !error.is_empty());
         seen.error = error;
         if let Ok((identity, disks)) = answer {
             seen.answered_ms = Some(now);
@@ -43,6 +51,14 @@ pub(super) fn look(desk: &Desk, member: &Member) -> Result<(), CallError> {
     came_to
 }
 
+/// Another member that is the same node.
+fn twin_of(desk: &Desk, member: &Member, marks: &[String]) -> Option<String> {
+    desk.read(|state| {
+        let others = state.members.values().map(|kept| &kept.value);
+        twin(member, marks, others).map(|other| other.name.clone())
+    })
+}
+
 fn in_words(marks: &[String]) -> String {
     if marks.is_empty() { "no disk".to_owned() } else { marks.join(", ") }
 }
@@ -50,7 +66,8 @@ fn in_words(marks: &[String]) -> String {
 /// Who it was that answered: whoever answers there next is held against it.
 fn remember(desk: &Desk, member: &Member, marks: Vec<String>) {
     let done = desk.change(&desk.process().name.clone(), "", |state| {
-        let kept = state.members.get(&member.name).filter(|kept| kept.value == *member);
+        let is_taken = twin(member, &marks, state.members.values().map(|kept| &kept.value)).is_some();
+        let kept = state.members.get(&member.name).filter(|kept| !is_taken && kept.value == *member);
         let changes = kept.map(|kept| {
             let known = Member { identity: marks, ..member.clone() };
             set(&Key::Member(member.name.clone()), Some(kept), &known)

@@ -14,6 +14,7 @@ mod look;
 mod pool;
 mod processes;
 mod refusal;
+mod report;
 mod show;
 mod sources;
 mod state;

@@ -99,8 +99,33 @@ impl Desk {
             return Err(Refusal::new(409, "OTHER_MASTER", text));
         }
         tracing::info!(by = %by.who, "asked to leave");
+        // Whoever leads sees another one go; its own end it writes down itself.
+        if self.leadership().is_some() {
+            let what = format!("process {name} leaves");
+            self.change(&by.who, &by.why, |_| Ok(Made { changes: Vec::new(), answer: (), what }))?;
+        }
         self.stop();
         Ok(())
+    }
+
+    /// Writes down which processes have come and gone since the last look. Only the leader sees them all the time.
+    pub(super) fn note_processes(&self, known: &mut Option<Vec<Process>>) {
+        let Ok(now) = self.store().processes() else { return };
+        let before = known.replace(now.clone());
+        let Some(before) = before.filter(|before| *before != now) else { return };
+        let named = |all: &[Process], one: &Process| all.iter().any(|other| other.name == one.name);
+        let come = now
+            .iter()
+            .filter(|one| !named(&before, one))
+            .map(|one| format!("process {} at {} has come", one.name, one.addr));
+        let gone =
+            before.iter().filter(|one| !named(&now, one)).map(|one| format!("process {} is gone", one.name));
+        let what = come.chain(gone).collect::<Vec<_>>().join(", ");
+        let noted = self
+            .change(&self.process().name.clone(), "", |_| Ok(Made { changes: Vec::new(), answer: (), what }));
+        if let Err(refusal) = noted {
+            tracing::warn!("which processes came and went was not written down: {refusal}");
+        }
     }
 
     /// Hands leadership over.

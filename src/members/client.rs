@@ -55,6 +55,31 @@ impl Client {
         read(request.call())
     }
 
+    /// GET, for what answers with more than JSON, or with errors that are answers: the status and the text.
+    pub(super) fn get_text(&self, path: &str, query: &[(&str, &str)]) -> Result<(u16, String), CallError> {
+        let mut request = self.agent.get(format!("{}{path}", self.base));
+        for (name, value) in query {
+            request = request.query(*name, *value);
+        }
+        if let Some(authorization) = &self.authorization {
+            request = request.header("Authorization", authorization);
+        }
+        let unreachable = |error: ureq::Error| CallError::Unreachable(error.to_string());
+        let mut answer = request.call().map_err(unreachable)?;
+        let status = answer.status().as_u16();
+        let text =
+            answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string().map_err(unreachable)?;
+        Ok((status, text))
+    }
+
+    /// [`Self::get_text`] of what is refused to whoever has no credential.
+    pub(super) fn get_as_us(&self, path: &str, query: &[(&str, &str)]) -> Result<(u16, String), CallError> {
+        match self.get_text(path, query)? {
+            (status @ (401 | 403), text) => Err(CallError::Credential(format!("{status} {text}"))),
+            answer => Ok(answer),
+        }
+    }
+
     /// POST.
     pub(super) fn post<T: DeserializeOwned>(
         &self,

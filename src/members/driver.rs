@@ -20,6 +20,16 @@ pub enum CallError {
     Odd(String),
 }
 
+/// Code of a member that is not what it was added as.
+pub(super) const KIND_CHANGED: &str = "KIND_CHANGED";
+/// Code of a part whose moves are not known in this process.
+pub(super) const FEED_LOST: &str = "FEED_LOST";
+
+/// A refusal that is ours.
+pub(super) fn refused(code: &str, message: impl Into<String>) -> CallError {
+    CallError::Refused { code: code.to_owned(), message: message.into() }
+}
+
 /// Who answers there.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Identity {
@@ -96,7 +106,7 @@ pub struct Order {
 }
 
 /// A member that is driven.
-pub trait Driver: Send {
+pub trait Driver {
     /// Who answers, and its disks.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! A member that runs tabletd: plan, fingerprint, task, pause and cancel are its own, this room only asks for them.
 
 use super::client::Client;
-use super::driver::{CallError, DiskSeen, Driver, Identity, Order, Planned};
+use super::driver::{CallError, DiskSeen, Driver, Identity, KIND_CHANGED, Order, Planned, refused};
 use crate::api::wire::{CreateTask, Disk, List, NodeStatus, Task, TaskAction};
 use crate::model::fleet::{Approved, PartCounters, Progress, Steer};
 use crate::model::{PlanCompleteness, Priority, ReplanPolicy, TaskId, TaskRequest};
@@ -18,7 +18,12 @@ impl Tabletd {
 
 impl Driver for Tabletd {
     fn look(&self) -> Result<(Identity, Vec<DiskSeen>), CallError> {
-        let status: NodeStatus = self.0.get("/api/v1/status")?;
+        let status: NodeStatus = self.0.get("/api/v1/status").map_err(|error| match error {
+            CallError::Refused { code, .. } if code == "HTTP_404" => {
+                refused(KIND_CHANGED, "it was added as tabletd, and what answers there has no /api/v1")
+            }
+            error => error,
+        })?;
         let disks: List<Disk> = self.0.get("/api/v1/disks")?;
         let mut marks: Vec<_> = disks.data.iter().filter_map(|disk| disk.uuid.clone()).collect();
         marks.sort();

@@ -90,7 +90,29 @@ impl Etcd {
         let value = serde_json::to_string(who).expect("names serialise");
         let key = self.key(&format!("process/{}", who.name));
         let put = json!({ "key": key, "value": encoded(&value), "lease": lease.id });
-        self.gateway.ask("/v3/kv/put", &put).map(drop)
+        let txn = json!({
+            "compare": [{ "key": key, "target": "CREATE", "result": "EQUAL", "create_revision": "0" }],
+            "success": [{ "request_put": put }],
+            "failure": [{ "request_range": { "key": key } }],
+        });
+        let answer = self.gateway.ask("/v3/kv/txn", &txn)?;
+        if answer["succeeded"] == true {
+            return Ok(());
+        }
+        let other = key_values(&answer["responses"][0]["response_range"]).into_iter().next();
+        let other = other.and_then(|kept| serde_json::from_str::<Process>(&kept.value).ok());
+        match other {
+            // The same one, before it was restarted, or by a call whose answer was lost.
+            Some(other) if other.addr == who.addr => self.gateway.ask("/v3/kv/put", &put).map(drop),
+            Some(other) => Err(StoreError::InUse(format!(
+                "a process called {} runs at {}; each needs a name of its own (--name). One that was killed is forgotten \
+                 after {} s",
+                who.name,
+                other.addr,
+                LEASE.as_secs()
+            ))),
+            None => Err(StoreError::Unavailable(format!("{} cannot be registered now", who.name))),
+        }
     }
 
     fn look(&self) -> Result<Leading, StoreError> {

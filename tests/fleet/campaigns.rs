@@ -66,7 +66,7 @@ impl Nodes {
 }
 
 /// Looks, and makes a campaign of what was seen.
-fn make(process: &Process, asked: &Value) -> (u64, Value) {
+pub(crate) fn make(process: &Process, asked: &Value) -> (u64, Value) {
     let shown = process.done("POST", "/api/v1/campaigns", asked);
     let mut asked = asked.clone();
     asked["dry_run"] = json!(false);
@@ -75,21 +75,21 @@ fn make(process: &Process, asked: &Value) -> (u64, Value) {
     (made["id"].as_u64().expect("a number"), shown)
 }
 
-fn act(process: &Process, id: u64, verb: &str) -> Value {
+pub(crate) fn act(process: &Process, id: u64, verb: &str) -> Value {
     process.done("POST", &format!("/api/v1/campaigns/{id}/action"), &json!({ verb: {} }))
 }
 
-fn status(process: &Process, id: u64) -> String {
+pub(crate) fn status(process: &Process, id: u64) -> String {
     process.get(&format!("/api/v1/campaigns/{id}"))["status"].as_str().expect("a status").to_owned()
 }
 
-fn part(process: &Process, id: u64, member: &str) -> Value {
+pub(crate) fn part(process: &Process, id: u64, member: &str) -> Value {
     let parts = process.get(&format!("/api/v1/campaigns/{id}/sources"));
     let all = parts["data"].as_array().expect("parts");
     all.iter().find(|part| part["source_name"] == member).expect("its part").clone()
 }
 
-fn finishes(process: &Process, id: u64) -> Value {
+pub(crate) fn finishes(process: &Process, id: u64) -> Value {
     process.becomes("its end", |process| status(process, id) == "finished");
     process.get(&format!("/api/v1/campaigns/{id}"))
 }
@@ -233,6 +233,20 @@ fn what_was_not_looked_at_is_not_made_and_what_cannot_be_is_refused() {
         let (_, _, text) = refused(&asked);
         assert!(text.contains(word), "{path}: {text}");
     }
+    // The same key and request again is the same campaign, another request under it is refused.
+    let mut keyed = nodes.drain(&json!({}));
+    let shown = process.done("POST", "/api/v1/campaigns", &keyed);
+    keyed["dry_run"] = json!(false);
+    keyed["fingerprint"] = shown["fingerprint"].clone();
+    let made = process.keyed("POST", "/api/v1/campaigns", "k1", &keyed);
+    assert_eq!(
+        (made.0, &process.keyed("POST", "/api/v1/campaigns", "k1", &keyed).1["id"]),
+        (201, &made.1["id"])
+    );
+    keyed["name"] = json!("other");
+    let other = process.keyed("POST", "/api/v1/campaigns", "k1", &keyed);
+    assert_eq!((other.0, &other.1["error_code"]), (409, &json!("IDEMPOTENCY_MISMATCH")));
+    assert_eq!(process.get("/api/v1/campaigns")["total"], 1);
     // A member without the disk, and one that is away, are left out and say why.
     let mut elsewhere = nodes.drain(&json!({}));
     elsewhere["request"]["disks"] = json!(["/nowhere"]);

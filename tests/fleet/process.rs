@@ -63,14 +63,29 @@ impl Process {
         self.daemon.get(path)
     }
 
+    pub(crate) fn text(&self, path: &str) -> String {
+        let mut answer = ureq::get(self.daemon.url(path)).call().expect("an answer");
+        answer.body_mut().read_to_string().expect("text")
+    }
+
     /// The status of the answer and its body; `null` where it has none.
     pub(crate) fn send(&self, method: &str, path: &str, body: Option<&Value>) -> (u16, Value) {
+        self.send_as(method, path, None, body)
+    }
+
+    /// Under an idempotency key.
+    pub(crate) fn keyed(&self, method: &str, path: &str, key: &str, body: &Value) -> (u16, Value) {
+        self.send_as(method, path, Some(key), Some(body))
+    }
+
+    fn send_as(&self, method: &str, path: &str, key: Option<&str>, body: Option<&Value>) -> (u16, Value) {
         let agent: ureq::Agent = ureq::Agent::config_builder()
             .http_status_as_error(false)
             .timeout_global(Some(PATIENCE))
             .build()
             .into();
         let request = ureq::http::Request::builder().method(method).uri(self.daemon.url(path));
+        let request = key.into_iter().fold(request, |request, key| request.header("Idempotency-Key", key));
         let sent = match body {
             Some(body) => {
                 let request = request.header("Content-Type", "application/json").body(body.to_string());

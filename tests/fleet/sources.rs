@@ -126,3 +126,30 @@ fn a_credential_is_a_file_that_is_read_at_each_call() {
     let everything = process.get("/api/v1/sources").to_string() + &process.get("/api/v1/audit").to_string();
     assert!(!everything.contains(token.trim()), "the secret is shown");
 }
+
+#[test]
+fn one_node_under_two_addresses_is_one_member() {
+    let process = Fleet::new().start();
+    let (_node, daemon) = node_with(&[1]);
+    process.add("be-1", &daemon, &json!({}));
+    let url = daemon.url("");
+    let port: u16 = url.rsplit_once(':').and_then(|(_, port)| port.parse().ok()).expect("a port");
+    let asked = json!({ "source_name": "be-2", "host": "localhost", "port": port });
+    process.done("POST", "/api/v1/sources", &asked);
+    process.becomes("it is seen to be the first", |process| {
+        let twin = process.get("/api/v1/sources/be-2");
+        twin["status_list"][0]["error_msg"].as_str().is_some_and(|text| text.contains("is the member be-1"))
+    });
+    assert_eq!(process.stage("be-1"), "online");
+    let report = process.get("/api/v1/report");
+    assert_eq!((&report["leader"], &report["not_reached"]), (&json!("fleet-1"), &json!(["be-2"])));
+    assert_eq!(report["members"].as_array().map(Vec::len), Some(2));
+    let metrics = process.text("/metrics");
+    for line in [
+        "tabletfleet_leader 1",
+        "tabletfleet_members{stage=\"online\"} 1",
+        "tabletfleet_members{stage=\"offline\"} 1",
+    ] {
+        assert!(metrics.lines().any(|found| found == line), "{line}: {metrics}");
+    }
+}

@@ -172,3 +172,17 @@ fn an_etcd_that_is_away_is_unavailable_and_nothing_is_believed() {
     assert!(matches!(store.lead(&process("one")), Err(StoreError::Unavailable(_))));
     assert!(matches!(store.snapshot(), Err(StoreError::Unavailable(_))));
 }
+
+#[test]
+fn two_processes_of_one_name_are_two_and_the_second_is_refused() {
+    let Some(server) = Server::start() else { return };
+    let store = || Etcd::new(std::slice::from_ref(&server.url), "prod");
+    let (one, two, again) = (store(), store(), store());
+    assert!(matches!(one.lead(&process("one")), Ok(Standing::Leads(_))));
+    let other = Process { addr: "127.0.0.1:8241".to_owned(), ..process("one") };
+    let refused = two.lead(&other);
+    assert!(matches!(&refused, Err(StoreError::InUse(why)) if why.contains("--name")), "{refused:?}");
+    assert_eq!(one.processes().expect("processes"), [process("one")]);
+    // Restarted at its own address it is itself, and leads when its former lease has ended.
+    assert!(matches!(again.lead(&process("one")), Ok(Standing::Follows(Some(_)))));
+}

@@ -24,6 +24,7 @@ use crate::model::quoted;
     path = "/api/v1/campaigns",
     operation_id = "create_campaign",
     tag = "campaigns",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same key and request again: the same campaign")),
     request_body = CreateCampaign,
     responses(
         (status = 200, body = Campaign, description = "Only planned: a dry run, which is the default"),
@@ -43,7 +44,12 @@ pub(super) async fn create(
         caller.asks(format_args!("make a campaign: {}", asked.request.kind()));
     }
     let by = by(&caller, &asked.reason, &headers);
-    let campaign = ask(&desk, move |desk| desk.create_campaign(asked, &by)).await?;
+    let key = headers.get("idempotency-key").map(|key| String::from_utf8_lossy(key.as_bytes()).into_owned());
+    if let Some(key) = key.as_ref().filter(|key| !(1..=200).contains(&key.len())) {
+        let text = format!("Idempotency-Key: 1 to 200 bytes, got {}", key.len());
+        return Err(Refusal::invalid(text).into());
+    }
+    let campaign = ask(&desk, move |desk| desk.create_campaign(asked, key, &by)).await?;
     Ok((status, Json(campaign)).into_response())
 }
 

@@ -24,6 +24,8 @@ use crate::api::wire::ErrorBody;
         super::cluster::transfer,
         super::cluster::transfer_source,
         super::cluster::audit,
+        super::report::report,
+        super::report::metrics,
         super::sources::list,
         super::sources::create,
         super::sources::show,

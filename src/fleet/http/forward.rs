@@ -21,7 +21,8 @@ const PASSED_ON: &str = "x-tabletfleet-passed-on";
 const DEADLINE: Duration = Duration::from_secs(50);
 const BODY_BYTES_MAX: usize = 16 << 20;
 /// What goes along: who asks, why, and what.
-const TAKEN_ALONG: [&str; 5] = ["authorization", "content-type", "accept", "x-reason", "x-request-id"];
+const TAKEN_ALONG: [&str; 6] =
+    ["authorization", "content-type", "accept", "x-reason", "x-request-id", "idempotency-key"];
 
 /// The layer.
 pub(super) async fn pass_on(State(desk): State<Arc<Desk>>, request: Request, next: Next) -> Response {

@@ -6,6 +6,7 @@ mod campaigns;
 mod cluster;
 mod describe;
 mod forward;
+mod report;
 mod sources;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ fn table() -> Vec<(&'static str, MethodRouter<Arc<Desk>>)> {
         ("/campaigns/{id}", get(campaigns::show).patch(campaigns::update).delete(campaigns::delete)),
         ("/campaigns/{id}/action", post(campaigns::act)),
         ("/campaigns/{id}/sources", get(campaigns::sources)),
+        ("/report", get(report::report)),
         ("/audit", get(cluster::audit)),
         ("/openapi.json", get(describe::json)),
     ]
@@ -65,6 +67,7 @@ pub fn routes(desk: Arc<Desk>) -> Router {
         });
     Router::new()
         .route("/api/health", get(cluster::health))
+        .route("/metrics", get(report::metrics))
         .nest(PREFIX, below)
         .layer(middleware::from_fn_with_state(Arc::clone(&desk), forward::pass_on))
         .with_state(desk)
@@ -113,7 +116,8 @@ mod tests {
         let described: std::collections::BTreeSet<_> =
             document["paths"].as_object().unwrap().keys().cloned().collect();
         let served = table().into_iter().map(|(path, _)| format!("{PREFIX}{path}"));
-        let served: std::collections::BTreeSet<_> = served.chain(["/api/health".to_owned()]).collect();
+        let served: std::collections::BTreeSet<_> =
+            served.chain(["/api/health".to_owned(), "/metrics".to_owned()]).collect();
         assert_eq!(described, served);
     }
 }

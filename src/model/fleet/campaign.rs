@@ -117,6 +117,9 @@ pub struct Campaign {
     /// Failures that an operator has seen when the campaign was resumed: they no longer count.
     #[serde(default)]
     pub failures_forgiven: u32,
+    /// The key that it was asked for under, and what was asked in short: the same again is the same campaign.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked_as: Option<(String, u32)>,
     /// Who asked.
     pub requested_by: String,
     /// Why.

@@ -1,6 +1,6 @@
 //! What a part comes to by what its member says. Every answer may come twice, or after a crash: nothing here counts.
 
-use crate::model::fleet::{Approved, CampaignStatus, Drift, Part, PartStatus, Progress, Steer};
+use crate::model::fleet::{Approved, CampaignStatus, Drift, Part, PartCounters, PartStatus, Progress, Steer};
 use crate::model::{TaskStatus, TimestampMs};
 
 /// What the campaign wants of a part that is under way.
@@ -95,6 +95,23 @@ pub fn moved(part: &Part, wanted: Wanted, progress: &Progress, now: TimestampMs)
     (next, steer)
 }
 
+/// How a BE's part stands as a whole: it is planned anew after every change of its driver, and what was approved and is not
+/// planned any more is done, or gone with its tablet.
+#[must_use]
+pub fn of_the_whole(part: &Part, progress: Progress) -> Progress {
+    let moves = part.approved.moves.saturating_sub(part.planned.moves);
+    let bytes = part.approved.bytes.saturating_sub(part.planned.bytes);
+    let counters = progress.counters;
+    let counters = PartCounters {
+        moves_total: counters.moves_total + moves,
+        moves_completed: counters.moves_completed + moves,
+        bytes_total: counters.bytes_total + bytes,
+        bytes_completed: counters.bytes_completed + bytes,
+        ..counters
+    };
+    Progress { counters, ..progress }
+}
+
 /// A task that has finished is done only if nothing of it was given up, and nothing that was asked for is left.
 fn finished(part: &Part, progress: &Progress, now: TimestampMs) -> Part {
     let counters = progress.counters;
@@ -118,7 +135,7 @@ mod tests {
 
     use super::*;
     use crate::model::TaskId;
-    use crate::model::fleet::{CampaignId, PartCounters};
+    use crate::model::fleet::CampaignId;
 
     fn progress(status: TaskStatus, was_started: bool, failed: u64, shortfall: bool) -> Progress {
         Progress {

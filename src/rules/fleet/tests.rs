@@ -42,6 +42,7 @@ fn campaign(members: usize, policy: Policy) -> Campaign {
         status_reason: String::new(),
         approvals: Vec::new(),
         failures_forgiven: 0,
+        asked_as: None,
         requested_by: "ops".to_owned(),
         reason: String::new(),
         created_ms: 0,

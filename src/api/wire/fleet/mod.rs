@@ -2,8 +2,10 @@
 
 mod campaign;
 mod cluster;
+mod report;
 mod source;
 
 pub use campaign::{Campaign, CampaignAction, CampaignPart, CreateCampaign, PartTotals, UpdateCampaign};
 pub use cluster::{ClusterInfo, Master, Topology, Transfer, TransferSource, UpdateCluster, Worker};
+pub use report::{MemberReport, Report, WaitingPart};
 pub use source::{CreateSource, Source, SourceDisk, SourceStatus, UpdateSource};
