@@ -77,7 +77,7 @@ fn a_full_disk_stops_the_member_and_a_dropped_tablet_is_left_out() {
     add(&process, "be-1", &stub, &json!({}));
     let (id, _) = make(&process, &drain(&json!({})));
     act(&process, id, "start");
-    process.becomes("the pause after the failure", |process| status(process, id) == "paused");
+    process.becomes("its part fails", |process| part(process, id, "be-1")["status"] == "failed");
     let failed = part(&process, id, "be-1");
     assert!(failed["status_reason"].as_str().is_some_and(|why| why.contains("capacity limit")), "{failed:#}");
     assert!(stub.inside().taken.len() < 4, "nothing further is asked: {:?}", stub.inside().taken);
@@ -167,5 +167,5 @@ fn a_credential_that_is_revoked_in_the_middle_fails_the_part_and_is_not_tried_fo
     process.becomes("its part fails", |process| part(process, id, "be-1")["status"] == "failed");
     let failed = part(&process, id, "be-1");
     assert!(failed["status_reason"].as_str().is_some_and(|why| why.contains("401")), "{failed:#}");
-    process.becomes("the pause after it", |process| status(process, id) == "paused");
+    process.becomes("nothing is left of it", |process| status(process, id) == "finished");
 }
