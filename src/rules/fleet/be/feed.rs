@@ -164,11 +164,11 @@ impl Feed {
             Answer::Busy(dest) if dest == one.destination => one.standing = Standing::Asked,
             Answer::Done(dest) if ours(&dest) => one.standing = Standing::Done,
             Answer::UnderWay(_) | Answer::Busy(_) => {
-                put_off(one, "another move has the tablet, to another disk".to_owned(), now);
+                put_off(one, "another move has the tablet, to another disk", now);
             }
             // Of an earlier move: what was asked now is not known.
             Answer::Done(_) | Answer::Unknown => one.standing = Standing::Unsure,
-            Answer::Later(said) => put_off(one, said, now),
+            Answer::Later(said) => put_off(one, &said, now),
             Answer::Gone(said) => (one.standing, one.said) = (Standing::Gone, said),
             Answer::Never(said) => one.standing = Standing::Failed(said),
             Answer::Disk(said) => {
@@ -190,22 +190,18 @@ impl Feed {
             }
             (Place::Elsewhere, Answer::Never(said)) => one.standing = Standing::Failed(said),
             (Place::Elsewhere, Answer::Disk(said)) => self.answered(at, Answer::Disk(said), now),
-            (Place::Elsewhere, Answer::Later(said) | Answer::Unsure(said)) => put_off(one, said, now),
+            (Place::Elsewhere, Answer::Later(said) | Answer::Unsure(said)) => put_off(one, &said, now),
             (Place::Elsewhere, _) => {
-                let said = if one.said.is_empty() {
-                    "the BE knows nothing of the move".to_owned()
-                } else {
-                    one.said.clone()
-                };
-                put_off(one, said, now);
+                let said = std::mem::take(&mut one.said);
+                put_off(one, if said.is_empty() { "the BE knows nothing of the move" } else { &said }, now);
             }
         }
     }
 }
 
-fn put_off(one: &mut Move, said: String, now: TimestampMs) {
+fn put_off(one: &mut Move, said: &str, now: TimestampMs) {
     one.tries += 1;
-    one.said.clone_from(&said);
+    said.clone_into(&mut one.said);
     one.standing = if one.tries >= TRIES_MAX {
         Standing::Failed(format!("put off {} times, last for: {said}", one.tries))
     } else {
