@@ -16,7 +16,8 @@ Exit status:
   1  it could not start, or failed; standard error says why
   2  the command line is wrong";
 
-/// Drives many nodes: drains and rebalances disks of nodes that run tabletd and of plain Doris BEs, within limits and one after the other.
+/// Drives many nodes: drains and rebalances disks of nodes that run tabletd and of plain Doris BEs, within limits and one
+/// after the other.
 #[derive(Debug, Clone, Parser)]
 #[command(name = "tabletfleet", version, after_help = MORE)]
 pub struct Arguments {
