@@ -9,14 +9,14 @@ use crate::model::{ErrorCode, Failure, PlannedMove, Task, TaskDisk, TaskId, Task
 use crate::rules::task_standing::{Standing, end, result, standings};
 
 /// One task, and how each of its moves stands.
-pub(super) struct Entry {
+pub(super) struct ListedTask {
     pub(super) task: Task,
     pub(super) moves: Vec<Standing>,
 }
 
 /// Every task of the node.
 #[derive(Default)]
-pub(super) struct TaskList(pub(super) BTreeMap<TaskId, Entry>);
+pub(super) struct TaskList(pub(super) BTreeMap<TaskId, ListedTask>);
 
 impl TaskList {
     /// As the journal has them.
@@ -30,12 +30,12 @@ impl TaskList {
             if end(&mut task, &moves, now_ms()) {
                 session.note_task(&task)?;
             }
-            list.0.insert(task.id, Entry { task, moves });
+            list.0.insert(task.id, ListedTask { task, moves });
         }
         Ok(list)
     }
 
-    pub(super) fn entry(&mut self, id: TaskId) -> Result<&mut Entry, Failure> {
+    pub(super) fn entry(&mut self, id: TaskId) -> Result<&mut ListedTask, Failure> {
         self.0
             .get_mut(&id)
             .ok_or_else(|| Failure::new(ErrorCode::TaskNotFound, format!("there is no task {id}")))
@@ -56,7 +56,7 @@ impl TaskList {
 
     /// Tasks that are not over, with moves from or to that root.
     pub(super) fn with_disk(&self, path: &str) -> Vec<TaskId> {
-        let about = |entry: &&Entry| {
+        let about = |entry: &&ListedTask| {
             let mut moves = entry.task.plan.moves.iter();
             !entry.task.status.is_over()
                 && moves.any(|one| one.source.path == path || one.destination.path == path)
@@ -72,7 +72,7 @@ impl TaskList {
     }
 }
 
-pub(super) fn view(entry: &Entry, with_disks: bool) -> TaskView {
+pub(super) fn view(entry: &ListedTask, with_disks: bool) -> TaskView {
     let task = &entry.task;
     let sums = result(task, &entry.moves);
     TaskView {
@@ -89,7 +89,7 @@ pub(super) fn view(entry: &Entry, with_disks: bool) -> TaskView {
     }
 }
 
-fn by_disk(entry: &Entry) -> Vec<TaskDisk> {
+fn by_disk(entry: &ListedTask) -> Vec<TaskDisk> {
     let mut disks: BTreeMap<&str, TaskDisk> = BTreeMap::new();
     for (planned, standing) in entry.task.plan.moves.iter().zip(&entry.moves) {
         let path = planned.source.path.as_str();

@@ -3,7 +3,7 @@
 
 use super::inner::{Inner, lock};
 use super::plans;
-use super::task_list::{Entry, view};
+use super::task_list::{ListedTask, view};
 use crate::engine::{NewTask, Page, TargetFilter, TaskFilter, TaskView, page_limit};
 use crate::maintenance::{now_ms, wishes_of};
 use crate::model::{
@@ -45,7 +45,7 @@ impl Inner {
         }
         let mut task = asked.with_plan(plan, now_ms());
         task.id = self.session.add_task(&task)?;
-        let entry = Entry { moves: vec![Standing::Pending; task.plan.moves.len()], task };
+        let entry = ListedTask { moves: vec![Standing::Pending; task.plan.moves.len()], task };
         let shown = view(&entry, true);
         self.tasks().0.insert(shown.task.id, entry);
         Ok(shown)
@@ -67,9 +67,9 @@ impl Inner {
                 && filter.disk.as_ref().is_none_or(|path| is_about(task, path))
         };
         let tasks = self.tasks();
-        let all: Vec<&Entry> = tasks.0.values().filter(|entry| wanted(&entry.task)).collect();
+        let all: Vec<&ListedTask> = tasks.0.values().filter(|entry| wanted(&entry.task)).collect();
         let limit = page_limit(filter.limit);
-        let after = |entry: &&&Entry| filter.after.is_none_or(|after| entry.task.id > after);
+        let after = |entry: &&&ListedTask| filter.after.is_none_or(|after| entry.task.id > after);
         let items = all.iter().filter(after).take(limit).map(|entry| view(entry, filter.with_disks));
         Page { total: all.len() as u64, items: items.collect() }
     }

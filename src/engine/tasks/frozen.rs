@@ -2,10 +2,10 @@
 
 use crate::engine::node::Node;
 use crate::model::{
-    DiskIndex, DiskRef, ErrorCode, Failure, FitsNowhere, LeftOut, PlanCompleteness, PlanOutcome, PlannedDisk,
+    DiskIndex, DiskRef, ErrorCode, Failure, FitsNowhere, LeftOut, PlanCompleteness, PlannedDisk,
     PlannedLevel, PlannedMove, Task, TaskPlan,
 };
-use crate::rules::planning::{self, Frozen, Inventory, Level, Outcome, Plan, Refusal};
+use crate::rules::planning::{self, Frozen, Inventory, Level, Plan, Refusal};
 
 use crate::engine::tasks::picture;
 
@@ -58,11 +58,7 @@ pub(super) fn freeze(
         fits_nowhere: fits_nowhere.collect(),
         score_before: score(plan.score_before),
         score_after: score(plan.score_after),
-        outcome: match plan.outcome {
-            Outcome::Reaches => PlanOutcome::Reaches,
-            Outcome::CutShort => PlanOutcome::CutShort,
-            Outcome::FallsShort => PlanOutcome::FallsShort,
-        },
+        outcome: plan.outcome,
         falls_short: plan.falls_short.iter().map(|why| why.in_words(inventory).to_string()).collect(),
         completeness,
         fingerprint: plan.fingerprint,

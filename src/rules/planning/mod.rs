@@ -34,11 +34,11 @@ pub use fingerprint::{Frozen, fingerprint};
 pub use inventory::{Disk, Inventory, Pin, Selector, Tablet};
 pub use reason::Reason;
 pub use replan::{Remaining, Replan, Standing, replan};
-pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Outcome, Plan, Refusal, Why, in_words};
+pub use report::{Fit, Forecast, Level, Misfit, Move, Obstacle, Plan, Refusal, Why, in_words};
 pub use shortfall::Shortfall;
 
 use self::ledger::{Ledger, permille};
-use crate::model::{DiskIndex, DrainMedia, Medium, PlanCompleteness, TabletKey, TimestampMs};
+use crate::model::{DiskIndex, DrainMedia, Medium, PlanCompleteness, PlanOutcome, TabletKey, TimestampMs};
 use crate::rules::capacity::CapacityLimits;
 
 /// What is asked.
@@ -100,7 +100,7 @@ struct Draft {
     moves: Vec<Move>,
     left_out: Vec<(TabletKey, Reason)>,
     fits_nowhere: Vec<Misfit>,
-    outcome: Outcome,
+    outcome: PlanOutcome,
     falls_short: Vec<Shortfall>,
     /// Disks that are not compared with the others.
     without: Vec<DiskIndex>,

@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::inventory::{Inventory, Pin, Tablet};
 use super::ledger::{Ledger, permille};
 use super::reason::Reason;
-use super::report::{Move, Outcome, Why};
+use super::report::{Move, Why};
 use super::shortfall::Shortfall;
 use super::{Draft, Settings};
-use crate::model::{DiskCondition, DiskIndex, Medium, TimestampMs};
+use crate::model::{DiskCondition, DiskIndex, Medium, PlanOutcome, TimestampMs};
 
 /// How many tablets of about the right size are looked at for the one whose partition is most crowded.
 const ALIKE: usize = 16;
@@ -33,14 +33,14 @@ pub(super) fn rebalance(
         moves: Vec::new(),
         left_out: Vec::new(),
         fits_nowhere: Vec::new(),
-        outcome: Outcome::Reaches,
+        outcome: PlanOutcome::Reaches,
         falls_short: Vec::new(),
         without: Vec::new(),
     };
     let groups = before.groups(&[]);
     let in_service: usize = groups.iter().map(|(_, bins)| bins.len()).sum();
     if in_service > 1 && groups.iter().all(|(_, bins)| bins.len() < 2) {
-        draft.outcome = Outcome::FallsShort;
+        draft.outcome = PlanOutcome::FallsShort;
         let asked = groups.iter().filter(|(of, _)| medium.is_none_or(|medium| medium == *of));
         draft.falls_short.extend(asked.filter_map(|(medium, bins)| {
             Some(Shortfall::AloneInMedium { disk: before.first_disk(*bins.first()?)?, medium: *medium })
@@ -280,8 +280,8 @@ impl<'a> Group<'a> {
         if reached || (calm && self.moved.is_empty()) {
             return;
         }
-        let cut = self.moved.len() >= limit || draft.outcome == Outcome::CutShort;
-        draft.outcome = if cut { Outcome::CutShort } else { Outcome::FallsShort };
+        let cut = self.moved.len() >= limit || draft.outcome == PlanOutcome::CutShort;
+        draft.outcome = if cut { PlanOutcome::CutShort } else { PlanOutcome::FallsShort };
         // Only what stands in the way is worth naming: tablets kept on disks that stay too full.
         let stop = self.settings.stop_points;
         let too_full = |bin| self.excess(bin) > self.band(bin, stop);

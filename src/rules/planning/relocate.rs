@@ -6,10 +6,10 @@ use super::inventory::{Disk, Inventory, Pin, Selector, Tablet};
 use super::ledger::Ledger;
 use super::places::{Open, Openings};
 use super::reason::Reason;
-use super::report::{Misfit, Obstacle, Outcome, Refusal, Why, obstacles};
+use super::report::{Misfit, Obstacle, Refusal, Why, obstacles};
 use super::shortfall::Shortfall;
 use super::{Draft, Request, Settings, Target};
-use crate::model::{DiskCondition, DiskIndex, DrainMedia, Medium, TabletKey};
+use crate::model::{DiskCondition, DiskIndex, DrainMedia, Medium, PlanOutcome, TabletKey};
 
 /// What becomes of tablets of a request.
 struct Wish<'a> {
@@ -214,9 +214,9 @@ fn relocate(
         falls_short.insert(0, Shortfall::FitNowhere { count: fits_nowhere.len(), first: *key });
     }
     let outcome = match (fits_nowhere.is_empty(), is_cut, falls_short.is_empty()) {
-        (true, true, _) => Outcome::CutShort,
-        (true, false, true) => Outcome::Reaches,
-        _ => Outcome::FallsShort,
+        (true, true, _) => PlanOutcome::CutShort,
+        (true, false, true) => PlanOutcome::Reaches,
+        _ => PlanOutcome::FallsShort,
     };
     Ok(Draft { moves, left_out, fits_nowhere, outcome, falls_short, without: Vec::new() })
 }

@@ -8,7 +8,7 @@ use super::inventory::Inventory;
 use super::reason::Reason;
 use super::shortfall::Shortfall;
 use super::{Request, Settings};
-use crate::model::{DiskIndex, Medium, TabletId, TabletKey, TimestampMs};
+use crate::model::{DiskIndex, Medium, PlanOutcome, TabletId, TabletKey, TimestampMs};
 use crate::rules::capacity::DoesNotFit;
 use crate::rules::trash::purge_offer;
 
@@ -134,19 +134,6 @@ pub struct Forecast {
     pub after: Level,
 }
 
-/// How far the plan goes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// All that was asked for. A tablet that another migration is taking where it is to go counts as done. For a
-    /// rebalance: of each medium, every disk is within `stop_points` of the mean, or was within `start_points` from the
-    /// beginning and nothing moves.
-    Reaches,
-    /// Its length is at the limit; another plan goes on from there.
-    CutShort,
-    /// Something fits nowhere or stays for a rule, or a rebalance finds no further move that helps.
-    FallsShort,
-}
-
 /// The frozen list of moves and what is known of it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
@@ -164,8 +151,10 @@ pub struct Plan {
     pub left_out: Vec<(TabletKey, Reason)>,
     /// Tablets that must move and cannot.
     pub fits_nowhere: Vec<Misfit>,
-    /// How far it goes.
-    pub outcome: Outcome,
+    /// How far it goes. A tablet that another migration is taking where it is to go counts as done. A rebalance reaches
+    /// its end when of each medium every disk is within `stop_points` of the mean, or was within `start_points` from the
+    /// beginning and nothing moves.
+    pub outcome: PlanOutcome,
     /// Why not all the way; empty when it reaches.
     pub falls_short: Vec<Shortfall>,
     /// Of what it was made from; see [`Plan::ready`].

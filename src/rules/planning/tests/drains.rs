@@ -10,7 +10,7 @@ fn drain(disks: &[u16]) -> Request {
 fn a_drain_empties_the_disk_and_spreads_what_it_takes() {
     let node = node(vec![disk(0, 0), disk(1, 0), disk(2, 0)], several(1, 6, 0, 100));
     let plan = planned(&drain(&[0]), &node, &settings());
-    assert_eq!((plan.moves.len(), plan.outcome), (6, Outcome::Reaches));
+    assert_eq!((plan.moves.len(), plan.outcome), (6, PlanOutcome::Reaches));
     let tablets: Vec<_> = plan.disks.iter().map(|disk| (disk.before.tablets, disk.after.tablets)).collect();
     assert_eq!(tablets, [(6, 0), (0, 3), (0, 3)]);
     let drained = plan.disks[0];
@@ -38,7 +38,7 @@ fn pieces_are_packed_not_their_sum() {
     // 400 bytes are free in sum, 200 on each disk: a tablet of 300 fits on neither.
     let node = node(vec![disk(0, 0), disk(1, 690), disk(2, 690)], vec![tablet(1, 0, 300), tablet(2, 0, 50)]);
     let plan = planned(&drain(&[0]), &node, &settings());
-    assert_eq!(plan.outcome, Outcome::FallsShort);
+    assert_eq!(plan.outcome, PlanOutcome::FallsShort);
     let [misfit] = plan.fits_nowhere.as_slice() else { panic!("one misfit") };
     assert_eq!((misfit.key, misfit.fit), (TabletKey::new(1, 1), Fit::Never));
     assert_eq!(misfit.tried.len(), 2);
@@ -84,7 +84,7 @@ fn what_is_pinned_moving_arriving_or_beyond_the_limit_is_named() {
     tablets.push(coming);
     let node = node(vec![disk(0, 0), disk(1, 0)], tablets);
     let plan = planned(&drain(&[0]), &node, &Settings { max_moves: 1, ..settings() });
-    assert_eq!(plan.outcome, Outcome::CutShort);
+    assert_eq!(plan.outcome, PlanOutcome::CutShort);
     assert_eq!(plan.moves.iter().map(|m| m.key.tablet_id.0).collect::<Vec<_>>(), [3]);
     let left: Vec<_> = plan.left_out.iter().map(|(key, reason)| (key.tablet_id.0, *reason)).collect();
     assert_eq!(
@@ -174,11 +174,15 @@ fn a_drain_that_leaves_a_tablet_behind_falls_short_and_says_why() {
         plan.falls_short.iter().map(|why| why.in_words(&node).to_string()).collect::<Vec<_>>().join("; ")
     };
     let reached = planned(&drain(&[0]), &node, &settings());
-    assert_eq!((reached.outcome, words(&reached)), (Outcome::Reaches, String::new()), "it is on its way out");
+    assert_eq!(
+        (reached.outcome, words(&reached)),
+        (PlanOutcome::Reaches, String::new()),
+        "it is on its way out"
+    );
     let mut pinned = node.clone();
     pinned.tablets[1].pin = Pin::Pinned;
     pinned.tablets[2].pin = Pin::Pinned;
     let short = planned(&drain(&[0]), &pinned, &settings());
-    assert_eq!(short.outcome, Outcome::FallsShort);
+    assert_eq!(short.outcome, PlanOutcome::FallsShort);
     assert_eq!(words(&short), "2 tablets stay, tablet 2 because: pinned: no plan moves it; unpin it first");
 }

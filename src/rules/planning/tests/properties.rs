@@ -151,7 +151,7 @@ proptest! {
             );
         }
         prop_assert!(plan.moves.is_empty() || plan.score_after < plan.score_before);
-        if plan.outcome == Outcome::Reaches {
+        if plan.outcome == PlanOutcome::Reaches {
             let after = applied(&node, &plan.moves);
             prop_assert!(even(&after, settings.start_points));
             for one in &plan.moves {
@@ -182,7 +182,7 @@ proptest! {
         let after = applied(&node, &first.moves);
         let second = planned(&Request::Rebalance { medium: None }, &after, &settings);
         prop_assert_eq!(&second.moves, &[]);
-        if first.outcome == Outcome::Reaches {
+        if first.outcome == PlanOutcome::Reaches {
             let mut purged = after;
             for disk in &node.disks {
                 let freed: u64 = first.moves.iter().filter(|m| m.source == disk.index).map(|m| m.size_bytes).sum();
@@ -202,7 +202,7 @@ proptest! {
             // Two disks, each alone in its medium, are as even as they get and not what was hoped for.
             let compared = loads(&node).iter().any(|group| group.len() > 1)
                 || loads(&node).iter().map(Vec::len).sum::<usize>() < 2;
-            let wanted = if compared { Outcome::Reaches } else { Outcome::FallsShort };
+            let wanted = if compared { PlanOutcome::Reaches } else { PlanOutcome::FallsShort };
             prop_assert!(plan.moves.is_empty() && plan.outcome == wanted);
         }
     }
@@ -225,7 +225,7 @@ proptest! {
                     let stays = tablet.disk == DiskIndex(which) || tablet.moving_to == Some(DiskIndex(which));
                     prop_assert_eq!(named(tablet.key), usize::from(stays), "{}", tablet.key);
                 }
-                let reaches = made.outcome == Outcome::Reaches;
+                let reaches = made.outcome == PlanOutcome::Reaches;
                 prop_assert_eq!(reaches, made.falls_short.is_empty());
                 if reaches {
                     let going = |tablet: &Tablet| tablet.moving_to.is_some_and(|to| to != DiskIndex(which));

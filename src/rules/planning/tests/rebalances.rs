@@ -16,7 +16,7 @@ fn few_moves_of_the_right_size() {
         [21],
         "one large, not ten small"
     );
-    assert_eq!(plan.outcome, Outcome::Reaches);
+    assert_eq!(plan.outcome, PlanOutcome::Reaches);
     assert!((plan.score_before - 35.5).abs() < 1e-9 && plan.score_after < 6.0);
     assert_eq!(
         plan.moves[0].why.to_string(),
@@ -47,7 +47,7 @@ fn trash_makes_no_disk_fuller_but_takes_room() {
     let plan = planned(&ALL, &full, &settings());
     assert_eq!(
         (plan.moves.len(), plan.outcome),
-        (0, Outcome::FallsShort),
+        (0, PlanOutcome::FallsShort),
         "850 of trash leave no room for 100"
     );
 }
@@ -74,7 +74,7 @@ fn recently_moved_pinned_and_tiny_tablets_stay_and_are_named() {
     let careful = Settings { cool_down_ms: 1000, min_move_bytes: 10, stop_points: 0, ..settings() };
     let plan = planned(&ALL, &node, &careful);
     assert_eq!(plan.moves.iter().map(|m| m.key.tablet_id.0).collect::<Vec<_>>(), [4]);
-    assert_eq!(plan.outcome, Outcome::FallsShort);
+    assert_eq!(plan.outcome, PlanOutcome::FallsShort);
     let left: Vec<_> = plan.left_out.iter().map(|(key, reason)| (key.tablet_id.0, *reason)).collect();
     assert_eq!(
         left,
@@ -91,7 +91,7 @@ fn nearly_empty_disks_may_differ() {
     let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 3, 0, 100));
     let floor = Settings { source_floor_percent: 40, ..settings() };
     let plan = planned(&ALL, &node, &floor);
-    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert_eq!((plan.moves.len(), plan.outcome), (0, PlanOutcome::FallsShort));
     assert_eq!(
         why(&plan, &node),
         "/d0 is loaded to 30.0 %: below the floor of 40 % a rebalance takes nothing from a disk \
@@ -114,7 +114,7 @@ fn a_rebalance_that_falls_short_names_each_rule_with_its_key_and_its_date() {
     let crowded = node(vec![disk(0, 0), disk(1, 0)], tablets);
     let careful = Settings { cool_down_ms: 5_000, min_move_bytes: 10, ..settings() };
     let plan = planned(&ALL, &crowded, &careful);
-    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert_eq!((plan.moves.len(), plan.outcome), (0, PlanOutcome::FallsShort));
     assert_eq!(
         why(&plan, &crowded),
         "2 tablets stay, tablet 1 because: moved too recently; a rebalance may move it again at 1970-01-01T00:16:45Z \
@@ -129,7 +129,7 @@ fn a_rebalance_that_falls_short_names_each_rule_with_its_key_and_its_date() {
     );
     let two_media = node(vec![disk(0, 0), Disk { medium: Medium::Ssd, ..disk(1, 0) }], several(1, 4, 0, 100));
     let plan = planned(&ALL, &two_media, &settings());
-    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort));
+    assert_eq!((plan.moves.len(), plan.outcome), (0, PlanOutcome::FallsShort));
     assert!(
         why(&plan, &two_media)
             .starts_with("/d0 is the only HDD disk in service, and disks of different media")
@@ -174,7 +174,7 @@ fn a_cut_plan_says_so_and_the_next_goes_on() {
     let node = node(vec![disk(0, 0), disk(1, 0)], several(1, 8, 0, 50));
     let short = Settings { max_moves: 1, ..settings() };
     let first = planned(&ALL, &node, &short);
-    assert_eq!((first.moves.len(), first.outcome), (1, Outcome::CutShort));
+    assert_eq!((first.moves.len(), first.outcome), (1, PlanOutcome::CutShort));
     let second = planned(&ALL, &applied(&node, &first.moves), &short);
     assert_eq!(second.moves.len(), 1);
     assert_ne!(first.moves[0].key, second.moves[0].key);
@@ -198,7 +198,7 @@ fn a_move_that_a_later_one_makes_needless_is_taken_back() {
     let plan = planned(&ALL, &node, &Settings { start_points: 6, ..settings() });
     // Looked at first, the emptiest disk has room for the small one only; once the other has left, it may stay.
     let moved: Vec<_> = plan.moves.iter().map(|planned| planned.key.tablet_id.0).collect();
-    assert_eq!((moved.as_slice(), plan.outcome), ([51].as_slice(), Outcome::Reaches));
+    assert_eq!((moved.as_slice(), plan.outcome), ([51].as_slice(), PlanOutcome::Reaches));
 }
 
 #[test]
@@ -211,6 +211,6 @@ fn a_disk_that_cannot_be_helped_sets_no_others_moving() {
     tablets.extend(several(5000, 2, 1, 5));
     let node = node((0..10).map(|at| disk(at, 0)).collect(), tablets);
     let plan = planned(&ALL, &node, &settings());
-    assert_eq!((plan.moves.len(), plan.outcome), (0, Outcome::FallsShort), "{:?}", plan.moves);
+    assert_eq!((plan.moves.len(), plan.outcome), (0, PlanOutcome::FallsShort), "{:?}", plan.moves);
     assert_eq!(plan.left_out, [(TabletKey::new(1, 1), Reason::Pinned)]);
 }
