@@ -44,7 +44,7 @@ fn drawn(chance: &AtomicU64, one_of: u64) -> bool {
     next ^= next >> 7;
     next ^= next << 17;
     chance.store(next, Ordering::Relaxed);
-    one_of != 0 && next % one_of == 0
+    one_of != 0 && next.is_multiple_of(one_of)
 }
 
 /// One request and its answer.
