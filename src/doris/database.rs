@@ -9,7 +9,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::ops::Bound;
 
 use super::batch::Batch;
-use super::error::DorisError;
+use super::error::{DorisError, Malformed};
+use super::history::{History, SEQUENCE_MAX};
 use super::log::{LogReader, TornTail};
 use super::manifest::{Family, Manifest};
 use super::source::{MetaFiles, open_existing, read_whole};
@@ -39,7 +40,7 @@ pub struct Database {
     tables: Vec<Table>,
     /// What the logs say, by key.
     recent: BTreeMap<Vec<u8>, Change>,
-    next_sequence: u64,
+    history: History,
     next_file: u64,
     meta_family: u32,
     damage: Vec<DorisError>,
@@ -62,8 +63,8 @@ impl Database {
         let mut database = Self {
             tables: Vec::new(),
             recent: BTreeMap::new(),
-            next_sequence: 1,
-            next_file: 1 + names.iter().filter_map(|name| number_in(name)).max().unwrap_or(0),
+            history: History::after(0),
+            next_file: names.iter().filter_map(|name| number_in(name)).max().unwrap_or(0).saturating_add(1),
             meta_family: META_USUAL_ID,
             damage: Vec::new(),
             strictness,
@@ -71,21 +72,33 @@ impl Database {
         let live = database.or_lost(Live::read(files), || Live::whatever_is_there(&names))?;
         database.meta_family = live.meta_family;
         database.next_file = database.next_file.max(live.next_file);
-        database.next_sequence = live.last_sequence + 1;
+        database.history = History::after(live.last_sequence);
         for (name, size_bytes) in &live.tables {
             let table = open_existing(files, name).and_then(|source| Table::open(name, source, *size_bytes));
             if let Some(table) = database.or_lost(table.map(Some), || None)? {
                 database.tables.push(table);
             }
         }
-        let mut logs: Vec<_> = names.iter().filter_map(|name| Some((log_number(name)?, name))).collect();
-        logs.sort_unstable();
-        for (_, name) in logs.into_iter().filter(|(number, _)| *number >= live.min_log) {
-            let bytes = open_existing(files, name).and_then(|file| read_whole(file.as_ref(), name));
-            let bytes = database.or_lost(bytes, Vec::new)?;
-            database.replay(name, &bytes)?;
-        }
+        database.replay_all(files, &names, &live)?;
         Ok(database)
+    }
+
+    /// Reads every log that RocksDB would read. It reads those too that the tables have overtaken, as far as none has been
+    /// told to be gone, and damage in one of them keeps it from reading the next.
+    fn replay_all(&mut self, files: &dyn MetaFiles, names: &[String], live: &Live) -> Result<(), DorisError> {
+        let mut logs = Vec::new();
+        for name in names {
+            let number = self.or_lost(log_number(name), || None)?;
+            logs.extend(number.filter(|number| *number >= live.min_log).map(|number| (number, name)));
+        }
+        logs.sort_unstable();
+        for (number, name) in logs {
+            let bytes = open_existing(files, name).and_then(|file| read_whole(file.as_ref(), name));
+            let bytes = self.or_lost(bytes, Vec::new)?;
+            self.replay(name, &bytes, number >= live.log_number)?;
+        }
+        let taken = self.history.takes_another_log();
+        self.or_lost(taken.map_err(|why| DorisError::damaged("the last log", 0, why.0)), || ())
     }
 
     /// What could be read, or what stands for it in a rescue.
@@ -99,7 +112,8 @@ impl Database {
         }
     }
 
-    fn replay(&mut self, name: &str, bytes: &[u8]) -> Result<(), DorisError> {
+    /// Reads one log; `counts` says whether its changes are not in the tables yet.
+    fn replay(&mut self, name: &str, bytes: &[u8], counts: bool) -> Result<(), DorisError> {
         let mut reader = LogReader::new(name, bytes, TornTail::Allowed);
         while let Some(record) = reader.next() {
             let (at, batch) = match &record {
@@ -111,16 +125,19 @@ impl Database {
                 }
                 Err(error) => return Err(error.clone()),
             };
-            let batch = batch.map_err(|why| DorisError::damaged(name, at, why.0));
-            let batch = self.or_lost(batch, || Batch { sequence: 0, operations: Vec::new() })?;
-            for (operation, sequence) in batch.operations.iter().zip(batch.sequence..) {
-                self.next_sequence = self.next_sequence.max(sequence + 1);
-                if operation.family == self.meta_family {
+            let damaged = |why: Malformed| DorisError::damaged(name, at, why.0);
+            let batch =
+                self.or_lost(batch.map_err(damaged), || Batch { sequence: 0, operations: Vec::new() })?;
+            let follows = self.history.add(&batch);
+            self.or_lost(follows.map_err(damaged), || ())?;
+            for (operation, sequence) in batch.operations.iter().zip(batch.sequence..SEQUENCE_MAX) {
+                if counts && operation.family == self.meta_family {
                     let value = operation.value.map(<[u8]>::to_vec);
                     self.change(operation.key, Change { sequence, value });
                 }
             }
         }
+        self.history.end_log(reader.ended_in_hole());
         Ok(())
     }
 
@@ -139,7 +156,7 @@ impl Database {
 
     /// The sequence number that a further batch must begin with.
     pub const fn next_sequence(&self) -> u64 {
-        self.next_sequence
+        self.history.next()
     }
 
     /// The number of a log that is added: above that of any file there, and of any that RocksDB would make.
@@ -227,7 +244,10 @@ impl Database {
 /// The files that count.
 struct Live {
     tables: Vec<(String, Option<u64>)>,
+    /// Logs before this one are not read.
     min_log: u64,
+    /// The changes in logs before this one are in the tables.
+    log_number: u64,
     meta_family: u32,
     next_file: u64,
     last_sequence: u64,
@@ -256,7 +276,8 @@ impl Live {
                 .values()
                 .map(|table| (format!("{:06}.sst", table.number), Some(table.size_bytes)))
                 .collect(),
-            min_log: (*log_number).max(manifest.min_log),
+            min_log: manifest.min_log,
+            log_number: *log_number,
             meta_family,
             next_file: manifest.next_file,
             last_sequence: manifest.last_sequence,
@@ -269,6 +290,7 @@ impl Live {
         Self {
             tables: tables.map(|name| (name.clone(), None)).collect(),
             min_log: 0,
+            log_number: 0,
             meta_family: META_USUAL_ID,
             next_file: 0,
             last_sequence: 0,
@@ -276,18 +298,27 @@ impl Live {
     }
 }
 
-fn log_number(name: &str) -> Option<u64> {
-    name.strip_suffix(".log")?.parse().ok()
+/// The number of a log. RocksDB reads the number in the name, and then opens the file that it would have called so.
+fn log_number(name: &str) -> Result<Option<u64>, DorisError> {
+    let Some(number) = name.strip_suffix(".log").and_then(decimal) else { return Ok(None) };
+    if name == format!("{number:06}.log") {
+        return Ok(Some(number));
+    }
+    Err(DorisError::not_understood(name, "a log whose name is not written as RocksDB writes it"))
 }
 
 fn manifest_number(name: &str) -> Option<u64> {
-    name.strip_prefix("MANIFEST-")?.parse().ok()
+    name.strip_prefix("MANIFEST-").and_then(decimal)
+}
+
+fn decimal(digits: &str) -> Option<u64> {
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
 }
 
 /// The number in the name of any file that RocksDB makes.
 fn number_in(name: &str) -> Option<u64> {
     let stem = name.strip_prefix("MANIFEST-").or_else(|| name.strip_prefix("OPTIONS-")).unwrap_or(name);
-    stem.split('.').next()?.parse().ok()
+    stem.split('.').next().and_then(decimal)
 }
 
 type Source<'a> = Box<dyn Iterator<Item = Result<TableEntry, DorisError>> + 'a>;

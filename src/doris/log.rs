@@ -42,6 +42,7 @@ pub struct LogReader<'a> {
     at: usize,
     torn: TornTail,
     ended: bool,
+    ended_in_hole: bool,
 }
 
 enum Fragment<'a> {
@@ -52,7 +53,14 @@ enum Fragment<'a> {
 impl<'a> LogReader<'a> {
     /// Reads `bytes`, the whole of `file`.
     pub const fn new(file: &'a str, bytes: &'a [u8], torn: TornTail) -> Self {
-        Self { file, bytes, at: 0, torn, ended: false }
+        Self { file, bytes, at: 0, torn, ended: false, ended_in_hole: false }
+    }
+
+    /// Whether it ended in a record of which only the beginning is there, and zeroes behind it. RocksDB takes that for
+    /// corruption, other than the same record cut off by the end of the file: it goes on with the next log only where that
+    /// one's first sequence number fits.
+    pub const fn ended_in_hole(&self) -> bool {
+        self.ended_in_hole
     }
 
     fn damaged(&self, at: usize, why: &str) -> DorisError {
@@ -68,7 +76,10 @@ impl<'a> LogReader<'a> {
                 Fragment::Whole { kind, data, next } => (kind, data, next),
                 Fragment::End if record.is_none() => return Ok(None),
                 // The fragments that would follow never came to the disk.
-                Fragment::End => return self.cut_off(at).map(|()| None),
+                Fragment::End => {
+                    self.ended_in_hole = self.zeroes_behind(at);
+                    return self.cut_off(at).map(|()| None);
+                }
             };
             self.at = next;
             match (kind, &mut record) {
@@ -82,6 +93,13 @@ impl<'a> LogReader<'a> {
                 _ => return Err(self.damaged(at, "a fragment does not follow the one before it")),
             }
         }
+    }
+
+    /// Whether there is room for a fragment's header at `at`, or where the next block begins.
+    fn zeroes_behind(&self, at: usize) -> bool {
+        let left_in_block = BLOCK_BYTES - at % BLOCK_BYTES;
+        let skipped = if left_in_block < HEADER_BYTES { left_in_block } else { 0 };
+        self.bytes.len().saturating_sub(at + skipped) >= HEADER_BYTES
     }
 
     fn cut_off(&self, at: usize) -> Result<(), DorisError> {

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::cursor::Cursor;
 use super::error::{DorisError, Malformed};
+use super::history::SEQUENCE_MAX;
 use super::log::{LogReader, TornTail};
 use crate::model::quoted;
 
@@ -42,6 +43,9 @@ pub struct Manifest {
     pub last_sequence: u64,
     /// Logs before this one are needed by no family.
     pub min_log: u64,
+    /// Whether any edit has said the number of a log, of the next file, of the last sequence: RocksDB opens nothing where
+    /// one of them is missing.
+    said: [bool; 3],
 }
 
 impl Manifest {
@@ -61,6 +65,10 @@ impl Manifest {
         if manifest.families.is_empty() {
             return Err(DorisError::damaged(file, 0, "it has no column family"));
         }
+        if manifest.said != [true; 3] || manifest.last_sequence > SEQUENCE_MAX {
+            let why = "it does not say the numbers of its log, its next file and its last change";
+            return Err(DorisError::damaged(file, 0, why));
+        }
         Ok(manifest)
     }
 
@@ -73,12 +81,15 @@ impl Manifest {
         let mut edit = Edit::read(record)?;
         match edit.change {
             FamilyChange::Add(name) => {
-                self.families.insert(edit.family, Family { name, ..Family::default() });
+                let twice = self.families.insert(edit.family, Family { name, ..Family::default() });
+                if twice.is_some() {
+                    return Err(Malformed("a column family is added that is there").into());
+                }
             }
-            FamilyChange::Drop => {
-                self.families.remove(&edit.family);
-                return Ok(());
+            FamilyChange::Drop if self.families.remove(&edit.family).is_none() => {
+                return Err(Malformed("a column family is dropped that is not there").into());
             }
+            FamilyChange::Drop => return Ok(()),
             FamilyChange::None => {}
         }
         // The default family is there before anybody has added it.
@@ -96,9 +107,11 @@ impl Manifest {
             }
         }
         family.tables.append(&mut edit.added);
-        family.log_number = family.log_number.max(edit.log_number);
-        self.next_file = self.next_file.max(edit.next_file);
-        self.last_sequence = self.last_sequence.max(edit.last_sequence);
+        let numbers = [edit.log_number, edit.next_file, edit.last_sequence];
+        self.said.iter_mut().zip(numbers).for_each(|(said, number)| *said |= number.is_some());
+        family.log_number = family.log_number.max(edit.log_number.unwrap_or(0));
+        self.next_file = self.next_file.max(edit.next_file.unwrap_or(0));
+        self.last_sequence = self.last_sequence.max(edit.last_sequence.unwrap_or(0));
         self.min_log = self.min_log.max(edit.min_log);
         Ok(())
     }
@@ -131,9 +144,9 @@ struct Edit {
     change: FamilyChange,
     deleted: Vec<(u32, u64)>,
     added: BTreeMap<(u32, u64), TableFile>,
-    log_number: u64,
-    next_file: u64,
-    last_sequence: u64,
+    log_number: Option<u64>,
+    next_file: Option<u64>,
+    last_sequence: Option<u64>,
     min_log: u64,
 }
 
@@ -150,9 +163,9 @@ impl Edit {
                         return Err(Problem::NotUnderstood(format!("the comparator {}", quoted(&*name))));
                     }
                 },
-                2 => edit.log_number = cursor.varint()?,
-                3 => edit.next_file = cursor.varint()?,
-                4 => edit.last_sequence = cursor.varint()?,
+                2 => edit.log_number = Some(cursor.varint()?),
+                3 => edit.next_file = Some(cursor.varint()?),
+                4 => edit.last_sequence = Some(cursor.varint()?),
                 // Where a compaction goes on.
                 5 => {
                     cursor.varint_u32()?;
@@ -281,7 +294,7 @@ mod tests {
     #[test]
     fn edits_add_up() {
         let bytes = file(&[
-            numbers(&[3, 12, 4, 77]),
+            numbers(&[2, 1, 3, 12, 4, 77]),
             add_meta(),
             table(0, 5),
             table(0, 6),
@@ -309,8 +322,21 @@ mod tests {
                 "{error}"
             );
         }
-        let dropped = file(&[add_meta(), numbers(&[200, 2, 6, 0, 5])]);
-        assert!(matches!(Manifest::read("m", &dropped), Err(DorisError::Damaged { .. })));
+        let whole = numbers(&[2, 1, 3, 12, 4, 77]);
+        assert!(Manifest::read("m", &file(&[whole.clone(), add_meta()])).is_ok());
+        for damaged in [
+            vec![whole.clone(), add_meta(), numbers(&[200, 2, 6, 0, 5])],
+            vec![whole.clone(), add_meta(), add_meta()],
+            vec![whole, numbers(&[200, 2, 202])],
+            // No sequence number.
+            vec![numbers(&[2, 1, 3, 12]), add_meta()],
+            vec![numbers(&[2, 1, 3, 12, 4, 1 << 56]), add_meta()],
+        ] {
+            assert!(
+                matches!(Manifest::read("m", &file(&damaged)), Err(DorisError::Damaged { .. })),
+                "{damaged:?}"
+            );
+        }
     }
 
     proptest! {

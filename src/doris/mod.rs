@@ -22,6 +22,7 @@ pub mod database;
 pub mod display;
 pub mod error;
 pub mod files;
+mod history;
 pub mod inventory;
 pub mod judge;
 pub mod keys;

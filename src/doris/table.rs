@@ -4,6 +4,8 @@
 //! other index types, range deletions, global sequence numbers and compressors other than Snappy are refused: a backend
 //! writes none of them, and 5.14.2 itself does not read format 3.
 
+use std::cmp::Ordering;
+
 use super::block::{Block, Entries};
 use super::cursor::{Cursor, masked};
 use super::error::{DorisError, Malformed};
@@ -71,6 +73,11 @@ impl Table {
             let (key, value) = entry.map_err(|why| table.damaged(footer.index, why.0))?;
             let handle =
                 Handle::read(&mut Cursor::new(&value)).map_err(|why| table.damaged(footer.index, why.0))?;
+            if table.index.last().is_some_and(|(before, _)| order(before, &key) != Ordering::Less) {
+                return Err(
+                    table.damaged(footer.index, "a key of the index does not come behind the one before it")
+                );
+            }
             table.index.push((key, handle));
         }
         Ok(table)
@@ -154,21 +161,30 @@ impl Table {
     /// Every entry, by key and then newest first. After an error the next block follows: who must have all stops there, a
     /// rescue goes on.
     pub fn iter(&self) -> impl Iterator<Item = Result<TableEntry, DorisError>> + '_ {
-        self.index.iter().flat_map(|(_, at)| match self.read_block(*at) {
+        (0..self.index.len()).flat_map(|nth| match self.read_block(nth) {
             Ok(entries) => entries.into_iter().map(Ok).collect(),
             Err(error) => vec![Err(error)],
         })
     }
 
-    fn read_block(&self, at: Handle) -> Result<Vec<TableEntry>, DorisError> {
-        let block = self.block(at)?;
-        let entries = self.entries(&block, at)?;
-        entries
-            .map(|entry| {
-                let (internal, value) = entry.map_err(|why| self.damaged(at, why.0))?;
-                self.table_entry(at, internal, value)
-            })
-            .collect()
+    /// The entries of the `nth` block. A block's checksum does not say where it belongs: its keys do.
+    fn read_block(&self, nth: usize) -> Result<Vec<TableEntry>, DorisError> {
+        let (bound, at) = &self.index[nth];
+        let block = self.block(*at)?;
+        let mut before = nth.checked_sub(1).map(|before| self.index[before].0.clone());
+        let mut entries = Vec::new();
+        for entry in self.entries(&block, *at)? {
+            let (internal, value) = entry.map_err(|why| self.damaged(*at, why.0))?;
+            if before.is_some_and(|before| order(&before, &internal) != Ordering::Less) {
+                return Err(self.damaged(*at, "a key does not come behind the one before it"));
+            }
+            before = Some(internal.clone());
+            entries.push(self.table_entry(*at, internal, value)?);
+        }
+        if before.is_some_and(|last| order(&last, bound) == Ordering::Greater) {
+            return Err(self.damaged(*at, "a block has a key that the index has further behind"));
+        }
+        Ok(entries)
     }
 
     /// An internal key is the key, and eight bytes of sequence number and kind.
@@ -205,8 +221,8 @@ impl Table {
         let user_key = |internal: &'_ [u8]| internal.len().saturating_sub(8);
         let from = self.index.partition_point(|(last, _)| &last[..user_key(last)] < prefix);
         let mut found = Vec::new();
-        for (last, at) in &self.index[from..] {
-            found.extend(self.read_block(*at)?.into_iter().filter(|entry| entry.key.starts_with(prefix)));
+        for (nth, (last, _)) in self.index.iter().enumerate().skip(from) {
+            found.extend(self.read_block(nth)?.into_iter().filter(|entry| entry.key.starts_with(prefix)));
             let last = &last[..user_key(last)];
             if last > prefix && !last.starts_with(prefix) {
                 break;
@@ -214,6 +230,14 @@ impl Table {
         }
         Ok(found)
     }
+}
+
+/// The order of internal keys: by key, and then the newest first.
+fn order(left: &[u8], right: &[u8]) -> Ordering {
+    let parts = |internal: &'_ [u8]| internal.len().saturating_sub(8);
+    let ((left, left_age), (right, right_age)) = (left.split_at(parts(left)), right.split_at(parts(right)));
+    let age = |bytes: &[u8]| Cursor::new(bytes).u64_le().unwrap_or(0);
+    left.cmp(right).then_with(|| age(right_age).cmp(&age(left_age)))
 }
 
 struct Footer {

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use tabletd::doris::database::{Database, Strictness};
 use tabletd::doris::moving::{Batches, NewPlace, Stale, batches};
@@ -63,7 +64,7 @@ fn delete(log: &mut AddedLog, batch: &Batches) {
     log.append(builder).expect("is appended");
 }
 
-fn files(meta: &Path) -> BTreeMap<String, Vec<u8>> {
+fn files(meta: &Path) -> BTreeMap<String, Arc<Vec<u8>>> {
     InMemory::of(meta).0
 }
 
@@ -129,7 +130,7 @@ fn a_log_cut_anywhere_has_each_batch_whole_or_not_at_all() {
     let mut seen = 0;
     for cut in (0..=length).step_by(7).chain([length]) {
         let mut files = InMemory(whole.0.clone());
-        files.0.get_mut(&name).expect("our log").truncate(cut);
+        Arc::make_mut(files.0.get_mut(&name).expect("our log")).truncate(cut);
         let now = content(&Database::open(&files, Strictness::Refuse).expect("opens"));
         let state = states.iter().position(|state| *state == now);
         assert!(state.is_some_and(|state| state >= seen), "cut at {cut}: {state:?} after {seen}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use serde_json::Value;
 use tabletd::doris::database::{Database, Pair};
@@ -100,9 +100,9 @@ impl MetaFiles for OnDisk {
 }
 
 /// A `meta/` directory in memory, for mutations.
-pub(crate) struct InMemory(pub(crate) BTreeMap<String, Vec<u8>>);
+pub(crate) struct InMemory(pub(crate) BTreeMap<String, Arc<Vec<u8>>>);
 
-struct Bytes(Vec<u8>);
+struct Bytes(Arc<Vec<u8>>);
 
 impl ReadAt for Bytes {
     fn length_bytes(&self) -> u64 {
@@ -119,7 +119,7 @@ impl ReadAt for Bytes {
 impl InMemory {
     pub(crate) fn of(meta: &Path) -> Self {
         let entries = std::fs::read_dir(meta).expect("readable").map(|entry| entry.expect("readable"));
-        let read = |entry: &std::fs::DirEntry| std::fs::read(entry.path()).expect("readable");
+        let read = |entry: &std::fs::DirEntry| Arc::new(std::fs::read(entry.path()).expect("readable"));
         Self(entries.map(|entry| (entry.file_name().into_string().expect("text"), read(&entry))).collect())
     }
 }
@@ -130,6 +130,6 @@ impl MetaFiles for InMemory {
     }
 
     fn open(&self, name: &str) -> Result<Option<Box<dyn ReadAt>>, DorisError> {
-        Ok(self.0.get(name).map(|bytes| Box::new(Bytes(bytes.clone())) as Box<dyn ReadAt>))
+        Ok(self.0.get(name).map(|bytes| Box::new(Bytes(Arc::clone(bytes))) as Box<dyn ReadAt>))
     }
 }

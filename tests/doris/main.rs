@@ -2,11 +2,13 @@
 
 mod adding;
 mod afterwards;
+mod any_start;
 mod calls;
 mod daemon;
 mod databases;
 mod fixtures;
 mod frontend;
+mod hostile;
 #[cfg(feature = "fault-injection")]
 mod kills;
 #[allow(dead_code)] // each suite uses its part

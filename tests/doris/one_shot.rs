@@ -18,9 +18,10 @@ use tabletd::journal::Journal;
 use tabletd::model::{Migration, StaleRowsets, Status};
 
 use crate::afterwards::Before;
+use crate::any_start::Roots;
+pub(crate) use crate::any_start::{directory, ids_of};
 use crate::databases::hex;
 use crate::fixtures::{OnDisk, expected, pairs_of, root};
-use crate::start_model::starts;
 
 type Content = BTreeMap<Vec<u8>, Vec<u8>>;
 
@@ -150,14 +151,6 @@ pub(crate) fn said(output: &Output) -> String {
     format!("{:?}\n{}\n{}", output.status.code(), text(&output.stdout), text(&output.stderr))
 }
 
-pub(crate) fn ids_of(tablet: &Value) -> TabletIds {
-    let number = |name: &str| tablet[name].as_i64().expect("a number");
-    TabletIds {
-        tablet_id: number("tablet_id"),
-        schema_hash: i32::try_from(number("schema_hash")).expect("fits"),
-    }
-}
-
 pub(crate) fn content(database: &Database) -> Content {
     let mut content = Content::new();
     database
@@ -192,10 +185,6 @@ pub(crate) fn files(dir: &Path) -> BTreeMap<String, (String, u32, u32, u32)> {
         }
     }
     files
-}
-
-pub(crate) fn directory(root: &Path, shard: i64, ids: TabletIds) -> PathBuf {
-    root.join(format!("data/{shard}/{}/{}", ids.tablet_id, ids.schema_hash))
 }
 
 #[test]
@@ -400,30 +389,11 @@ fn libc_lock() -> libc::flock {
     libc::flock { l_type: 1, l_whence: 0, l_start: 0, l_len: 0, l_pid: 0 }
 }
 
-/// The tablet, as each of the backend's possible starts has it: always the same rowsets, from the root that owns it, and
-/// every file of theirs there.
+/// [`Roots::any_start_has`] of a node as it stands.
 pub(crate) fn assert_any_start_has_it(node: &Node, tablet: &Value, owner: Option<usize>, about: &str) {
-    let ids = ids_of(tablet);
-    let copies = [node.found(0, ids), node.found(1, ids)];
-    let version = tablet["version"].as_i64();
-    for live in starts(&copies) {
-        let live = live.unwrap_or_else(|| panic!("{about}: no copy of {ids}"));
-        assert!(owner.is_none_or(|owner| owner == live.root), "{about}: {ids} is on root {}", live.root);
-        assert_eq!(live.rowsets.iter().map(|rowset| rowset.end_version).max(), version, "{about}: {ids}");
-        assert_eq!(live.open, Vec::<String>::new(), "{about}: {ids}");
-        let at = directory(&node.roots[live.root], live.tablet.shard, ids);
-        let there = files(&at);
-        for rowset in &live.rowsets {
-            for segment in 0..rowset.segments {
-                let name = format!("{}_{segment}.dat", rowset.id);
-                let wanted =
-                    tablet["files"].as_array().expect("a list").iter().find(|file| file[0] == name.as_str());
-                let wanted = wanted.unwrap_or_else(|| panic!("{about}: {ids}: {name} is no file of it"));
-                let found = there.get(&name).unwrap_or_else(|| panic!("{about}: {ids}: {name} is not there"));
-                assert_eq!(wanted[2], found.0.as_str(), "{about}: {ids}: {name}");
-            }
-        }
-    }
+    let roots = Roots::read([&node.roots[0], &node.roots[1]]);
+    let found = roots.and_then(|roots| roots.any_start_has(tablet, owner));
+    found.unwrap_or_else(|what| panic!("{about}: {what}"));
 }
 
 #[test]
