@@ -38,6 +38,21 @@ const HELP_MAX: usize = 60;
 const ZSH_FIRST_CALL: &str =
     "if [ \"$funcstack[1]\" = _tabletctl ]; then\n    _clap_dynamic_completer_tabletctl \"$@\"\nfi\n";
 
+/// bash puts a candidate into the line as it is, blanks and all.
+const BASH_QUOTES: &str = r#"
+_tabletctl() {
+    _clap_complete_tabletctl "$@"
+    # Within quotation marks everything is quoted already.
+    [[ ${COMP_WORDS[COMP_CWORD]} != [\"\']* ]] || return 0
+    local at
+    for at in "${!COMPREPLY[@]}"; do
+        printf -v "COMPREPLY[at]" %q "${COMPREPLY[at]}"
+    done
+}
+complete -o nospace -o bashdefault -F _tabletctl tabletctl
+[[ ${BASH_VERSINFO[0]} -lt 5 ]] || complete -o nospace -o bashdefault -o nosort -F _tabletctl tabletctl
+"#;
+
 /// Answers a shell that asks for completion, and ends the process then. Otherwise does nothing.
 pub fn answer_shell() {
     CompleteEnv::with_factory(command).var(VARIABLE).complete();
@@ -58,8 +73,10 @@ pub(super) fn script(shell: Shell) -> Result<String, CliError> {
         .write_registration(VARIABLE, "tabletctl", "tabletctl", "tabletctl", &mut script)
         .map_err(|error| CliError::new(Exit::Failed, error))?;
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    if shell == Shell::Zsh {
-        script += ZSH_FIRST_CALL;
+    match shell {
+        Shell::Zsh => script += ZSH_FIRST_CALL,
+        Shell::Bash => script += BASH_QUOTES,
+        _ => {}
     }
     Ok(script)
 }

@@ -65,6 +65,27 @@ fn disks_tablets_tasks_and_migrations_are_offered_as_the_daemon_has_them() {
     assert!(typed.len() == 1 && typed[0].starts_with("4711"), "{typed:?}");
 }
 
+/// A word that is empty, or that many ids begin with, is asked for in pages: none may be left out, and none end it.
+#[test]
+fn tablets_are_offered_for_a_word_that_says_little() {
+    let mut node = Node::new(1);
+    for id in [1, 9, 15, 10_001] {
+        node.add_tablet(0, id, &[100]);
+    }
+    let daemon = node.start();
+    let address = daemon.url("");
+    for (word, wanted) in
+        [("", &["1", "10001", "15", "9"][..]), ("1", &["1", "10001", "15"]), ("100", &["10001"]), ("0", &[])]
+    {
+        let lines = offered(&address, &["tablet", "show", word]);
+        let values: Vec<_> = lines.iter().map(|line| line.split('\t').next().unwrap_or_default()).collect();
+        // Without a word the options of the command are offered too.
+        let ids: Vec<_> =
+            values.into_iter().filter(|value| value.starts_with(|c: char| c.is_ascii_digit())).collect();
+        assert_eq!(ids, wanted, "{word:?}: {lines:?}");
+    }
+}
+
 /// Whether a shell is here; a run that must not skip anything fails without it.
 fn is_here(shell: &str) -> bool {
     let here = Command::new(shell).arg("-c").arg("true").stdin(Stdio::null()).output().is_ok();
@@ -118,6 +139,21 @@ fn bash_completes_a_disk_and_a_tablet() {
     has_completed(&said, "tabletctl disk show disk1");
     has_completed(&said, "tabletctl tablet show 4711");
     has_completed(&said, "tabletctl config reload");
+}
+
+#[test]
+fn bash_quotes_a_path_with_a_blank() {
+    if !is_here("bash") {
+        return;
+    }
+    let mut node = Node::new(1);
+    let blank = node.dir.path().join("my disk");
+    std::fs::create_dir(&blank).expect("a directory");
+    node.roots.push(blank);
+    let daemon = node.start();
+    let load = "source <(tabletctl completions bash)";
+    let said = typed_into("bash --norc --noprofile -i", load, &daemon, &["tabletctl disk show my"]);
+    has_completed(&said, "tabletctl disk show my disk");
 }
 
 #[test]
