@@ -23,10 +23,12 @@ use crate::model::{MigrationId, SchemaHash, ShardId, TabletId};
 const EXIT_STATUS: &str = "\
 Exit status:
   0  done
-  1  tried and failed: a migration failed or was aborted, damage was found, a disk said no
+  1  tried and failed: a migration failed or was aborted, damage was found,
+     a disk said no
   2  the command line makes no sense
   3  no daemon answers
-  4  refused before anything was touched: by the daemon, by a root's lock, or because it is no tablet
+  4  refused before anything was touched: by the daemon, by a root's lock,
+     or because it is no tablet
 
 Environment:
   TABLETD_ADDR        stands for --addr
@@ -38,7 +40,7 @@ Environment:
 
 /// Watch and steer a tabletd, or work on its storage roots while it is stopped.
 #[derive(Debug, Parser)]
-#[command(name = "tabletctl", version, after_help = EXIT_STATUS)]
+#[command(name = "tabletctl", version, after_help = EXIT_STATUS, max_term_width = 80)]
 pub struct Cli {
     /// Where the daemon listens: http://HOST:PORT or https://HOST:PORT.
     #[arg(
@@ -354,4 +356,26 @@ pub struct CheckArgs {
     /// All roots of this be.conf.
     #[arg(long, value_name = "FILE")]
     pub conf: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory as _};
+
+    #[test]
+    fn help_fits_a_terminal_of_80_columns() {
+        fn look(command: &mut Command) {
+            let help = command.render_long_help().to_string();
+            // What is typed is shown whole.
+            for line in help.lines().filter(|line| !line.starts_with("Usage: ")) {
+                assert!(line.chars().count() <= 80, "{}: {line}", command.get_name());
+            }
+            command.get_subcommands_mut().for_each(look);
+        }
+        let mut command = super::Cli::command();
+        command.build();
+        look(&mut command);
+        look(&mut crate::service::Arguments::command());
+        look(&mut crate::fleet::Arguments::command());
+    }
 }

@@ -9,7 +9,8 @@ use clap::Parser;
 use super::PORT;
 
 const MORE: &str = "\
-Every option can be set by an environment variable, TABLETFLEET_ and its name: TABLETFLEET_STATE_DIR.
+Every option can be set by an environment variable, TABLETFLEET_ and its name:
+TABLETFLEET_STATE_DIR.
 
 Exit status:
   0  stopped in order
@@ -19,7 +20,7 @@ Exit status:
 /// Drives many nodes: drains and rebalances disks of nodes that run tabletd and of plain Doris BEs, within limits and one
 /// after the other.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tabletfleet", version, after_help = MORE)]
+#[command(name = "tabletfleet", version, after_help = MORE, max_term_width = 80)]
 pub struct Arguments {
     /// Where the fleet remembers things, its tokens and its audit log are; made where it is missing.
     #[arg(long, value_name = "DIR", env = "TABLETFLEET_STATE_DIR")]
