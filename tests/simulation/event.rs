@@ -6,6 +6,7 @@ use tabletd::model::Mode;
 
 use crate::machine::disk::Errno;
 use crate::machine::files::Kind;
+use crate::plot;
 use crate::rng::Rng;
 
 /// One thing that happens. A list of them is a scenario.
@@ -31,7 +32,7 @@ pub(crate) enum Order {
     Move { tablet: usize, to: usize, mode: Mode },
     Steer { which: usize, how: Steer },
     Drain { disk: usize },
-    Heal { tablet: usize },
+    Heal { tablet: usize, to: Option<usize> },
     Restore { tablet: usize },
     Purge,
     Verify { tablet: usize },
@@ -100,12 +101,21 @@ pub(crate) enum Down {
 
 /// What a scenario may choose from.
 pub(crate) struct Choice {
-    pub(crate) tablets: usize,
+    /// The disk of each tablet.
+    pub(crate) homes: Vec<usize>,
     pub(crate) disks: usize,
 }
 
-/// Draws a scenario: a move to begin with, then anything.
+/// Draws a scenario: one that is told on purpose, at times with something more behind it, or anything.
 pub(crate) fn draw(rng: &mut Rng, choice: &Choice) -> Vec<Event> {
+    match rng.below(8) {
+        0..4 => plot::draw(rng, choice),
+        4 => [plot::draw(rng, choice), draw_anything(rng, choice)].concat(),
+        _ => draw_anything(rng, choice),
+    }
+}
+
+fn draw_anything(rng: &mut Rng, choice: &Choice) -> Vec<Event> {
     let mut events = Vec::new();
     for _ in 0..1 + rng.index(5) {
         if rng.below(4) == 0 {
@@ -135,17 +145,17 @@ fn draw_live(rng: &mut Rng, choice: &Choice) -> Event {
 
 fn draw_move(rng: &mut Rng, choice: &Choice) -> Order {
     let mode = [Mode::Auto, Mode::Auto, Mode::ManualCutover, Mode::Stepwise][rng.index(4)];
-    Order::Move { tablet: rng.index(choice.tablets), to: rng.index(choice.disks), mode }
+    Order::Move { tablet: rng.index(choice.homes.len()), to: rng.index(choice.disks), mode }
 }
 
 fn draw_order(rng: &mut Rng, choice: &Choice) -> Order {
     use Steer::{Abort, Cutover, ForceComplete, Pause, Rate, Resume, Retry, Revert, Settle};
     let steers = [Abort, Pause, Resume, Retry, Cutover, ForceComplete, Revert, Rate, Settle];
-    let (tablet, disk) = (rng.index(choice.tablets), rng.index(choice.disks));
+    let (tablet, disk) = (rng.index(choice.homes.len()), rng.index(choice.disks));
     match rng.below(24) {
         0..12 => Order::Steer { which: rng.index(4) / 2, how: steers[rng.index(steers.len())] },
         12 => Order::Drain { disk },
-        13 => Order::Heal { tablet },
+        13 => Order::Heal { tablet, to: None },
         14 => Order::Restore { tablet },
         15 => Order::Purge,
         16 => Order::Verify { tablet },
@@ -189,6 +199,21 @@ fn draw_down(rng: &mut Rng, choice: &Choice) -> Down {
         7 => Down::Old(disk),
         8 => Down::Unconfigure(disk),
         _ => Down::Configure(disk),
+    }
+}
+
+impl Event {
+    /// Whether nothing is wrong with a disk or the journal then, and no disk is given up: after such events alone, and any
+    /// kills and power cuts, nothing is asked of an operator.
+    pub(crate) const fn is_harmless(&self) -> bool {
+        match self {
+            Self::Order(order) => !matches!(
+                order,
+                Order::Forget { .. } | Order::GiveUp { .. } | Order::Replace { .. } | Order::Register { .. }
+            ),
+            Self::Wait { .. } | Self::DieAfter { .. } | Self::End(_) => true,
+            Self::Trouble(..) | Self::Down(_) => false,
+        }
     }
 }
 

@@ -103,7 +103,14 @@ fn all_end(engine: &Engine, rng: &mut Rng) -> Result<Vec<MigrationId>, String> {
 /// Served with the bytes that were put in, or so after one verb.
 fn served(engine: &Engine, tablets: &Tablets, key: TabletKey, verbs: Verbs) -> Result<(), String> {
     for _ in 0..PATIENCE {
-        let Err(why) = is_served(engine, tablets, key) else { return Ok(()) };
+        let why = match is_served(engine, tablets, key) {
+            Ok(()) => return Ok(()),
+            // Nothing in here flips a bit: wrong bytes that are not said to be wrong are the program's.
+            Err(NotServed::WrongBytes(dir)) => {
+                return Err(format!("{dir} is served as tablet {key} and has other bytes than were put in"));
+            }
+            Err(NotServed::Said(why)) => why,
+        };
         if verbs == Verbs::Done {
             return Err(format!("tablet {key} was served and is not: {why}"));
         }
@@ -156,21 +163,27 @@ fn heal_elsewhere(engine: &Engine, key: TabletKey, older: Older) -> String {
     answers.join("; ")
 }
 
-fn is_served(engine: &Engine, tablets: &Tablets, key: TabletKey) -> Result<(), String> {
-    let view = engine.tablet(key).ok_or_else(|| engine.why_not_served(key.tablet_id, None).message)?;
+/// Why a tablet is not served.
+enum NotServed {
+    /// As the node says.
+    Said(String),
+    /// The node says nothing of it: this directory.
+    WrongBytes(String),
+}
+
+fn is_served(engine: &Engine, tablets: &Tablets, key: TabletKey) -> Result<(), NotServed> {
+    let view = engine
+        .tablet(key)
+        .ok_or_else(|| NotServed::Said(engine.why_not_served(key.tablet_id, None).message))?;
     if let Some(why) = view.unavailable.or(view.damaged).or(view.unreadable) {
-        return Err(why);
+        return Err(NotServed::Said(why));
     }
     let dir = format!("{}/data/{}/{}/{}", view.disk, view.shard_id, key.tablet_id, key.schema_hash);
     let found = inside(|machine| {
         let (disk, rest) = machine.files.mount_of(dir.as_bytes()).ok()?;
         Some(read_all(&machine.files.disks[disk], std::str::from_utf8(rest).ok()?.trim_start_matches('/')))
     });
-    if found.as_ref() == tablets.get(&key) {
-        Ok(())
-    } else {
-        Err(format!("{dir} has other bytes than were put in"))
-    }
+    if found.as_ref() == tablets.get(&key) { Ok(()) } else { Err(NotServed::WrongBytes(dir)) }
 }
 
 /// No journal was lost, and yet something is forgotten; or an acknowledged end is undone.

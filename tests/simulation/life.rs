@@ -11,7 +11,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{ForkResult, Pid, alarm, fork};
 use tabletd::config::Config;
 use tabletd::engine::{Contract as _, Engine, MigrationFilter, TabletFilter};
-use tabletd::model::{Status, TabletKey};
+use tabletd::model::{OperationState, Status, TabletKey};
 
 use crate::event::{End, Event, Trouble};
 use crate::judge;
@@ -232,9 +232,10 @@ fn run(plan: &Plan, tablets: &judge::Tablets) -> Result<(), String> {
 
 /// Nothing is served that is older than what was served before.
 fn check_generations(engine: &Engine) -> Result<(), String> {
-    let highest = served_so_far();
+    let (served, owned) = (served_so_far(), owned_so_far());
     for view in engine.tablets(&TabletFilter::default()).items {
-        let before = highest.get(&view.key.to_string()).copied().unwrap_or(0);
+        let of = |notes: &BTreeMap<String, u64>| notes.get(&view.key.to_string()).copied().unwrap_or(0);
+        let before = of(&served).max(of(&owned));
         if view.unavailable.is_none() && view.generation < before {
             let (now, disk) = (view.generation, view.disk);
             return Err(format!(
@@ -246,17 +247,26 @@ fn check_generations(engine: &Engine) -> Result<(), String> {
     Ok(())
 }
 
-/// The highest generation of each tablet that was served, by its key as text; forgotten with a journal or a disk, since
-/// then nothing may be left that knows.
+/// What was served; once a disk was exchanged, nothing may be left that knows.
 fn served_so_far() -> BTreeMap<String, u64> {
+    highest("served", &["journal", "exchanged"])
+}
+
+/// What was served with nothing under way: the journal knows that for ever.
+fn owned_so_far() -> BTreeMap<String, u64> {
+    highest("owned", &["journal"])
+}
+
+/// The highest generation of each tablet in notes of this kind, by its key as text, since the last note of another kind.
+fn highest(kind: &str, forgotten_with: &[&str]) -> BTreeMap<String, u64> {
     let mut highest = BTreeMap::new();
     for note in notes() {
         let mut words = note.split(' ');
         match (words.next(), words.next(), words.next().and_then(|text| text.parse().ok())) {
-            (Some("served"), Some(key), Some(generation)) => {
+            (Some(word), Some(key), Some(generation)) if word == kind => {
                 highest.insert(key.to_owned(), generation);
             }
-            (Some("journal" | "exchanged"), ..) => highest.clear(),
+            (Some(word), ..) if forgotten_with.contains(&word) => highest.clear(),
             _ => {}
         }
     }
@@ -269,19 +279,28 @@ fn die_after(calls: u64) {
 
 /// What has ended, and what is served, is acknowledged as such to whoever asks.
 fn note_ends(engine: &Engine) {
-    let highest = served_so_far();
-    for view in engine.tablets(&TabletFilter::default()).items {
-        if view.unavailable.is_none() && highest.get(&view.key.to_string()) != Some(&view.generation) {
-            note(format!("served {} {}", view.key, view.generation));
+    let Ok(page) = engine.migrations(&MigrationFilter::default()) else { return };
+    let under_way: BTreeSet<_> =
+        page.items.iter().filter(|row| !row.status.is_final()).map(|row| row.key).collect();
+    let operations = engine.operations(1000).items;
+    let is_calm = operations.iter().all(|operation| operation.state != OperationState::Running);
+    let (served, owned) = (served_so_far(), owned_so_far());
+    for view in
+        engine.tablets(&TabletFilter::default()).items.iter().filter(|view| view.unavailable.is_none())
+    {
+        let key = view.key.to_string();
+        let line = |kind: &str| note(format!("{kind} {key} {}", view.generation));
+        if served.get(&key) != Some(&view.generation) {
+            line("served");
+        }
+        if is_calm && !under_way.contains(&view.key) && owned.get(&key) != Some(&view.generation) {
+            line("owned");
         }
     }
-    let Ok(page) = engine.migrations(&MigrationFilter::default()) else { return };
-    for migration in page.items {
-        if migration.status == Status::Completed {
-            let line = format!("completed {}", migration.id);
-            if !notes().contains(&line) {
-                note(line);
-            }
+    for migration in page.items.iter().filter(|row| row.status == Status::Completed) {
+        let line = format!("completed {}", migration.id);
+        if !notes().contains(&line) {
+            note(line);
         }
     }
 }

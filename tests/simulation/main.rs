@@ -9,7 +9,7 @@
 //! |---|---|
 //! | [`machine`] | threads, time, disks and the C library in one process |
 //! | [`world`] | a node's disks, from outside |
-//! | [`event`], [`scenario`] | what happens, the lives it makes, and fewer of them |
+//! | [`event`], [`plot`], [`scenario`] | what happens, the lives it makes, and fewer of them |
 //! | [`life`], [`operator`] | one process of the node, and those who give it orders |
 //! | [`left_out`] | proof that a defect is found |
 //! | [`judge`], [`oracle`] | what must be true of a node that runs, and of its disks |
@@ -21,6 +21,7 @@ mod life;
 mod machine;
 mod operator;
 mod oracle;
+mod plot;
 #[path = "../faults/rng.rs"]
 #[allow(dead_code)]
 mod rng;
@@ -50,9 +51,10 @@ struct Arguments {
     /// Live so many scenarios, whatever the time.
     #[arg(long)]
     scenarios: Option<u64>,
-    /// Leave out each rule of the engine's in turn, and fail where that breaks no promise within so many seconds.
-    #[arg(long, value_name = "SECONDS")]
-    without_rules: Option<u64>,
+    /// Leave out each rule of the engine's in turn, and fail where that breaks no promise in the scenarios that are known to
+    /// find it; with SECONDS, in any from --seed on in that time.
+    #[arg(long, value_name = "SECONDS", num_args = 0..=1)]
+    without_rules: Option<Option<u64>>,
     /// Go on after a broken promise, with the next seed.
     #[arg(long)]
     go_on: bool,
@@ -88,7 +90,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     if let Some(seconds) = arguments.without_rules {
-        return left_out::each_rule(seconds, arguments.seed);
+        return left_out::each_rule(seconds.map(|seconds| (seconds, arguments.seed)));
     }
     let first = arguments.seed;
     println!("simulation: seed {first}");

@@ -23,7 +23,9 @@ pub(crate) fn give(engine: &Engine, order: &Order, keys: &[TabletKey]) -> String
         Order::Move { tablet, to, mode } => submit(engine, keys[*tablet], path_of(*to), *mode),
         Order::Steer { which, how } => steer(engine, *which, *how),
         Order::Drain { disk } => drain(engine, path_of(*disk)),
-        Order::Heal { tablet } => heal(engine, keys[*tablet], Older::Leave).map(|view| begun(&view)),
+        Order::Heal { tablet, to } => {
+            heal_to(engine, keys[*tablet], to.map(path_of), Older::Leave).map(|view| begun(&view))
+        }
         Order::Restore { tablet } => restore(engine, keys[*tablet], Older::Leave).map(|view| begun(&view)),
         Order::Purge => engine.purge(&PurgeSelect::default(), WHO).map(|view| begun(&view)),
         Order::Verify { tablet } => engine.verify(keys[*tablet]).map(|_| "begun".to_owned()),

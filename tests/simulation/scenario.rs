@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use tabletd::model::TabletKey;
 
 use crate::event::{Choice, Down, End, Event, draw};
-use crate::life::{self, Plan};
+use crate::life::{self, Plan, Verbs};
 use crate::machine::disk::Disk;
 use crate::oracle;
 use crate::rng::Rng;
@@ -39,7 +39,8 @@ impl Scenario {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::named(seed, "scenario");
         let world = World::new(&mut Rng::named(seed, "world"));
-        let choice = Choice { tablets: world.tablets.len(), disks: world.slots.len() };
+        let homes = world.good_copies().values().filter_map(|slots| slots.first().copied()).collect();
+        let choice = Choice { homes, disks: world.slots.len() };
         Self { seed, events: draw(&mut rng, &choice).into_iter().enumerate().collect() }
     }
 
@@ -76,7 +77,8 @@ impl Scenario {
         if !pending.is_empty() {
             run.life(self.events.len(), pending, End::Kill)?;
         }
-        run.last_judgement()
+        let is_harmless = self.events.iter().all(|(_, event)| event.is_harmless());
+        run.last_judgement(if is_harmless { Verbs::Done } else { Verbs::Tried })
     }
 }
 
@@ -183,23 +185,13 @@ impl Run<'_> {
     }
 
     /// All that can come right comes right; then nothing may be left to wish for.
-    fn last_judgement(&mut self) -> Result<(), String> {
+    fn last_judgement(&mut self, first: Verbs) -> Result<(), String> {
         self.world.mend();
         let seed = Rng::named(self.seed, "judgement").next();
         let owed = self.owed.clone();
-        self.live(&Plan {
-            seed,
-            events: Vec::new(),
-            end: End::Stop,
-            judges: Some((owed.clone(), life::Verbs::Tried)),
-        })?;
+        self.live(&Plan { seed, events: Vec::new(), end: End::Stop, judges: Some((owed.clone(), first)) })?;
         self.check_copies("after the verbs")?;
-        self.live(&Plan {
-            seed,
-            events: Vec::new(),
-            end: End::Stop,
-            judges: Some((owed, life::Verbs::Done)),
-        })?;
+        self.live(&Plan { seed, events: Vec::new(), end: End::Stop, judges: Some((owed, Verbs::Done)) })?;
         self.check_copies("at the end")?;
         oracle::judge(&self.world)
     }
