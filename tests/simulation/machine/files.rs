@@ -17,8 +17,8 @@ pub(crate) struct Handle {
     pub(crate) ino: Ino,
     pub(crate) at: usize,
     pub(crate) flags: i32,
-    /// Entries of a directory that is read, and how far.
-    pub(crate) entries: Vec<(Vec<u8>, Ino)>,
+    /// Entries of a directory that is read, and how far; the next is the last.
+    pub(crate) entries: Option<Vec<(Vec<u8>, Ino)>>,
 }
 
 /// A kind of call that a disk may answer with an error.
@@ -150,7 +150,7 @@ impl Files {
                 disk.make(place.dir, &place.name, body, libc::S_IFREG | mode & 0o7777, now)?
             }
         };
-        Ok(self.put(Handle { disk: place.disk, ino, at: 0, flags, entries: Vec::new() }))
+        Ok(self.put(Handle { disk: place.disk, ino, at: 0, flags, entries: None }))
     }
 
     pub(crate) fn close(&mut self, descriptor: i32) -> Result<(), Errno> {

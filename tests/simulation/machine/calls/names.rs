@@ -2,7 +2,7 @@
 
 use std::ffi::{c_char, c_int, c_void};
 
-use super::super::disk::{Body, Errno};
+use super::super::disk::{Body, Errno, Ino};
 use super::super::files::{Files, Handle, Kind, Place};
 use super::super::threads::inside;
 use super::super::{Machine, disk};
@@ -66,7 +66,7 @@ fn open_mount_table(m: &mut Machine) -> c_int {
     let body = Body::File { medium: bytes.clone(), bytes, is_dirty: false };
     let inode = disk::Inode { body, mode: libc::S_IFREG | 0o444, owner: (0, 0), modified_ns: 0, links: 0 };
     system.inodes.insert(ino, inode);
-    m.files.put(Handle { disk: 0, ino, at: 0, flags: libc::O_RDONLY, entries: Vec::new() })
+    m.files.put(Handle { disk: 0, ino, at: 0, flags: libc::O_RDONLY, entries: None })
 }
 
 fn is_ours_to_open(path: &[u8]) -> bool {
@@ -157,15 +157,18 @@ unsafe fn set_times(fd: c_int, times: *const libc::timespec) -> c_int {
     })
 }
 
+/// All entries of a directory, the first one last.
+fn listed(disk: &disk::Disk, ino: Ino) -> Result<Vec<(Vec<u8>, Ino)>, Errno> {
+    Ok(disk.names(ino)?.iter().map(|(name, ino)| (name.clone(), *ino)).rev().collect())
+}
+
 fn open_stream(fd: c_int) -> *mut c_void {
     let opened = on_disk(
         Kind::Look,
         |m| Ok(m.files.handle(fd)?.disk),
         |m| {
             let handle = m.files.handle(fd)?.clone();
-            let names = m.files.disks[handle.disk].names(handle.ino)?;
-            let entries = names.iter().map(|(name, ino)| (name.clone(), *ino)).rev().collect();
-            m.files.handle_mut(fd)?.entries = entries;
+            m.files.handle_mut(fd)?.entries = Some(listed(&m.files.disks[handle.disk], handle.ino)?);
             let stream = Box::new(Stream { descriptor: fd, entry: unsafe { std::mem::zeroed() } });
             let address = Box::into_raw(stream).cast::<c_void>();
             m.files.streams.insert(address as usize, fd);
@@ -194,7 +197,7 @@ unsafe fn next_entry(stream: *mut c_void) -> *mut c_void {
     let stream = &mut *stream.cast::<Stream>();
     let next = inside(|m| {
         let handle = m.files.handle_mut(stream.descriptor).ok()?;
-        let (name, ino) = handle.entries.pop()?;
+        let (name, ino) = handle.entries.as_mut()?.pop()?;
         let disk = handle.disk;
         let is_directory = m.files.disks[disk].inode(ino).is_ok_and(disk::Inode::is_directory);
         Some((name, ino, is_directory))
@@ -213,6 +216,38 @@ unsafe fn close_stream(stream: *mut c_void) -> c_int {
     inside(|m| m.files.streams.remove(&(stream as usize)));
     let stream = Box::from_raw(stream.cast::<Stream>());
     done(inside(|m| m.files.close(stream.descriptor)))
+}
+
+/// `getdents64(2)`: as many entries as fit, in the kernel's form: inode, offset, length, kind, name and NUL.
+pub(super) fn read_directory(fd: c_int, buffer: &mut [u8]) -> i64 {
+    const NAME_AT: usize = 19;
+    answer(on_disk(
+        Kind::Look,
+        |m| Ok(m.files.handle(fd)?.disk),
+        |m| {
+            let handle = m.files.handle(fd)?.clone();
+            let disk = &m.files.disks[handle.disk];
+            let mut entries = match handle.entries {
+                Some(left) => left,
+                None => listed(disk, handle.ino)?,
+            };
+            let mut filled = 0;
+            while let Some((name, ino)) = entries.last() {
+                let length = (NAME_AT + name.len() + 1).next_multiple_of(8);
+                let Some(entry) = buffer.get_mut(filled..filled + length) else { break };
+                let is_directory = disk.inode(*ino).is_ok_and(disk::Inode::is_directory);
+                entry.fill(0);
+                entry[..8].copy_from_slice(&ino.to_ne_bytes());
+                entry[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
+                entry[18] = if is_directory { libc::DT_DIR } else { libc::DT_REG };
+                entry[NAME_AT..NAME_AT + name.len()].copy_from_slice(name);
+                filled += length;
+                entries.pop();
+            }
+            m.files.handle_mut(fd)?.entries = Some(entries);
+            Ok(filled as i64)
+        },
+    ))
 }
 
 const HERE: c_int = libc::AT_FDCWD;

@@ -5,7 +5,7 @@ use std::ffi::{c_int, c_void};
 use super::super::threads::{
     Wait, announce, block, enter, inside, is_simulated, leave, moment, pass_on, pause,
 };
-use super::{answer, bind, names, real, refuse};
+use super::{answer, bind, is_ours, names, real, refuse};
 
 type Routine = extern "C" fn(*mut c_void) -> *mut c_void;
 
@@ -95,6 +95,12 @@ unsafe extern "C" fn syscall(number: i64, a: i64, b: i64, c: i64, d: i64, e: i64
                     (c as c_int, d as *const _),
                     e as u32,
                 ));
+            }
+            libc::SYS_getdents64 if is_ours(a as c_int) => {
+                return names::read_directory(
+                    a as c_int,
+                    std::slice::from_raw_parts_mut(b as *mut u8, c as usize),
+                );
             }
             libc::SYS_getrandom => return names::getrandom(a as *mut u8, b as usize) as i64,
             libc::SYS_close_range => return 0,
