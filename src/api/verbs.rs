@@ -75,7 +75,7 @@ mod tests {
     }
 
     /// What needs no daemon, or is not asked of one, has no route.
-    const WITHOUT: &[&str] = &["doris ", "token create"];
+    const WITHOUT: &[&str] = &["doris", "fleet ", "token create"];
 
     #[test]
     fn every_verb_that_a_refusal_may_name_has_its_route() {
