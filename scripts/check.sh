@@ -75,6 +75,7 @@ done
 # Lives in virtual time: half a minute each from a seed that everybody has and from one that nobody had before.
 step scripts/simulate.sh --seconds 30 --seed 5000
 step scripts/simulate.sh --seconds 30
+step cargo test --locked --features fault-injection --test simulation -- --without-rules
 step env RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps
 
 scripts=(scripts/*.sh .ci/run conf/debian/postinst conf/debian/prerm conf/debian/postrm)

