@@ -397,22 +397,66 @@ fn debug_text(line: &str) -> Option<&str> {
     })
 }
 
-#[test]
-fn no_debug_text_of_rust_reaches_a_log_an_audit_or_an_answer() {
-    let mut wrong = Vec::new();
+/// `file:line: what` wherever `wrong` finds something in the product's own code.
+fn found_in_the_product(wrong: impl Fn(&str, &str) -> Option<String>) -> Vec<String> {
+    let mut found = Vec::new();
     for file in rust_files(&root().join("src")) {
         let name = file.strip_prefix(root()).expect("below").display().to_string();
-        let is_test = ["/tests/", "tests.rs", "fuzz.rs"].iter().any(|part| name.contains(part));
-        if is_test {
+        if ["/tests/", "tests.rs", "fuzz.rs"].iter().any(|part| name.contains(part)) {
             continue;
         }
         let text = std::fs::read_to_string(&file).expect("readable");
         for (at, line) in product_code(&text) {
-            let found = debug_text(line).filter(|found| !DEBUG_TEXT.contains(&(&*name, found)));
-            wrong.extend(found.map(|found| format!("{name}:{at}: {found}")));
+            found.extend(wrong(&name, line).map(|what| format!("{name}:{at}: {what}")));
         }
     }
+    found
+}
+
+#[test]
+fn no_debug_text_of_rust_reaches_a_log_an_audit_or_an_answer() {
+    let wrong = found_in_the_product(|name, line| {
+        debug_text(line).filter(|found| !DEBUG_TEXT.contains(&(name, found))).map(str::to_owned)
+    });
     assert!(wrong.is_empty(), "say it in words, or with model::quoted:\n{}", wrong.join("\n"));
+}
+
+/// Nouns that texts for people count.
+const COUNTED: &str = "alarms attempts backends campaigns copies days directories disks entries errors failures files generations \
+    hosts hours inodes items keys lines members migrations minutes moves nodes operations orders parts problems \
+    ranges records replicas requests roots rows rowsets seconds segments slots steps tablets tasks things times tokens \
+    warnings";
+/// What may stand between a number and its noun.
+const ADJECTIVES: [&str; 10] =
+    ["more", "other", "further", "new", "damaged", "running", "queued", "read", "write", "open"];
+
+/// A noun in the plural right behind a number that may be one: `{} tablets`, or `(count) " tablets"` in a page.
+fn plural_of_any_number(line: &str) -> Option<String> {
+    let behind = ["} ", ") \" "].into_iter().flat_map(|form| line.match_indices(form));
+    behind.into_iter().find_map(|(at, form)| {
+        // A constant is no 1.
+        if line[..at].ends_with("_MAX") {
+            return None;
+        }
+        let rest = &line[at + form.len()..];
+        let mut words = rest.split(|c: char| !c.is_ascii_alphabetic());
+        let first = words.next()?;
+        let noun = if ADJECTIVES.contains(&first) { words.next()? } else { first };
+        let is_verb = noun == "moves" && words.next().is_some_and(|next| ["it", "what"].contains(&next));
+        (COUNTED.split(' ').any(|counted| counted == noun) && !is_verb).then(|| noun.to_owned())
+    })
+}
+
+#[test]
+fn a_text_never_says_one_tablets() {
+    for line in ["f!(\"{} tablets\")", "f!(\"{count} more moves fit\")", "p { (count) \" files, \" }"] {
+        assert!(plural_of_any_number(line).is_some(), "{line}");
+    }
+    for line in ["f!(\"tablets {}\")", "p { (x) \"files\" }", "f!(\"{path} holds tablets\")"] {
+        assert_eq!(plural_of_any_number(line), None, "{line}");
+    }
+    let wrong = found_in_the_product(|_, line| plural_of_any_number(line));
+    assert!(wrong.is_empty(), "say it with model::counted or model::counted_as:\n{}", wrong.join("\n"));
 }
 
 #[test]

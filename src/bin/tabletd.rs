@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
+use tabletd::model::counted;
 
 use clap::Parser;
 use nix::sys::signal::{SigHandler, Signal, signal};
@@ -230,12 +231,12 @@ async fn tell(notify: Arc<Notify>, engine: Arc<dyn Contract>) {
         turn.tick().await;
         let totals = engine.totals();
         notify.alive(&format!(
-            "{} tablets, {} migrations running, {} waiting, {} tablets damaged, {} not served",
-            totals.tablets,
-            totals.running,
-            totals.queued,
+            "{}, {} damaged, {} not served; migrations: {} running, {} waiting",
+            counted(totals.tablets, "tablet"),
             totals.damaged.len(),
-            totals.unavailable
+            totals.unavailable,
+            totals.running,
+            totals.queued
         ));
     }
 }

@@ -47,7 +47,7 @@ fn table(items: &[Unrecorded]) -> String {
             item.remark.clone().unwrap_or_default(),
         ]);
     }
-    table.render()
+    table.render_or("no directory without a record")
 }
 
 /// `tablet adopt`: asks for it and follows it to its end.

@@ -109,7 +109,7 @@ fn masters(list: &List<Master>) -> String {
         let leads = one.epoch.map_or_else(|| "no".to_owned(), |epoch| format!("yes, epoch {epoch}"));
         table.row([one.name.clone(), one.addr.clone(), one.version.clone(), leads]);
     }
-    table.render()
+    table.render_or("no process")
 }
 
 fn workers(list: &List<Worker>) -> String {
@@ -123,7 +123,7 @@ fn workers(list: &List<Worker>) -> String {
         let members = one.bound_sources.join(" ");
         table.row([one.name.clone(), one.addr.clone(), one.bound_stage.clone(), members]);
     }
-    table.render()
+    table.render_or("no process")
 }
 
 fn info(info: &ClusterInfo) -> String {
@@ -147,7 +147,7 @@ fn audit(list: &List<Value>) -> String {
         let what = if reason.is_empty() { what } else { format!("{what}: {reason}") };
         table.row([text(line, "at"), text(line, "by"), what]);
     }
-    table.render()
+    table.render_or("nothing is written down")
 }
 
 fn sources(list: &List<Source>) -> String {
@@ -178,7 +178,7 @@ fn sources(list: &List<Source>) -> String {
             status.map(|status| status.error_msg.clone()).unwrap_or_default(),
         ]);
     }
-    table.render()
+    table.render_or("no member; tabletctl fleet source add NAME HOST:PORT adds one")
 }
 
 fn source(one: &Source) -> String {
@@ -226,5 +226,5 @@ fn disks(disks: &[SourceDisk]) -> String {
             safe,
         ]);
     }
-    table.render()
+    table.render_or("no disk")
 }

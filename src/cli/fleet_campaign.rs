@@ -8,7 +8,7 @@ use super::table::{Align, Table, human_bytes};
 use crate::api::wire::List;
 use crate::api::wire::fleet::{Campaign, CampaignAction, CreateCampaign, UpdateCampaign};
 use crate::model::fleet::{CampaignStatus, MemberSelector, PartStatus, Policy};
-use crate::model::{DrainMedia, PlanCompleteness, TaskRequest};
+use crate::model::{DrainMedia, PlanCompleteness, TaskRequest, counted};
 
 const PATH: &str = "/api/v1/campaigns";
 
@@ -142,18 +142,20 @@ fn in_words(campaign: &Campaign) -> String {
     let number = campaign.id.map_or_else(|| "plan".to_owned(), |id| format!("campaign {id}"));
     let status = campaign.status.map_or("only planned", CampaignStatus::as_str);
     let mut text = format!(
-        "{number}, {}, {status}\n{} of {} members done, {} under way, {} failed, {} left out; {} of {} moves, {}\n",
+        "{number}, {}, {status}\n{} of {} done, {} under way, {} failed, {} left out; {} of {}, {}\n",
         campaign.name,
         campaign.totals.parts_done,
-        campaign.totals.parts_total,
+        counted(campaign.totals.parts_total, "member"),
         campaign.totals.parts_under_way,
         campaign.totals.parts_failed,
         campaign.totals.parts_skipped,
         campaign.counters.moves_completed,
-        campaign.counters.moves_total,
+        counted(campaign.counters.moves_total, "move"),
         human_bytes(campaign.counters.bytes_total)
     );
-    if !campaign.status_reason.is_empty() {
+    if campaign.id.is_none() {
+        text.push_str("only planned: without --dry-run the same command asks, and makes it a campaign\n");
+    } else if !campaign.status_reason.is_empty() {
         text.push_str(&format!("{}\n", campaign.status_reason));
     }
     let mut table = Table::new(&[
@@ -174,7 +176,7 @@ fn in_words(campaign: &Campaign) -> String {
             part.status_reason.clone(),
         ]);
     }
-    text + &table.render()
+    text + &table.render_or("no member is part of it")
 }
 
 fn list(campaigns: &[Campaign]) -> String {
@@ -198,5 +200,5 @@ fn list(campaigns: &[Campaign]) -> String {
             one.status_reason.clone(),
         ]);
     }
-    table.render()
+    table.render_or("no campaign")
 }

@@ -10,7 +10,7 @@ use super::headline::{headline, hint, why};
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{Action, CreateMigration, Migration, Precondition, Receipt, Step as StepOfIt};
-use crate::model::{MigrationId, Step, StepStatus, TabletId, printable};
+use crate::model::{MigrationId, Step, StepStatus, TabletId, counted, printable};
 
 /// `migrate`.
 pub(super) fn migrate(client: &Client, args: &MigrateArgs, output: Output) -> Result<(), CliError> {
@@ -152,7 +152,7 @@ pub(super) fn list(client: &Client, args: &ListArgs, output: Output) -> Result<(
             why(migration),
         ]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("no migration") + &remainder(list.data.len(), list.total)))
 }
 
 /// A word about what a limit has cut off.
@@ -250,9 +250,9 @@ fn work_done(migration: &Migration, say: &mut impl FnMut(&str, String)) {
 fn receipt_in_words(receipt: &Receipt) -> String {
     let cold = if receipt.verified_cold { "read back from the medium" } else { "read back, not proven cold" };
     format!(
-        "generation {}, {} files, {} bytes, checksum {}, {cold}, in {} ms, gate closed {} us",
+        "generation {}, {}, {} bytes, checksum {}, {cold}, in {} ms, gate closed {} us",
         receipt.generation,
-        receipt.files,
+        counted(receipt.files, "file"),
         receipt.bytes,
         receipt.manifest_crc32,
         receipt.duration_ms,
@@ -266,7 +266,7 @@ fn step_in_words(step: &StepOfIt) -> String {
         (StepStatus::Running, _) | (_, None) => String::new(),
         (_, Some(time)) => format!(" .. {time}"),
     };
-    let again = if step.attempts > 1 { format!(", {} attempts", step.attempts) } else { String::new() };
+    let again = if step.attempts > 1 { format!(", attempt {}", step.attempts) } else { String::new() };
     let mut out = format!("  step {:<10} {:<8} {}{ended}{again}\n", step.step, step.status, step.started_at);
     for check in &step.checks {
         let _ = writeln!(out, "    {:<18} {:<8} {}", check.name, check.status, printable(&check.found));

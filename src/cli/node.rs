@@ -11,7 +11,7 @@ use super::tablet::pin_in_words;
 use super::task_text::headline;
 use super::trash_args::{PurgeArgs, RestoreArgs, TrashArgs};
 use crate::api::wire::{Disk, DiskMigrations, PurgeTrash, RegisterDisk, RestoreTablet, TrashItem, Undone};
-use crate::model::{Medium, SchemaHash, TabletId, TaskId, printable};
+use crate::model::{Medium, SchemaHash, TabletId, TaskId, counted, printable};
 
 /// `disks`.
 pub(super) fn disks(client: &Client, output: Output) -> Result<(), CliError> {
@@ -71,8 +71,8 @@ pub(super) fn register(client: &Client, path: &str, medium: Medium, output: Outp
     match output {
         Output::Json => print(&text),
         Output::Text => {
-            let (condition, count) = (&disk.condition, disk.tablet_count);
-            print(&format!("registered: {} ({}), {condition}, {count} tablets\n", disk.path, disk.medium))
+            let (condition, tablets) = (&disk.condition, counted(disk.tablet_count, "tablet"));
+            print(&format!("registered: {} ({}), {condition}, {tablets}\n", disk.path, disk.medium))
         }
     }
 }
@@ -152,7 +152,7 @@ pub(super) fn tables(
     for one in &list.data {
         table.row([one.table_id.to_string(), one.tablet_count.to_string(), human_bytes(one.tablet_bytes)]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("no table") + &remainder(list.data.len(), list.total)))
 }
 
 fn counts(counts: &DiskMigrations) -> String {
@@ -262,7 +262,7 @@ pub(super) fn tablets(client: &Client, args: &TabletsArgs, output: Output) -> Re
                 .unwrap_or_default(),
         ]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("no tablet") + &remainder(list.data.len(), list.total)))
 }
 
 /// `trash list`.
@@ -310,7 +310,7 @@ fn trash_table<'a>(rows: impl Iterator<Item = (&'a TrashItem, String)>) -> Strin
             remark,
         ]);
     }
-    table.render()
+    table.render_or("nothing is in trash")
 }
 
 /// `trash restore`.
@@ -371,7 +371,7 @@ pub(super) fn purge(client: &Client, args: &PurgeArgs, output: Output) -> Result
     }
     if !args.yes {
         let count = plan.data.iter().filter(|item| item.not_purged_because.is_none()).count();
-        let question = format!("Purge {count} tablets from trash for good?");
+        let question = format!("Purge {} from trash for good?", counted(count, "tablet"));
         confirm(&rows(&plan.data, "would be purged"), &question, "nothing was purged")?;
     }
     operations::follow(client, client.purge(&PurgeTrash { dry_run: false, ..request })?, output)

@@ -13,7 +13,7 @@ use crate::api::wire::{
     HealTablet, List, Operation, OperationItem, PurgeTrash, PurgedItem, RestoreTablet, SalvageTablet,
     Salvaged, VerifyTablets,
 };
-use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId, printable};
+use crate::model::{ErrorCode, OperationId, OperationKind, OperationState, TabletId, counted, printable};
 
 /// Between two looks: short at first, since most are over soon.
 const POLL_FIRST: Duration = Duration::from_millis(20);
@@ -116,7 +116,7 @@ fn list(client: &Client, query: &Query<'_>, output: Output) -> Result<(), CliErr
             operation.note.clone(),
         ]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("no operation is remembered") + &remainder(list.data.len(), list.total)))
 }
 
 fn shown(answer: &Answer<Operation>, output: Output) -> Result<(), CliError> {
@@ -154,7 +154,7 @@ fn progress(operation: &Operation) -> String {
     let mut said = format!("operation {id}: {}", printable(note));
     if let Some(total) = operation.total_bytes.filter(|total| *total > 0) {
         let (read, total) = (human_bytes(operation.read_bytes), human_bytes(total));
-        said += &format!("; {read} of {total} read, {done_tablets} of {total_tablets} tablets");
+        said += &format!("; {read} of {total} read, {done_tablets} of {}", counted(*total_tablets, "tablet"));
     }
     said
 }
@@ -242,5 +242,5 @@ fn items(items: &[OperationItem]) -> String {
             item.not_done_because.as_ref().map_or_else(|| "done".to_owned(), |why| format!("kept: {why}")),
         ]);
     }
-    table.render()
+    table.render_or("nothing was to be done")
 }

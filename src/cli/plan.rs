@@ -8,7 +8,9 @@ use super::task_args::{DrainArgs, MoveArgs, PlanArgs, RebalanceArgs};
 use super::task_text::{headline, plan};
 use super::tasks::follow;
 use crate::api::wire::{CreateTask, NoParameters, TaskAction};
-use crate::model::{DrainMedia, MoveTarget, PlanCompleteness, ReplanPolicy, TabletSelector, TaskRequest};
+use crate::model::{
+    DrainMedia, MoveTarget, PlanCompleteness, ReplanPolicy, TabletSelector, TaskRequest, counted,
+};
 
 /// `disk drain`.
 pub(super) fn drain(client: &Client, args: &DrainArgs, output: Output) -> Result<(), CliError> {
@@ -83,7 +85,10 @@ fn carry_out(
     }
     let mut fingerprint = None;
     if !args.yes && !args.stopped {
-        let question = format!("Move {} tablets?", planned.progress.moves_total);
+        let question = match planned.progress.moves_total {
+            0 => "Nothing moves by this plan. Make the task all the same?".to_owned(),
+            moves => format!("Move {}?", counted(moves, "tablet")),
+        };
         confirm(&plan(&planned), &question, "nothing was moved")?;
         // What was agreed to, or nothing: the node may have changed while it was read.
         fingerprint = planned.plan.as_ref().map(|plan| plan.fingerprint);

@@ -8,7 +8,7 @@ use super::operations;
 use super::quarantine_args::{PurgeQuarantineArgs, QuarantineCommand};
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{List, Operation, PurgeQuarantine, QuarantineItem, RestoreQuarantined};
-use crate::model::{TabletId, printable};
+use crate::model::{TabletId, counted, printable};
 
 const LIST: &str = "/api/v1/quarantine";
 
@@ -61,7 +61,7 @@ fn purge(client: &Client, args: &PurgeQuarantineArgs, output: Output) -> Result<
         let list = client.get::<List<QuarantineItem>>(LIST, &filter(disk.clone(), *tablet))?.value;
         let is_named = |item: &&QuarantineItem| entry.as_ref().is_none_or(|entry| *entry == item.entry);
         let named: Vec<_> = list.data.iter().filter(is_named).collect();
-        let question = format!("Remove {} entries from quarantine for good?", named.len());
+        let question = format!("Remove {} from quarantine for good?", counted(named.len(), "entry"));
         confirm(&table(named.into_iter()), &question, "nothing was removed")?;
     }
     let all = disk.is_none() && entry.is_none() && tablet.is_none();
@@ -107,5 +107,5 @@ fn table<'a>(items: impl Iterator<Item = &'a QuarantineItem>) -> String {
             item.reason.clone(),
         ]);
     }
-    table.render()
+    table.render_or("nothing is in quarantine")
 }

@@ -1,6 +1,6 @@
 //! Plain tables and numbers for people. Programs read `--json`.
 
-use comfy_table::{CellAlignment, ContentArrangement};
+use comfy_table::{CellAlignment, ColumnConstraint, ContentArrangement};
 
 pub(super) use crate::model::human_bytes;
 use crate::model::printable;
@@ -14,7 +14,12 @@ pub(super) enum Align {
 
 /// Rows of text in columns as wide as they need to be.
 #[derive(Debug)]
-pub(super) struct Table(comfy_table::Table);
+pub(super) struct Table {
+    table: comfy_table::Table,
+    rows: usize,
+    /// Whether any row has something in the last column, which is for remarks in most tables.
+    says_last: bool,
+}
 
 impl Table {
     /// An empty table with these headings.
@@ -29,18 +34,29 @@ impl Table {
                 Align::Right => CellAlignment::Right,
             });
         }
-        Self(table)
+        Self { table, rows: 0, says_last: false }
     }
 
     /// Adds a row; a cell that is missing is empty. Control characters, which may come from a file name, are shown
     /// escaped: a table is not a way to a terminal.
     pub(super) fn row<const N: usize>(&mut self, cells: [String; N]) {
-        self.0.add_row(cells.into_iter().map(|cell| printable(&cell)));
+        self.rows += 1;
+        self.says_last |= cells.last().is_some_and(|last| !last.is_empty());
+        self.table.add_row(cells.into_iter().map(|cell| printable(&cell)));
     }
 
-    /// The table as lines that end without blanks.
-    pub(super) fn render(&self) -> String {
-        self.0.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+    /// The table as lines that end without blanks. A last column in which no row says anything is left out.
+    pub(super) fn render(mut self) -> String {
+        let last = self.table.column_count().saturating_sub(1);
+        if let Some(column) = self.table.column_mut(last).filter(|_| self.rows > 0 && !self.says_last) {
+            column.set_constraint(ColumnConstraint::Hidden);
+        }
+        self.table.lines().fold(String::new(), |text, line| text + line.trim_end() + "\n")
+    }
+
+    /// The table, or, where it has no row, what that means: a heading with nothing below it looks like a fault.
+    pub(super) fn render_or(self, nothing: &str) -> String {
+        if self.rows == 0 { format!("{nothing}\n") } else { self.render() }
     }
 }
 
@@ -54,6 +70,15 @@ mod tests {
         table.row(["/d1".into(), "1".into(), String::new()]);
         table.row(["/disk2".into(), "12345".into(), "full".into()]);
         assert_eq!(table.render(), "PATH     SIZE  WHY\n/d1         1\n/disk2  12345  full\n");
+    }
+
+    #[test]
+    fn remarks_that_nobody_makes_take_no_column_and_no_row_is_said_in_words() {
+        let columns = [("PATH", Align::Left), ("WHY", Align::Left)];
+        let mut table = Table::new(&columns);
+        table.row(["/d1".into(), String::new()]);
+        assert_eq!(table.render_or("no disk"), "PATH\n/d1\n");
+        assert_eq!(Table::new(&columns).render_or("no disk"), "no disk\n");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::exit::{CliError, Exit, print};
 use super::lines::Lines;
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::{PinTablet, Tablet, TabletCheck, WhichSchema};
-use crate::model::{CheckState, SchemaHash, TabletId, printable};
+use crate::model::{CheckState, SchemaHash, TabletId, counted, printable};
 
 /// Between two looks at a verification.
 const POLL: Duration = Duration::from_millis(500);
@@ -97,8 +97,8 @@ fn in_words(check: &TabletCheck) -> String {
         Some(false) => ", some of it perhaps from the page cache",
         None => "",
     };
-    let (files, bytes) = (check.checked_files, human_bytes(check.checked_bytes));
-    let mut out = format!("tablet {id} on {disk}: {state}; {files} files, {bytes} read{how}\n");
+    let (files, bytes) = (counted(check.checked_files, "file"), human_bytes(check.checked_bytes));
+    let mut out = format!("tablet {id} on {disk}: {state}; {files}, {bytes} read{how}\n");
     for file in &check.damaged {
         out += &format!("damaged: {}: {}\n", printable(&file.name), printable(&file.reason));
     }
@@ -107,7 +107,7 @@ fn in_words(check: &TabletCheck) -> String {
     }
     if check.unrecorded_files > 0 {
         let count = check.unrecorded_files;
-        out += &format!("{count} files have no recorded checksum: only their sizes were compared\n");
+        out += &format!("{} without a recorded checksum: only sizes were compared\n", counted(count, "file"));
     }
     if let Some(error) = &check.error {
         out += &format!("{} ({})\n", printable(&error.message), error.code);

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::table::{Align, Table, human_bytes};
 use crate::api::wire::Task;
-use crate::model::{BlockedMove, FailedMove, PlanOutcome, TaskDisk, TaskPlan, TaskStatus, printable};
+use crate::model::{
+    BlockedMove, FailedMove, PlanOutcome, TaskDisk, TaskPlan, TaskStatus, counted, printable,
+};
 
 /// Moves and remarks of a plan that are shown; `--json` shows all.
 const SHOWN: usize = 20;
@@ -57,15 +59,18 @@ pub(super) fn headline(task: &Task) -> String {
         0 => String::new(),
         failed => format!(", {failed} failed"),
     };
+    let because = match printable(&task.status_reason) {
+        why if why.is_empty() => String::new(),
+        why => format!(" ({why})"),
+    };
     format!(
-        "task {} ({}): {}, {} of {} moves done{failed}, {} ({})",
+        "task {} ({}): {}, {} of {} done{failed}, {}{because}",
         task.id.map(|id| id.to_string()).unwrap_or_default(),
         printable(&task.name),
         task.status.map_or("planned", TaskStatus::as_str),
         progress.moves_completed,
-        progress.moves_total,
+        counted(progress.moves_total, "move"),
         how_far(task),
-        printable(&task.status_reason),
     )
 }
 
@@ -104,22 +109,22 @@ pub(super) fn plan(task: &Task) -> String {
     let mut out = plan_of_disks(plan) + "\n" + &first_moves(plan);
     let more = |out: &mut String, count: usize, what: &str| {
         if count > SHOWN {
-            let _ = writeln!(out, "... and {} {what} more; --json shows all", count - SHOWN);
+            let _ = writeln!(out, "... and {} more {what}; --json shows all", count - SHOWN);
         }
     };
-    more(&mut out, plan.moves.len(), "moves");
+    more(&mut out, plan.moves.len(), "to move");
     for left in plan.left_out.iter().take(SHOWN) {
         let _ = writeln!(out, "stays: tablet {}: {}", left.key.tablet_id, printable(&left.reason));
     }
-    more(&mut out, plan.left_out.len(), "that stay");
+    more(&mut out, plan.left_out.len(), "staying");
     for misfit in plan.fits_nowhere.iter().take(SHOWN) {
         let (id, size) = (misfit.key.tablet_id, human_bytes(misfit.size_bytes));
         let _ = writeln!(out, "fits nowhere: tablet {id}, {size}: {}", printable(&misfit.tried.join("; ")));
     }
-    more(&mut out, plan.fits_nowhere.len(), "that fit nowhere");
+    more(&mut out, plan.fits_nowhere.len(), "fitting nowhere");
     for replan in &task.replans {
         let (at, by, reason) = (replan.at, printable(&replan.requested_by), printable(&replan.reason));
-        let _ = writeln!(out, "planned anew: {} moves at {at} by {by}: {reason}", replan.moves);
+        let _ = writeln!(out, "planned anew: {} at {at} by {by}: {reason}", counted(replan.moves, "move"));
     }
     for why in &plan.falls_short {
         let _ = writeln!(out, "falls short: {}", printable(why));
@@ -181,5 +186,5 @@ fn first_moves(plan: &TaskPlan) -> String {
             planned.formerly.iter().map(|disk| disk.path.as_str()).collect::<Vec<_>>().join(", "),
         ]);
     }
-    moves.render()
+    moves.render_or("nothing moves")
 }

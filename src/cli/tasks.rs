@@ -20,7 +20,7 @@ const POLL: Duration = Duration::from_millis(500);
 /// How long a daemon may stay away: a restart with many disks takes a while.
 const PATIENCE: Duration = Duration::from_secs(600);
 
-const BAR: &str = "{spinner} {prefix} [{bar:30}] {pos} of {len} moves, {msg}";
+const BAR: &str = "{spinner} {prefix} [{bar:30}] moves {pos}/{len}, {msg}";
 
 /// `task list`.
 pub(super) fn list(client: &Client, query: &Query<'_>, output: Output) -> Result<(), CliError> {
@@ -52,7 +52,7 @@ pub(super) fn list(client: &Client, query: &Query<'_>, output: Output) -> Result
             task.status_reason.clone(),
         ]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("no task") + &remainder(list.data.len(), list.total)))
 }
 
 /// `task show`.
@@ -133,7 +133,7 @@ pub(super) fn targets(
             if target.status == MoveStatus::Completed { String::new() } else { target.reason.clone() },
         ]);
     }
-    print(&(table.render() + &remainder(list.data.len(), list.total)))
+    print(&(table.render_or("the task has no move") + &remainder(list.data.len(), list.total)))
 }
 
 /// `task delete`. Its plan cannot be had again: asks first, unless told not to.

@@ -17,7 +17,7 @@ use std::time::Duration;
 use super::node::Node;
 use super::parts::clock::now_ms;
 use super::parts::disk::{Disk, visit};
-use crate::model::{DiskIndex, DiskRef, LedgerLine, LedgerOwner, ShardId, TabletKey};
+use crate::model::{DiskIndex, DiskRef, LedgerLine, LedgerOwner, ShardId, TabletKey, counted};
 use crate::storage::RetiredNote;
 
 /// How long one disk may take to be synced at a start.
@@ -40,7 +40,8 @@ pub(super) fn note_owners<'a>(node: &Node, owners: impl IntoIterator<Item = (Tab
     let count = owners.len();
     if let Err(failure) = node.journal.note_owners(owners) {
         tracing::warn!(
-            "who owns {count} tablets is not in the ledger yet, and is written at the next start at the latest: {failure}"
+            "who owns {} is not in the ledger yet, and is written at the next start at the latest: {failure}",
+            counted(count, "tablet")
         );
     }
 }

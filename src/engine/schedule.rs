@@ -11,7 +11,7 @@ use super::parts::job::{Command, Job, was_unreadable};
 use super::parts::limits;
 use super::parts::thread::{Workers, spawn_isolated};
 use crate::engine::{damage, line};
-use crate::model::{DiskIndex, Failure, MigrationId, Status};
+use crate::model::{DiskIndex, Failure, MigrationId, Status, counted};
 use crate::rules::gate::Gate;
 use crate::rules::schedule::{Turn, Waiting};
 use crate::rules::transition::Event;
@@ -130,8 +130,8 @@ pub(crate) fn drain(node: &Node, grace: Duration) {
         let left = deadline.saturating_duration_since(std::time::Instant::now());
         if left.is_zero() {
             tracing::warn!(
-                "{} migrations did not come to rest; the next start settles them",
-                schedule.running_count()
+                "{} did not come to rest; the next start settles what is left",
+                counted(schedule.running_count(), "migration")
             );
             return;
         }

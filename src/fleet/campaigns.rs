@@ -10,7 +10,7 @@ use crate::api::wire::Timestamp;
 use crate::api::wire::fleet::{Campaign as Shown, CampaignAction, CreateCampaign, UpdateCampaign};
 use crate::members::{fullest_percent, skew_points};
 use crate::model::fleet::{Approval, Approved, Campaign, CampaignId, CampaignStatus, Part, PartStatus};
-use crate::model::{DailyWindows, PlanCompleteness, TaskRequest, quoted};
+use crate::model::{DailyWindows, PlanCompleteness, TaskRequest, counted, quoted};
 use crate::rules::fleet::{Candidate, ended, fingerprint, request_of, select};
 
 /// Members that are asked for a plan at once.
@@ -76,18 +76,18 @@ impl Desk {
             return Ok(self.only_planned(&campaign, &parts(CampaignId(0))));
         }
         let Some(seen) = asked.fingerprint else {
-            let text =
-                "fingerprint: name the one of the plan that you have looked at; \"dry_run\": true shows it";
+            let text = "fingerprint: name the one of the plan that you have looked at; --dry-run (\"dry_run\": true) shows it";
             return Err(Refusal::invalid(text));
         };
         if seen != found {
             let text =
                 format!("the plan made now has the fingerprint {found}, not {seen}: members have changed");
-            let hint = Some("look at the plan again, with \"dry_run\": true");
+            let hint = Some("look at the plan again: --dry-run, or \"dry_run\": true");
             return Err(Refusal { hint, ..Refusal::new(412, "PLAN_DRIFTED", text) });
         }
         if fits.iter().all(Result::is_err) {
-            let text = "no selected member has anything to do; \"dry_run\": true says why for each";
+            let text =
+                "no selected member has anything to do; --dry-run (\"dry_run\": true) says why for each";
             return Err(Refusal::new(409, "PLAN_REFUSED", text));
         }
         let id = self.keep(&mut campaign, &parts, by)?;
@@ -114,10 +114,10 @@ impl Desk {
                 changes.push(set(&Key::Part(campaign.id, name), None::<&Kept<Part>>, &part));
             }
             let what = format!(
-                "campaign {} ({}) over {} members created, fingerprint {}",
+                "campaign {} ({}) over {} created, fingerprint {}",
                 campaign.id,
                 campaign.name,
-                campaign.order.len(),
+                counted(campaign.order.len(), "member"),
                 campaign.fingerprint
             );
             Ok(Made { changes, answer: campaign.id, what })
@@ -137,13 +137,14 @@ impl Desk {
         let candidates: Vec<_> = members.iter().zip(seen.iter().map(Vec::as_slice)).map(candidate).collect();
         let names = select(&asked.select, asked.policy.order, &candidates);
         if names.is_empty() {
-            let hint = Some("GET /api/v1/sources lists the members with their labels");
+            let hint =
+                Some("tabletctl fleet source list (GET /api/v1/sources) has the members with their labels");
             return Err(Refusal { hint, ..Refusal::new(409, "PLAN_REFUSED", "no member is selected") });
         }
         // All parts are created in one transaction.
         let most = crate::store::CHANGES_MAX - 10;
         if names.len() > most {
-            let text = format!("{} members are selected; a campaign has at most {most}", names.len());
+            let text = format!("{} selected; a campaign has at most {most}", counted(names.len(), "member"));
             return Err(Refusal::invalid(text));
         }
         Ok(names)
@@ -229,8 +230,10 @@ impl Desk {
             }
             next.policy.failures_max = change.failures_max.unwrap_or(next.policy.failures_max);
             let what = format!(
-                "campaign {id}: limits changed to {} members at once, windows \"{}\", {} failures",
-                next.policy.max_members, next.policy.windows, next.policy.failures_max
+                "campaign {id}: limits changed: members at once {}, windows \"{}\", {}",
+                next.policy.max_members,
+                next.policy.windows,
+                counted(next.policy.failures_max, "failure")
             );
             Ok(Made { changes: vec![set(&Key::Campaign(id), Some(kept), &next)], answer: (), what })
         })?;
@@ -310,7 +313,7 @@ fn check_windows(windows: &str) -> Result<(), Refusal> {
 
 pub(super) fn campaign_of(state: &State, id: CampaignId) -> Result<&Kept<Campaign>, Refusal> {
     state.campaigns.get(&id).ok_or_else(|| {
-        let hint = Some("GET /api/v1/campaigns lists them");
+        let hint = Some("tabletctl fleet campaign list (GET /api/v1/campaigns) has them");
         Refusal { hint, ..Refusal::new(404, "CAMPAIGN_NOT_FOUND", format!("there is no campaign {id}")) }
     })
 }

@@ -14,7 +14,7 @@ use super::state::{Key, State, set};
 use crate::api::wire::Timestamp;
 use crate::members::{CallError, Driver, Order, code};
 use crate::model::fleet::{Campaign, CampaignId, CampaignStatus, Member, MemberKind, Part, PartStatus};
-use crate::model::{PlanCompleteness, TaskRequest};
+use crate::model::{PlanCompleteness, TaskRequest, counted};
 use crate::rules::fleet::{
     Now, Turn, Wanted, ended, exhausted, is_over, moved, of_the_whole, request_of, turns, wanted, within,
 };
@@ -357,7 +357,8 @@ fn settle(campaign: &Campaign, part: &Part, seen: &Seen, now: i64) -> Part {
         return ended(part, PartStatus::Done, "", now);
     };
     let left = seen.disks.iter().filter(|disk| disks.contains(&disk.path) && disk.tablet_count > 0);
-    let left: Vec<_> = left.map(|disk| format!("{} tablets on {}", disk.tablet_count, disk.path)).collect();
+    let left = left.map(|disk| format!("{} on {}", counted(disk.tablet_count, "tablet"), disk.path));
+    let left: Vec<_> = left.collect();
     match (left.is_empty(), campaign.policy.completeness) {
         (true, _) => ended(part, PartStatus::Done, "", now),
         (false, PlanCompleteness::WhatFits) => {

@@ -150,8 +150,8 @@ impl Desk {
         let leader = self.leader().ok_or_else(Refusal::no_leader)?.process.name;
         if leader != to {
             let text = format!(
-                "{leader} leads and drives every member; POST /api/v1/cluster/transfer {{\"to\": \"{to}\"}} hands all of \
-                 them over"
+                "{leader} leads and drives every member; tabletctl fleet transfer {to} (POST /api/v1/cluster/transfer) \
+                 hands all of them over"
             );
             return Err(Refusal::new(409, "NOT_SUPPORTED", text));
         }

@@ -29,13 +29,13 @@ impl Refusal {
 
     /// No member of that name.
     pub(super) fn no_source(name: &str) -> Self {
-        let hint = Some("GET /api/v1/sources lists them");
+        let hint = Some("tabletctl fleet source list (GET /api/v1/sources) has them");
         Self { hint, ..Self::new(404, "SOURCE_NOT_FOUND", format!("no member is called {}", quoted(name))) }
     }
 
     /// No process of that name.
     pub(super) fn no_process(name: &str) -> Self {
-        let hint = Some("GET /api/v1/cluster/masters lists them");
+        let hint = Some("tabletctl fleet masters (GET /api/v1/cluster/masters) has them");
         let text = format!("no process of this fleet is called {}", quoted(name));
         Self { hint, ..Self::new(404, "MASTER_NOT_FOUND", text) }
     }
@@ -49,7 +49,9 @@ impl Refusal {
 
     /// Nobody leads, or not this one.
     pub(super) fn no_leader() -> Self {
-        let hint = Some("GET /api/v1/cluster/masters says who leads; what is under way at members goes on");
+        let hint = Some(
+            "tabletctl fleet masters (GET /api/v1/cluster/masters) says who leads; what is under way at members goes on",
+        );
         Self { hint, ..Self::new(503, "NO_LEADER", "nobody leads this fleet now; nothing was changed") }
     }
 }

@@ -77,7 +77,7 @@ impl Desk {
         self.change(&by.who, &by.why, |state| {
             if state.members.contains_key(&name) {
                 let text =
-                    format!("a member is called {name} already; PUT /api/v1/sources/{name} changes it");
+                    format!("a member is called {name} already: PUT /api/v1/sources/{name} changes it, tabletctl fleet source remove {name} makes room");
                 return Err(Refusal::new(409, "SOURCE_EXISTS", text));
             }
             refuse_second(state, &member)?;

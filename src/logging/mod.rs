@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use crate::model::printable;
+use crate::model::{counted_as, printable};
 use crate::storage::os::own_descriptor_table;
 
 /// Lines that may wait for the disk.
@@ -222,7 +222,7 @@ fn priority(level: Level) -> &'static [u8] {
 
 /// The word about lines that were dropped, as a line of the log.
 fn word_of_loss(form: Form, count: u64) -> String {
-    let text = format!("{count} lines of this log were dropped");
+    let text = format!("{} dropped", counted_as(count, "line of this log was", "lines of this log were"));
     match form {
         Form::Text => format!("{text}\n"),
         Form::Journal => format!("<4>{text}\n"),
@@ -378,7 +378,7 @@ mod tests {
             (&object["level"], &object["message"]),
             (&"WARN".into(), &"3 lines of this log were dropped".into())
         );
-        assert_eq!(word_of_loss(Form::Journal, 1), "<4>1 lines of this log were dropped\n");
+        assert_eq!(word_of_loss(Form::Journal, 1), "<4>1 line of this log was dropped\n");
     }
 
     /// Takes so many bytes, then nothing.

@@ -14,7 +14,9 @@ use crate::doris::files::Listing;
 use crate::doris::inventory::Inventory;
 use crate::doris::keys::TabletIds;
 use crate::doris::record::TabletState;
-use crate::model::{DiskRef, Failure, FileEntry, Manifest, Migration, MigrationId, Status, Swap, TabletKey};
+use crate::model::{
+    DiskRef, Failure, FileEntry, Manifest, Migration, MigrationId, Status, Swap, TabletKey, counted,
+};
 use crate::storage::{
     Dir, DiskError, DorisRoot, SinceKept, doris_directory, forget_kept, kept_runs, list_tablet,
     purge_retired, read_one_state, since_kept,
@@ -205,10 +207,15 @@ fn compare(
         hooks: &Unwatched,
     };
     match verify_files(&request) {
-        Ok(_) if gone.is_empty() => (Now::AsMoved, format!("{} files", manifest.files().len())),
+        Ok(_) if gone.is_empty() => (Now::AsMoved, counted(manifest.files().len(), "file")),
         Ok(_) => (
             Now::ChangedSince,
-            format!("{} files as they were, {} replaced since", manifest.files().len(), gone.len()),
+            format!(
+                "{} of {} as moved, {} replaced since",
+                manifest.files().len() - gone.len(),
+                counted(manifest.files().len(), "file"),
+                gone.len()
+            ),
         ),
         Err(failure) => (Now::Damaged, failure.message),
     }

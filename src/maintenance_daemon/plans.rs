@@ -4,7 +4,7 @@ use crate::maintenance::{Node, OtherMedia, Plan, Request, Wishes};
 use crate::model::{
     Capacity, DiskRef, DiskUuid, DrainMedia, ErrorCode, Failure, FitsNowhere, LeftOut, MoveTarget,
     PlanCompleteness, PlanOutcome, PlannedDisk, PlannedLevel, PlannedMove, TabletKey, TabletSelector,
-    TaskPlan, TaskRequest,
+    TaskPlan, TaskRequest, counted, counted_as,
 };
 
 /// The request, and what it allows.
@@ -59,7 +59,7 @@ pub(super) fn frozen(node: &Node, plan: Plan, completeness: PlanCompleteness) ->
             source: disk(&planned.from),
             destination: disk(&planned.to),
             size_bytes: planned.bytes,
-            why: format!("{} files", planned.files),
+            why: counted(planned.files, "file"),
             formerly: Vec::new(),
         })
         .collect();
@@ -87,7 +87,10 @@ pub(super) fn frozen(node: &Node, plan: Plan, completeness: PlanCompleteness) ->
     let short = left_out.len() + fits_nowhere.len();
     let mut falls_short = Vec::new();
     if short > 0 {
-        falls_short.push(format!("{short} tablets stay: see left_out and fits_nowhere"));
+        falls_short.push(format!(
+            "{}: see left_out and fits_nowhere",
+            counted_as(short, "tablet stays", "tablets stay")
+        ));
     }
     let mut sum = crc32fast::Hasher::new();
     for planned in &moves {

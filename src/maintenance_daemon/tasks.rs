@@ -8,7 +8,7 @@ use crate::engine::{NewTask, Page, TargetFilter, TaskFilter, TaskView, page_limi
 use crate::maintenance::{now_ms, wishes_of};
 use crate::model::{
     ErrorCode, Failure, MigrateTarget, Migration, PlanCompleteness, PlannedMove, Task, TaskId, TaskPlan,
-    TaskRequest, TaskStatus,
+    TaskRequest, TaskStatus, counted,
 };
 use crate::rules::task_standing::{Standing, end};
 
@@ -39,7 +39,8 @@ impl Inner {
         let short = plan.left_out.len() + plan.fits_nowhere.len();
         if asked.completeness == PlanCompleteness::AllOrNothing && short > 0 {
             let text = format!(
-                "{short} tablets would stay (see dry_run); ask for completeness \"what_fits\" to move the others"
+                "{} would stay (see dry_run); ask for completeness \"what_fits\" to move the others",
+                counted(short, "tablet")
             );
             return Err(Failure::new(ErrorCode::PlanRefused, text));
         }

@@ -63,6 +63,6 @@ pub use task::{
     TaskRequest, TaskResult, TaskStatus,
 };
 pub use task_progress::{BlockedMove, MigrateTarget, TaskDisk, eta_seconds};
-pub use text::{Quoted, cut, printable, quoted};
+pub use text::{Quoted, counted, counted_as, cut, printable, quoted};
 pub use time::utc;
 pub use window::{DailyWindow, DailyWindows, InvalidWindows};

@@ -2,6 +2,7 @@
 //!
 //! A header is kept byte for byte and belongs to Doris. A field that cannot be understood claims nothing.
 
+use super::counted;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -63,7 +64,10 @@ impl Rowset {
         }
         // Ends at the first one that is absent, so a number out of thin air costs nothing.
         let missing = (0..*segments).map(|segment| format!("{id}_{segment}.dat")).find(|name| !has(name))?;
-        Some(format!("rowset {id} has {segments} segments in the header, and {missing} is not there"))
+        Some(format!(
+            "rowset {id} has {} in the header, and {missing} is not there",
+            counted(*segments, "segment")
+        ))
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{DamagedFile, DiskRef, TabletKey, TimestampMs};
+use super::{DamagedFile, DiskRef, TabletKey, TimestampMs, counted};
 
 /// Bytes of a file that were not to be had; the copy has a hole there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -70,11 +70,12 @@ impl fmt::Display for Salvage {
             }
             SalvageState::Done => write!(
                 f,
-                "salvaged of tablet {key} from {}: {total_files} files, {saved_bytes} bytes saved, {lost_bytes} lost in {} \
-                 ranges, {} files damaged; never served",
+                "salvaged of tablet {key} from {}: {}, {saved_bytes} bytes saved, {lost_bytes} lost in {}, {} damaged; never \
+                 served",
                 source.path,
-                lost.len(),
-                damaged.len()
+                counted(*total_files, "file"),
+                counted(lost.len(), "range"),
+                counted(damaged.len(), "file")
             ),
         }
     }

@@ -29,6 +29,21 @@ fn cut_to(mut text: String, keep: usize) -> String {
     text
 }
 
+/// A number and its noun: `1 tablet`, `3 tablets`, `0 copies`.
+pub fn counted<N: fmt::Display + PartialEq + Copy + From<u8>>(count: N, noun: &str) -> String {
+    let many = match noun.strip_suffix('y') {
+        Some(stem) if !stem.ends_with(['a', 'e', 'o', 'u']) => format!("{stem}ies"),
+        _ => format!("{noun}s"),
+    };
+    counted_as(count, noun, &many)
+}
+
+/// A number before what it changes more of than a noun: `1 move is`, `3 moves are`.
+pub fn counted_as<N: fmt::Display + PartialEq + Copy + From<u8>>(count: N, one: &str, many: &str) -> String {
+    let what = if count == N::from(1) { one } else { many };
+    format!("{count} {what}")
+}
+
 /// A value as it was given, between quotation marks, escaped and cut.
 pub fn quoted<T: AsRef<OsStr> + ?Sized>(value: &T) -> Quoted {
     Quoted(cut_to(value.as_ref().to_string_lossy().into_owned(), KEEP_OF_VALUE))
@@ -48,6 +63,14 @@ impl fmt::Display for Quoted {
 mod tests {
     use super::super::{ErrorCode, Failure};
     use super::*;
+
+    #[test]
+    fn a_noun_follows_its_number() {
+        assert_eq!([counted(0_u64, "copy"), counted(1_u64, "copy")], ["0 copies", "1 copy"]);
+        assert_eq!([counted(1_i64, "day"), counted(2_i64, "day")], ["1 day", "2 days"]);
+        assert_eq!(counted_as(1_u32, "move is", "moves are"), "1 move is");
+        assert_eq!(counted_as(12_usize, "move is", "moves are"), "12 moves are");
+    }
 
     #[test]
     fn long_texts_are_cut_between_letters_and_short_ones_stay() {

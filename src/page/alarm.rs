@@ -9,7 +9,7 @@ use super::ask::Ask;
 use super::picture::{badge, bytes};
 use crate::access::Role;
 use crate::api::wire::{Disk, NodeStatus};
-use crate::model::{SchemaHash, TabletId};
+use crate::model::{SchemaHash, TabletId, counted, counted_as};
 
 /// Of each kind so many are named.
 const NAMED_MAX: usize = 10;
@@ -42,7 +42,7 @@ pub(super) fn alarms(ask: &Ask, status: &NodeStatus, disks: &[Disk], flood_perce
                         (tablet.tablet_id, tablet.schema_hash, tablet.disk.as_str(), tablet.unreadable.trim_start_matches("unreadable: "))
                     })))
                     @if status.undone_count > 0 {
-                        li { (badge("undone")) " " (status.undone_count) " things could not be done on a disk and are tried again: "
+                        li { (badge("undone")) " " (counted_as(status.undone_count, "thing", "things")) " could not be done on a disk, tried again by itself: "
                             @for undone in status.undone.iter().take(3) {
                                 a href=(link("/ui/disk", &[("path", &undone.disk)])) { code { (undone.disk) "/" (undone.path) } } ": " (undone.reason) " "
                             }
@@ -141,7 +141,7 @@ fn troubled<'a>(
             };
             (line(&what, &html! { (heal(ask, &id, &hash)) (salvage(ask, &id, &hash, disks, disk)) }))
         }
-        @if further > 0 { li { "and " (further) " " (word) " tablets more" } }
+        @if further > 0 { li { "and " (counted(further, "tablet")) " more, " (word) } }
     }
 }
 
@@ -185,7 +185,7 @@ fn unavailable(ask: &Ask, status: &NodeStatus) -> Markup {
             (line(&what, &heal(ask, &id, &hash)))
         }
         @if status.tablets_unavailable > NAMED_MAX as u64 {
-            li { "in all " (status.tablets_unavailable) " tablets are not served" }
+            li { "in all " (counted_as(status.tablets_unavailable, "tablet is", "tablets are")) " not served" }
         }
     }
 }

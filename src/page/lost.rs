@@ -12,6 +12,7 @@ use super::view::{Section, View};
 use crate::access::Role;
 use crate::api::Refused;
 use crate::api::wire::DiskLoss;
+use crate::model::{counted, counted_as};
 
 /// Tablets that are named.
 const SHOWN_MAX: usize = 100;
@@ -110,7 +111,8 @@ async fn look(ask: &Ask, way: &Way, path: &str, older: bool) -> Markup {
 
 fn listed(loss: &DiskLoss) -> Markup {
     html! {
-        p { (loss.total) " tablets, " (loss.migrations.len()) " migrations wait for it." }
+        p { (counted(loss.total, "tablet")) ", "
+                (counted_as(loss.migrations.len(), "migration waits", "migrations wait")) " for it." }
         @if !loss.data.is_empty() {
             div.wide { table {
                 caption.quiet { "What becomes of its tablets" @if loss.data.len() > SHOWN_MAX { " (the first " (SHOWN_MAX) ")" } }

@@ -11,6 +11,7 @@ use super::picture::{badge, bytes, progress, rate, seconds};
 use super::view::{Section, View};
 use crate::api::Refused;
 use crate::api::wire::Migration;
+use crate::model::counted;
 
 /// `GET /ui/migrations/{id}`.
 pub(super) async fn show(axum::extract::Path(id): axum::extract::Path<String>, ask: Ask) -> Response {
@@ -41,7 +42,7 @@ fn standing(one: &Migration) -> Markup {
         dl.figures {
             div { dt { "Copied" } dd { (bytes(counters.disk_processed_bytes)) } }
             div { dt { "Verified" } dd { (bytes(counters.disk_verified_bytes)) } }
-            div { dt { "Size" } dd { (bytes(counters.disk_total_bytes)) ", " (counters.disk_total_files) " files" } }
+            div { dt { "Size" } dd { (bytes(counters.disk_total_bytes)) ", " (counted(counters.disk_total_files, "file")) } }
             @if let Some(speed) = one.recent_bps.or(one.speed_bytes_per_sec) { div { dt { "Speed" } dd { (rate(speed)) } } }
             @if let Some(left) = one.eta_seconds { div { dt { "Left" } dd { (seconds(left)) } } }
             div { dt { "Attempts" } dd { (one.attempts) } }

@@ -13,6 +13,7 @@ use super::view::{Section, View};
 use super::wish::KINDS;
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Migration, NodeStatus};
+use crate::model::counted;
 
 /// What is used at most, when the configuration does not say.
 const FLOOD_PERCENT: u64 = 90;
@@ -104,7 +105,7 @@ pub(super) fn standing(disk: &Disk, all: &Disks) -> Markup {
     let used = disk.total_bytes.saturating_sub(disk.avail_bytes);
     html! {
         div {
-            p.small { (disk.medium) ", " (disk.file_system) ", " (disk.tablet_count) " tablets, "
+            p.small { (disk.medium) ", " (disk.file_system) ", " (counted(disk.tablet_count, "tablet")) ", "
                 (bytes(disk.avail_bytes)) " free of " (bytes(disk.total_bytes)) " (" (picture::percent(used, disk.total_bytes)) " used)" }
             @if !disk.condition_reason.is_empty() { p { (disk.condition_reason) } }
             (bar(&disk.path, &parts, disk.total_bytes, Some(all.flood_percent * 10)))

@@ -14,7 +14,7 @@ use super::wish::{self, Wish};
 use crate::access::Role;
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Task};
-use crate::model::{PlannedDisk, TaskPlan};
+use crate::model::{PlannedDisk, TaskPlan, counted};
 
 /// Moves that are shown, and tablets that stay.
 const SHOWN_MAX: usize = 50;
@@ -64,7 +64,7 @@ fn body(wish: &Wish, dry_run: bool) -> Value {
 pub(super) fn picture(plan: &TaskPlan, disks: &[Disk]) -> Markup {
     html! {
         section.plan aria-label="The plan" {
-            p { (plan.moves.len()) " moves, " (bytes(plan.total_bytes)) "; unevenness "
+            p { (counted(plan.moves.len(), "move")) ", " (bytes(plan.total_bytes)) "; unevenness "
                 (format!("{:.1}", plan.score_before)) " before, " (format!("{:.1}", plan.score_after)) " after." }
             @for text in &plan.falls_short { p.trouble { (text) } }
             div.wide { table.levels {
@@ -105,7 +105,7 @@ fn before_and_after(planned: &PlannedDisk, disks: &[Disk]) -> Markup {
         html! {
             td {
                 (bar(&format!("{} {label}", planned.path), &parts, total, None))
-                span.small { (level.tablets) " tablets, " (bytes(level.load_bytes)) " in use"
+                span.small { (counted(level.tablets, "tablet")) ", " (bytes(level.load_bytes)) " in use"
                     @if level.committed_bytes > load { ", " (bytes(level.committed_bytes - load)) " trash and leaving" } }
             }
         }

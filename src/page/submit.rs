@@ -17,6 +17,7 @@ use super::wish;
 use crate::access::Role;
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Tablet, Validation};
+use crate::model::counted;
 
 /// How far a migration goes by itself.
 const MODES: [(&str, &str); 3] = [
@@ -83,7 +84,7 @@ async fn look(ask: &Ask, tablet: &str, to: &str, disks: &[Disk]) -> Result<Marku
     let destination = answer.dest_disk.as_deref();
     Ok(html! {
         section.plan aria-label="The move" {
-            p { "Tablet " (one.tablet_id) ", " (bytes(one.size_bytes)) " in " (one.file_count) " files, from " code { (one.disk) }
+            p { "Tablet " (one.tablet_id) ", " (bytes(one.size_bytes)) " in " (counted(one.file_count, "file")) ", from " code { (one.disk) }
                 @if let Some(to) = destination { " to " code { (to) } } }
             @if let Some(to) = destination { (picture(&one, to, disks)) }
             (rows::rules(&answer.checks))

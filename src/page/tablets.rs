@@ -13,6 +13,7 @@ use super::rows;
 use super::view::{Section, View, next_page};
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Migration, RuleAnswer, Tablet, TabletCheck};
+use crate::model::counted;
 
 /// Rows of one page.
 const PAGE: usize = 50;
@@ -156,7 +157,7 @@ fn standing(one: &Tablet) -> Markup {
             div { dt { "Disk" } dd { a href=(link("/ui/disk", &[("path", &one.disk)])) { code { (one.disk) } } } }
             div { dt { "Schema hash" } dd { (one.schema_hash) } }
             div { dt { "Table" } dd { (one.table_id) } }
-            div { dt { "Size" } dd { (bytes(one.size_bytes)) ", " (one.file_count) " files" } }
+            div { dt { "Size" } dd { (bytes(one.size_bytes)) ", " (counted(one.file_count, "file")) } }
             div { dt { "Generation" } dd { (one.generation) } }
             div { dt { "Shard" } dd { (one.shard_id) } }
             @if let Some(id) = one.migration_id { div { dt { "Moving" } dd { a href=(format!("/ui/migrations/{id}")) { "migration " (id) } } } }

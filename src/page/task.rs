@@ -13,7 +13,7 @@ use super::rows;
 use super::view::{Section, View};
 use crate::api::Refused;
 use crate::api::wire::{Disk, List, Migration, Task};
-use crate::model::TaskStatus;
+use crate::model::{TaskStatus, counted_as};
 
 /// `GET /ui/tasks/{id}`.
 pub(super) async fn show(axum::extract::Path(id): axum::extract::Path<String>, ask: Ask) -> Response {
@@ -63,7 +63,7 @@ fn standing(task: &Task, under_way: &[Migration]) -> Markup {
             div { dt { "Left" } dd { @if running && speed > 0 { (seconds(left / speed)) } @else { (bytes(left)) } } }
         }
         @for one in &task.replans {
-            p { (one.moves) " moves were planned anew at " (one.at) " by " (one.requested_by) ": " (one.reason) }
+            p { (counted_as(one.moves, "move was", "moves were")) " planned anew at " (one.at) " by " (one.requested_by) ": " (one.reason) }
         }
         @if let Some(text) = &task.shortfall { p.trouble { (text) } }
         @if !task.reason.is_empty() { p { "Why: " (task.reason) } }

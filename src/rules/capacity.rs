@@ -7,7 +7,7 @@
 //! Under that rule Doris's default of 1 GiB left would shut every disk of a few GiB for good. So the limit that
 //! nobody wrote asks for no more than the share that the percentage leaves free anyway; one that is written is kept.
 
-use crate::model::{Capacity, Space};
+use crate::model::{Capacity, Space, counted_as};
 pub use crate::model::{CapacityRule, LeftBytesFrom};
 
 /// The limits.
@@ -61,8 +61,9 @@ pub enum DoesNotFit {
     },
     /// Its file system has too few inodes left.
     #[error(
-        "{inodes} files and directories do not fit: {avail_inodes} inodes are left on its file system, {reserved_inodes} of \
-         them meant for other moves in flight"
+        "{} not fit: {} left on its file system, {reserved_inodes} of them meant for other moves in flight",
+        counted_as(*inodes, "file or directory does", "files and directories do"),
+        counted_as(*avail_inodes, "inode is", "inodes are")
     )]
     Inodes {
         /// What the tablet needs.

@@ -6,7 +6,9 @@
 use super::admission::{DestinationFacts, Facts, HeldBy, TabletFacts};
 use super::capacity::fits;
 use super::planning::Pin;
-use crate::model::{Capacity, DiskCondition, ErrorCode, Medium, Space, TabletKey, TimestampMs, quoted, utc};
+use crate::model::{
+    Capacity, DiskCondition, ErrorCode, Medium, Space, TabletKey, TimestampMs, counted_as, quoted, utc,
+};
 
 macro_rules! rules {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $refusal:expr;)*) => {
@@ -199,7 +201,9 @@ fn space(need: Space, destination: DestinationFacts<'_>, facts: &Facts<'_>) -> (
     let limits = facts.limits.for_disk(total_bytes);
     let inodes = capacity.inodes_left().map(|avail| {
         let (inodes, reserved) = (need.inodes, reserved.inodes);
-        format!("; {inodes} files and directories, {avail} inodes are left, {reserved} of them meant for other moves")
+        let files = counted_as(inodes, "file or directory", "files and directories");
+        let avail = counted_as(avail, "inode is", "inodes are");
+        format!("; {files}, {avail} left, {reserved} of them meant for other moves")
     });
     let detail = format!(
         "{} bytes fit: with {} bytes of other moves in flight the disk would be {used} % full with {left} bytes left \

@@ -12,7 +12,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::model::{DiskIndex, Haste, MigrationId, Priority, TimestampMs};
+use crate::model::{DiskIndex, Haste, MigrationId, Priority, TimestampMs, counted_as};
 
 /// One migration in the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -260,11 +260,14 @@ impl Schedule {
         } else if !destination.writable {
             format!("destination {} cannot be written now", name(pair.1))
         } else if self.running >= node.running {
-            format!("{} migrations are running, the node's limit", self.running)
+            format!(
+                "{} running, the node's limit",
+                counted_as(self.running, "migration is", "migrations are")
+            )
         } else if reading >= source.read_limit {
-            format!("all {reading} read slots of {} are taken", name(pair.0))
+            format!("no read slot of {} is free, {reading} taken", name(pair.0))
         } else if writing >= destination.write_limit {
-            format!("all {writing} write slots of {} are taken", name(pair.1))
+            format!("no write slot of {} is free, {writing} taken", name(pair.1))
         } else {
             "next in line".to_owned()
         })

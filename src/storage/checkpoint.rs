@@ -286,7 +286,7 @@ fn read_from(mut from: impl Read, length: u64, uuid: DiskUuid) -> Result<Vec<See
     let around = (HEAD_BYTES + CHECKSUM_BYTES) as u64;
     let wanted = count.checked_mul(ENTRY_BYTES as u64).and_then(|bytes| bytes.checked_add(around));
     if wanted != Some(length) {
-        return Err(format!("it has {length} bytes, not those of {count} entries"));
+        return Err(format!("it has {length} bytes, not what its count of entries, {count}, takes"));
     }
     let mut sum = crc32fast::Hasher::new();
     sum.update(&head);

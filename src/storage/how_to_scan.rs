@@ -98,7 +98,7 @@ impl ScanProgress {
         let is_due = now.saturating_sub(told) >= TELL_EVERY_MS;
         if is_due && self.told_ms.compare_exchange(told, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             let expected = self.expected.load(Ordering::Relaxed);
-            tracing::info!("{}: {done} of about {expected} records", of.path().display());
+            tracing::info!("{}: records read: {done} of about {expected}", of.path().display());
         }
     }
 }

@@ -17,7 +17,7 @@ use super::how_to_scan::{HowToScan, LookForDirectories, ScanProgress, WhichRecor
 use super::layout::{tablet_dir, tablet_parent};
 use super::root::Root;
 use super::store::{ListedRecord, MetadataStore, ScannedRecord};
-use crate::model::{RecordSummary, TabletKey};
+use crate::model::{RecordSummary, TabletKey, counted};
 
 /// Neighbours on the disk that one reader takes at once.
 const RUN: usize = 64;
@@ -73,7 +73,7 @@ pub(super) fn scan_records(
         found.damaged.extend(part.damaged);
     }
     let (at, count) = (root.dir().path().display(), seen.len() + found.damaged.len());
-    tracing::info!("{at}: {count} records, {vouched} of them as its checkpoint has them");
+    tracing::info!("{at}: {}, {vouched} as its checkpoint has it", counted(count, "record"));
     if how.look == LookForDirectories::Yes {
         look_for_directories(root.dir(), &mut seen, how.readers, progress, &mut found)?;
     }

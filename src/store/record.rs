@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::clock::Moment;
+use crate::model::counted;
 
 /// How long a leadership lasts without a word of its leader.
 pub const LEASE: Duration = Duration::from_secs(10);
@@ -162,7 +163,7 @@ pub trait Store: Send + Sync {
 /// Whether every store takes these changes.
 pub(super) fn check_sizes(changes: &[Change]) -> Result<(), StoreError> {
     if changes.len() > CHANGES_MAX {
-        let text = format!("{} records at once, at most {CHANGES_MAX}", changes.len());
+        let text = format!("{} at once, at most {CHANGES_MAX}", counted(changes.len(), "record"));
         return Err(StoreError::TooLarge(text));
     }
     let size = |change: &Change| change.value.as_ref().map_or(0, String::len);

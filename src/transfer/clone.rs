@@ -20,7 +20,7 @@ use super::open_file::Cloned;
 use super::read_back::{Reading, read_files};
 use super::stages::Shared;
 use super::verified::VerifiedRange;
-use crate::model::{Failure, FileEntry};
+use crate::model::{Failure, FileEntry, counted};
 
 /// Clones the files that are still to be copied, as far as the file system can, and verifies them. What was cloned is no
 /// longer to be copied.
@@ -37,9 +37,9 @@ pub(super) fn clone_files(shared: &Shared<'_>, to_copy: &mut [bool]) -> Result<(
     let entries: Vec<&FileEntry> = cloned.iter().map(|file| &shared.manifest.files()[*file]).collect();
     let bytes: u64 = entries.iter().map(|entry| entry.size_bytes).sum();
     hooks.log(format!(
-        "cloned: same file system, bytes shared with the source: {} files, {bytes} bytes, read back and not written again; \
-         a source in trash is no second copy of them",
-        cloned.len()
+        "cloned: same file system, bytes shared with the source: {}, {bytes} bytes, read back and not written again; a \
+         source in trash is no second copy",
+        counted(cloned.len(), "file")
     ));
     hooks.cloned(bytes);
     let readings = read_files(shared.crew, &shared.destination, &entries)?;

@@ -30,7 +30,7 @@ fn a_service_manager_hears_that_it_is_ready_that_it_lives_and_that_it_stops() {
         let alive = hear();
         assert_eq!(
             alive,
-            "WATCHDOG=1\nSTATUS=1 tablets, 0 migrations running, 0 waiting, 0 tablets damaged, 0 not served"
+            "WATCHDOG=1\nSTATUS=1 tablet, 0 damaged, 0 not served; migrations: 0 running, 0 waiting"
         );
     }
     daemon.terminate();
@@ -91,7 +91,10 @@ fn the_watchdog_is_answered_while_a_disk_and_the_journals_hang() {
     for _ in 0..10 {
         let bytes = ear.recv(&mut buffer).expect("a word within a minute");
         let word = String::from_utf8_lossy(&buffer[..bytes]).into_owned();
-        assert!(word.starts_with("WATCHDOG=1\nSTATUS=1 tablets, 1 migrations running"), "{word}");
+        assert!(
+            word.starts_with("WATCHDOG=1\nSTATUS=1 tablet, 0 damaged, 0 not served; migrations: 1 running"),
+            "{word}"
+        );
     }
     journal.freeze("--unfreeze");
     disk.freeze("--unfreeze");

@@ -46,11 +46,11 @@ fn a_queue_a_limit_a_pause_a_gate_and_a_disabled_disk_are_named() {
     daemon.wait_for(first, &["copying"]);
     says(&daemon, first, &["copying, at 300000 bytes per second at most: a limit of its own"]);
     let second = daemon.accept(keys[0], &destination);
-    says(&daemon, second, &["all 1 read slots of ", &source, " are taken"]);
+    says(&daemon, second, &["no read slot of ", &source, " is free, 1 taken"]);
     daemon.act(second, &json!({"pause": null}));
     says(&daemon, second, &["paused by an operator"]);
     daemon.act(second, &json!({"resume": null}));
-    says(&daemon, second, &["all 1 read slots of "]);
+    says(&daemon, second, &["no read slot of "]);
 
     daemon.post("/api/v1/disks/disable", &json!({"path": destination, "reason": "new cable"}));
     says(&daemon, second, &["destination ", &destination, "(disabled: "]);

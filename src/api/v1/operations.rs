@@ -16,7 +16,7 @@ use crate::api::error::Problem;
 use crate::api::query::{invalid, read_id};
 use crate::api::wire::{List, Operation, VerifyTablets};
 use crate::engine::{OperationView, VerifyMany};
-use crate::model::{OperationId, quoted};
+use crate::model::{OperationId, counted, quoted};
 
 const MAX_LIMIT: i64 = 1000;
 
@@ -120,7 +120,7 @@ pub(super) async fn verify(
     let on = disk.as_ref().map(|disk| format!(" of {}", quoted(disk))).unwrap_or_default();
     match tablet_ids.len() {
         0 => caller.asks(format_args!("verify every tablet{on}")),
-        count => caller.asks(format_args!("verify {count} tablets{on}")),
+        count => caller.asks(format_args!("verify {}{on}", counted(count, "tablet"))),
     }
     let request = VerifyMany { disk, tablet_ids, requested_by: caller.to_string() };
     Ok(accepted(app.try_ask(Touches::Memory, move |node| node.verify_many(&request)).await?))

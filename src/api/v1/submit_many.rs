@@ -16,7 +16,7 @@ use crate::api::error::Problem;
 use crate::api::query::invalid;
 use crate::api::wire::{CreateMigration, Submitted, SubmittedMany};
 use crate::engine::{Contract, Submit};
-use crate::model::{Failure, Idempotency, cut};
+use crate::model::{Failure, Idempotency, counted, cut};
 
 /// Accepts what can be accepted of a list.
 pub(super) async fn submit_many(
@@ -26,7 +26,7 @@ pub(super) async fn submit_many(
     items: Vec<Box<RawValue>>,
 ) -> Result<Response, Problem> {
     let key = idempotency_key(parts)?.map(str::to_owned);
-    caller.asks(format_args!("move {} tablets", items.len()));
+    caller.asks(format_args!("move {}", counted(items.len(), "tablet")));
     let answered = app.ask(Touches::Journal, move |node| submit_each(node, &caller, key.as_deref(), &items));
     let data = answered.await?;
     let accepted = data.iter().filter(|answer| answer.id.is_some()).count() as u64;

@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::value::RawValue;
 
 use super::CreateMigration;
-use crate::model::{MigrationId, SchemaHash, TabletId};
+use crate::model::{MigrationId, SchemaHash, TabletId, counted};
 
 /// Most migrations in one request.
 pub const MIGRATIONS_MAX: usize = 10_000;
@@ -48,8 +48,10 @@ impl<'de> Deserialize<'de> for CreateMigrations {
                             rest += 1;
                         }
                         let got = many.len() + rest;
-                        let text =
-                            format!("{got} migrations in one request, at most {MIGRATIONS_MAX} are taken");
+                        let text = format!(
+                            "{} in one request, at most {MIGRATIONS_MAX} are taken",
+                            counted(got, "migration")
+                        );
                         return Err(A::Error::custom(text));
                     }
                 }

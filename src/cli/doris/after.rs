@@ -9,7 +9,7 @@ use crate::cli::doris_args::DorisNode;
 use crate::cli::exit::{CliError, Exit, confirm as ask, print, print_json};
 use crate::cli::table::human_bytes;
 use crate::maintenance;
-use crate::model::ErrorCode;
+use crate::model::{ErrorCode, counted, counted_as};
 
 /// Takes the newest run back.
 ///
@@ -28,7 +28,9 @@ pub(super) fn undo(node: &DorisNode, yes: bool, output: Output) -> Result<(), Cl
         Output::Text if taken.runs.is_empty() => print("there is no run to take back\n"),
         Output::Text => {
             let runs = taken.runs.join(", ");
-            print(&format!("{} tablets are where they were; taken back: {runs}\n", taken.tablets.len()))
+            let are =
+                counted_as(taken.tablets.len(), "tablet is where it was", "tablets are where they were");
+            print(&format!("{are}; taken back: {runs}\n"))
         }
     }
 }
@@ -63,7 +65,10 @@ pub(super) fn confirm(conf: &Path, output: Output) -> Result<(), CliError> {
     }
     match told.iter().filter(|one| !one.now.is_confirmed()).count() {
         0 => Ok(()),
-        count => Err(CliError::new(Exit::Failed, format!("{count} tablets are not confirmed"))),
+        count => {
+            let are = counted_as(count, "tablet is", "tablets are");
+            Err(CliError::new(Exit::Failed, format!("{are} not confirmed")))
+        }
     }
 }
 
@@ -81,10 +86,10 @@ pub(super) fn purge(conf: &Path, yes: bool, output: Output) -> Result<(), CliErr
             "moves": purged.moves, "bytes": purged.bytes, "unconfirmed": purged.unconfirmed,
         })),
         Output::Text => print(&format!(
-            "{} freed, of {} moves; {} are not confirmed and stay\n",
+            "{} freed, of {}; {}\n",
             human_bytes(purged.bytes),
-            purged.moves,
-            purged.unconfirmed
+            counted(purged.moves, "move"),
+            counted_as(purged.unconfirmed, "is not confirmed and stays", "are not confirmed and stay")
         )),
     }
 }

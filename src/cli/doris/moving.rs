@@ -16,6 +16,7 @@ use crate::maintenance::{
     Committed, LeftBehind, Moved, NotOpened, Older, OtherMedia, Outcome, Plan, Planned, Request, Session,
     Told, Wishes, finish_tasks,
 };
+use crate::model::{counted, counted_as};
 
 /// Lines of one kind that a person is shown; the JSON has all.
 const SHOWN_MAX: usize = 20;
@@ -125,7 +126,7 @@ fn ended(request: &Request, plan: &Plan, settled: &[Moved], moves: &[Moved]) -> 
     let failed = settled.iter().chain(moves).filter(|moved| moved.outcome != Outcome::Moved).count();
     let not_begun = plan.moves.len() - moves.len();
     if not_begun > 0 && failed == 0 {
-        let text = format!("stopped: {not_begun} moves were not begun; the same command goes on");
+        let text = format!("stopped before {}; the same command goes on", counted(not_begun, "move"));
         return Err(CliError::new(Exit::Failed, text));
     }
     let asked_for = |left: &&LeftBehind| match request {
@@ -136,12 +137,14 @@ fn ended(request: &Request, plan: &Plan, settled: &[Moved], moves: &[Moved]) -> 
     match (failed, stay, moves.len()) {
         (0, 0, _) => Ok(()),
         (0, stay, 0) => {
-            Err(CliError::new(Exit::Refused, format!("nothing was moved: {stay} tablets stay; see above")))
+            let stay = counted_as(stay, "tablet stays", "tablets stay");
+            Err(CliError::new(Exit::Refused, format!("nothing was moved: {stay}; see above")))
         }
         (0, stay, _) => {
-            Err(CliError::new(Exit::Failed, format!("{stay} tablets stay where they are; see above")))
+            let stay = counted_as(stay, "tablet stays where it is", "tablets stay where they are");
+            Err(CliError::new(Exit::Failed, format!("{stay}; see above")))
         }
-        (failed, ..) => Err(CliError::new(Exit::Failed, format!("{failed} moves are not done; see above"))),
+        (failed, ..) => Err(not_done(failed)),
     }
 }
 
@@ -201,8 +204,13 @@ pub(super) fn resume(node: &DorisNode, output: Output) -> Result<(), CliError> {
     }
     match settled.iter().filter(|moved| moved.outcome != Outcome::Moved).count() {
         0 => Ok(()),
-        count => Err(CliError::new(Exit::Failed, format!("{count} moves are not done; see above"))),
+        count => Err(not_done(count)),
     }
+}
+
+fn not_done(count: usize) -> CliError {
+    let are = counted_as(count, "move is", "moves are");
+    CliError::new(Exit::Failed, format!("{are} not done; see above"))
 }
 
 pub(super) fn open(node: &DorisNode) -> Result<Session, CliError> {
@@ -262,10 +270,11 @@ fn line(moved: &Moved) -> String {
 
 fn plan_text(plan: &Plan) -> String {
     let mut out = String::new();
-    let _ = writeln!(out, "{} tablets move, {}", plan.moves.len(), human_bytes(plan.bytes()));
+    let tablets = counted_as(plan.moves.len(), "tablet moves", "tablets move");
+    let _ = writeln!(out, "{tablets}, {}", human_bytes(plan.bytes()));
     let time = match plan.estimate_sec().div_ceil(60) {
         0 | 1 => "a minute".to_owned(),
-        minutes => format!("{minutes} minutes"),
+        minutes => counted(minutes, "minute"),
     };
     let _ = writeln!(out, "that takes about {time} at 100 MB/s, and the backend is down so long");
     if !plan.moves.is_empty() {
@@ -307,8 +316,8 @@ fn rescue_text(request: &Request, plan: &Plan, lost: &[String]) -> String {
     if !whole.is_empty() {
         let _ = writeln!(
             out,
-            "{} tablets are whole and on no other root; all of them: tabletctl doris rescue {root} --accept-older {}",
-            whole.len(),
+            "{} whole and on no other root: tabletctl doris rescue {root} --accept-older {}",
+            counted_as(whole.len(), "tablet is", "tablets are"),
             whole.join(",")
         );
     }
@@ -338,7 +347,8 @@ fn staying_text(plan: &Plan) -> String {
     }
     let stay = plan.left.len() + plan.fits_nowhere.len();
     if stay > SHOWN_MAX {
-        let _ = writeln!(out, "{stay} tablets stay in all (--json shows all)");
+        let _ =
+            writeln!(out, "{} in all (--json shows all)", counted_as(stay, "tablet stays", "tablets stay"));
     }
     out
 }
@@ -347,7 +357,7 @@ fn end_text(request: &Request, plan: &Plan, moves: &[Moved]) -> String {
     let done = moves.iter().filter(|moved| moved.outcome == Outcome::Moved);
     let (count, bytes) = done.fold((0, 0), |(count, bytes), moved| (count + 1, bytes + moved.bytes));
     let mut out = staying_text(plan);
-    let _ = writeln!(out, "{count} of {} tablets moved, {}", plan.moves.len(), human_bytes(bytes));
+    let _ = writeln!(out, "{count} of {} moved, {}", counted(plan.moves.len(), "tablet"), human_bytes(bytes));
     if let Request::Rescue { root, .. } = request {
         let _ = writeln!(
             out,

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::frontend::Asked;
 use crate::cli::table::{Align, Table, human_bytes};
-use crate::model::{InspectedRoot, InspectedTablet, Inspection, Verdict, printable};
+use crate::model::{InspectedRoot, InspectedTablet, Inspection, Verdict, counted, printable};
 
 /// Lines of one kind that a person is shown; the JSON has all.
 const SHOWN_MAX: usize = 20;
@@ -58,9 +58,18 @@ fn write_root(root: &InspectedRoot, out: &mut String) {
         let _ = writeln!(out, "  what is left of a damaged database: tabletctl doris inspect --rescue");
     }
     let (moving, staying) = (root.would_move, root.would_leave);
-    let _ = writeln!(out, "  a drain would move   {} tablets, {}", moving.tablets, human_bytes(moving.bytes));
-    let _ =
-        writeln!(out, "  and leave            {} tablets, {}", staying.tablets, human_bytes(staying.bytes));
+    let _ = writeln!(
+        out,
+        "  a drain would move   {}, {}",
+        counted(moving.tablets, "tablet"),
+        human_bytes(moving.bytes)
+    );
+    let _ = writeln!(
+        out,
+        "  and leave            {}, {}",
+        counted(staying.tablets, "tablet"),
+        human_bytes(staying.bytes)
+    );
     if let Some(why) = &root.refused_for_writing {
         let _ = writeln!(out, "  for looking only     {why}");
     }

@@ -1,6 +1,7 @@
 //! What is wrong with a node, each thing with the command that helps.
 
 use crate::api::wire::{Disk, NodeStatus};
+use crate::model::{counted, counted_as};
 
 /// Of each kind so many are named.
 const NAMED_MAX: usize = 3;
@@ -28,33 +29,38 @@ pub(super) fn alarms(status: &NodeStatus, disks: &[Disk]) -> Vec<Alarm> {
         command: format!("tabletctl tablet heal {}", tablet.tablet_id),
     });
     all.extend(named);
-    all.extend(more(status.damaged_tablets.len(), "damaged tablets", "tabletctl --json status"));
+    all.extend(more(status.damaged_tablets.len(), "damaged tablet", "tabletctl --json status"));
     let named = status.unreadable_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
         what: format!("tablet {} on {}: {}", tablet.tablet_id, tablet.disk, tablet.unreadable),
         command: format!("tabletctl tablet heal {}", tablet.tablet_id),
     });
     all.extend(named);
-    all.extend(more(status.unreadable_tablets.len(), "unreadable tablets", "tabletctl --json status"));
+    all.extend(more(status.unreadable_tablets.len(), "unreadable tablet", "tabletctl --json status"));
     let named = status.unavailable_tablets.iter().take(NAMED_MAX).map(|tablet| Alarm {
         what: format!("tablet {} is not served: {}", tablet.tablet_id, tablet.unavailable),
         command: String::new(),
     });
     all.extend(named);
     let unavailable = usize::try_from(status.tablets_unavailable).unwrap_or(usize::MAX);
-    all.extend(more(unavailable, "tablets that are not served", "tabletctl --json status"));
+    all.extend(more(unavailable, "unavailable tablet", "tabletctl --json status"));
     all.extend(disks.iter().filter_map(of_disk));
     for disk in disks.iter().filter(|disk| disk.undone_count > 0) {
         all.push(Alarm {
-            what: format!("{} things are left undone on {}, and tried again", disk.undone_count, disk.path),
+            what: format!(
+                "{} on {}, tried again by itself",
+                counted_as(disk.undone_count, "thing is left undone", "things are left undone"),
+                disk.path
+            ),
             command: format!("tabletctl disk show {}", disk.path),
         });
     }
     all
 }
 
-fn more(count: usize, what: &str, command: &str) -> Option<Alarm> {
+/// Of so many of a kind, those that are not named.
+fn more(count: usize, noun: &str, command: &str) -> Option<Alarm> {
     let further = count.checked_sub(NAMED_MAX).filter(|further| *further > 0)?;
-    Some(Alarm { what: format!("{further} more {what}"), command: command.to_owned() })
+    Some(Alarm { what: counted(further, &format!("more {noun}")), command: command.to_owned() })
 }
 
 fn of_disk(disk: &Disk) -> Option<Alarm> {

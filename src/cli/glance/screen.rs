@@ -1,5 +1,6 @@
 //! A screen of at most 80 columns, and the same in one line.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
@@ -7,9 +8,10 @@ use anstyle::{AnsiColor, Style};
 use super::alarm::alarms;
 use super::{Glance, Traffic};
 use crate::api::wire::{Disk, Migration, Task};
+use crate::cli::disk_name::short_names;
 use crate::cli::table::human_bytes;
 use crate::cli::task_text::how_far;
-use crate::model::{TaskStatus, printable};
+use crate::model::{TaskStatus, counted, printable};
 
 const WIDTH: usize = 80;
 /// Of what is under way so much is shown; lists have the rest.
@@ -28,13 +30,12 @@ pub(super) fn screen(glance: &Glance) -> String {
     let up = indicatif::HumanDuration(std::time::Duration::from_secs(status.uptime_seconds));
     let (style, said) = match alarms.len() {
         0 => (GOOD, "nothing is wrong".to_owned()),
-        1 => (BAD, "1 alarm".to_owned()),
-        count => (BAD, format!("{count} alarms")),
+        count => (BAD, counted(count, "alarm")),
     };
     line(&mut out, style, &format!("tabletd {}, up {up}: {said}", status.version));
     let counts = format!(
-        "{} tablets, {} damaged, {} not served; migrations: {} running, {} queued",
-        status.tablets,
+        "{}, {} damaged, {} not served; migrations: {} running, {} queued",
+        counted(status.tablets, "tablet"),
         status.damaged_tablets.len(),
         status.tablets_unavailable,
         status.running,
@@ -54,11 +55,12 @@ pub(super) fn screen(glance: &Glance) -> String {
     );
     let _ = writeln!(out, "{HEAD}{heading}{HEAD:#}");
     let traffic = glance.traffic();
+    let names = Names::of(&glance.disks);
     for disk in &glance.disks {
-        disk_row(&mut out, disk, traffic.get(disk.path.as_str()).copied().unwrap_or_default());
+        disk_row(&mut out, &names, disk, traffic.get(disk.path.as_str()).copied().unwrap_or_default());
     }
     section(&mut out, "TASK", &glance.tasks, task_text);
-    section(&mut out, "MIGRATION", &glance.at_work, migration_text);
+    section(&mut out, "MIGRATION", &glance.at_work, |migration| migration_text(&names, migration));
     out
 }
 
@@ -72,12 +74,12 @@ pub(super) fn line_of(glance: &Glance) -> String {
     }
     let alarms = alarms(status, &glance.disks);
     if let Some(first) = alarms.first() {
-        let _ = write!(said, "; {} alarms, the first: {}", alarms.len(), printable(&first.what));
+        let _ = write!(said, "; {}, the first: {}", counted(alarms.len(), "alarm"), printable(&first.what));
     }
     said
 }
 
-fn disk_row(out: &mut String, disk: &Disk, traffic: Traffic) {
+fn disk_row(out: &mut String, names: &Names<'_>, disk: &Disk, traffic: Traffic) {
     const BAR: usize = 8;
     let used = disk.total_bytes.saturating_sub(disk.avail_bytes);
     let of = |whole: usize| u128::from(used) * whole as u128 / u128::from(disk.total_bytes.max(1));
@@ -93,7 +95,7 @@ fn disk_row(out: &mut String, disk: &Disk, traffic: Traffic) {
     let _ = writeln!(
         out,
         "{:<18} {bar} {:>3}% {:>8} {:>7} {:>8} {:>8}  {style}{}{style:#}",
-        tail(&disk.path, 18),
+        names.name(&disk.path),
         of(100),
         human_bytes(disk.avail_bytes),
         disk.tablet_count,
@@ -124,9 +126,9 @@ fn task_text(task: &Task) -> String {
     format!("{id} {}: {status}, {}{stuck}", task.name, how_far(task))
 }
 
-fn migration_text(migration: &Migration) -> String {
+fn migration_text(names: &Names<'_>, migration: &Migration) -> String {
     let Migration { id, tablet_id, status, counters, .. } = migration;
-    let (from, to) = (tail(&migration.source_disk, 18), tail(&migration.dest_disk, 18));
+    let (from, to) = (names.name(&migration.source_disk), names.name(&migration.dest_disk));
     let done = u128::from(counters.disk_verified_bytes) * 100 / u128::from(counters.disk_total_bytes.max(1));
     format!("{id} tablet {tablet_id}, {from} -> {to}: {status}, {done} %")
 }
@@ -139,6 +141,27 @@ fn line(out: &mut String, style: Style, text: &str) {
         Some(_) => text.chars().take(WIDTH - 1).chain(['…']).collect(),
     };
     let _ = writeln!(out, "{style}{shown}{style:#}");
+}
+
+/// Disks by their paths, or, where that takes more than its column, by what `tabletctl` takes in its place.
+struct Names<'a>(BTreeMap<&'a str, String>);
+
+impl<'a> Names<'a> {
+    const WIDTH: usize = 18;
+
+    fn of(disks: &'a [Disk]) -> Self {
+        let paths: Vec<_> = disks.iter().map(|disk| disk.path.clone()).collect();
+        let short = short_names(&paths);
+        // Of two disks of one path none has a short name.
+        let pairs = if short.len() == paths.len() { disks.iter().zip(short).collect() } else { Vec::new() };
+        Self(pairs.into_iter().map(|(disk, name)| (disk.path.as_str(), name)).collect())
+    }
+
+    fn name(&self, path: &str) -> String {
+        let shown =
+            if path.chars().count() > Self::WIDTH { self.0.get(path).map(String::as_str) } else { None };
+        tail(shown.unwrap_or(path), Self::WIDTH)
+    }
 }
 
 /// The end of a path, which tells disks apart.
@@ -197,6 +220,14 @@ mod tests {
             assert!(line.chars().count() <= WIDTH, "{line}");
         }
         assert!(shown.contains("75%"), "{shown}");
+    }
+
+    #[test]
+    fn a_disk_with_a_long_path_is_called_as_it_can_be_typed() {
+        let disks = [disk("/var/lib/storage/rack7/disk1", "online"), disk("/mnt/disk2", "online")];
+        let shown = plain(&screen(&glance(&disks, 0)));
+        assert!(shown.lines().any(|line| line.starts_with("disk1  ")), "{shown}");
+        assert!(shown.lines().any(|line| line.starts_with("/mnt/disk2  ")), "{shown}");
     }
 
     #[test]

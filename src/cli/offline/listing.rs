@@ -4,7 +4,7 @@ use std::path::Path;
 
 use walkdir::WalkDir;
 
-use crate::model::{ErrorCode, Failure, FileEntry, Manifest, printable};
+use crate::model::{ErrorCode, Failure, FileEntry, Manifest, counted, printable};
 use crate::storage::{Dir, EntryKind};
 
 /// Entries that a refusal names; of the others it says how many there are.
@@ -53,8 +53,7 @@ fn directory(path: &Path) -> String {
     let below = WalkDir::new(path).same_file_system(true).into_iter().flatten();
     match below.filter(|entry| entry.file_type().is_file()).count() {
         0 => "a directory without files".to_owned(),
-        1 => "a directory with 1 file".to_owned(),
-        files => format!("a directory with {files} files"),
+        files => format!("a directory with {}", counted(files, "file")),
     }
 }
 

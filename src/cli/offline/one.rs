@@ -9,7 +9,7 @@ use super::wish::{Said, understand};
 use crate::cli::args::{ImportArgs, Output};
 use crate::cli::exit::{CliError, Exit, print, print_json};
 use crate::cli::table::human_bytes;
-use crate::model::{ErrorCode, Failure};
+use crate::model::{ErrorCode, Failure, counted};
 use crate::storage::DirectBarrier;
 
 /// `tabletctl tablet import DIR`.
@@ -37,8 +37,8 @@ pub fn import_one(dir: &Path, args: &ImportArgs, output: Output) -> Result<(), C
         Output::Json => print_json(&imported),
         Output::Text => {
             let verb = if imported.adopted_in_place { "adopted where it stands" } else { "imported" };
-            let (files, bytes) = (imported.files, human_bytes(imported.bytes));
-            print(&format!("{verb}: {imported}, {files} files, {bytes}\n"))
+            let (files, bytes) = (counted(imported.files, "file"), human_bytes(imported.bytes));
+            print(&format!("{verb}: {imported}, {files}, {bytes}\n"))
         }
     }
 }

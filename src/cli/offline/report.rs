@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use crate::cli::table::human_bytes;
-use crate::model::{TabletKey, printable};
+use crate::model::{TabletKey, counted, printable};
 
 /// Something found, and where.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
@@ -186,10 +186,10 @@ impl RootReport {
         #[allow(clippy::cast_precision_loss)]
         let seconds = self.duration_ms as f64 / 1000.0;
         format!(
-            "{}: {verdict}; {} tablets, {} files, {} {how} in {seconds:.1} s; {} in trash",
+            "{}: {verdict}; {}, {}, {} {how} in {seconds:.1} s; {} in trash",
             self.root,
-            self.tablets,
-            self.files,
+            counted(self.tablets, "tablet"),
+            counted(self.files, "file"),
             human_bytes(self.bytes),
             self.trashed_tablets
         )

@@ -6,7 +6,7 @@ use super::wish::{Wish, nothing_of};
 use crate::engine::node::Node;
 use crate::engine::parts::entry::Entry;
 use crate::engine::parts::rewrite::content_crc32;
-use crate::model::{ErrorCode, Failure, LedgerContent, TabletKey, TabletRecord};
+use crate::model::{ErrorCode, Failure, LedgerContent, TabletKey, TabletRecord, counted};
 use crate::rules::healing::{
     Attempts, Candidate, Content, FoundIn, Newest, missing_files, order, same_files,
 };
@@ -130,8 +130,10 @@ impl Picture {
         let shown = missing.iter().take(MISSING_SHOWN).copied().collect::<Vec<_>>().join(", ");
         match missing.len() {
             0 => "no file of the newest known generation would be missing".to_owned(),
-            count if count > MISSING_SHOWN => format!("{count} files would be missing: {shown}, ..."),
-            count => format!("{count} files would be missing: {shown}"),
+            count => {
+                let more = if count > MISSING_SHOWN { ", ..." } else { "" };
+                format!("{} would be missing: {shown}{more}", counted(count, "file"))
+            }
         }
     }
 }

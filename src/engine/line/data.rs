@@ -8,7 +8,7 @@ use super::prepare::Prepared;
 use crate::engine::parts::flush::SharedBarrier;
 use crate::engine::parts::io_class::OwnIoClass;
 use crate::fault;
-use crate::model::{ErrorCode, Failure, Manifest, TabletRecord};
+use crate::model::{ErrorCode, Failure, Manifest, TabletRecord, counted};
 use crate::storage::{Barrier, Dir, DiskError, StagedRecord};
 use crate::transfer::{
     Coldness, CopyOptions, CopyRequest, Found, Strangers, VerifiedCopy, copy as copy_files, copy_further,
@@ -111,8 +111,8 @@ pub(super) fn catch_up(
 ) -> Result<Ready, Failure> {
     let Ready { mut prepared, copy, record, barrier, .. } = ready;
     line.job.log(format!(
-        "the tablet changed during the copy: {} files, {} bytes now",
-        now.manifest.files().len(),
+        "the tablet changed during the copy: {}, {} bytes now",
+        counted(now.manifest.files().len(), "file"),
         now.manifest.total_bytes()
     ));
     prepared.passed.source_dir = source_dir;

@@ -7,7 +7,7 @@ use crate::engine::damage::note_failed_read;
 use crate::engine::parts::job::Job;
 use crate::engine::parts::limits;
 use crate::engine::tidy;
-use crate::model::{ErrorCode, Failure, Manifest, Space, Step, TabletRecord};
+use crate::model::{ErrorCode, Failure, Manifest, Space, Step, TabletRecord, counted};
 use crate::storage::layout::{FILES, MIGRATING, tablet_dir};
 use crate::storage::{Dir, DiskError, MetadataStore, NativeStore, Root};
 use crate::transfer::{check_names, check_source, staged_bytes};
@@ -27,11 +27,11 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
     let destination =
         job.checked("destination_disk", line.destination.open(), |_| opened(&line.destination.path))?;
     let record = job.checked("record", read_record(line, &source.1), |record| {
-        format!("generation {}, {} files", record.generation, record.manifest.files().len())
+        format!("generation {}, {}", record.generation, counted(record.manifest.files().len(), "file"))
     })?;
     let source_dir = job.checked("files", check_files(line, &source.0, &record), |_| {
-        let (files, bytes) = (record.manifest.files().len(), record.manifest.total_bytes());
-        format!("{files} files of {bytes} bytes, as the record lists them")
+        let (files, bytes) = (counted(record.manifest.files().len(), "file"), record.manifest.total_bytes());
+        format!("{files} of {}, as the record lists them", counted(bytes, "byte"))
     })?;
     let space = job.checked("space", check_space(line, &destination.0, &record.manifest), String::clone)?;
     let clear = make_way(line).and_then(|()| check_nothing_in_the_way(line, &destination.1));
@@ -45,8 +45,8 @@ pub(super) fn check(line: &Line<'_>) -> Result<Passed, Failure> {
         row.source_shard = Some(record.shard_id);
     }
     line.job.note(format!(
-        "{} files, {} bytes, generation {}, are on {} as the record says; {} takes them: {space}",
-        record.manifest.files().len(),
+        "{}, {} bytes, generation {}, on {} as the record says; there is room on {}: {space}",
+        counted(record.manifest.files().len(), "file"),
         record.manifest.total_bytes(),
         record.generation,
         line.source.path,
@@ -110,7 +110,7 @@ fn check_space(line: &Line<'_>, destination: &Root, manifest: &Manifest) -> Resu
         0 => String::new(),
         bytes => format!(", {bytes} are in staging already"),
     };
-    let inodes = capacity.inodes_left().map(|left| format!(", {left} inodes"));
+    let inodes = capacity.inodes_left().map(|left| format!(", {}", counted(left, "inode")));
     Ok(format!(
         "{} bytes are free{}, {} bytes of them meant for other moves{here}",
         capacity.avail_bytes,

@@ -4,7 +4,7 @@ use super::base::Line;
 use super::preflight::Passed;
 use crate::engine::parts::unfinished::reclaim_placed;
 use crate::fault;
-use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId};
+use crate::model::{ErrorCode, Failure, SHARD_COUNT, ShardId, counted};
 use crate::storage::{Asked, Dir, Owner, Purpose, Staging, is_placed};
 
 /// Everything a copy needs.
@@ -45,10 +45,10 @@ pub(super) fn prepare(line: &Line<'_>, passed: Passed) -> Result<Prepared, Failu
         Staging::open_or_create(destination, &name, &owner).map_err(|error| line.on_destination(error))?;
     fault::point("staging_created");
     line.job.log(format!(
-        "{} -> {}, {} files, {} bytes, shard {shard_id}",
+        "{} -> {}, {}, {} bytes, shard {shard_id}",
         line.source.path,
         line.destination.path,
-        passed.record.manifest.files().len(),
+        counted(passed.record.manifest.files().len(), "file"),
         passed.record.manifest.total_bytes()
     ));
     Ok(Prepared { passed, staging })

@@ -3,13 +3,13 @@
 //! Two questions: whether the daemon may *forget* a root, and whether the disk below it may be *pulled*. Pulling takes
 //! everything along that lives on the same file system, other roots and the daemon's own state included.
 
-use std::fmt;
 use std::sync::atomic::Ordering;
 
 use crate::engine::node::Node;
 use crate::engine::parts::disk::Disk;
 use crate::engine::parts::known_disks::if_lost;
 use crate::engine::parts::opened::Opened;
+use crate::model::{counted, counted_as};
 use crate::storage::same_file_system;
 
 /// Why `disk` must not be pulled, every reason; `None` when nothing is lost by it. What lies in its trash has a live copy
@@ -40,8 +40,10 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, under_way: u64) -> Vec<
     let uuid = opened.identity.uuid;
     match under_way {
         0 => {}
-        1 => reasons.push("1 migration from or to it has not ended".to_owned()),
-        count => reasons.push(format!("{count} migrations from or to it have not ended")),
+        count => reasons.push(format!(
+            "{} not ended",
+            counted_as(count, "migration from or to it has", "migrations from or to it have")
+        )),
     }
     if let Some(id) = node.tasks().sends_to(uuid) {
         reasons.push(format!("task {id} is sending tablets to it"));
@@ -49,11 +51,14 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, under_way: u64) -> Vec<
     let catalog = node.catalog();
     match catalog.usage(disk.index).0 {
         0 => {}
-        count => reasons.push(format!("it holds {}", Tablets(count))),
+        count => reasons.push(format!("it holds {}", counted(count, "tablet"))),
     }
     match catalog.unavailable_count() as u64 {
         0 => {}
-        count => reasons.push(format!("{} of this node may be on it, being unavailable", Tablets(count))),
+        count => {
+            reasons
+                .push(format!("{} of this node may be on it, being unavailable", counted(count, "tablet")));
+        }
     }
     reasons.extend(disk.unrecorded.in_the_way(&disk.path));
     if disk.trash_bytes.load(Ordering::Relaxed) > 0 || disk.had_something_aside() {
@@ -61,7 +66,7 @@ fn of_its_own(node: &Node, disk: &Disk, opened: &Opened, under_way: u64) -> Vec<
             0 => {}
             count => {
                 let what = "only left in trash or quarantine, and that may be its";
-                reasons.push(format!("{} of this node: {what}", Tablets(count)));
+                reasons.push(format!("{} of this node: {what}", counted(count, "tablet")));
             }
         }
     }
@@ -77,20 +82,15 @@ fn of_its_neighbours(node: &Node, disk: &Disk, opened: &Opened) -> Vec<String> {
         let shared =
             other.opened.get().is_some_and(|o| same_file_system(&o.file_system, &opened.file_system));
         if shared && count > 0 {
-            reasons.push(format!("{} is on the same file system and holds {}", other.path, Tablets(count)));
+            reasons.push(format!(
+                "{} is on the same file system and holds {}",
+                other.path,
+                counted(count, "tablet")
+            ));
         }
     }
     if same_file_system(&node.state_file_system, &opened.file_system) {
         reasons.push("the daemon's state_dir is on the same file system".to_owned());
     }
     reasons
-}
-
-/// `1 tablet`, `2 tablets`.
-struct Tablets(u64);
-
-impl fmt::Display for Tablets {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} tablet{}", self.0, if self.0 == 1 { "" } else { "s" })
-    }
 }

@@ -22,7 +22,7 @@ use super::journal_request::{Accepted, Reply, Request, answer, unavailable};
 use super::pressure::OUT;
 use crate::fault;
 use crate::journal::{Journal, JournalError, Operation, Refused};
-use crate::model::{ErrorCode, Failure, Migration, MigrationId};
+use crate::model::{ErrorCode, Failure, Migration, MigrationId, counted_as};
 
 /// Operations committed together at most.
 const BATCH_MAX: usize = 4096;
@@ -240,8 +240,8 @@ impl Drop for Batch {
         let unwritten = self.updates.len() + self.kept.len();
         if unwritten > 0 {
             tracing::error!(
-                "{unwritten} rows found no space in the journal and are not written; the next start settles them as \
-                 after a kill"
+                "no space in the journal: {} not written; the next start settles what is missing as after a kill",
+                counted_as(unwritten, "row was", "rows were")
             );
         }
     }

@@ -8,7 +8,7 @@ use super::histogram::Histogram;
 use crate::config;
 use crate::engine::view::measures::{JournalView, StateSpace};
 use crate::journal::{Journal, Origin};
-use crate::model::{ErrorCode, Failure};
+use crate::model::{ErrorCode, Failure, counted};
 use crate::storage::RootScan;
 
 /// Whether a daemon has moved tablets of these disks before: an import writes generation 1, every move one more.
@@ -68,8 +68,9 @@ impl JournalHealth {
         match (wanted_space, wants_space) {
             (false, true) => tracing::error!("{}", self.refusal()),
             (true, false) => tracing::warn!(
-                "state_dir {} has space again, and the journal goes on; {waited} rows had waited",
-                self.state_dir.display()
+                "state_dir {} has space again, and the journal goes on; {} had waited",
+                self.state_dir.display(),
+                counted(waited, "row")
             ),
             _ => {}
         }

@@ -18,7 +18,7 @@ use super::thread::spawn_isolated;
 use crate::journal::{Filter, Journal, JournalError, Listed, Opened};
 use crate::model::{
     DiskUuid, Failure, LedgerLine, LedgerOwner, Mark, Marked, Migration, MigrationId, TabletCheck, TabletKey,
-    Task, TaskId,
+    Task, TaskId, counted_as,
 };
 
 /// How long a stop waits for what is still to be written.
@@ -270,7 +270,8 @@ fn load(state_dir: &Path, finished: u32) -> Result<(Journal, Loaded), JournalErr
     let left = before - unfinished.migrations.len();
     if left > 0 {
         tracing::warn!(
-            "{left} moves of Doris roots are unfinished: tabletctl doris resume --conf be.conf ends them"
+            "{} unfinished: tabletctl doris resume --conf be.conf goes on",
+            counted_as(left, "move of Doris roots is", "moves of Doris roots are")
         );
     }
     let finished = journal.recent_finished(finished)?;

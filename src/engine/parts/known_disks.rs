@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use serde::{Deserialize, Serialize};
 
 use super::thread::spawn_isolated;
-use crate::model::{DiskRef, DiskUuid, TimestampMs};
+use crate::model::{DiskRef, DiskUuid, TimestampMs, counted_as};
 use crate::storage::{
     Dir, DiskError, KnownAs, ReadFrom, get_disk_list, read_disk_uuid, read_small, replace_durably,
 };
@@ -179,10 +179,10 @@ impl KnownDisks {
         }
         if let Some((path, list)) = newest_copy(configured) {
             tracing::warn!(
-                "{}/{KNOWN_DISKS_FILE} is missing; the copy on {path} is taken in its place: {} disks are known, and \
-                 nothing blank is taken at their paths",
+                "{}/{KNOWN_DISKS_FILE} is missing; the copy on {path} is taken in its place: {} known, and nothing \
+                 blank is taken where a known disk was",
                 state_dir.display(),
-                list.paths.len()
+                counted_as(list.paths.len(), "disk is", "disks are")
             );
             known.list = list;
             known.write()?;

@@ -1,7 +1,7 @@
 //! A copy on a disk that no record owns yet: counted, removed, taken back into staging, or set aside. Never reaches a
 //! tablet that a record owns.
 
-use crate::model::{ShardId, TabletKey};
+use crate::model::{ShardId, TabletKey, counted};
 use crate::storage::layout::{FILES, MIGRATING, tablet_parent};
 use crate::storage::{
     Dir, DiskError, MetadataStore, NativeStore, Quarantined, Root, StorageError, is_placed, quarantine,
@@ -30,7 +30,7 @@ impl Undone {
         match self {
             Self::Removed(Removed { files: 0, .. }) => format!("nothing was copied to {path} yet"),
             Self::Removed(Removed { files, bytes }) => {
-                format!("removed the copy from {path}: {files} files, {bytes} bytes")
+                format!("removed the copy from {path}: {}, {bytes} bytes", counted(*files, "file"))
             }
             Self::KeptIn(place) => format!("the copy is kept in {place}: it may be the only one"),
         }

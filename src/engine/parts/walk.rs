@@ -6,6 +6,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::engine::view::{UnrecordedOnDisk, UnrecordedView};
+use crate::model::counted;
 use crate::storage::{DataDir, Unnamed};
 
 /// What the walk of one disk has found so far.
@@ -76,8 +77,7 @@ impl Walk {
         }
         let what = match view.count {
             0 => return None,
-            1 => "1 directory".to_owned(),
-            count => format!("{count} directories"),
+            count => counted(count, "directory"),
         };
         Some(format!(
             "{what} below data/ that no record names: tabletctl tablet unrecorded --disk {path} lists them, tabletctl tablet adopt takes \

@@ -13,7 +13,7 @@ use crate::engine::parts::known_disks::{Expected, KnownDisks};
 use crate::engine::parts::opened::Opened;
 use crate::engine::parts::probe::probe;
 use crate::engine::parts::thread::spawn_isolated;
-use crate::model::{Capacity, DiskUuid, ErrorCode, Failure, Medium};
+use crate::model::{Capacity, DiskUuid, ErrorCode, Failure, Medium, counted};
 use crate::storage::{
     Draft, FileSystem, HowToScan, KnownAs, LookForDirectories, NativeStore, Root, RootIdentity, RootLock,
     RootScan, ScanProgress, WhichRecords, same_file_system, scan_root,
@@ -248,9 +248,9 @@ impl Scanning {
                 Err(RecvTimeoutError::Timeout) if self.progress.still_for() < still => {}
                 Err(RecvTimeoutError::Timeout) => {
                     return Err(format!(
-                        "it did not answer for {} ms in the middle of its scan, after {} records",
+                        "it did not answer for {} ms in the middle of its scan, after {}",
                         still.as_millis(),
-                        self.progress.records()
+                        counted(self.progress.records(), "record")
                     ));
                 }
             }

@@ -35,7 +35,7 @@ use crate::fault;
 use crate::journal::Origin;
 use crate::model::{
     DiskIndex, DiskRef, DiskUuid, Failure, KnownBy, LedgerLine, Migration, MigrationId, Mode, Status,
-    StepStatus, TabletKey,
+    StepStatus, TabletKey, counted, counted_as,
 };
 use crate::rules::recovery::MigrationVerdict;
 use crate::storage::{Dir, FileSystem, Owner, RootScan};
@@ -135,7 +135,7 @@ fn warn_of_few_descriptors(config: &Config) {
     let descriptors = descriptor_limit();
     if descriptors < config.min_file_descriptor_number {
         tracing::warn!(
-            "{descriptors} open files allowed, min_file_descriptor_number is {}",
+            "open files: {descriptors} allowed, min_file_descriptor_number is {}",
             config.min_file_descriptor_number
         );
     }
@@ -216,7 +216,10 @@ fn say_what_there_is(node: &Node) {
     };
     let going_on = node.board().alive.len();
     tracing::info!(
-        "{tablets} tablets on {disks} disks, {unavailable} unavailable, {going_on} migrations go on"
+        "{} on {}, {unavailable} unavailable, {}",
+        counted(tablets, "tablet"),
+        counted(disks, "disk"),
+        counted_as(going_on, "migration goes on", "migrations go on")
     );
 }
 

@@ -16,7 +16,8 @@ use crate::engine::parts::task_book::{KeptTask, MoveState};
 use crate::engine::tasks::{frozen, picture, report};
 use crate::engine::view::TaskView;
 use crate::model::{
-    DiskRef, DiskUuid, Failure, PlannedMove, ReplanPolicy, Replanned, Task, TaskId, TaskStatus,
+    DiskRef, DiskUuid, Failure, PlannedMove, ReplanPolicy, Replanned, Task, TaskId, TaskStatus, counted,
+    counted_as,
 };
 use crate::rules::planning::{self, Inventory, Remaining, Replan, Standing};
 use crate::rules::trash::purge_offer;
@@ -181,7 +182,7 @@ fn apply(node: &Node, id: TaskId, found: &Found, requested_by: &str) -> Result<(
             }
         }
         (entry.waits, entry.way_out) = (None, None);
-        tracing::info!(task = %id, requested_by, "a new plan for {} of its moves: {reason}", moves.len());
+        tracing::info!(task = %id, requested_by, "a new plan for {} of its own: {reason}", counted(moves.len(), "move"));
         let posted = change(node, entry, |task, now| {
             let note = Replanned {
                 at_ms: now,
@@ -244,13 +245,9 @@ fn what_stopped(node: &Node, found: &Found, destination: &DiskRef) -> String {
 /// What would help moves that wait, where no new plan was allowed; `None` when nothing waits for its destination.
 fn say_way_out(task: &Task, found: &Found) -> Option<String> {
     let elsewhere = (!found.at.is_empty()).then(|| {
-        let go = if found.at.len() == 1 {
-            "1 move can go".to_owned()
-        } else {
-            format!("{} moves can go", found.at.len())
-        };
+        let moves = counted(found.at.len(), "move");
         format!(
-            "{go} to other disks: `tabletctl task replan {}` (--replan allows it from the start)",
+            "{moves} can go to other disks: `tabletctl task replan {}` (--replan allows it from the start)",
             task.id
         )
     });
@@ -275,8 +272,8 @@ fn say_purges(found: &Found) -> Option<String> {
 fn say_misfits(found: &Found) -> Option<String> {
     let first = found.replan.misfits.first()?;
     let count = found.replan.misfits.len();
-    let are = if count == 1 { "1 move fits".to_owned() } else { format!("{count} moves fit") };
+    let fit = counted_as(count, "move fits", "moves fit");
     let tried = first.tried.iter().map(|(disk, why)| planning::in_words(&found.inventory, *disk, *why));
     let tried: Vec<_> = tried.collect();
-    Some(format!("{are} nowhere now, the largest is tablet {}: {}", first.key.tablet_id, tried.join("; ")))
+    Some(format!("{fit} nowhere now, the largest is tablet {}: {}", first.key.tablet_id, tried.join("; ")))
 }

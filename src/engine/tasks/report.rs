@@ -13,7 +13,7 @@ use crate::engine::view::{Page, TargetFilter, TaskFilter, TaskView, page_limit};
 use crate::model::{
     BlockedMove, DiskCondition, DiskRef, DiskUuid, ErrorCode, Failure, Hold, MigrateTarget, Migration,
     MigrationId, PlanOutcome, PlannedMove, Status, Step, Task, TaskDisk, TaskId, TaskRequest, TaskResult,
-    TaskStatus,
+    TaskStatus, counted, counted_as,
 };
 
 /// A running migration of which no byte has moved for so long is told as stuck.
@@ -233,17 +233,20 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
     let line = match task.status {
         TaskStatus::Stopped if task.started_ms.is_none() => "planned; start it to move".to_owned(),
         TaskStatus::Stopped => "stopped by an operator; start it to go on".to_owned(),
-        TaskStatus::Running => format!("{} of its moves are under way", progress.moves_running),
+        TaskStatus::Running => {
+            format!("{} under way", counted_as(progress.moves_running, "move is", "moves are"))
+        }
         TaskStatus::Paused if progress.moves_running > 0 => {
             format!(
-                "paused by an operator with {} moves under way; resume it to go on",
-                progress.moves_running
+                "paused by an operator with {} under way; resume it to go on",
+                counted(progress.moves_running, "move")
             )
         }
         TaskStatus::Paused => "paused by an operator; resume it to go on".to_owned(),
         TaskStatus::Finished => {
             let given_up = (progress.moves_failed > 0).then(|| {
-                format!("{} moves were given up; start it to try them again", progress.moves_failed)
+                let given_up = counted_as(progress.moves_failed, "move was", "moves were");
+                format!("{given_up} given up; start it to try again")
             });
             let short = result.shortfall.as_ref().map(|why| format!("not all that was asked for: {why}"));
             match (given_up, short) {
@@ -252,7 +255,7 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
             }
         }
         TaskStatus::Cancelled if progress.moves_running > 0 => {
-            format!("cancelled; {} moves are being undone", progress.moves_running)
+            format!("cancelled; {} being undone", counted_as(progress.moves_running, "move is", "moves are"))
         }
         TaskStatus::Cancelled => "cancelled by an operator; what had moved stays where it is".to_owned(),
     };
@@ -269,7 +272,7 @@ fn status_reason(task: &Task, result: &TaskResult, blocked: &[(DiskUuid, Blocked
         [] => line,
         [(_, first), ..] => {
             let (count, id) = (blocked.len(), first.key.tablet_id);
-            let are = if count == 1 { "1 move is" } else { &format!("{count} moves are") };
+            let are = counted_as(count, "move is", "moves are");
             format!("{line}; {are} stuck: tablet {id} to {}: {}", first.destination, first.reason)
         }
     }

@@ -2,7 +2,7 @@
 
 use crate::engine::node::Node;
 use crate::engine::parts::task_book::MoveState;
-use crate::model::{LeftOut, PlanOutcome, PlannedMove, TabletKey, Task, TaskRequest};
+use crate::model::{LeftOut, PlanOutcome, PlannedMove, TabletKey, Task, TaskRequest, counted_as};
 
 /// In words; `None` when all that was asked for is done. `states` are those of the moves of its plan.
 pub(super) fn at_end(node: &Node, task: &Task, states: &[MoveState]) -> Option<String> {
@@ -37,7 +37,7 @@ fn still_there(node: &Node, task: &Task, disks: &[String], states: &[MoveState])
         let (key, path) = left.next()?;
         (1 + left.count(), key, path)
     };
-    let are = if count == 1 { "1 tablet is" } else { &format!("{count} tablets are") };
+    let are = counted_as(count, "tablet is", "tablets are");
     Some(format!("{are} still on {path}: tablet {}: {}", key.tablet_id, why_there(task, states, key)))
 }
 

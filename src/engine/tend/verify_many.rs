@@ -17,7 +17,9 @@ use crate::engine::parts::operation_book::NewOperation;
 use crate::engine::parts::operation_book::Operation;
 use crate::engine::parts::thread::spawn_isolated;
 use crate::engine::view::operations::{OperationView, VerifyMany};
-use crate::model::{CheckState, DiskIndex, ErrorCode, Failure, OperationItem, OperationKind, TabletKey};
+use crate::model::{
+    CheckState, DiskIndex, ErrorCode, Failure, OperationItem, OperationKind, TabletKey, counted,
+};
 
 /// How often it is looked whether somebody has stopped it, while a disk does not answer.
 const PATIENCE: Duration = Duration::from_millis(200);
@@ -38,7 +40,7 @@ pub(crate) fn begin(node: &Arc<Node>, request: &VerifyMany) -> Result<OperationV
     let what = match request.tablet_ids.len() {
         0 => "every tablet".to_owned(),
         1 => format!("tablet {}", request.tablet_ids[0]),
-        count => format!("{count} tablets"),
+        count => counted(count, "tablet"),
     };
     let new = NewOperation {
         kind: OperationKind::Verify,

@@ -1,7 +1,7 @@
 //! What a part comes to by what its member says. Every answer may come twice, or after a crash: nothing here counts.
 
 use crate::model::fleet::{Approved, CampaignStatus, Drift, Part, PartCounters, PartStatus, Progress, Steer};
-use crate::model::{TaskStatus, TimestampMs};
+use crate::model::{TaskStatus, TimestampMs, counted};
 
 /// What the campaign wants of a part that is under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,8 +38,11 @@ pub fn within(drift: Drift, approved: Approved, planned: Approved) -> Result<(),
         return Ok(());
     }
     let numbers = format!(
-        "approved were {} moves of {} bytes, now it would be {} of {}",
-        approved.moves, approved.bytes, planned.moves, planned.bytes
+        "approved: {} of {} bytes; now it would be {} of {}",
+        counted(approved.moves, "move"),
+        approved.bytes,
+        planned.moves,
+        planned.bytes
     );
     match drift {
         Drift::Refuse => Err(format!("the member has changed since the approval: {numbers}")),
@@ -50,8 +53,8 @@ pub fn within(drift: Drift, approved: Approved, planned: Approved) -> Result<(),
                 return Ok(());
             }
             Err(format!(
-                "the member has changed more than the drift rule allows ({bytes_percent} % of bytes, {moves} moves): \
-                 {numbers}"
+                "the member has changed more than the drift rule allows ({bytes_percent} % of bytes, {}): {numbers}",
+                counted(moves, "move")
             ))
         }
     }
@@ -117,8 +120,10 @@ fn finished(part: &Part, progress: &Progress, now: TimestampMs) -> Part {
     let counters = progress.counters;
     if counters.moves_failed > 0 {
         let text = format!(
-            "{} of {} moves were given up: {}",
-            counters.moves_failed, counters.moves_total, progress.reason
+            "{} of {} given up: {}",
+            counters.moves_failed,
+            counted(counters.moves_total, "move"),
+            progress.reason
         );
         return ended(part, PartStatus::Failed, text, now);
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::fleet::{
     Campaign, CampaignId, CampaignStatus, Member, MembersLimit, Part, PartStatus, Unreachable,
 };
-use crate::model::{DailyWindows, TimestampMs};
+use crate::model::{DailyWindows, TimestampMs, counted_as};
 use crate::rules::window;
 
 use super::budget::{canary, exhausted};
@@ -120,7 +120,10 @@ fn stage(campaign: &Campaign, parts: &BTreeMap<String, Part>, now: Now) -> Stage
     match campaign.status {
         CampaignStatus::Running => {}
         CampaignStatus::Stopped => {
-            return Stage::Nobody("the campaign is not started; {\"start\": {}} begins it".to_owned());
+            return Stage::Nobody(format!(
+                "the campaign is not started; tabletctl fleet campaign start {} begins it",
+                campaign.id
+            ));
         }
         status => return Stage::Nobody(format!("the campaign is {}", status.as_str())),
     }
@@ -147,7 +150,10 @@ fn stage(campaign: &Campaign, parts: &BTreeMap<String, Part>, now: Now) -> Stage
         return Stage::Everybody;
     }
     if policy.approve_after_canary && !campaign.approvals.iter().any(|approval| approval.after_canary) {
-        return Stage::Nobody("the canary is done; {\"approve\": {}} lets the others begin".to_owned());
+        return Stage::Nobody(format!(
+            "the canary is done; tabletctl fleet campaign approve {} lets the others begin",
+            campaign.id
+        ));
     }
     let ended = canary.iter().filter_map(|name| parts.get(name)?.ended_ms).max().unwrap_or(now.ms);
     let baked_ms = ended.saturating_add(i64::from(policy.bake_sec) * 1000);
@@ -168,6 +174,10 @@ fn limit(campaign: &Campaign, parts: &BTreeMap<String, Part>) -> usize {
         }
     };
     count.max(1)
+}
+
+fn moving_members<N: std::fmt::Display + PartialEq + Copy + From<u8>>(count: N) -> String {
+    counted_as(count, "member moves", "members move")
 }
 
 struct Places<'a> {
@@ -195,13 +205,13 @@ impl<'a> Places<'a> {
 
     fn full_for(&self, member: &Member) -> Option<String> {
         if self.moving >= self.limit {
-            return Some(format!("{} members move, of {} that may at once", self.moving, self.limit));
+            return Some(format!("{}, of {} that may at once", moving_members(self.moving), self.limit));
         }
         self.labels(member).into_iter().find_map(|(label, most)| {
             let moving = self.by_label.get(&label).copied().unwrap_or(0);
             let (name, value) = label;
             (moving >= most)
-                .then(|| format!("{name} {value}: {moving} members move, of {most} that may at once"))
+                .then(|| format!("{name} {value}: {}, of {most} that may at once", moving_members(moving)))
         })
     }
 }

@@ -1,7 +1,7 @@
 //! Why a tablet stays.
 
 use super::inventory::Inventory;
-use crate::model::{DiskIndex, TimestampMs, utc};
+use crate::model::{DiskIndex, TimestampMs, counted, utc};
 
 /// Why a tablet that the request is about does not move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -35,7 +35,7 @@ pub enum Reason {
     )]
     TooSmall { size_bytes: u64, min_bytes: u64 },
     /// The plan is as long as it may be.
-    #[error("the plan has its {max_moves} moves; plan again when they are done")]
+    #[error("the plan is full with {}; plan again when that is done", counted(*max_moves, "move"))]
     MoveLimit { max_moves: usize },
 }
 

@@ -8,7 +8,7 @@ use super::inventory::Inventory;
 use super::reason::Reason;
 use super::shortfall::Shortfall;
 use super::{Request, Settings};
-use crate::model::{DiskIndex, Medium, PlanOutcome, TabletId, TabletKey, TimestampMs};
+use crate::model::{DiskIndex, Medium, PlanOutcome, TabletId, TabletKey, TimestampMs, counted_as};
 use crate::rules::capacity::DoesNotFit;
 use crate::rules::trash::purge_offer;
 
@@ -198,8 +198,9 @@ pub enum Refusal {
     Settings(String),
     /// Not all of it can be done, and it was not asked to do what it can.
     #[error(
-        "{count} tablets fit nowhere, the first is {first} with {size_bytes} bytes; nothing is moved; --what-fits \
+        "{} nowhere, the first is {first} with {size_bytes} bytes; nothing is moved; --what-fits \
          (\"completeness\": \"what_fits\") moves the others{}",
+        counted_as(*count, "tablet fits", "tablets fit"),
         if tried.is_empty() { String::new() } else { format!(" ({tried})") }
     )]
     FitsNowhere {

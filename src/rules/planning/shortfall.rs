@@ -6,7 +6,7 @@ use std::fmt;
 
 use super::inventory::Inventory;
 use super::reason::Reason;
-use crate::model::{DiskIndex, Medium, TabletKey};
+use crate::model::{DiskIndex, Medium, TabletKey, counted_as};
 
 /// One reason for which a plan falls short.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +80,6 @@ impl fmt::Display for InWords<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = |disk: DiskIndex| self.inventory.path(disk);
         let percent = |permille: u64| format!("{}.{} %", permille / 10, permille % 10);
-        let tablets = |count: usize, verb: &str, verbs: &str| match count {
-            1 => format!("1 tablet {verb}"),
-            _ => format!("{count} tablets {verbs}"),
-        };
         match *self.shortfall {
             Shortfall::BelowFloor { disk, load_permille, floor_percent } => write!(
                 f,
@@ -105,11 +101,11 @@ impl fmt::Display for InWords<'_> {
                 path(disk),
             ),
             Shortfall::Stay { count, first, reason } => {
-                let stay = tablets(count, "stays", "stay");
+                let stay = counted_as(count, "tablet stays", "tablets stay");
                 write!(f, "{stay}, tablet {} because: {}", first.tablet_id, reason.in_words(self.inventory))
             }
             Shortfall::FitNowhere { count, first } => {
-                let fit = tablets(count, "fits nowhere", "fit nowhere");
+                let fit = counted_as(count, "tablet fits nowhere", "tablets fit nowhere");
                 write!(f, "{fit}, the largest is tablet {}", first.tablet_id)
             }
         }

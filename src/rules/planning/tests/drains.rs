@@ -45,7 +45,7 @@ fn pieces_are_packed_not_their_sum() {
     assert!(matches!(misfit.tried[0].1, Obstacle::DoesNotFit(_)));
     assert_eq!(
         plan.ready(&node).expect_err("impossible").to_string(),
-        "1 tablets fit nowhere, the first is 1_1 with 300 bytes; nothing is moved; --what-fits \
+        "1 tablet fits nowhere, the first is 1_1 with 300 bytes; nothing is moved; --what-fits \
          (\"completeness\": \"what_fits\") moves the others (/d1 300 bytes do not fit: with 50 bytes of other moves in \
          flight the disk would be 104 % full with 0 bytes left (limits: 90 % used, 0 bytes left), /d2 300 bytes do not \
          fit: with 0 bytes of other moves in flight the disk would be 99 % full with 10 bytes left (limits: 90 % used, \
