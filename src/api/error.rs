@@ -89,13 +89,10 @@ const fn hint(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::OperationNotFound => "GET /api/v1/operations lists those that are remembered",
         ErrorCode::OperationExists => "GET /api/v1/operations/{id} says how it stands",
         ErrorCode::TabletUnavailable => "GET /api/v1/status names the tablets that are not served, and why",
-        ErrorCode::SchemaHashMismatch | ErrorCode::PreconditionFailed => {
-            "GET /api/v1/tablets/{tablet_id} says what the tablet is now"
-        }
+        ErrorCode::SchemaHashMismatch => "GET /api/v1/tablets/{tablet_id} says what the tablet is now",
         ErrorCode::StepNotAllowed => "details.next_steps has the steps that are taken now",
         ErrorCode::IdempotencyMismatch => "take a new key for another request",
         ErrorCode::MigrationExists => "wait for the other migration, or abort it",
-        ErrorCode::DiskInUse => "POST /api/v1/tasks of kind drain empties a disk",
         ErrorCode::DiskFull => "GET /api/v1/tablets/{tablet_id}/explain?disk= gives the numbers",
         ErrorCode::SwapInDoubt => {
             "GET /api/v1/disks says how each disk is; settle it once one of the two is online"

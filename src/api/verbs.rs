@@ -9,6 +9,7 @@ const ROUTES: &[(&str, &str)] = &[
     ("disk enable", "POST /api/v1/disks/enable"),
     ("disks", "GET /api/v1/disks"),
     ("disk drain", "POST /api/v1/tasks with {\"request\": {\"kind\": \"drain\"}}"),
+    ("tablet show", "GET /api/v1/tablets/{tablet_id}"),
     ("tablet heal", "POST /api/v1/tablets/{tablet_id}/heal"),
     ("tablet salvage", "POST /api/v1/tablets/{tablet_id}/salvage"),
     ("tablet verify", "POST /api/v1/tablets/{tablet_id}/verify"),

@@ -27,9 +27,7 @@ const fn verb(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::OperationNotFound => "tabletctl operation list shows those that are remembered",
         ErrorCode::OperationExists => "tabletctl operation list says how far it is",
         ErrorCode::TabletUnavailable => "tabletctl status names the tablets that are not served, and why",
-        ErrorCode::SchemaHashMismatch | ErrorCode::PreconditionFailed => {
-            "tabletctl tablet show TABLET_ID says what the tablet is now"
-        }
+        ErrorCode::SchemaHashMismatch => "tabletctl tablet show TABLET_ID says what the tablet is now",
         ErrorCode::StepNotAllowed | ErrorCode::IllegalTransition => {
             "tabletctl migration show ID says what it takes now"
         }
@@ -37,7 +35,6 @@ const fn verb(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::MigrationExists => {
             "tabletctl follow ID waits for the other migration, tabletctl abort ID ends it"
         }
-        ErrorCode::DiskInUse => "tabletctl disk drain DISK empties it",
         ErrorCode::DiskFull => "tabletctl tablet explain TABLET_ID --disk DISK gives the numbers",
         ErrorCode::SwapInDoubt => {
             "tabletctl disk list says how each disk is; tabletctl migration settle ID once one of the two is online"
@@ -51,6 +48,9 @@ const fn verb(code: ErrorCode) -> Option<&'static str> {
         ErrorCode::Internal => "the daemon's log says where",
         ErrorCode::InvalidArgument
         | ErrorCode::DiskExists
+        // What is in the way differs, and each sentence names its way out.
+        | ErrorCode::DiskInUse
+        | ErrorCode::PreconditionFailed
         | ErrorCode::AlreadyOnDisk
         | ErrorCode::PlanRefused
         | ErrorCode::NotRevertible

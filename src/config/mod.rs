@@ -32,7 +32,7 @@ pub use grammar::{Setting, Sheet};
 pub use interpret::{Loaded, Surroundings, interpret};
 pub use keys::{Config, KEYS, Key};
 pub use look::{Before, Found};
-pub use persist::{PersistError, persist, with_key};
+pub use persist::{PersistError, is_kept, persist, with_key};
 pub use problem::{ConfigErrors, FileLine, IgnoredKey, IgnoredWhy, Problem};
 pub use rates::DiskRates;
 pub use reload::{KeyChange, Reload};

@@ -53,6 +53,11 @@ pub fn persist(custom_file: &Path, key: &str, value: &str) -> Result<(), Persist
         .map_err(|source| PersistError::Io { path: custom_file.to_owned(), source })
 }
 
+/// Whether the file at `custom_file` has a line of `key`, which wins over be.conf's.
+pub fn is_kept(custom_file: &Path, key: &str) -> bool {
+    fs::read_to_string(custom_file).is_ok_and(|text| Sheet::parse("", &text).last(key).is_some())
+}
+
 /// The text of be_custom.conf with `key` set to `value`: in place of its last line, or at the end. Earlier lines of
 /// the same key go.
 pub fn with_key(text: &str, key: &str, value: &str) -> String {
@@ -130,6 +135,7 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["be_custom.conf"]);
+        assert!(is_kept(&file, "a") && !is_kept(&file, "b") && !is_kept(folder.path(), "a"));
     }
 
     #[test]

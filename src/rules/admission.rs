@@ -4,7 +4,7 @@
 use super::capacity::{CapacityLimits, fits};
 use crate::model::{
     Capacity, DiskCondition, ErrorCode, Failure, MigrationId, OperationId, SchemaHash, Space, TabletKey,
-    quoted,
+    counted_as, quoted,
 };
 
 /// What the catalog says of the tablet asked for.
@@ -88,7 +88,9 @@ impl Precondition {
         if wrong.is_empty() {
             return Ok(());
         }
-        Err(Failure::new(ErrorCode::PreconditionFailed, format!("tablet {key}: {}", wrong.join("; "))))
+        let way_out = format!("tabletctl tablet show {} says what it is now", key.tablet_id);
+        let text = format!("tablet {key}: {}; {way_out}", wrong.join("; "));
+        Err(Failure::new(ErrorCode::PreconditionFailed, text))
     }
 }
 
@@ -148,8 +150,9 @@ pub fn admit(key: TabletKey, disk: &str, facts: &Facts<'_>) -> Result<(), Failur
         return refuse(
             ErrorCode::QueueFull,
             format!(
-                "{} migrations are queued, the limit is migration_queue_size = {}",
-                facts.queue_length, facts.queue_limit
+                "{} queued, the limit is migration_queue_size = {}",
+                counted_as(facts.queue_length, "migration is", "migrations are"),
+                facts.queue_limit
             ),
         );
     }
@@ -190,7 +193,8 @@ mod tests {
         assert_eq!(refused.code, ErrorCode::PreconditionFailed);
         assert_eq!(
             refused.message,
-            "tablet 1_2: source_disk: expected \"/b\", it is \"/a\"; generation: expected 4, it is 3"
+            "tablet 1_2: source_disk: expected \"/b\", it is \"/a\"; generation: expected 4, it is 3; tabletctl tablet \
+             show 1 says what it is now"
         );
     }
     use crate::rules::capacity::{CapacityRule, LeftBytesFrom};

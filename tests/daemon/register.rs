@@ -90,7 +90,7 @@ fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone()
         (at("nowhere"), "DISK_UNAVAILABLE", "nowhere"),
         (inside, "DISK_UNAVAILABLE", "inside"),
         (foreign.clone(), "DISK_UNAVAILABLE", "holiday.jpg"),
-        (known.display().to_string(), "DISK_IN_USE", "restart"),
+        (known.display().to_string(), "DISK_IN_USE", "to storage_root_path in be.conf and restart"),
         (staging.display().to_string(), "DISK_IN_USE", "unfinished copies"),
     ] {
         let refused = register(&daemon, &path);
@@ -114,9 +114,17 @@ fn what_a_start_would_refuse_or_would_have_to_settle_is_refused_and_left_alone()
     // Not the only one, and not one that holds something.
     let last = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
     assert_eq!(last["error_code"], "DISK_IN_USE", "{last:#}");
+    assert!(last["error_msg"].to_string().contains("tabletctl disk register"), "{last:#}");
     assert!(register(&daemon, &empty)["error_code"].is_null());
     let held = daemon.post("/api/v1/disks/forget", &json!({"path": node.disk(0)}));
-    assert!(held["error_msg"].as_str().is_some_and(|why| why.contains("holds 1 tablet")), "{held:#}");
+    assert!(
+        held["error_msg"].as_str().is_some_and(|why| why.contains("holds 1 tablet; tabletctl disk drain")),
+        "{held:#}"
+    );
+    // Since something was registered, the list in force is the one that was kept.
+    let again = register(&daemon, &staging.display().to_string());
+    assert!(again["error_msg"].to_string().contains("be_custom.conf, which wins over be.conf"), "{again:#}");
+    assert_eq!(again["hint"], Value::Null, "a drain is no way out of that: {again:#}");
     assert_eq!(daemon.get(&format!("/api/v1/disks/show?path={}", node.disk(0)))["condition"], "online");
     daemon.stop();
 }

@@ -27,7 +27,7 @@ pub(crate) fn forget(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, Failure
     };
     let shorter = register::without(node, &request.path);
     if shorter.is_none() {
-        let why = format!("disk {} is not forgotten: it is the only one", request.path);
+        let why = format!("disk {} is not forgotten: {}", request.path, register::ONLY_ONE);
         return Err(Failure::new(ErrorCode::DiskInUse, why));
     }
     let loss = give_up(node, &disk, request, Path::Leaves)?;
@@ -57,7 +57,10 @@ pub(crate) fn unconfigured(node: &Arc<Node>, request: &GiveUp) -> Result<Loss, F
         }));
     };
     if let Some(here) = node.disk_by_uuid(uuid) {
-        let why = format!("disk {} is not given up: it is here, at {}", request.path, here.path);
+        let why = format!(
+            "disk {0} is not given up: it is here, at {1}; tabletctl disk drain {1} moves what it holds away",
+            request.path, here.path
+        );
         return Err(Failure::new(ErrorCode::DiskInUse, why));
     }
     refuse_if_found(&request.path, Some(uuid))?;

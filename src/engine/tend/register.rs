@@ -32,6 +32,9 @@ const WALK_WAIT: Duration = Duration::from_secs(2);
 
 const ROOTS_KEY: &str = "storage_root_path";
 
+/// Why no disk may go.
+pub(crate) const ONLY_ONE: &str = "it is the only one; tabletctl disk register PATH lets another join first";
+
 /// Opens a disk, probes and scans it as a start would, writes it into be_custom.conf and lets it serve.
 pub(crate) fn register(node: &Arc<Node>, path: &str, medium: Medium) -> Result<(), Failure> {
     let _one = node.registering();
@@ -100,7 +103,7 @@ pub(crate) fn join(node: &Arc<Node>, path: &str, medium: Medium, how: &Joining) 
         Err((code, why)) => return refuse(code, why),
     };
     if let Some(why) = to_be_settled(node, &scan) {
-        return refuse(ErrorCode::DiskInUse, format!("{why}; add it to {ROOTS_KEY} and restart"));
+        return refuse(ErrorCode::DiskInUse, format!("{why}; {}", way_by_restart(node, path)));
     }
     // From here on the next start knows of it; should we die before it serves, nothing is lost by that.
     if let Joining::AtTheEnd(longer) = how {
@@ -161,10 +164,12 @@ pub(crate) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     disk.unrecorded.wait(WALK_WAIT);
     let under_way = disks::under_way(node, &disk);
     if let Some(why) = in_use(node, &disk, under_way) {
-        return Err(refuse(why));
+        let holds = node.catalog().usage(disk.index).0 > 0;
+        let way_out = if holds { format!("; tabletctl disk drain {path} empties it") } else { String::new() };
+        return Err(refuse(why + &way_out));
     }
     let Some(shorter) = without(node, path) else {
-        return Err(refuse("it is the only one".to_owned()));
+        return Err(refuse(ONLY_ONE.to_owned()));
     };
     keep(node, &shorter).map_err(|failure| refuse(failure.message))?;
     let own = path.to_owned();
@@ -213,6 +218,17 @@ pub(crate) fn change_known_disks<T: Send + 'static>(
 fn at_the_same_place<'a>(disk: &Disk, others: &'a [Arc<Disk>]) -> Option<&'a Arc<Disk>> {
     let place = std::fs::canonicalize(&disk.path).ok()?;
     others.iter().find(|other| std::fs::canonicalize(&other.path).is_ok_and(|own| own == place))
+}
+
+/// A start takes what a registration does not; the list that it reads may be the one that was kept.
+fn way_by_restart(node: &Node, path: &str) -> String {
+    let kept = node.config().custom_file();
+    if config::is_kept(&kept, ROOTS_KEY) {
+        let kept = kept.display();
+        format!("add {path} to {ROOTS_KEY} in {kept}, which wins over be.conf, and restart the daemon")
+    } else {
+        format!("add {path} to {ROOTS_KEY} in be.conf and restart the daemon")
+    }
 }
 
 /// Whether the list, as a start would read it, has the path as it is written here.
