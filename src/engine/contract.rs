@@ -417,8 +417,9 @@ pub trait Contract: Send + Sync + 'static {
         false
     }
 
-    /// What a drain of such roots would move, and what it would leave; reads every record and lists every directory.
-    fn inspect(&self) -> Option<Inspection> {
+    /// What a drain of such roots would move, and what it would leave. Reads every record and lists every directory, unless
+    /// that was done within `age_max` and nothing was moved since.
+    fn inspect(&self, _age_max: Duration) -> Option<Inspection> {
         None
     }
 

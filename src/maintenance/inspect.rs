@@ -48,7 +48,7 @@ struct LookedAt {
 pub fn inspect<P: AsRef<Path>>(roots: &[P], rescue: bool) -> Inspection {
     let mut looked: Vec<Looked> = roots.iter().map(|root| look(root.as_ref(), rescue)).collect();
     let on_several_roots = several(&mut looked);
-    Inspection { roots: looked.into_iter().map(Looked::ended).collect(), on_several_roots }
+    Inspection { roots: looked.into_iter().map(Looked::ended).collect(), on_several_roots, age_seconds: 0 }
 }
 
 fn look(root: &Path, rescue: bool) -> Looked {

@@ -1,6 +1,8 @@
 //! What is asked of the node as a whole, of its settings, and of tasks by their disks.
 
-use super::inner::Inner;
+use std::time::{Duration, Instant};
+
+use super::inner::{Inner, lock};
 use crate::config::{Config, PersistError, Reload};
 use crate::engine::{
     ConfigChangeError, Destination, Persistence, RuleAnswer, Submit, TaskChange, TaskFilter, TaskView,
@@ -9,10 +11,22 @@ use crate::maintenance::{digests, inspect};
 use crate::model::{ErrorCode, Failure, Inspection, TabletKey, TaskId, TaskRequest, TaskStatus};
 
 impl Inner {
-    /// What a drain of each root would move and leave: read as `tabletctl doris inspect` does.
-    pub(super) fn inspect(&self) -> Inspection {
+    /// What a drain of each root would move and leave: read as `tabletctl doris inspect` does. The roots are locked, so that
+    /// what was read holds until something is moved.
+    pub(super) fn inspect(&self, age_max: Duration) -> Inspection {
+        // Held while they are read: who asks meanwhile is answered from the same reading.
+        let mut inspected = lock(&self.inspected);
+        let moved = self.events.now();
+        if let Some((read, at, found)) = &*inspected
+            && read.elapsed() < age_max
+            && *at == moved
+        {
+            return Inspection { age_seconds: read.elapsed().as_secs(), ..found.clone() };
+        }
         let paths: Vec<String> = self.session.node().roots.iter().map(|root| root.path.clone()).collect();
-        inspect(&paths, false)
+        let found = inspect(&paths, false);
+        *inspected = Some((Instant::now(), moved, found.clone()));
+        found
     }
 
     pub(super) fn explain(&self, key: TabletKey, disk: &str) -> Vec<RuleAnswer> {

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use super::queue::Queue;
 use super::task_list::TaskList;
 use crate::config::Config;
-use crate::engine::{EventRing, Keys};
+use crate::engine::{EventCursor, EventRing, Keys};
 use crate::maintenance::Session;
+use crate::model::Inspection;
 
 /// Shared by all requests and the thread that moves.
 pub(super) struct Inner {
@@ -25,6 +26,8 @@ pub(super) struct Inner {
     pub(super) accepting: Mutex<()>,
     pub(super) keys: Keys,
     pub(super) started: Instant,
+    /// The last look through the roots, and how far the events were when it began.
+    pub(super) inspected: Mutex<Option<(Instant, EventCursor, Inspection)>>,
 }
 
 pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -26,7 +26,7 @@ use std::time::Instant;
 use crate::config::Loaded;
 use crate::engine::{EventRing, Keys};
 use crate::maintenance::Session;
-use crate::model::Failure;
+use crate::model::{Failure, counted_as};
 use inner::{Inner, lock};
 use queue::Queue;
 use task_list::TaskList;
@@ -47,9 +47,9 @@ impl MaintenanceDaemon {
         session.open_journal().map_err(words)?;
         let unfinished = session.unfinished().map_err(words)?;
         tracing::info!(
-            "maintenance: {} roots of a stopped Doris backend are locked; {} moves go on",
-            session.node().roots.len(),
-            unfinished.len()
+            "maintenance of a stopped Doris backend: {} locked; {}",
+            counted_as(session.node().roots.len(), "root is", "roots are"),
+            counted_as(unfinished.len(), "move goes on", "moves go on")
         );
         let tasks = TaskList::load(&session).map_err(words)?;
         let inner = Arc::new(Inner {
@@ -63,6 +63,7 @@ impl MaintenanceDaemon {
             accepting: Mutex::new(()),
             keys: Keys::default(),
             started: Instant::now(),
+            inspected: Mutex::new(None),
         });
         let worker = worker::start(&inner).map_err(|error| format!("cannot start a thread: {error}"))?;
         *lock(&inner.worker) = Some(worker);

@@ -248,8 +248,8 @@ impl Contract for MaintenanceDaemon {
     fn has_doris_roots(&self) -> bool {
         true
     }
-    fn inspect(&self) -> Option<Inspection> {
-        Some(self.0.inspect())
+    fn inspect(&self, age_max: Duration) -> Option<Inspection> {
+        Some(self.0.inspect(age_max))
     }
     fn journal_trouble(&self) -> Option<String> {
         self.0.queue.halted()

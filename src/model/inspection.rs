@@ -11,6 +11,9 @@ pub struct Inspection {
     pub roots: Vec<InspectedRoot>,
     /// Tablets with a record on more than one of them.
     pub on_several_roots: Vec<SeveralCopies>,
+    /// How long ago the roots were read, in seconds; 0 when they were read for this answer.
+    #[serde(default)]
+    pub age_seconds: u64,
 }
 
 /// A tablet with a record on more than one root.

@@ -9,7 +9,7 @@ use super::ask::Ask;
 use super::picture::{Part, bar, bytes, count, legend};
 use super::view::{Section, View};
 use crate::api::Refused;
-use crate::model::{InspectedRoot, Inspection, SeveralCopies};
+use crate::model::{InspectedRoot, Inspection, SeveralCopies, counted};
 
 /// Lines of one kind that are shown.
 const SHOWN_MAX: usize = 20;
@@ -21,13 +21,17 @@ pub(super) async fn show(ask: Ask) -> Response {
 }
 
 async fn view(ask: &Ask) -> Result<View, Refused> {
-    let found: Inspection = ask.get("/api/v1/doris/inspection").await?;
+    let age_max = if ask.parameter("again").is_some() { 0 } else { AGE_MAX_SEC };
+    let found: Inspection = ask.get(&format!("/api/v1/doris/inspection?age_max_sec={age_max}")).await?;
     let whole = found.roots.iter().map(|root| root.would_move.bytes + root.would_leave.bytes).max();
     let paths: Vec<_> = found.roots.iter().map(|root| quoted(&root.root)).collect();
     let command = format!("tabletctl doris inspect {}", paths.join(" "));
     let curl = format!("curl {}", quoted(&format!("{}/api/v1/doris/inspection", ask.visitor.origin)));
     let body = html! {
-        p { "The roots as they were read for this view; " a href="/ui/doris" { "look again" } ". Nothing is written by looking." }
+        p {
+            "The roots as they were read " (read(found.age_seconds)) "; " a href="/ui/doris?again=1" { "look again" }
+            ". Nothing is written by looking."
+        }
         (clusters(&found))
         div.disks { @for root in &found.roots { (card(root, whole.unwrap_or(0))) } }
         @if !found.on_several_roots.is_empty() { (several(&found.on_several_roots)) }
@@ -35,6 +39,16 @@ async fn view(ask: &Ask) -> Result<View, Refused> {
         pre { code { (command) "\n\n" (curl) } }
     };
     Ok(View { title: "Doris roots".to_owned(), section: Section::Doris, body })
+}
+
+/// A view reads all records of all roots: not at each load, while nothing was moved.
+const AGE_MAX_SEC: u64 = 300;
+
+fn read(age_seconds: u64) -> String {
+    match age_seconds {
+        0 => "just now".to_owned(),
+        seconds => format!("{} ago, since when nothing was moved", counted(seconds, "second")),
+    }
 }
 
 fn clusters(found: &Inspection) -> Markup {
@@ -60,7 +74,7 @@ fn card(root: &InspectedRoot, whole: u64) -> Markup {
             } @else {
                 (bar(&root.root, &parts, whole, None))
                 (legend(&parts))
-                p { "A drain would move " (count(root.would_move.tablets)) " tablets, " (bytes(root.would_move.bytes))
+                p { "A drain would move " (counted(root.would_move.tablets, "tablet")) ", " (bytes(root.would_move.bytes))
                     ", and leave " (count(root.would_leave.tablets)) ", " (bytes(root.would_leave.bytes)) "." }
             }
             @if let Some(why) = &root.refused_for_writing { p.wary { "For looking only: " (why) } }
@@ -90,7 +104,7 @@ fn findings(root: &InspectedRoot, key: &str) -> Markup {
     html! {
         @if !damaged.is_empty() {
             details id=(format!("damaged-{key}")) open {
-                summary.trouble { (damaged.len()) " damaged tablets" }
+                summary.trouble { (counted(damaged.len(), "damaged tablet")) }
                 ul { @for tablet in damaged.iter().take(SHOWN_MAX) {
                     li {
                         "tablet " (tablet.tablet_id) ": " (Vec::from_iter(tablet.reasons.iter().map(String::as_str)).join(", "))
@@ -129,7 +143,7 @@ fn rest(root: &InspectedRoot, key: &str) -> Markup {
                 ul { @for stray in root.strays.iter().take(SHOWN_MAX) { li { code { (stray.path) } ", " (bytes(stray.bytes)) } } }
             }
         }
-        @if garbage > 0 { p.small { (garbage) " files of no rowset; they would not be moved" } }
+        @if garbage > 0 { p.small { (counted(garbage, "file")) " of no rowset: not moved" } }
         @if root.left_over_keys + root.unknown_keys.len() > 0 {
             p.small { "Other keys: " (root.left_over_keys) " left over, " (root.unknown_keys.len()) " not understood" }
         }

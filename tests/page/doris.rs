@@ -47,6 +47,14 @@ fn doris_roots_are_shown_as_tabletctl_tells_them() {
     }
     let bars = browser.script("return document.querySelectorAll('main svg.bar').length");
     assert_eq!(bars, roots.len());
+    // Read once for many loads, as long as nothing is moved; and anew when somebody wants it.
+    let age = |target: &str| daemon.get(target)["age_seconds"].as_u64().expect("an age");
+    assert!(daemon.becomes(|| age("/api/v1/doris/inspection?age_max_sec=300") > 0));
+    browser.go(&daemon.url("/ui/doris"));
+    browser.sees("since when nothing was moved");
+    browser.click("//a[normalize-space()='look again']");
+    browser.sees("as they were read just now");
+    assert_eq!(age("/api/v1/doris/inspection"), 0);
     let line = browser.script("return document.querySelector('main pre').textContent");
     assert!(line.as_str().is_some_and(|line| line.starts_with("tabletctl doris inspect /")), "{line}");
     for view in ["/", "/ui/tasks", "/ui/migrations", "/ui/tablets", "/ui/events", "/ui/tasks/plan?kind=drain"]
