@@ -217,6 +217,10 @@ up_and_back() {
     ctl migration cutover "$waiting" >/dev/null
     wait_for_status "$waiting" completed
     ctl migrate 10004 --disk "$disk2" --follow >/dev/null 2>&1
+    ctl journal export >"$work/history.jsonl"
+    for kept in '"kind":"migration".*10004' '"kind":"pin".*an audit'; do
+        grep -q "$kept" "$work/history.jsonl" || die "the export does not have $kept: $(cat "$work/history.jsonl")"
+    done
     stop
     is_on "$disk1" 10003
     is_on "$disk2" 10001 10002 10004

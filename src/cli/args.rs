@@ -11,6 +11,7 @@ use super::disk_args::DiskCommand;
 use super::disk_name::DiskName;
 use super::doris_args::DorisCommand;
 use super::fleet_args::FleetArgs;
+use super::journal_args::JournalCommand;
 use super::migrate_args::{ListArgs, MigrateArgs, StatusArgs};
 use super::operation_args::{OperationCommand, VerifyArgs};
 use super::quarantine_args::QuarantineCommand;
@@ -173,6 +174,12 @@ pub enum Command {
         /// Which of these.
         #[command(subcommand)]
         command: ConfigCommand,
+    },
+    /// What the daemon remembers: export it as lines of JSON.
+    Journal {
+        /// What to do.
+        #[command(subcommand)]
+        command: JournalCommand,
     },
     /// Who may use the daemon: make, list and revoke tokens. Needs no daemon.
     Token(TokenArgs),

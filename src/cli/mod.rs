@@ -28,6 +28,8 @@ mod headline;
 mod hint;
 mod input;
 mod jobs;
+mod journal;
+mod journal_args;
 mod lines;
 mod lost;
 mod man;
@@ -138,6 +140,7 @@ pub fn run(cli: &Cli) -> Result<(), CliError> {
         Command::Quarantine { command } => quarantine::run(&client()?, command, output),
         Command::Config { command } => config::run(&client()?, command, output),
         Command::Operation { command } => operations::run(&client()?, command, output),
+        Command::Journal { command } => journal::run(&client()?, command),
         Command::Doris { command } => doris::run(command, output),
         Command::Token(args) => tokens::run(args, output),
         Command::Man { dir } => man::write_all(dir).map_err(|error| {

@@ -1,10 +1,10 @@
 //! `tabletctl token ...`: who may use the daemon. Works on the file of tokens itself, whether a daemon runs or not; one
-//! that runs sees the change within a second.
+//! that runs sees the change with the next request.
 
 use std::path::PathBuf;
 
 use chrono::{DateTime, SecondsFormat, Utc};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::args::Output;
 use super::exit::{CliError, Exit, print, print_json};
@@ -82,7 +82,7 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
                 .map_or_else(|| "until it is revoked".to_owned(), |ms| format!("until {}", time(ms)));
             if is_first {
                 eprintln!(
-                    "this is the first token: within a second everybody without one is locked out, also on this host \
+                    "this is the first token: from now on everybody without one is locked out, also on this host \
                      (allow_loopback_without_credentials, metrics_without_credentials in be.conf leave a way in)"
                 );
             }
@@ -95,24 +95,32 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
     }
 }
 
+/// The tokens of a node as they are listed.
+///
+/// # Errors
+/// [`Exit::Usage`] for a configuration that cannot be read, [`Exit::Failed`] for such a file of tokens.
+pub(super) fn told(conf: PathBuf) -> Result<Vec<Value>, CliError> {
+    let tokens = access::read(&place(&TokenPlace { conf: Some(conf), file: None })?)?;
+    let now_ms = Utc::now().timestamp_millis();
+    Ok(tokens.0.iter().map(|token| row(token, now_ms)).collect())
+}
+
+fn row(token: &Token, now_ms: i64) -> Value {
+    json!({
+        "name": token.name,
+        "role": token.role,
+        "status": token.standing(now_ms).as_str(),
+        "digest": token.takes_digest(),
+        "created_at": time(token.created_ms),
+        "expires_at": token.expires_ms.map(time),
+        "revoked_at": token.revoked_ms.map(time),
+    })
+}
+
 fn list(path: &std::path::Path, now_ms: i64, output: Output) -> Result<(), CliError> {
     let tokens = access::read(path)?;
     if output == Output::Json {
-        let rows: Vec<_> = tokens
-            .0
-            .iter()
-            .map(|token| {
-                json!({
-                    "name": token.name,
-                    "role": token.role,
-                    "status": token.standing(now_ms).as_str(),
-                    "digest": token.takes_digest(),
-                    "created_at": time(token.created_ms),
-                    "expires_at": token.expires_ms.map(time),
-                    "revoked_at": token.revoked_ms.map(time),
-                })
-            })
-            .collect();
+        let rows: Vec<_> = tokens.0.iter().map(|token| row(token, now_ms)).collect();
         return print_json(&json!({ "total": rows.len(), "data": rows }));
     }
     let mut table =
@@ -122,7 +130,7 @@ fn list(path: &std::path::Path, now_ms: i64, output: Output) -> Result<(), CliEr
         let standing = token.standing(now_ms).as_str().to_owned();
         table.row([token.name.clone(), token.role.to_string(), standing, time(token.created_ms), expires]);
     }
-    print(&table.render())
+    print(&table.render_or("no token: nobody is asked for one"))
 }
 
 fn revoke(path: &std::path::Path, name: &str, now_ms: i64, output: Output) -> Result<(), CliError> {

@@ -290,3 +290,57 @@ fn a_journal_restored_from_an_older_copy_is_said_and_nothing_of_it_goes_on_unask
     daemon.stop();
     assert!(node.assert_whole().values().all(|root| *root == 1));
 }
+
+/// What a roll-back takes along: the newer journal stays behind, and what was not done is planned anew from the export.
+#[test]
+fn an_export_tells_history_tasks_pins_and_names_of_tokens_and_what_was_not_done_is_planned_from_it() {
+    let mut node = Node::new(2);
+    let [moved, ..] = [10, 11, 12].map(|id| node.add_tablet(0, id, &[1000]));
+    let daemon = node.start();
+    let there = node.disk(1);
+    daemon.run(moved, &there);
+    assert!(daemon.becomes(|| daemon.get("/api/v1/migrations")["data"][0]["status"] == "completed"));
+    let request = json!({"kind": "drain", "disks": [node.disk(0)], "media": "same"});
+    let task =
+        daemon.post("/api/v1/tasks", &json!({"name": "empty it", "dry_run": false, "request": request}));
+    assert_eq!(task["status"], "stopped", "{task:#}");
+    daemon.post("/api/v1/tablets/12/pin", &json!({"reason": "hot"}));
+    let conf = node.dir.path().join("be.conf").display().to_string();
+    let made =
+        daemon.tabletctl_command(&["token", "create", "ci", "--role", "viewer", "--conf", &conf]).output();
+    let secret = String::from_utf8(made.expect("tabletctl").stdout).expect("text").trim().to_owned();
+
+    let mut export = daemon.tabletctl_command(&["journal", "export", "--conf", &conf]);
+    let export = export.env("TABLETD_TOKEN", &secret).output().expect("tabletctl");
+    let text = String::from_utf8(export.stdout).expect("text");
+    assert!(export.status.success() && !text.contains(&secret), "{text}");
+    let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let of = |kind: &str| -> Vec<&Value> {
+        lines.iter().filter(|line| line["kind"] == kind).map(|line| &line[kind]).collect()
+    };
+    assert_eq!((of("node").len(), of("disk").len()), (1, 2), "{text}");
+    assert_eq!(of("migration")[0]["tablet_id"], 10, "{text}");
+    assert!(of("migration")[0]["steps"].as_array().is_some_and(|steps| !steps.is_empty()), "{text}");
+    assert_eq!(of("pin")[0]["tablet_id"], 12, "{text}");
+    assert_eq!(
+        (&of("token")[0]["name"], &of("token")[0]["role"]),
+        (&"ci".into(), &"viewer".into()),
+        "{text}"
+    );
+
+    daemon.stop();
+    fs::rename(node.dir.path().join("state"), node.dir.path().join("state.new")).expect("a rename");
+    let older = node.start();
+    assert_eq!(older.get("/api/v1/tasks")["total"], 0);
+    let left = of("task")[0];
+    let again = json!({
+        "name": left["name"], "request": left["request"], "dry_run": false, "completeness": "what_fits",
+    });
+    let again = older.post("/api/v1/tasks", &again);
+    assert_eq!((&again["name"], &again["status"]), (&"empty it".into(), &"stopped".into()), "{again:#}");
+    assert_eq!(
+        again["progress"]["moves_total"], 2,
+        "what has moved is moved, and nothing is pinned: {again:#}"
+    );
+    older.stop();
+}
