@@ -1,5 +1,5 @@
 //! `tabletctl token ...`: who may use the daemon. Works on the file of tokens itself, whether a daemon runs or not; one
-//! that runs sees the change with the next request.
+//! that runs sees the change within a second.
 
 use std::path::PathBuf;
 
@@ -82,7 +82,7 @@ fn create(path: &std::path::Path, wish: &NewToken<'_>, output: Output) -> Result
                 .map_or_else(|| "until it is revoked".to_owned(), |ms| format!("until {}", time(ms)));
             if is_first {
                 eprintln!(
-                    "this is the first token: from now on everybody without one is locked out, also on this host \
+                    "this is the first token: within a second everybody without one is locked out, also on this host \
                      (allow_loopback_without_credentials, metrics_without_credentials in be.conf leave a way in)"
                 );
             }

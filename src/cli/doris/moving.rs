@@ -134,16 +134,16 @@ fn ended(request: &Request, plan: &Plan, settled: &[Moved], moves: &[Moved]) -> 
         _ => true,
     };
     let stay = plan.left.iter().filter(asked_for).count() + plan.fits_nowhere.len();
-    match (failed, stay, moves.len()) {
+    all_moved(failed, stay, moves.len())
+}
+
+/// Whether everything that was asked for is where it was to go.
+fn all_moved(failed: usize, stay: usize, moved: usize) -> Result<(), CliError> {
+    let are = counted_as(stay, "tablet stays where it is", "tablets stay where they are");
+    match (failed, stay, moved) {
         (0, 0, _) => Ok(()),
-        (0, stay, 0) => {
-            let stay = counted_as(stay, "tablet stays", "tablets stay");
-            Err(CliError::new(Exit::Refused, format!("nothing was moved: {stay}; see above")))
-        }
-        (0, stay, _) => {
-            let stay = counted_as(stay, "tablet stays where it is", "tablets stay where they are");
-            Err(CliError::new(Exit::Failed, format!("{stay}; see above")))
-        }
+        (0, _, 0) => Err(CliError::new(Exit::Refused, format!("nothing was moved: {are}; see above"))),
+        (0, ..) => Err(CliError::new(Exit::Failed, format!("{are}; see above"))),
         (failed, ..) => Err(not_done(failed)),
     }
 }
