@@ -135,7 +135,7 @@ mod tests {
         let names: Vec<_> =
             fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(names, ["be_custom.conf"]);
-        assert!(is_kept(&file, "a") && !is_kept(&file, "b") && !is_kept(folder.path(), "a"));
+        assert!(is_kept(&file, "hdd_read_slots") && !is_kept(&file, "b") && !is_kept(folder.path(), "b"));
     }
 
     #[test]

@@ -98,7 +98,7 @@ fn a_disk_with_500_tablets_is_drained_by_tabletctl_alone() {
 
     // The plan is read before anything moves, and the disk is not safe to remove.
     let looked = ctl(&daemon, &["disk", "drain", &source, "--dry-run"]);
-    assert!(looked.contains("... and 480 moves more"), "{looked}");
+    assert!(looked.contains("... and 480 more to move"), "{looked}");
     assert!(looked.contains("unevenness") && looked.contains("fingerprint"), "{looked}");
     assert_eq!(ctl_json(&daemon, &["task", "list"])["total"], 0);
     let task = ctl_json(&daemon, &["disk", "drain", &source, "--stopped", "--reason", "it clicks"]);

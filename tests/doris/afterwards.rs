@@ -133,7 +133,7 @@ fn what_is_confirmed_is_purged_and_nothing_else() {
     }
     let before = [content(&node.database(0)), content(&node.database(1))];
     let output = node.run(&["purge", "--yes"]);
-    assert!(output.status.success() && said(&output).contains("1 are not confirmed"), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("1 is not confirmed"), "{}", said(&output));
     assert_eq!(retired(&node).len(), 1, "the damaged one's source stays");
     assert_eq!(fs::read_dir(node.roots[0].join(".tabletd/kept")).expect("is there").count(), 1);
     fs::write(&segment, &bytes).expect("writable");

@@ -143,7 +143,7 @@ fn single_replicas_and_the_repair_delay_are_looked_at_before_anything_moves() {
     args.push("--dry-run");
     let text = said(&node.run(&args));
     for word in [
-        "1 of 4 tablets have no other replica",
+        "of 4 tablets, 1 has no other replica",
         "tablet_repair_delay_factor_second",
         "disable_disk_balance",
         "a minute at 100 MB/s",

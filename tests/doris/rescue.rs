@@ -216,7 +216,7 @@ fn what_another_root_has_stays_and_what_is_no_damage_is_no_rescue() {
     assert_eq!(code, Some(0), "{told}");
     let path = node.path(0);
     let output = node.run(&["undo", "--yes", "--without", &path]);
-    assert!(output.status.success() && said(&output).contains("1 tablets"), "{}", said(&output));
+    assert!(output.status.success() && said(&output).contains("1 tablet"), "{}", said(&output));
     assert!(content(&node.database(1)) == before && traces(&node.roots[0]) == at_source);
 }
 

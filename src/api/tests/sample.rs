@@ -81,7 +81,7 @@ pub(crate) fn disk(path: &str) -> DiskView {
             stall_permille: 12,
         }),
         throttled_ms: 2_500,
-        not_safe_because: Some("it holds 1 tablets".into()),
+        not_safe_because: Some("it holds 1 tablet".into()),
         undone: UndoneOnDisk { count: 1, bytes: 9, items: vec![undone()] },
         unrecorded: UnrecordedOnDisk { count: 2, bytes: 7, not_looked_at: None },
     }

@@ -11,6 +11,7 @@ use serde_json::Value;
 
 use crate::cli::doris_args::FrontendArgs;
 use crate::cli::exit::{CliError, Exit};
+use crate::model::{counted, counted_as};
 
 const CALL_TIMEOUT: Duration = Duration::from_secs(30);
 /// Numbers that a person is shown.
@@ -74,10 +75,12 @@ pub(super) fn to_text(look: &Look) -> String {
     let singles = look.single_replicas.len();
     let _ = writeln!(
         out,
-        "frontend: {singles} of {} tablets have no other replica{}",
-        look.asked,
+        "frontend: of {}, {} no other replica{}",
+        counted(look.asked, "tablet"),
+        counted_as(singles, "has", "have"),
         match singles {
             0 => "",
+            1 => ": it is not served while the backend is down, and nothing can repair it",
             _ => ": they are not served while the backend is down, and nothing can repair them",
         }
     );
@@ -252,7 +255,9 @@ mod tests {
         let look = Look { single_replicas: (1..=30).collect(), asked: 40, ..Look::default() };
         let text = to_text(&look);
         assert!(
-            text.contains("30 of 40") && text.contains("nothing can repair") && text.contains("20 ..."),
+            text.contains("of 40 tablets, 30 have")
+                && text.contains("nothing can repair")
+                && text.contains("20 ..."),
             "{text}"
         );
     }

@@ -163,12 +163,19 @@ pub(crate) fn forget(node: &Arc<Node>, path: &str) -> Result<(), Failure> {
     }
     disk.unrecorded.wait(WALK_WAIT);
     let under_way = disks::under_way(node, &disk);
+    let shorter = without(node, path);
     if let Some(why) = in_use(node, &disk, under_way) {
-        let holds = node.catalog().usage(disk.index).0 > 0;
-        let way_out = if holds { format!("; tabletctl disk drain {path} empties it") } else { String::new() };
+        let way_out = match shorter {
+            // A drain has nowhere to go.
+            None => format!("; {ONLY_ONE}"),
+            Some(_) if node.catalog().usage(disk.index).0 > 0 => {
+                format!("; tabletctl disk drain {path} empties it")
+            }
+            Some(_) => String::new(),
+        };
         return Err(refuse(why + &way_out));
     }
-    let Some(shorter) = without(node, path) else {
+    let Some(shorter) = shorter else {
         return Err(refuse(ONLY_ONE.to_owned()));
     };
     keep(node, &shorter).map_err(|failure| refuse(failure.message))?;

@@ -13,7 +13,8 @@ use super::super::driver::{CallError, DiskSeen, refused};
 use crate::api::wire::Timestamp;
 use crate::config::{BrokenDisks, parse_storage_root_path};
 use crate::model::{
-    Capacity, CapacityRule, DiskCondition, DiskIndex, Medium, PlanCompleteness, Space, TabletKey, TaskRequest,
+    Capacity, CapacityRule, DiskCondition, DiskIndex, Medium, PlanCompleteness, Space, TabletKey,
+    TaskRequest, counted_as,
 };
 use crate::rules::capacity::{CapacityLimits, LeftBytesFrom};
 use crate::rules::fleet::be::{Move, Place, Standing};
@@ -111,7 +112,7 @@ impl Picture {
                 safe_to_remove: false,
                 not_safe_because: Some(match tablet_count {
                     0 => "a BE puts new tablets on it until it is out of storage_root_path".to_owned(),
-                    count => format!("{count} tablets are on it"),
+                    count => format!("{} on it", counted_as(count, "tablet is", "tablets are")),
                 }),
             }
         };

@@ -4,7 +4,7 @@
 //! Nothing of it is durable. After a crash the plan is made anew from where the tablets are.
 
 use super::answer::Answer;
-use crate::model::{TabletId, TimestampMs};
+use crate::model::{TabletId, TimestampMs, counted};
 
 /// Tries of a move that a BE puts off.
 pub const TRIES_MAX: u32 = 8;
@@ -203,7 +203,7 @@ fn put_off(one: &mut Move, said: &str, now: TimestampMs) {
     one.tries += 1;
     said.clone_into(&mut one.said);
     one.standing = if one.tries >= TRIES_MAX {
-        Standing::Failed(format!("put off {} times, last for: {said}", one.tries))
+        Standing::Failed(format!("put off {}, last for: {said}", counted(one.tries, "time")))
     } else {
         let pause = 1000_i64.saturating_mul(1 << one.tries.min(10)).min(PAUSE_MAX_MS);
         Standing::Todo(now.saturating_add(pause))
