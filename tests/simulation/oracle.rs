@@ -10,7 +10,8 @@ use crate::world::{World, names, read};
 
 /// No tablet has two owners, no owner has other bytes than were put in, and nothing is in staging that no migration
 /// waits for. Whether each tablet is served was asked of the node. While a disk is not here, or was given up, an older
-/// generation is left alone, and so is what is staged of a tablet that is not served.
+/// generation is left alone, and so is what is staged of a tablet that is not served, or by a migration of a lost
+/// journal.
 pub(crate) fn judge(world: &World) -> Result<(), String> {
     let mut owners: BTreeMap<TabletKey, (usize, u64)> = BTreeMap::new();
     let here = |slot: &usize| world.notes.contains(&format!("here {slot}"));
@@ -31,12 +32,16 @@ pub(crate) fn judge(world: &World) -> Result<(), String> {
                 return Err(format!("tablet {} has two owners: disk {other} and disk {slot}", record.key));
             }
         }
+        // Whose copy it is, only the disk that is missing could say.
+        let is_of_no_journal = !all_are_here && world.notes.iter().any(|note| note == "journal lost");
         let is_unserved = |name: &String| {
             let owner = read(disk, &format!("migrating/{name}/owner.json")).unwrap_or_default();
             let owner = serde_json::from_slice::<Owner>(owner);
             owner.is_ok_and(|owner| world.notes.contains(&format!("not served {}", owner.key)))
         };
-        let waits = |name: &String| world.notes.contains(&format!("waits {name}")) || is_unserved(name);
+        let waits = |name: &String| {
+            is_of_no_journal || world.notes.contains(&format!("waits {name}")) || is_unserved(name)
+        };
         if let Some(staging) = names(disk, "migrating").iter().find(|name| !waits(name)) {
             return Err(format!("staging on disk {slot} that nobody waits for: {staging}"));
         }
