@@ -39,7 +39,7 @@ impl Scenario {
     pub(crate) fn draw(seed: u64) -> Self {
         let mut rng = Rng::named(seed, "scenario");
         let world = World::new(&mut Rng::named(seed, "world"));
-        let homes = world.good_copies().values().filter_map(|slots| slots.first().copied()).collect();
+        let homes = world.homes();
         let choice = Choice { homes, disks: world.slots.len() };
         Self { seed, events: draw(&mut rng, &choice).into_iter().enumerate().collect() }
     }
@@ -171,12 +171,12 @@ impl Run<'_> {
         *self.world.disk_mut(slot) = disk;
         self.world.notes.push("exchanged".to_owned());
         let good = self.world.good_copies();
-        self.owed.retain(|key| good.contains_key(key));
+        self.owed.retain(|key| good.contains(key));
     }
 
     fn check_copies(&mut self, when: &str) -> Result<(), String> {
         let good = self.world.good_copies();
-        match self.owed.iter().find(|key| !good.contains_key(key)) {
+        match self.owed.iter().find(|key| !good.contains(key)) {
             Some(key) => {
                 Err(format!("no good copy of tablet {key} is on any disk {when} (life {})", self.lives))
             }

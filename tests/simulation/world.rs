@@ -140,9 +140,11 @@ impl World {
         self.mounted().filter(|slot| self.slots[*slot].is_configured && !self.disk(*slot).is_dead)
     }
 
-    /// Tablets of which one of these disks has a good copy.
+    /// Tablets of which one of these disks has a good copy, or the directory that one is mounted on: a mount point that is
+    /// empty may be taken for a new disk.
     pub(crate) fn copies_on(&self, slots: &[usize]) -> BTreeSet<TabletKey> {
-        slots.iter().flat_map(|slot| good_copies_on(self.disk(*slot), &self.tablets)).collect()
+        let disks = slots.iter().map(|slot| self.disk(*slot)).chain(self.disks.first());
+        disks.flat_map(|disk| good_copies_on(disk, &self.tablets)).collect()
     }
 
     /// The same of copies that no power cut takes.
@@ -150,15 +152,17 @@ impl World {
         slots.iter().flat_map(|slot| good_copies_on(&self.disk(*slot).worst(), &self.tablets)).collect()
     }
 
-    /// Tablets of which some disk has a good copy, and the slots of those disks.
-    pub(crate) fn good_copies(&self) -> BTreeMap<TabletKey, BTreeSet<usize>> {
-        let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-        for slot in 0..self.slots.len() {
-            for key in good_copies_on(self.disk(slot), &self.tablets) {
-                found.entry(key).or_default().insert(slot);
-            }
-        }
-        found
+    /// Tablets of which some disk has a good copy.
+    pub(crate) fn good_copies(&self) -> BTreeSet<TabletKey> {
+        let all: Vec<_> = (0..self.slots.len()).collect();
+        self.copies_on(&all)
+    }
+
+    /// The slot of each tablet's first good copy, by its key.
+    pub(crate) fn homes(&self) -> Vec<usize> {
+        let has = |slot: &usize, key| good_copies_on(self.disk(*slot), &self.tablets).contains(key);
+        let home = |key| (0..self.slots.len()).find(|slot| has(slot, key));
+        self.tablets.keys().filter_map(home).collect()
     }
 
     /// The disks as a process meets them.
