@@ -232,6 +232,64 @@ fn the_finder_of_functions_sees_every_form() {
     assert_eq!(functions(text), [("a", 1, 7), ("b", 2, 5), ("c", 8, 1), ("d", 9, 1)]);
 }
 
+/// Loops that nap or spin until something is so, in functions that name no end of it.
+fn polls_without_a_deadline(text: &str) -> Vec<usize> {
+    const NAPS: [&str; 4] = ["sleep(", "yield_now(", "park_timeout(", "spin_loop("];
+    const ENDS: [&str; 6] = ["deadline", "Instant", "elapsed", "PATIENCE", "patience", "timeout"];
+    let lines: Vec<&str> = text.lines().collect();
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let mut found = Vec::new();
+    for (_, begun, length) in functions(text) {
+        let body = &lines[begun - 1..begun - 1 + length];
+        if ENDS.iter().any(|end| body.iter().any(|line| line.contains(end))) {
+            continue;
+        }
+        for (at, line) in body.iter().enumerate() {
+            let head = line.trim_start();
+            if !((head.starts_with("while ") || head.starts_with("loop ")) && head.ends_with('{')) {
+                continue;
+            }
+            let ends = |other: &&&str| indent(other) == indent(line) && other.trim_start().starts_with('}');
+            let end = body[at..].iter().position(|other| ends(&other)).map_or(body.len(), |end| at + end);
+            if body[at..end].iter().any(|line| NAPS.iter().any(|nap| line.contains(nap))) {
+                found.push(begun + at);
+            }
+        }
+    }
+    found
+}
+
+/// A test that waits for ever says nothing of what it waits for.
+#[test]
+fn no_test_polls_without_a_deadline() {
+    let (mut seen, mut wrong) = (0, Vec::new());
+    let is_of_tests = |name: &str| ["/tests/", "tests.rs"].iter().any(|part| name.contains(part));
+    for file in ["src", "tests"].iter().flat_map(|folder| rust_files(&root().join(folder))) {
+        let text = std::fs::read_to_string(&file).expect("readable");
+        let name = file.strip_prefix(root()).expect("below").display().to_string();
+        // The machine of the simulation has a clock of its own.
+        if name.starts_with("tests/simulation") || name == "tests/architecture.rs" {
+            continue;
+        }
+        let whole = name.starts_with("tests/") || is_of_tests(&name);
+        let from = if whole { 0 } else { text.find("#[cfg(test)]\nmod ").unwrap_or(text.len()) };
+        let lines_before = text[..from].lines().count();
+        seen += usize::from(from < text.len());
+        let polls = polls_without_a_deadline(&text[from..]);
+        wrong.extend(polls.into_iter().map(|line| format!("{name}:{}", lines_before + line)));
+    }
+    assert!(seen > 200, "{seen} files with tests");
+    assert!(wrong.is_empty(), "name when it gives up:\n{}", wrong.join("\n"));
+}
+
+#[test]
+fn the_finder_of_polls_sees_those_that_never_give_up() {
+    let poll = "fn a() {\n    while !is_so() {\n        thread::sleep(NAP);\n    }\n}\n";
+    assert_eq!(polls_without_a_deadline(poll), [2]);
+    assert!(polls_without_a_deadline(&poll.replace("NAP", "deadline.min(NAP)")).is_empty());
+    assert!(polls_without_a_deadline(&poll.replace("thread::sleep(NAP)", "do_it()")).is_empty());
+}
+
 /// The public item that a line begins, but for what is handed on (`pub use`) and rooms, which open with their own words.
 fn public_item(line: &str) -> Option<&str> {
     const ITEMS: [&str; 9] =

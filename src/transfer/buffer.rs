@@ -142,6 +142,7 @@ impl<'a> Buffer<'a> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::time::Instant;
 
     use super::*;
     use crate::model::ErrorCode;
@@ -184,7 +185,9 @@ mod tests {
                 })
             });
             // Asked a second time: it has been waiting.
+            let deadline = Instant::now() + Duration::from_secs(20);
             while asked.load(Ordering::Acquire) < 2 {
+                assert!(Instant::now() < deadline, "it never asks again");
                 std::thread::yield_now();
             }
             assert!(budget.try_lend(1).is_none(), "somebody waits for a first buffer");

@@ -156,6 +156,7 @@ fn next<J>(jobs: &Mutex<VecDeque<J>>) -> Option<J> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicU64, AtomicUsize};
+    use std::time::{Duration, Instant};
 
     use super::*;
 
@@ -200,8 +201,10 @@ mod tests {
                     if job < 5 {
                         return Ok(());
                     }
+                    let deadline = Instant::now() + Duration::from_secs(20);
                     loop {
                         crew.watch.checkpoint()?;
+                        assert!(Instant::now() < deadline, "nobody tells this job to stop");
                         std::thread::yield_now();
                     }
                 })

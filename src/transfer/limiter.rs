@@ -156,7 +156,9 @@ mod tests {
                     Ok::<_, ()>(())
                 })
             });
+            let deadline = Instant::now() + Duration::from_secs(20);
             while !waiting.load(Ordering::Acquire) {
+                assert!(Instant::now() < deadline, "it never waits");
                 std::thread::yield_now();
             }
             limiter.set_rate(0);

@@ -7,6 +7,7 @@ use serde_json::json;
 use tabletd::model::TabletRecord;
 
 use crate::harness::mounts::Mounted;
+use crate::harness::tabletctl::wait_until;
 use crate::harness::{Daemon, Node, make_root, pseudo_random, read_dir_names, records};
 
 #[test]
@@ -118,9 +119,9 @@ fn a_paused_migration_keeps_what_is_verified() {
     let key = node.add_tablet(0, 7, &[1_000_000; 6]);
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
-    while daemon.migration(id)["disk_verified_bytes"].as_u64() < Some(1_000_000) {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_until("a file is verified", || {
+        daemon.migration(id)["disk_verified_bytes"].as_u64() >= Some(1_000_000)
+    });
     daemon.post(&format!("/api/v1/migrations/{id}/action"), &json!({"pause": {}}));
     daemon.wait_for(id, &["paused"]);
     daemon.kill();

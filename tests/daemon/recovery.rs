@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use tabletd::model::TabletRecord;
 
+use crate::harness::tabletctl::wait_until;
 use crate::harness::{Daemon, Node, read_dir_names, records};
 
 /// A migration that was killed in the middle of its copy.
@@ -15,9 +16,9 @@ fn interrupted() -> (Node, tabletd::model::TabletKey) {
     let key = node.add_tablet(0, 7, &[1_000_000; 8]);
     let daemon = node.start();
     let id = daemon.accept(key, &node.disk(1));
-    while daemon.migration(id)["disk_verified_bytes"].as_u64() < Some(1_000_000) {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
+    wait_until("a file is verified", || {
+        daemon.migration(id)["disk_verified_bytes"].as_u64() >= Some(1_000_000)
+    });
     daemon.kill();
     node.settings.clear();
     (node, key)

@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::http::{Reply, limits, start, start_with};
 use super::sample;
@@ -146,7 +146,9 @@ fn a_request_that_never_ends_does_not_hold_up_a_stop() {
     let mut stuck = server.connect();
     stuck.write_all(b"GET /api/v1/trash HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
     // The request is under way once the node has been asked.
+    let deadline = Instant::now() + Duration::from_secs(20);
     while server.node.answers().hung.is_some() {
+        assert!(Instant::now() < deadline, "the node is never asked");
         std::thread::yield_now();
     }
     assert_eq!(server.stop(), Stopped::CutOff);

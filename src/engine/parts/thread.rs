@@ -146,6 +146,7 @@ mod tests {
     use std::collections::HashSet;
     use std::sync::mpsc;
     use std::thread;
+    use std::time::Instant;
 
     use super::*;
 
@@ -184,7 +185,9 @@ mod tests {
                 .run(name, move || sender.send(thread::current().id()).expect("somebody listens"))
                 .expect("a thread");
             threads.insert(done.recv().expect("it is done"));
+            let deadline = Instant::now() + Duration::from_secs(20);
             while workers.lock().idle == 0 {
+                assert!(Instant::now() < deadline, "the thread is never idle");
                 thread::yield_now();
             }
         }

@@ -36,7 +36,11 @@ pub(crate) fn play() -> io::Result<()> {
     io::Write::write_all(&mut &file, b"never to be synced")?;
     let _hung = disks.inject(0, Rule::hung())?;
     let stuck = std::thread::spawn(move || file.sync_all());
+    let deadline = Instant::now() + PATIENCE;
     while disks.status(0)?.hanging == 0 && !stuck.is_finished() {
+        if Instant::now() > deadline {
+            return Err(io::Error::other("the disk does not hang"));
+        }
         std::thread::sleep(Duration::from_millis(1));
     }
     if stuck.is_finished() {
