@@ -62,13 +62,13 @@ step() {
 step cargo fmt --all -- --check
 step cargo clippy --locked --all-targets --all-features -- -D warnings
 step cargo test --locked --no-fail-fast
-# What kills the daemon at named points, and leaves rules out on purpose, needs fault injection: of the two suites below
+# What kills the daemon at named points, and leaves rules out on purpose, needs fault injection: of the suites below
 # the rooms that have such tests, found by the feature's name.
 mapfile -t rooms < <(
     grep -hA1 'feature = "fault-injection"' tests/daemon/main.rs tests/doris/main.rs | sed -n 's/^mod \(.*\);$/\1::/p'
-    grep -rl 'feature = "fault-injection"' tests/daemon tests/doris | sed -n 's|.*/\([a-z_]*\)\.rs$|\1::|p' | grep -v '^main::'
+    grep -rl 'feature = "fault-injection"' tests/daemon tests/doris tests/page | sed -n 's|.*/\([a-z_]*\)\.rs$|\1::|p' | grep -v '^main::'
 )
-step cargo test --locked --no-fail-fast --features fault-injection --test daemon --test doris -- "${rooms[@]}"
+step cargo test --locked --no-fail-fast --features fault-injection --test daemon --test doris --test page -- "${rooms[@]}"
 for part in 'named point' 'left out on purpose' 'wall clock' 'short reads' 'call of a start' 'second event'; do
     step cargo test --locked --features fault-injection --test faults -- --only "$part"
 done
