@@ -14,7 +14,7 @@ pub struct MigrateArgs {
     /// The tablet.
     #[arg(required_unless_present = "from_file")]
     pub tablet_id: Option<TabletId>,
-    /// Move all tablets that this file names, one a line: TABLET_ID [SCHEMA_HASH]; "-" is standard input.
+    /// Move all tablets that this file names, one a line: TABLET_ID, or TABLET_ID SCHEMA_HASH; "-" is standard input.
     #[arg(long, value_name = "FILE", conflicts_with_all = ["tablet_id", "schema_hash", "expect_generation", "dry_run", "follow", "salvage"])]
     pub from_file: Option<PathBuf>,
     /// Its schema hash; looked up when left out.
